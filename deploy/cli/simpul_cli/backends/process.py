@@ -1,0 +1,92 @@
+"""Starting a private server that ends with whoever started it."""
+
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+class BackendsMissing(Exception):
+    """No server to be had; the message says what to install or which variable to set."""
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def unprivileged(account: str) -> dict[str, Any]:
+    """Popen arguments to run as this account; nothing when we are not root."""
+    if os.geteuid() != 0:
+        return {}
+    entry = pwd.getpwnam(account)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def give_to(folder: Path, who: Mapping[str, Any]) -> None:
+    """Make the account of `unprivileged` the owner of everything in a folder."""
+    if who:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, who["user"], who["group"])
+
+
+def spawn(
+    command: Sequence[str | Path], *, log: Path, env: Mapping[str, str], death: signal.Signals, who: Mapping[str, Any]
+) -> "subprocess.Popen[bytes]":
+    """Start a server in a session of its own; the kernel sends it `death` when this process ends, however it ends.
+
+    Call it from the main thread: the kernel watches the thread that started it.
+    """
+    libc = ctypes.CDLL(None)
+
+    def ask_for_death_signal() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, death)
+
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=dict(env),
+            start_new_session=True, preexec_fn=ask_for_death_signal, **who,
+        )  # fmt: skip
+
+
+def wait_until(
+    is_ready: Callable[[], bool], process: "subprocess.Popen[bytes]", *, log: Path, within: float, what: str
+) -> None:
+    """Return when the server answers; BackendsMissing with its last words when it does not."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if is_ready():
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    process.kill()
+    msg = f"{what} did not start; the end of its log:\n{log.read_text(errors='replace')[-2000:]}"
+    raise BackendsMissing(msg)
+
+
+def end(process: "subprocess.Popen[bytes]", how: signal.Signals, *, within: float) -> None:
+    """Ask a server to stop, and kill it when it does not."""
+    if process.poll() is None:
+        process.send_signal(how)
+        try:
+            process.wait(within)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+def remove(folder: Path) -> None:
+    """Delete a server's folder."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,149 @@
+"""A private, real RabbitMQ from Debian's package: own node name, ports, folders and cookie, loopback only."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from simpul_cli.backends.process import (
+    BackendsMissing,
+    end,
+    free_port,
+    give_to,
+    remove,
+    spawn,
+    unprivileged,
+    wait_until,
+)
+
+# Not /usr/sbin/rabbitmq-server: that wrapper switches the user and hides a crash behind exit code 0.
+_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
+
+
+def install_rabbitmq() -> None:
+    """Install Debian's package when the server is missing and we may; BackendsMissing with the choices otherwise."""
+    if _SERVER.exists():
+        return
+    choices = (
+        "no RabbitMQ here. Choose one: run as root on Debian or Ubuntu; `apt-get install rabbitmq-server`; "
+        "start a Docker engine; or set SIMPUL_TEST_AMQP_URL and SIMPUL_TEST_RABBITMQ_API"
+    )
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise BackendsMissing(choices)
+    # RUNLEVEL=1 keeps the package from starting a broker of its own on the usual port.
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    install = ["apt-get", "install", "-y", "--no-install-recommends", "rabbitmq-server"]
+    for command in (install, ["apt-get", "update"], install):
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        if _SERVER.exists():
+            return
+    msg = f"{choices}\napt-get said: {done.stderr[-800:]}"
+    raise BackendsMissing(msg)
+
+
+class PrivateRabbit:
+    """One node with the management API, gone when its parent is gone."""
+
+    def __init__(self) -> None:
+        install_rabbitmq()
+        self.folder = Path(tempfile.mkdtemp(prefix="simpul-mq-"))
+        self.folder.chmod(0o755)
+        self.port, self.api_port, self._epmd_port = free_port(), free_port(), free_port()
+        self._who = unprivileged("rabbitmq")
+        self._log = self.folder / "log.txt"
+        self._env = self._environment(free_port())
+        self._write_files()
+        # The node would start this one as a daemon that outlives everything; started here it is ours to end.
+        self._port_mapper = spawn(
+            ["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"],
+            log=self._log, env=self._env, death=signal.SIGKILL, who=self._who,
+        )  # fmt: skip
+        self.start()
+
+    @property
+    def amqp_url(self) -> str:
+        """Address for consumers and publishers; a frozen peer is noticed after 33 seconds."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/?heartbeat=10"
+
+    @property
+    def api_url(self) -> str:
+        """Address of the management API."""
+        return f"http://guest:guest@127.0.0.1:{self.api_port}"
+
+    def start(self) -> None:
+        """Start (again) and wait until both AMQP and the API answer."""
+        self.process = spawn([_SERVER], log=self._log, env=self._env, death=signal.SIGTERM, who=self._who)
+        wait_until(self._answers, self.process, log=self._log, within=90, what="RabbitMQ")
+
+    def stop(self) -> None:
+        """Stop the node, keeping its data."""
+        end(self.process, signal.SIGTERM, within=40)
+
+    def kill(self) -> None:
+        """End the node the hard way, keeping its data."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def close(self) -> None:
+        """Stop and remove the data; the port mapper goes too."""
+        self.stop()
+        end(self._port_mapper, signal.SIGTERM, within=5)
+        remove(self.folder)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+                connection.settimeout(5)
+                connection.sendall(_PROTOCOL_HEADER)
+                if connection.recv(1) != b"\x01":
+                    return False
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.api_port}/", timeout=2):
+                return True
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def _environment(self, distribution_port: int) -> dict[str, str]:
+        folder = self.folder
+        return {
+            "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": str(folder / "home"),
+            "LANG": "C.UTF-8",
+            # The start script then becomes the node itself, so that its pid is the one we watch and end.
+            "NOTIFY_SOCKET": str(folder / "no-systemd-here"),
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_NODENAME": f"simpul-{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "",
+            "RABBITMQ_DIST_PORT": str(distribution_port),
+            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_PID_FILE": str(folder / "pid"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "generated"),
+            "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "feature_flags"),
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
+        }
+
+    def _write_files(self) -> None:
+        home = self.folder / "home"
+        home.mkdir()
+        cookie = home / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(16))
+        cookie.chmod(0o400)
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self.folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.local = 127.0.0.1:{self.port}\n"
+            f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.api_port}\n"
+            "vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\nlog.console.level = warning\n"
+        )
+        give_to(self.folder, self._who)

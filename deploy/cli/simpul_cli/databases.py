@@ -1,0 +1,31 @@
+"""Creates the services' databases on one server and brings them to their newest revision."""
+
+import asyncio
+
+import asyncpg
+from simpul_runtime.migrations import migrate_async
+
+SERVICES = ("intake", "routing", "notify", "desk")
+
+
+async def create_databases(server_url: str, names: dict[str, str]) -> None:
+    """Create the databases (service -> name) that do not exist yet."""
+    connection = await asyncpg.connect(server_url)
+    try:
+        existing = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
+        for name in names.values():
+            if name not in existing:
+                await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+
+
+async def migrate_services(urls: dict[str, str]) -> None:
+    """Migrate each service's database (service -> address)."""
+    for service, url in urls.items():
+        await migrate_async(url, f"simpul_{service}")
+
+
+def migrate_service(service: str, url: str) -> None:
+    """Migrate one database."""
+    asyncio.run(migrate_services({service: url}))

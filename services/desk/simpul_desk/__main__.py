@@ -1,0 +1,5 @@
+"""`python -m simpul_desk`"""
+
+from simpul_desk.app import main
+
+main()

@@ -1,0 +1,24 @@
+"""The composition root of the desk."""
+
+from fastapi import FastAPI
+from simpul_runtime.service import Service
+from simpul_runtime.web import shell_for
+
+from simpul_desk.consumers import handlers
+from simpul_desk.pages import add_pages
+from simpul_desk.settings import DeskSettings
+
+
+def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
+    """The service and its web application."""
+    service = Service("desk", settings)
+    service.consume(handlers())
+    web = shell_for(service, title="Simpul desk", description="A board of referrals, made from public events.")
+    add_pages(web, service)
+    return service, web
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    service, web = build(DeskSettings())
+    service.serve(web)

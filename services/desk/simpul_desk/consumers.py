@@ -1,0 +1,19 @@
+"""Messages in: note on the board."""
+
+from collections.abc import Mapping
+
+from simpul_runtime.inbox import Handler
+from simpul_schema import Event
+from simpul_schema.messages import AlertFailedV1, AlertSentV1, ReferralAcceptedV1, ReferralOfferedV1
+
+from simpul_desk import repository
+
+
+def handlers() -> Mapping[type[Event], Handler]:
+    """What the desk does with each message."""
+    return {
+        ReferralOfferedV1: repository.note_offered,
+        ReferralAcceptedV1: repository.note_accepted,
+        AlertSentV1: repository.note_alerted,
+        AlertFailedV1: repository.note_alerted,
+    }

@@ -1,0 +1,29 @@
+"""The board as a page."""
+
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from simpul_runtime.database import utc_now
+from simpul_runtime.service import Service
+from simpul_schema.references import case_reference, referral_code
+from simpul_schema.vocabulary import Service as Need
+from simpul_schema.vocabulary import Urgency
+
+from simpul_desk import repository
+
+SHOWN = 200
+
+
+def add_pages(web: FastAPI, service: Service) -> None:
+    """The routes of the board."""
+    templates = Environment(loader=PackageLoader("simpul_desk"), autoescape=True, undefined=StrictUndefined)
+    agencies = {agency.code: agency.name for agency in service.city.agencies}
+
+    @web.get("/", response_class=HTMLResponse, tags=["board"], summary="Referrals by the time an answer is due")
+    async def board() -> HTMLResponse:
+        lines = await repository.open_referrals(service.engine, SHOWN)
+        shown = templates.get_template("board.html").render(
+            lines=lines, now=utc_now(), zone=service.city.zone, city=service.city.name, agencies=agencies,
+            case_reference=case_reference, referral_code=referral_code, Need=Need, Urgency=Urgency, most=SHOWN,
+        )  # fmt: skip
+        return HTMLResponse(shown)

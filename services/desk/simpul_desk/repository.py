@@ -1,0 +1,83 @@
+"""The only SQL of the desk."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from simpul_runtime.transaction import Transaction
+from simpul_schema.messages import AlertFailedV1, AlertSentV1, ReferralAcceptedV1, ReferralOfferedV1
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_OFFERED = text("""
+    INSERT INTO board (referral_id, case_id, agency, service, urgency, answer_by)
+    VALUES (:referral_id, :case_id, :agency, :service, :urgency, :answer_by)
+    ON CONFLICT (referral_id) DO UPDATE SET agency = excluded.agency, service = excluded.service,
+        urgency = excluded.urgency, answer_by = excluded.answer_by
+""")
+_ACCEPTED = text("""
+    INSERT INTO board (referral_id, case_id, accepted_at) VALUES (:referral_id, :case_id, :accepted_at)
+    ON CONFLICT (referral_id) DO UPDATE SET accepted_at = excluded.accepted_at
+""")
+_ALERTED = text("""
+    INSERT INTO board (referral_id, case_id, alerts_sent, alerts_failed)
+    VALUES (:referral_id, :case_id, :sent, :failed)
+    ON CONFLICT (referral_id) DO UPDATE SET alerts_sent = board.alerts_sent + excluded.alerts_sent,
+        alerts_failed = board.alerts_failed + excluded.alerts_failed
+""")
+_OPEN = text("""
+    SELECT referral_id, case_id, agency, service, urgency, answer_by, accepted_at, alerts_sent, alerts_failed
+    FROM board WHERE answer_by IS NOT NULL ORDER BY answer_by, referral_id LIMIT :most
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class BoardLine:
+    """One referral on the board."""
+
+    referral_id: UUID
+    case_id: UUID
+    agency: str
+    service: str
+    urgency: str
+    answer_by: datetime
+    accepted_at: datetime | None
+    alerts_sent: int
+    alerts_failed: int
+
+
+async def note_offered(transaction: Transaction, events: Sequence[ReferralOfferedV1]) -> None:
+    """Referrals were offered."""
+    rows = [
+        event.data.model_dump(include={"referral_id", "case_id", "answer_by"})
+        | {"agency": event.data.agency, "service": event.data.service.value, "urgency": event.data.urgency.value}
+        for event in events
+    ]
+    await transaction.connection.execute(_OFFERED, rows)
+
+
+async def note_accepted(transaction: Transaction, events: Sequence[ReferralAcceptedV1]) -> None:
+    """Referrals were accepted."""
+    rows = [event.data.model_dump(include={"referral_id", "case_id", "accepted_at"}) for event in events]
+    await transaction.connection.execute(_ACCEPTED, rows)
+
+
+async def note_alerted(transaction: Transaction, events: Sequence[AlertSentV1 | AlertFailedV1]) -> None:
+    """Alerts were sent or given up."""
+    rows = [
+        {
+            "referral_id": event.data.referral_id,
+            "case_id": event.correlationid,
+            "sent": int(isinstance(event, AlertSentV1)),
+            "failed": int(isinstance(event, AlertFailedV1)),
+        }
+        for event in events
+    ]
+    await transaction.connection.execute(_ALERTED, rows)
+
+
+async def open_referrals(engine: AsyncEngine, most: int) -> list[BoardLine]:
+    """Referrals in the order in which an answer is due."""
+    async with engine.connect() as connection:
+        return [BoardLine(*row) for row in await connection.execute(_OPEN, {"most": most})]

@@ -1,0 +1,31 @@
+"""Tables of the desk: one row for each referral, made from events."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import DateTime, SmallInteger, Text, text
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+_REGISTRY = registry()
+_MOMENT = DateTime(timezone=True)
+_ZERO = {"server_default": text("0")}
+
+
+class DeskTable(SQLModel, registry=_REGISTRY):
+    """Base with a registry of its own, so that services in one process never mix their tables."""
+
+
+class BoardRow(DeskTable, table=True):
+    """What the events said of a referral so far; events of different sources come in any order."""
+
+    __tablename__ = "board"
+    referral_id: UUID = Field(primary_key=True)
+    case_id: UUID
+    agency: str | None = Field(default=None, sa_type=Text)
+    service: str | None = Field(default=None, sa_type=Text)
+    urgency: str | None = Field(default=None, sa_type=Text)
+    answer_by: datetime | None = Field(default=None, sa_type=_MOMENT, index=True)  # type: ignore[call-overload]
+    accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)  # type: ignore[call-overload]
+    alerts_sent: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)
+    alerts_failed: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)

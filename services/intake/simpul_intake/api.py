@@ -1,0 +1,122 @@
+"""The HTTP edge for complaint centres and their systems."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import FastAPI, HTTPException
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from simpul_runtime.database import utc_now
+from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex
+
+from simpul_intake.domain import Report
+from simpul_intake.errors import ReportIdReused
+from simpul_intake.use_cases import TakeReports
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
+Category = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+
+ANSWERS = (
+    "perpetrator_is_child", "perpetrator_lives_with_child", "safe_now", "injured", "sexual_under_72h",
+    "suicidal_sign", "trafficking_sign", "pregnant", "disability_need", "in_school",
+)  # fmt: skip
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class IdentityIn(_Strict):
+    """Who the child is; stored encrypted, released only to the agency that accepted."""
+
+    child_name: Line = ""
+    birth_date: Line = ""
+    nik: Line = ""
+    address: Line = ""
+    guardian_name: Line = ""
+    guardian_phone: Line = ""
+    safe_contact: Line = Field(default="", description="a number or address that is safe to use")
+    school: Line = ""
+
+
+class NarrativeIn(_Strict):
+    """What happened; stored encrypted."""
+
+    chronology: Words = ""
+    perpetrator_description: Words = ""
+
+
+class ReportIn(_Strict):
+    """One report of violence against a child. What is not known is left out or `unknown`."""
+
+    report_id: UUID = Field(description="made by the client, random; sending it again never makes a second case")
+    received_at: AwareDatetime | None = Field(default=None, description="when the centre got it; now if left out")
+    channel: Channel = Field(description="how the report came in")
+    complaint_centre: Line = Field(default="", description="agency code of the centre that took it")
+    reporter: Reporter = Reporter.OTHER
+    violence: list[Category] = Field(
+        min_length=1, max_length=16,
+        description="physical, psychological, sexual, exploitation, trafficking, neglect, other, unknown; "
+        "any other word is accepted and goes to manual triage",
+    )  # fmt: skip
+    place: Place = Place.OTHER
+    kelurahan: Line = Field(default="", description="name or code; one outside the city goes to manual triage")
+    age: int | None = Field(default=None, ge=0, le=17, description="completed years")
+    sex: Sex = Sex.UNKNOWN
+    perpetrator_relation: Relation = Relation.UNKNOWN
+    perpetrator_is_child: Answer = Answer.UNKNOWN
+    perpetrator_lives_with_child: Answer = Answer.UNKNOWN
+    safe_now: Answer = Answer.UNKNOWN
+    injured: Answer = Answer.UNKNOWN
+    sexual_under_72h: Answer = Answer.UNKNOWN
+    suicidal_sign: Answer = Answer.UNKNOWN
+    trafficking_sign: Answer = Answer.UNKNOWN
+    pregnant: Answer = Answer.UNKNOWN
+    disability_need: Answer = Answer.UNKNOWN
+    in_school: Answer = Answer.UNKNOWN
+    identity: IdentityIn = IdentityIn()
+    narrative: NarrativeIn = NarrativeIn()
+
+    def to_report(self, now: datetime) -> Report:
+        """As the domain understands it; a moment in the future counts as now."""
+        return Report(
+            report_id=self.report_id,
+            received_at=min(self.received_at or now, now),
+            channel=self.channel,
+            complaint_centre=self.complaint_centre,
+            reporter=self.reporter,
+            violence=tuple(self.violence),
+            place=self.place,
+            kelurahan=self.kelurahan,
+            age=self.age,
+            sex=self.sex,
+            perpetrator_relation=self.perpetrator_relation,
+            answers={name: getattr(self, name) for name in ANSWERS},
+            identity=self.identity.model_dump(),
+            narrative=self.narrative.model_dump(),
+        )
+
+
+class ReceiptOut(BaseModel):
+    """The report is stored; referrals follow."""
+
+    status: str = "accepted"
+    case_id: UUID = Field(description="random reference of the case")
+    case_reference: str = Field(description="the same, short enough to read aloud")
+    receipt: str = Field(description="words for the reporting person; they prove later who reported")
+
+
+def add_api(web: FastAPI, take_reports: TakeReports) -> None:
+    """The routes of the API."""
+
+    @web.post(
+        "/reports", status_code=202, tags=["reports"], summary="Report violence against a child",
+        responses={409: {"description": "report_id was used for other content"}, 413: {"description": "too large"}},
+    )  # fmt: skip
+    async def report(body: ReportIn) -> ReceiptOut:
+        try:
+            receipt = await take_reports.take(body.to_report(utc_now()))
+        except ReportIdReused as error:
+            raise HTTPException(409, str(error)) from error
+        return ReceiptOut(case_id=receipt.case_id, case_reference=receipt.case_reference, receipt=receipt.words)

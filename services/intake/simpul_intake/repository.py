@@ -1,0 +1,65 @@
+"""The only SQL of intake."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from simpul_runtime.transaction import Transaction
+from sqlalchemy import bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import DateTime, LargeBinary, Uuid
+
+from simpul_intake.tables import CaseKeyRow, ReportRow, SectionRow
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReport:
+    """What is known of a report id."""
+
+    report_id: UUID
+    case_id: UUID
+    content_mac: bytes
+    received_at: datetime
+
+
+_ADD_REPORTS = text("""
+    INSERT INTO report (report_id, case_id, content_mac, received_at)
+    SELECT * FROM unnest(:report_ids, :case_ids, :macs, :received) ON CONFLICT (report_id) DO NOTHING
+    RETURNING report_id
+""").bindparams(
+    bindparam("report_ids", type_=ARRAY(Uuid)), bindparam("case_ids", type_=ARRAY(Uuid)),
+    bindparam("macs", type_=ARRAY(LargeBinary)), bindparam("received", type_=ARRAY(DateTime(timezone=True))),
+)  # fmt: skip
+
+
+async def add_reports(transaction: Transaction, reports: Sequence[StoredReport]) -> set[UUID]:
+    """Store reports whose id is new; returns those ids."""
+    added = await transaction.connection.execute(
+        _ADD_REPORTS,
+        {
+            "report_ids": [report.report_id for report in reports],
+            "case_ids": [report.case_id for report in reports],
+            "macs": [report.content_mac for report in reports],
+            "received": [report.received_at for report in reports],
+        },
+    )
+    return set(added.scalars())
+
+
+async def reports_of(transaction: Transaction, report_ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
+    """What was stored under these ids."""
+    table = ReportRow.__table__.c  # type: ignore[attr-defined]  # set by SQLModel
+    found = await transaction.connection.execute(
+        select(table.report_id, table.case_id, table.content_mac, table.received_at)
+        .where(table.report_id.in_(report_ids))
+    )  # fmt: skip
+    return {row.report_id: StoredReport(*row) for row in found}
+
+
+def add_sections(transaction: Transaction, case_id: UUID, wrapped_key: bytes, sections: dict[str, bytes]) -> None:
+    """Store the first revision of a case's sections."""
+    transaction.add(CaseKeyRow, {"case_id": case_id, "wrapped": wrapped_key})
+    for name, ciphertext in sections.items():
+        row = {"case_id": case_id, "name": name, "revision": 1, "ciphertext": ciphertext}
+        transaction.add(SectionRow, row)

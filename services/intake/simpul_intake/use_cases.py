@@ -1,0 +1,84 @@
+"""What intake does."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from uuid import UUID, uuid4
+
+from simpul_runtime.batching import Batcher
+from simpul_runtime.city import City
+from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema.references import case_reference
+
+from simpul_intake import publisher, repository
+from simpul_intake.domain import Report, receipt_words
+from simpul_intake.errors import ReportIdReused
+from simpul_intake.repository import StoredReport
+from simpul_intake.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the reporting person gets."""
+
+    case_id: UUID
+    case_reference: str
+    words: str
+
+
+class TakeReports:
+    """Takes reports; those that arrive together are stored in one transaction."""
+
+    def __init__(self, transactions: Transactions, vault: Vault, city: City) -> None:
+        self._transactions = transactions
+        self._vault = vault
+        self._city = city
+        self._words = (files("simpul_intake") / "words.txt").read_text().split()
+        self._batcher: Batcher[Report, Receipt] = Batcher("reports", self._take, attempts=4)
+        self.run = self._batcher.run
+
+    async def take(self, report: Report) -> Receipt:
+        """Store a report and announce its case; the same report again gives the same receipt.
+
+        Raises ReportIdReused when the id was used for other content.
+        """
+        return await self._batcher.submit(report)
+
+    async def _take(self, reports: Sequence[Report]) -> Sequence[Receipt | Exception]:
+        firsts = {report.report_id: report for report in reversed(reports)}
+        async with self._transactions.begin() as transaction:
+            stored = await self._store(transaction, firsts)
+        return [self._answer(report, stored[report.report_id]) for report in reports]
+
+    async def _store(self, transaction: Transaction, reports: dict[UUID, Report]) -> dict[UUID, StoredReport]:
+        # Sorted, so that two processes that get the same retries never wait for each other in a circle.
+        proposed = {
+            report_id: StoredReport(report_id, uuid4(), self._mac(report), report.received_at)
+            for report_id, report in sorted(reports.items())
+        }
+        new = await repository.add_reports(transaction, list(proposed.values()))
+        for report_id in new:
+            self._open_case(transaction, reports[report_id], proposed[report_id].case_id)
+        known = [report_id for report_id in reports if report_id not in new]
+        return proposed | (await repository.reports_of(transaction, known) if known else {})
+
+    def _open_case(self, transaction: Transaction, report: Report, case_id: UUID) -> None:
+        key, wrapped = self._vault.new_case_key(case_id)
+        sealed = {
+            name: self._vault.seal(key, case_id, name, 1, content) for name, content in report.sections().items()
+        }
+        repository.add_sections(transaction, case_id, wrapped, sealed)
+        ward = self._city.find_kelurahan(report.kelurahan)
+        transaction.announce(publisher.case_reported(report, case_id, ward.code if ward else ""))
+
+    def _answer(self, report: Report, stored: StoredReport) -> Receipt | Exception:
+        if stored.content_mac != self._mac(report):
+            return ReportIdReused("report_id sudah dipakai untuk laporan lain; buat yang baru / make a new report_id")
+        words = receipt_words(report.report_id, self._vault.receipt_key, self._words)
+        return Receipt(stored.case_id, case_reference(stored.case_id), words)
+
+    def _mac(self, report: Report) -> bytes:
+        # A retry may be sent later than the first attempt, so the moment is no part of the content.
+        content = asdict(report) | {"received_at": "", "report_id": str(report.report_id)}
+        return self._vault.mac(json.dumps(content, sort_keys=True).encode())

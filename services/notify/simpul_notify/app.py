@@ -1,0 +1,56 @@
+"""The composition root of notify."""
+
+from datetime import timedelta
+
+from fastapi import FastAPI
+from simpul_runtime.service import Service
+from simpul_runtime.web import shell_for
+from simpul_schema.vocabulary import AlertChannel
+
+from simpul_notify.channels import Channel, KannelSms, SmtpMail
+from simpul_notify.consumers import handlers
+from simpul_notify.roster import read_roster
+from simpul_notify.settings import NotifySettings
+from simpul_notify.texts import Texts
+from simpul_notify.use_cases import AlertOnDuty, Patience, SendAlerts
+
+
+def build(settings: NotifySettings) -> tuple[Service, FastAPI]:
+    """The service and its web application."""
+    service = Service("notify", settings)
+    roster = read_roster(settings.city_dir / "roster.yaml", service.city)
+    texts = Texts.read(settings.city_dir / "messages.yaml", service.city.zone)
+    patience = Patience(timedelta(seconds=settings.retry_first), settings.retry_attempts)
+    send_alerts = SendAlerts(
+        service.transactions, roster, texts, _channels(settings), patience, settings.provider_concurrency
+    )
+    service.run_beside(send_alerts.run)
+    service.consume(handlers(AlertOnDuty(roster, send_alerts.send_soon)))
+    return service, shell_for(service, title="Simpul notify", description="Tells the people on duty.")
+
+
+def _channels(settings: NotifySettings) -> dict[AlertChannel, Channel]:
+    return {
+        AlertChannel.SMS: KannelSms(
+            settings.kannel_url,
+            settings.kannel_user,
+            settings.kannel_password.get_secret_value(),
+            settings.sms_sender,
+            settings.provider_timeout,
+        ),
+        AlertChannel.MAIL: SmtpMail(
+            settings.smtp_host,
+            settings.smtp_port,
+            settings.smtp_user,
+            settings.smtp_password.get_secret_value(),
+            settings.mail_from,
+            settings.smtp_ca_file,
+            settings.provider_timeout,
+        ),
+    }
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    service, web = build(NotifySettings())
+    service.serve(web)

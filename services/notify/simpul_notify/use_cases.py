@@ -1,0 +1,150 @@
+"""What notify does."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from simpul_runtime.batching import Batcher
+from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema.messages import ReferralOfferedV1
+from simpul_schema.vocabulary import AlertChannel, AlertFailure
+
+from simpul_notify import publisher, repository
+from simpul_notify.channels import Channel
+from simpul_notify.domain import Alert, AlertState, Outcome, Roster, wait_after
+from simpul_notify.texts import Texts
+
+HOT: Final = timedelta(seconds=30)
+"""How long the process that recorded an alert has to send it before any other may."""
+SWEEP: Final = 1.0
+"""Seconds between looks at what is due again."""
+MOST: Final = 500
+"""Alerts under way in one process; the table holds the others."""
+
+log = structlog.get_logger()
+
+
+class AlertOnDuty:
+    """Records an alert for each person on duty and channel, then has them sent."""
+
+    def __init__(self, roster: Roster, send_soon: Callable[[Alert], None]) -> None:
+        self._roster = roster
+        self._send_soon = send_soon
+
+    async def alert(self, transaction: Transaction, offers: Sequence[ReferralOfferedV1]) -> None:
+        """The people of each addressed agency, by the channels of the urgency."""
+        for offer in offers:
+            for alert in self._alerts(offer):
+                repository.add(transaction, alert, transaction.now + HOT)
+                transaction.after_commit.append(partial(self._send_soon, alert))
+
+    def _alerts(self, offer: ReferralOfferedV1) -> list[Alert]:
+        data = offer.data
+        return [
+            Alert(uuid4(), data.referral_id, data.case_id, contact.reference, channel, data.urgency, data.answer_by)
+            for contact in self._roster.on_duty.get(data.agency, ())
+            for channel in self._roster.channels[data.urgency]
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a provider is tried, and how long between."""
+
+    first: timedelta
+    attempts: int
+
+
+class SendAlerts:
+    """Sends recorded alerts, each by itself, and writes their fates in batches."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        roster: Roster,
+        texts: Texts,
+        channels: Mapping[AlertChannel, Channel],
+        patience: Patience,
+        concurrency: int,
+    ) -> None:
+        self._transactions = transactions
+        self._roster = roster
+        self._texts = texts
+        self._channels = channels
+        self._patience = patience
+        # One limit for each channel: a provider that hangs holds up only its own.
+        self._limits = {channel: asyncio.Semaphore(concurrency) for channel in channels}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._fates: Batcher[tuple[Alert, Outcome], None] = Batcher("fates", self._record)
+
+    def send_soon(self, alert: Alert) -> None:
+        """Send an alert that was just recorded; when too many are under way the sweep takes it later."""
+        if len(self._under_way) < MOST:
+            task = asyncio.create_task(self._send(alert))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def run(self) -> None:
+        """Write fates and sweep until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._fates.run())
+                tasks.create_task(self._keep_sweeping())
+        finally:
+            for channel in self._channels.values():
+                await channel.close()
+
+    async def _send(self, alert: Alert) -> None:
+        async with self._limits[alert.channel]:
+            contact = self._roster.contacts.get(alert.contact)
+            address = contact.addresses.get(alert.channel) if contact else None
+            if contact is None or address is None:
+                # The person left the roster between two attempts.
+                outcome = Outcome.REJECTED_PERMANENTLY
+            else:
+                text = self._texts.render(alert, contact.language)
+                outcome = await self._channels[alert.channel].send(address, text)
+        await self._fates.submit((replace(alert, attempts=alert.attempts + 1), outcome))
+
+    async def _record(self, fates: Sequence[tuple[Alert, Outcome]]) -> list[None | Exception]:
+        async with self._transactions.begin() as transaction:
+            states = [(alert, *self._fate(alert, outcome, transaction.now)) for alert, outcome in fates]
+            fresh = await repository.settle(transaction, states)
+            for (alert, outcome), (_, state, _) in zip(fates, states, strict=True):
+                if alert.alert_id in fresh and state is AlertState.SENT:
+                    transaction.announce(publisher.alert_sent(alert))
+                elif alert.alert_id in fresh and state is AlertState.FAILED:
+                    rejected = outcome is Outcome.REJECTED_PERMANENTLY
+                    reason = AlertFailure.REJECTED if rejected else AlertFailure.EXHAUSTED
+                    transaction.announce(publisher.alert_failed(alert, reason))
+                    log.error("alert_failed", alert_id=alert.alert_id, channel=alert.channel, attempts=alert.attempts)
+        return [None] * len(fates)
+
+    def _fate(self, alert: Alert, outcome: Outcome, now: datetime) -> tuple[AlertState, datetime]:
+        if outcome is Outcome.ACCEPTED:
+            return AlertState.SENT, now
+        if outcome is Outcome.REJECTED_PERMANENTLY or alert.attempts >= self._patience.attempts:
+            return AlertState.FAILED, now
+        log.warning("alert_deferred", alert_id=alert.alert_id, channel=alert.channel, attempts=alert.attempts)
+        return AlertState.PENDING, now + wait_after(alert.attempts, self._patience.first)
+
+    async def _keep_sweeping(self) -> None:
+        async with self._transactions.begin() as transaction:
+            await repository.take_over(transaction)
+        while True:
+            room = MOST - len(self._under_way)
+            if room > 0:
+                try:
+                    async with self._transactions.begin() as transaction:
+                        due = await repository.take_due(transaction, min(room, 100), HOT)
+                    for alert in due:
+                        self.send_soon(alert)
+                except Exception as error:
+                    log.warning("sweep_failed", exc_info=error)
+            await asyncio.sleep(SWEEP)
+

@@ -1,0 +1,5 @@
+"""`python -m simpul_routing`"""
+
+from simpul_routing.app import main
+
+main()

@@ -1,0 +1,82 @@
+"""Reads the city from its folder: kelurahan, kecamatan, agencies."""
+
+import csv
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ruamel.yaml import YAML
+
+
+class CityInvalid(Exception):
+    """The city's folder contradicts itself; the message says where and what would be right."""
+
+
+def read_yaml(path: Path) -> Any:
+    """YAML 1.2, where `22:00` is a text and `no` is a word."""
+    return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Kelurahan:
+    """A ward with its official code."""
+
+    code: str
+    name: str
+    kecamatan: str
+
+    @property
+    def slug(self) -> str:
+        """The name as it stands in an agency's code."""
+        return self.name.lower().replace(" ", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """A party that takes referrals."""
+
+    code: str
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class City:
+    """One city as data."""
+
+    code: str
+    name: str
+    zone: ZoneInfo
+    kelurahan: tuple[Kelurahan, ...]
+    agencies: tuple[Agency, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> "City":
+        """Load `city.yaml` and `kelurahan.csv`; CityInvalid when they contradict each other."""
+        described = read_yaml(folder / "city.yaml")
+        with (folder / "kelurahan.csv").open(encoding="utf-8", newline="") as file:
+            wards = tuple(Kelurahan(row["code"], row["kelurahan"], row["kecamatan"]) for row in csv.DictReader(file))
+        if len({ward.slug for ward in wards}) != len(wards):
+            msg = f"{folder}/kelurahan.csv: two kelurahan share a name"
+            raise CityInvalid(msg)
+        agencies = [Agency(entry["code"], entry["name"], entry["kind"]) for entry in described["agencies"]]
+        agencies += [Agency(f"satgas-kec-{k.lower()}", f"Satgas PPA Kecamatan {k}", "satgas_kecamatan")
+                     for k in dict.fromkeys(ward.kecamatan for ward in wards)]  # fmt: skip
+        agencies += [Agency(f"satgas-kel-{w.slug}", f"Satgas PPA Kelurahan {w.name}", "satgas_kelurahan") for w in wards]
+        return cls(described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies))
+
+    @cached_property
+    def agency_codes(self) -> frozenset[str]:
+        """Every agency's code."""
+        return frozenset(agency.code for agency in self.agencies)
+
+    @cached_property
+    def _wards(self) -> dict[str, Kelurahan]:
+        by_name = {ward.name.casefold(): ward for ward in self.kelurahan}
+        return by_name | {ward.code: ward for ward in self.kelurahan} | {ward.slug: ward for ward in self.kelurahan}
+
+    def find_kelurahan(self, words: str) -> Kelurahan | None:
+        """The kelurahan of a name, slug or code; None when it is not one of this city's."""
+        return self._wards.get(" ".join(words.split()).casefold())

@@ -1,0 +1,403 @@
+"""What arrives is stored once and handled in the same transaction; nothing bounces in the broker.
+
+A delivery ends in one of four ways: done; waiting for its predecessor; waiting for another attempt; parked with a
+reason. In each of them it is stored before it is acknowledged. While the database is away nothing is acknowledged and
+the broker keeps what it has.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final, TypeAlias
+
+import structlog
+from pydantic import ValidationError
+from simpul_schema import Event, message_class
+from simpul_schema.envelope import MAX_EVENT_BYTES
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
+
+from simpul_runtime.batching import Batcher
+from simpul_runtime.database import utc_now
+from simpul_runtime.errors import ParkReason, Unprocessable
+from simpul_runtime.metrics import INBOX_UNFINISHED, MESSAGES_HANDLED, MESSAGES_PARKED
+from simpul_runtime.signing import Keys
+from simpul_runtime.transaction import Transaction, Transactions
+
+ATTEMPTS: Final = 10
+"""With waits doubling from one second to ten minutes this is about half an hour of trouble elsewhere."""
+SWEEP: Final = 1.0
+"""Seconds between looks at what waits for a retry, a predecessor or a replay."""
+PATIENCE: Final = 60.0
+"""Seconds a message may wait for its predecessor before the operator is told."""
+
+Handler: TypeAlias = Callable[[Transaction, Sequence[Any]], Awaitable[None]]
+"""Takes the events of one type that arrived together."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the broker handed over."""
+
+    body: bytes
+    exchange: str
+    routing_key: str
+
+    @property
+    def digest(self) -> bytes:
+        """The same for the same bytes."""
+        return sha256(self.body).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    delivery: Delivery
+    reason: ParkReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    delivery: Delivery
+    event: Event
+
+    @property
+    def key(self) -> tuple[str, Any]:
+        return self.event.source, self.event.id
+
+    @property
+    def stream(self) -> tuple[str, str]:
+        return self.event.subject, self.event.source
+
+
+_STORE = text("""
+    INSERT INTO inbox (source, event_id, type, subject, sequence, digest, state)
+    SELECT s, e, t, j, q, d, 'done' FROM unnest(:sources, :ids, :types, :subjects, :sequences, :digests)
+        AS arrived (s, e, t, j, q, d)
+    ON CONFLICT DO NOTHING RETURNING source, event_id
+""").bindparams(
+    bindparam("sources", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("types", type_=ARRAY(Text)), bindparam("subjects", type_=ARRAY(Text)),
+    bindparam("sequences", type_=ARRAY(BigInteger)), bindparam("digests", type_=ARRAY(LargeBinary)),
+)  # fmt: skip
+_DIGESTS = text("""
+    SELECT i.source, i.event_id, i.digest FROM inbox i
+    JOIN unnest(:sources, :ids) AS k (s, e) ON i.source = k.s AND i.event_id = k.e
+""").bindparams(bindparam("sources", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Uuid)))
+_PREDECESSORS = text("""
+    SELECT i.subject, i.source, i.sequence FROM inbox i
+    JOIN unnest(:subjects, :sources, :sequences) AS k (j, s, q)
+        ON i.subject = k.j AND i.source = k.s AND i.sequence = k.q - 1
+    WHERE i.state = 'done'
+""").bindparams(
+    bindparam("subjects", type_=ARRAY(Text)), bindparam("sources", type_=ARRAY(Text)),
+    bindparam("sequences", type_=ARRAY(BigInteger)),
+)  # fmt: skip
+_KEEP = text("""
+    UPDATE inbox SET state = :state, reason = :reason, body = :body, attempts = :attempts,
+        due_at = now() + least(interval '1 second' * 2 ^ CAST(:attempts AS int), interval '10 minutes')
+    WHERE source = :source AND event_id = :event_id
+""")
+_DONE = text(
+    "UPDATE inbox SET state = 'done', body = NULL, reason = NULL, due_at = NULL"
+    " WHERE source = :source AND event_id = :event_id"
+)
+_FORGET = text("DELETE FROM inbox WHERE source = :source AND event_id = :event_id")
+_PARK = text("""
+    INSERT INTO parked (digest, reason, detail, exchange, routing_key, body)
+    VALUES (:digest, :reason, :detail, :exchange, :routing_key, :body)
+    ON CONFLICT (digest) DO UPDATE SET times = parked.times + 1, last_at = now(), reason = excluded.reason,
+        detail = excluded.detail, replay_at = NULL
+""")
+_DUE = text("""
+    SELECT w.source, w.event_id, w.type, w.body, w.state, w.attempts FROM inbox w
+    WHERE w.state <> 'done' AND w.due_at IS NOT NULL AND (
+        (w.state = 'retrying' AND w.due_at <= now()) OR
+        (w.state = 'waiting' AND EXISTS (
+            SELECT FROM inbox p WHERE p.subject = w.subject AND p.source = w.source
+                AND p.sequence = w.sequence - 1 AND p.state = 'done')))
+    ORDER BY w.sequence LIMIT 100 FOR UPDATE OF w SKIP LOCKED
+""")
+_REPLAY = text("""
+    DELETE FROM parked WHERE digest IN (
+        SELECT digest FROM parked WHERE replay_at IS NOT NULL ORDER BY replay_at LIMIT 50 FOR UPDATE SKIP LOCKED)
+    RETURNING body, exchange, routing_key
+""")
+_UNFINISHED = text("""
+    SELECT state, count(*), coalesce(extract(epoch FROM now() - min(received_at)), 0)
+    FROM inbox WHERE state <> 'done' GROUP BY state
+""")
+
+
+class Inbox:
+    """One per process; any number of processes may share a queue and a table."""
+
+    def __init__(
+        self, engine: AsyncEngine, transactions: Transactions, keys: Keys, handlers: Mapping[type[Event], Handler]
+    ) -> None:
+        self._engine = engine
+        self._transactions = transactions
+        self._keys = keys
+        self._handlers = {message.WIRE_NAME: handler for message, handler in handlers.items()}
+        self._batcher: Batcher[Delivery, None] = Batcher("inbox", self.receive)
+        self._look = asyncio.Event()
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Returns once the delivery is stored; then it may be acknowledged."""
+        await self._batcher.submit(delivery)
+
+    async def run(self) -> None:
+        """Handle deliveries and what waits, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._batcher.run())
+            tasks.create_task(self._keep_sweeping())
+
+    async def receive(self, deliveries: Sequence[Delivery]) -> list[None | Exception]:
+        """One transaction for all that arrived together."""
+        now = utc_now()
+        read = [self._read(delivery, now) for delivery in deliveries]
+        async with self._transactions.begin() as transaction:
+            await self._receive_in(transaction, read)
+        return [None] * len(deliveries)
+
+    async def _receive_in(self, transaction: Transaction, read: Sequence[_Accepted | _Refused]) -> None:
+        connection = transaction.connection
+        accepted = {entry.key: entry for entry in read if isinstance(entry, _Accepted)}
+        refused = [entry for entry in read if isinstance(entry, _Refused)]
+        fresh, reused = await self._store(connection, accepted)
+        for entry in (*refused, *reused):
+            await self._park(connection, entry)
+        ready, early = await self._in_order(connection, fresh)
+        for entry in early:
+            await self._keep(connection, entry, state="waiting", reason="predecessor", attempts=0)
+        for group in ready:
+            await self._handle(transaction, group)
+
+    def _read(self, delivery: Delivery, now: datetime) -> _Accepted | _Refused:
+        try:
+            return _Accepted(delivery, self._verified(delivery, now))
+        except Unprocessable as error:
+            return _Refused(delivery, error.reason, error.detail)
+
+    def _verified(self, delivery: Delivery, now: datetime) -> Event:
+        if len(delivery.body) > MAX_EVENT_BYTES:
+            raise Unprocessable(ParkReason.OVERSIZED, f"{len(delivery.body)} bytes, at most {MAX_EVENT_BYTES}")
+        try:
+            event = json.loads(delivery.body)
+        except (ValueError, RecursionError) as error:
+            raise Unprocessable(ParkReason.MALFORMED, "not JSON") from error
+        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+            raise Unprocessable(ParkReason.MALFORMED, "not a CloudEvent")
+        message = message_class(event["type"])
+        if message is None:
+            raise Unprocessable(ParkReason.UNKNOWN_TYPE)
+        self._keys.check_author(event, now)
+        try:
+            return message.model_validate(event)
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors(include_input=False))
+            raise Unprocessable(ParkReason.INVALID, fields[:500]) from error
+
+    async def _store(
+        self, connection: AsyncConnection, accepted: Mapping[tuple[str, Any], _Accepted]
+    ) -> tuple[list[_Accepted], list[_Refused]]:
+        if not accepted:
+            return [], []
+        entries = sorted(accepted.values(), key=lambda entry: (entry.event.source, str(entry.event.id)))
+        stored = await connection.execute(
+            _STORE,
+            {
+                "sources": [entry.event.source for entry in entries],
+                "ids": [entry.event.id for entry in entries],
+                "types": [entry.event.type for entry in entries],
+                "subjects": [entry.event.subject for entry in entries],
+                "sequences": [entry.event.position for entry in entries],
+                "digests": [entry.delivery.digest for entry in entries],
+            },
+        )
+        new = {(source, event_id) for source, event_id in stored}
+        known = [entry for entry in entries if entry.key not in new]
+        return [entry for entry in accepted.values() if entry.key in new], await self._reused(connection, known)
+
+    async def _reused(self, connection: AsyncConnection, known: Sequence[_Accepted]) -> list[_Refused]:
+        """A repeated delivery is nothing; the same id with other content is an alarm."""
+        if not known:
+            return []
+        MESSAGES_HANDLED.labels("any", "repeated").inc(len(known))
+        found = await connection.execute(
+            _DIGESTS, {"sources": [e.event.source for e in known], "ids": [e.event.id for e in known]}
+        )
+        digests = {(source, event_id): digest for source, event_id, digest in found}
+        return [
+            _Refused(entry.delivery, ParkReason.ID_REUSED, "same id, other content")
+            for entry in known
+            if digests.get(entry.key) != entry.delivery.digest
+        ]
+
+    async def _in_order(
+        self, connection: AsyncConnection, fresh: Sequence[_Accepted]
+    ) -> tuple[list[list[_Accepted]], list[_Accepted]]:
+        """Groups to handle one after the other, each of one type and with at most one event of a stream."""
+        done: set[tuple[tuple[str, str], int]] = set()
+        later = [entry for entry in fresh if entry.event.position > 1]
+        if later:
+            found = await connection.execute(
+                _PREDECESSORS,
+                {
+                    "subjects": [entry.event.subject for entry in later],
+                    "sources": [entry.event.source for entry in later],
+                    "sequences": [entry.event.position for entry in later],
+                },
+            )
+            together = {(entry.stream, entry.event.position) for entry in fresh}
+            # A row of this very batch is stored as done already; whether it is comes out below.
+            done = {((subject, source), sequence) for subject, source, sequence in found} - together
+        groups: list[list[_Accepted]] = []
+        pending = sorted(fresh, key=lambda entry: entry.event.position)
+        while pending:
+            round_, rest, streams = [], [], set()
+            for entry in pending:
+                predecessor = (entry.stream, entry.event.position - 1)
+                if entry.stream not in streams and (entry.event.position == 1 or predecessor in done):
+                    round_.append(entry)
+                    streams.add(entry.stream)
+                else:
+                    rest.append(entry)
+            if not round_:
+                return groups, rest
+            done |= {(entry.stream, entry.event.position) for entry in round_}
+            groups += _by_type(round_)
+            pending = rest
+        return groups, []
+
+    async def _handle(self, transaction: Transaction, group: Sequence[_Accepted]) -> None:
+        """The group in one savepoint; when that fails each event in its own, so that only the culprit stays behind."""
+        wire_name = group[0].event.type
+        handler = self._handlers.get(wire_name)
+        if handler is None:
+            MESSAGES_HANDLED.labels(wire_name, "ignored").inc(len(group))
+            return
+        try:
+            async with transaction.savepoint():
+                await handler(transaction, [entry.event for entry in group])
+        except Exception as error:
+            if len(group) > 1:
+                for entry in group:
+                    await self._handle(transaction, [entry])
+                return
+            await self._not_handled(transaction.connection, group[0], error, attempts=0)
+        else:
+            MESSAGES_HANDLED.labels(wire_name, "done").inc(len(group))
+
+    async def _not_handled(
+        self, connection: AsyncConnection, entry: _Accepted, error: Exception, *, attempts: int
+    ) -> None:
+        event = entry.event
+        if isinstance(error, Unprocessable):
+            refused = _Refused(entry.delivery, error.reason, error.detail)
+        elif attempts + 1 >= ATTEMPTS:
+            refused = _Refused(entry.delivery, ParkReason.ATTEMPTS_EXHAUSTED, type(error).__name__)
+        else:
+            log.warning("message_failed", type=event.type, event_id=event.id, attempts=attempts + 1, exc_info=error)
+            MESSAGES_HANDLED.labels(event.type, "retrying").inc()
+            await self._keep(
+                connection, entry, state="retrying", reason=type(error).__name__, attempts=attempts + 1
+            )
+            return
+        await connection.execute(_FORGET, {"source": event.source, "event_id": event.id})
+        await self._park(connection, refused)
+
+    async def _keep(
+        self, connection: AsyncConnection, entry: _Accepted, *, state: str, reason: str, attempts: int
+    ) -> None:
+        await connection.execute(
+            _KEEP,
+            {
+                "state": state, "reason": reason, "body": entry.delivery.body, "attempts": attempts,
+                "source": entry.event.source, "event_id": entry.event.id,
+            },
+        )  # fmt: skip
+        self._look.set()
+
+    async def _park(self, connection: AsyncConnection, entry: _Refused) -> None:
+        MESSAGES_PARKED.labels(entry.reason).inc()
+        log.error("message_parked", reason=entry.reason, exchange=entry.delivery.exchange)
+        await connection.execute(
+            _PARK,
+            {
+                "digest": entry.delivery.digest,
+                "reason": entry.reason.value,
+                # PostgreSQL's text holds no NUL, a sender's routing key may.
+                "detail": entry.detail.replace("\0", ""),
+                "exchange": entry.delivery.exchange.replace("\0", ""),
+                "routing_key": entry.delivery.routing_key.replace("\0", ""),
+                "body": entry.delivery.body,
+            },
+        )
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            try:
+                while await self.sweep():
+                    pass
+                await self._measure()
+            except Exception as error:
+                log.warning("sweep_failed", exc_info=error)
+            self._look.clear()
+            try:
+                async with asyncio.timeout(SWEEP):
+                    await self._look.wait()
+            except TimeoutError:
+                continue
+
+    async def sweep(self) -> int:
+        """Handle what is due: retries, messages whose predecessor is done, replays. Returns how many there were."""
+        async with self._transactions.begin() as transaction:
+            due = (await transaction.connection.execute(_DUE)).all()
+            for row in due:
+                await self._handle_again(transaction, row)
+            replays = (await transaction.connection.execute(_REPLAY)).all()
+            if replays:
+                now = utc_now()
+                await self._receive_in(transaction, [self._read(Delivery(*replay), now) for replay in replays])
+        return len(due) + len(replays)
+
+    async def _handle_again(self, transaction: Transaction, row: Any) -> None:
+        message = message_class(row.type)
+        if message is None:
+            msg = "a stored type is unknown to this version; start the newer version again"
+            raise LookupError(msg)
+        entry = _Accepted(Delivery(row.body, "", row.type), message.model_validate_json(row.body))
+        handler = self._handlers.get(row.type)
+        try:
+            async with transaction.savepoint():
+                if handler is not None:
+                    await handler(transaction, [entry.event])
+        except Exception as error:
+            await self._not_handled(transaction.connection, entry, error, attempts=row.attempts)
+        else:
+            MESSAGES_HANDLED.labels(row.type, "done").inc()
+            await transaction.connection.execute(_DONE, {"source": row.source, "event_id": row.event_id})
+
+    async def _measure(self) -> None:
+        async with self._engine.connect() as connection:
+            found = {state: (count, age) for state, count, age in await connection.execute(_UNFINISHED)}
+        for state in ("waiting", "retrying"):
+            count, age = found.get(state, (0, 0))
+            INBOX_UNFINISHED.labels(state).set(count)
+            if state == "waiting" and age > PATIENCE:
+                log.warning("message_waits_for_predecessor", count=count, seconds=int(age))
+
+
+def _by_type(entries: Iterable[_Accepted]) -> list[list[_Accepted]]:
+    groups: dict[str, list[_Accepted]] = {}
+    for entry in entries:
+        groups.setdefault(entry.event.type, []).append(entry)
+    return list(groups.values())

@@ -1,0 +1,55 @@
+"""The message tables as migrations of each service create them; a change is a new function, never an edit."""
+
+from alembic import op
+
+
+def create_20261124() -> None:
+    """Outbox, stream, inbox, parked. New tables, so no lock on anything in use."""
+    op.execute("""
+        CREATE TABLE outbox (
+            message_id uuid PRIMARY KEY,
+            exchange text NOT NULL,
+            routing_key text NOT NULL,
+            body bytea NOT NULL,
+            event_id uuid NOT NULL,
+            correlation_id uuid NOT NULL,
+            attempts smallint NOT NULL DEFAULT 0,
+            due_at timestamptz NOT NULL,
+            created_at timestamptz NOT NULL DEFAULT now(),
+            published_at timestamptz,
+            last_error text
+        )""")
+    op.execute("CREATE INDEX outbox_pending ON outbox (due_at) WHERE published_at IS NULL")
+    op.execute("CREATE TABLE stream (subject text PRIMARY KEY, last bigint NOT NULL)")
+    op.execute("""
+        CREATE TABLE inbox (
+            source text NOT NULL,
+            event_id uuid NOT NULL,
+            type text NOT NULL,
+            subject text NOT NULL,
+            sequence bigint NOT NULL,
+            digest bytea NOT NULL,
+            state text NOT NULL,
+            attempts smallint NOT NULL DEFAULT 0,
+            due_at timestamptz,
+            reason text,
+            body bytea,
+            received_at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (source, event_id)
+        )""")
+    op.execute("CREATE INDEX inbox_stream ON inbox (subject, source, sequence)")
+    op.execute("CREATE INDEX inbox_unfinished ON inbox (due_at) WHERE state <> 'done'")
+    op.execute("""
+        CREATE TABLE parked (
+            digest bytea PRIMARY KEY,
+            reason text NOT NULL,
+            detail text NOT NULL DEFAULT '',
+            exchange text NOT NULL DEFAULT '',
+            routing_key text NOT NULL DEFAULT '',
+            body bytea NOT NULL,
+            times integer NOT NULL DEFAULT 1,
+            first_at timestamptz NOT NULL DEFAULT now(),
+            last_at timestamptz NOT NULL DEFAULT now(),
+            replay_at timestamptz
+        )""")
+    op.execute("CREATE INDEX parked_for_replay ON parked (replay_at) WHERE replay_at IS NOT NULL")

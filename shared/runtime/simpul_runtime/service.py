@@ -1,0 +1,158 @@
+"""Puts the parts of a service together, and starts and stops them in order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from faststream import AckPolicy
+from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+from simpul_schema import Event
+from simpul_seal import Directory, KeyRing
+from sqlalchemy import text
+
+from simpul_runtime.city import City
+from simpul_runtime.database import engine_for
+from simpul_runtime.inbox import Delivery, Handler, Inbox
+from simpul_runtime.logging import configure_logging
+from simpul_runtime.outbox import Outbox
+from simpul_runtime.relay import Relay
+from simpul_runtime.settings import ServiceSettings
+from simpul_runtime.signing import Keys
+from simpul_runtime.topology import service_inbox
+from simpul_runtime.transaction import Transactions
+
+log = structlog.get_logger()
+
+LAG_LIMIT = 30.0
+"""Seconds an event may wait for its publish before the service calls itself not ready."""
+
+
+class Service:
+    """What all services have: database, keys, outbox with relay, and an inbox where one is wanted."""
+
+    def __init__(self, name: str, settings: ServiceSettings) -> None:
+        configure_logging(name, settings.log_level)
+        self.name = name
+        self.settings = settings
+        self.city = City.read(settings.city_dir)
+        self.keys = Keys(KeyRing.read(settings.key_file), Directory.read(settings.directory_file))
+        self.engine = engine_for(
+            settings.database_url.get_secret_value(), connections=settings.database_connections
+        )
+        self.relay = Relay(self.engine, settings.amqp_url.get_secret_value())
+        self.transactions = Transactions(
+            self.engine, Outbox(self.city.code, name, self.keys), self.relay.hand_over
+        )
+        self._inbox: Inbox | None = None
+        self._broker: RabbitBroker | None = None
+        self._background: list[Callable[[], Awaitable[None]]] = [self.relay.run]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def consume(self, handlers: Mapping[type[Event], Handler]) -> None:
+        """Take messages from this service's inbox queue."""
+        inbox = Inbox(self.engine, self.transactions, self.keys, handlers)
+        broker = RabbitBroker(
+            self.settings.amqp_url.get_secret_value(),
+            # A handler returns only when its message is stored; an error means the database is away and the
+            # message must stay with the broker, so nothing is ever acknowledged or rejected on its account.
+            ack_policy=AckPolicy.REJECT_ON_ERROR,
+            apply_types=False,
+            fail_fast=False,
+            logger=None,
+        )
+
+        @broker.subscriber(
+            # Declared by `simpul topology apply`; declaring here would also undo the prefetch.
+            RabbitQueue(service_inbox(self.name), declare=False),
+            channel=Channel(prefetch_count=self.settings.prefetch),
+            decoder=_undecoded,
+            no_reply=True,
+        )
+        async def receive(message: RabbitMessage) -> None:
+            raw = message.raw_message
+            await inbox.deliver(Delivery(raw.body, raw.exchange or "", raw.routing_key or ""))
+
+        self._inbox, self._broker = inbox, broker
+        self._background.append(inbox.run)
+
+    def run_beside(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Run a loop of the service from start to stop."""
+        self._background.append(task)
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        """Background loops first, consumers last; the reverse when stopping."""
+        self._tasks = [asyncio.create_task(self._guarded(task)) for task in self._background]
+        broker = asyncio.create_task(self._broker.start()) if self._broker else None
+        log.info("service_started", port=self.settings.http_port)
+        try:
+            yield
+        finally:
+            if broker and self._broker:
+                broker.cancel()
+                await self._broker.stop()
+            await asyncio.sleep(0)
+            for task in self._tasks:
+                task.cancel()
+            for task in self._tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+            await self.engine.dispose()
+            log.info("service_stopped")
+
+    async def _guarded(self, task: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await task()
+            except Exception as error:
+                log.error("background_task_failed", exc_info=error)
+            await asyncio.sleep(1)
+
+    async def troubles(self) -> list[str]:
+        """Why the service is not ready; empty when it is."""
+        found = []
+        try:
+            async with asyncio.timeout(2), self.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception:
+            found.append("database: no answer")
+        if not self.relay.is_connected:
+            found.append("relay: not connected to the broker")
+        if self.relay.oldest_seconds > LAG_LIMIT:
+            found.append("relay: events wait longer than they may")
+        if any(task.done() for task in self._tasks):
+            found.append("a background task has ended")
+        if self._broker is not None:
+            found += await _consumer_troubles(self._broker)
+        return found
+
+    def serve(self, web: FastAPI) -> None:
+        """Listen until told to stop."""
+        uvicorn.run(
+            web,
+            host=self.settings.http_host,
+            port=self.settings.http_port,
+            loop="uvloop",
+            http="httptools",
+            log_config=None,
+            # Addresses of pages would tell who looked at what.
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=10,
+        )
+
+
+async def _undecoded(message: Any) -> Any:
+    """The inbox reads the bytes itself, because what cannot be read must be stored too."""
+    return message
+
+
+async def _consumer_troubles(broker: RabbitBroker) -> Sequence[str]:
+    if not await broker.ping(timeout=2):
+        return ["broker: no answer"]
+    # ping only looks at a flag, so the consumers themselves are asked too.
+    return [] if all(subscriber.running for subscriber in broker.subscribers) else ["consumer: not running"]

@@ -1,0 +1,63 @@
+"""A service's keys at work: sign, verify who says what, seal and open sections."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+from simpul_schema import Event, Producer
+from simpul_schema.catalog import may_publish
+from simpul_seal import Directory, KeyRing, NotForUs, SignatureInvalid, UnknownKey, open_section, seal_section, sign, verify
+
+from simpul_runtime.errors import ParkReason, Unprocessable
+
+Content = TypeVar("Content", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """This service's private keys and everybody's public ones."""
+
+    ring: KeyRing
+    directory: Directory
+
+    def sign(self, event: dict[str, Any]) -> bytes:
+        """The signed wire bytes."""
+        return sign(event, self.ring)
+
+    def check_author(self, event: dict[str, Any], now: datetime) -> None:
+        """Unprocessable unless the event is signed by the party it names, and that party may say this."""
+        try:
+            signer = verify(event, self.directory, now)
+            producer = Producer.of(str(event.get("source")))
+        except UnknownKey as error:
+            raise Unprocessable(ParkReason.UNKNOWN_KEY) from error
+        except SignatureInvalid as error:
+            raise Unprocessable(ParkReason.FORGED if event.get("signature") else ParkReason.UNSIGNED) from error
+        except ValueError as error:
+            raise Unprocessable(ParkReason.MALFORMED, "source") from error
+        if signer != producer.party:
+            raise Unprocessable(ParkReason.FORGED, "signed by another party than the source")
+        if not may_publish(producer.party, is_agency=producer.is_agency, wire_name=str(event["type"])):
+            raise Unprocessable(ParkReason.NOT_ITS_TO_SAY)
+
+    def seal(self, content: BaseModel, *, recipient: str, event_id: UUID, case_id: UUID, section: str, now: datetime) -> dict[str, str]:
+        """One section sealed to the recipient's current key."""
+        key = self.directory.current(recipient, now)
+        return seal_section(content.model_dump_json().encode(), key, event_id=event_id, case_id=case_id, section=section)
+
+    def open(self, event: Event, section: str, content: type[Content]) -> Content:
+        """A section sealed to this service; Unprocessable when it is missing, not for us or not as agreed."""
+        sealed = event.data.sealed.get(section)  # type: ignore[attr-defined]  # every message class has data
+        if sealed is None:
+            raise Unprocessable(ParkReason.INVALID, f"no sealed section {section}")
+        try:
+            opened = open_section(
+                sealed.ciphertext, self.ring, event_id=event.id, case_id=event.correlationid, section=section
+            )
+            return content.model_validate_json(opened)
+        except NotForUs as error:
+            raise Unprocessable(ParkReason.CANNOT_OPEN, section) from error
+        except ValidationError as error:
+            raise Unprocessable(ParkReason.INVALID, section) from error

@@ -1,0 +1,85 @@
+"""Tables every service has for its messages; created by `migrations/messaging.py`."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+MESSAGING = MetaData()
+
+_MOMENT = DateTime(timezone=True)
+
+OUTBOX = Table(
+    "outbox",
+    MESSAGING,
+    Column("message_id", Uuid, primary_key=True),
+    Column("exchange", Text, nullable=False),
+    Column("routing_key", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("correlation_id", Uuid, nullable=False),
+    Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
+    Column("due_at", _MOMENT, nullable=False),
+    Column("created_at", _MOMENT, nullable=False, server_default=text("now()")),
+    Column("published_at", _MOMENT),
+    Column("last_error", Text),
+    Index("outbox_pending", "due_at", postgresql_where=text("published_at IS NULL")),
+)
+"""One row for each destination of each event."""
+
+STREAM = Table(
+    "stream",
+    MESSAGING,
+    Column("subject", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+"""The last sequence this service gave out for a subject."""
+
+INBOX = Table(
+    "inbox",
+    MESSAGING,
+    Column("source", Text, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
+    Column("due_at", _MOMENT),
+    Column("reason", Text),
+    Column("body", LargeBinary),
+    Column("received_at", _MOMENT, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("source", "event_id"),
+    Index("inbox_stream", "subject", "source", "sequence"),
+    Index("inbox_unfinished", "due_at", postgresql_where=text("state <> 'done'")),
+)
+"""Every verified event once; its body only while there is still something to do."""
+
+PARKED = Table(
+    "parked",
+    MESSAGING,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False, server_default=text("''")),
+    Column("exchange", Text, nullable=False, server_default=text("''")),
+    Column("routing_key", Text, nullable=False, server_default=text("''")),
+    Column("body", LargeBinary, nullable=False),
+    Column("times", Integer, nullable=False, server_default=text("1")),
+    Column("first_at", _MOMENT, nullable=False, server_default=text("now()")),
+    Column("last_at", _MOMENT, nullable=False, server_default=text("now()")),
+    Column("replay_at", _MOMENT),
+    Index("parked_for_replay", "replay_at", postgresql_where=text("replay_at IS NOT NULL")),
+)
+"""Messages that could not be handled, with the reason; never deleted by themselves."""

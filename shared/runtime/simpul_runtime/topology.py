@@ -1,0 +1,93 @@
+"""The one declaration of what the broker holds; applied by `simpul topology apply`, never by a service."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from simpul_schema.catalog import EVENTS, REFERRALS, REPLIES
+
+UNROUTED = "simpul.unrouted"
+DEAD = "simpul.dead"
+
+_SERVICE_BINDINGS: dict[str, tuple[tuple[str, str], ...]] = {
+    # A consumer takes whole streams, because it holds an event until its predecessor is done.
+    "routing": ((EVENTS, "case.#"), (REPLIES, "reply.#")),
+    "notify": ((EVENTS, "referral.#"),),
+    "desk": ((EVENTS, "case.#"), (EVENTS, "referral.#"), (EVENTS, "alert.#")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange; what it cannot route goes to its alternate."""
+
+    name: str
+    type: str
+    alternate: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A durable quorum queue and what it is bound to, as (exchange, routing key)."""
+
+    name: str
+    bindings: tuple[tuple[str, str], ...]
+    is_last_net: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Tunables of the queues whose name matches; a policy can change, a queue's arguments cannot."""
+
+    name: str
+    pattern: str
+    definition: dict[str, str | int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything the broker must hold."""
+
+    exchanges: tuple[Exchange, ...]
+    queues: tuple[Queue, ...]
+    policies: tuple[Policy, ...]
+
+
+def service_inbox(service: str) -> str:
+    """The queue of a service."""
+    return f"{service}.inbox"
+
+
+def agency_inbox(agency: str) -> str:
+    """The queue of an agency."""
+    return f"agency.{agency}.inbox"
+
+
+def topology_of(agencies: Iterable[str]) -> Topology:
+    """The topology of a city with these agencies."""
+    exchanges = (
+        Exchange(UNROUTED, "fanout"),
+        Exchange(DEAD, "topic"),
+        *(Exchange(name, "topic", alternate=UNROUTED) for name in (EVENTS, REFERRALS, REPLIES)),
+    )
+    queues = (
+        Queue(UNROUTED, ((UNROUTED, "#"),), is_last_net=True),
+        Queue(DEAD, ((DEAD, "#"),), is_last_net=True),
+        *(Queue(service_inbox(service), bindings) for service, bindings in _SERVICE_BINDINGS.items()),
+        *(Queue(agency_inbox(agency), ((REFERRALS, f"referral.{agency}.#"),)) for agency in agencies),
+    )
+    policies = (
+        Policy(
+            "simpul-inbox",
+            r"^.+\.inbox$",
+            {
+                # At least once, and only together with reject-publish (messaging.md, pitfall 11).
+                "dead-letter-exchange": DEAD,
+                "dead-letter-strategy": "at-least-once",
+                "overflow": "reject-publish",
+                "max-length": 500_000,
+                # A restart spends one attempt of every prefetched delivery; only a crash loop should reach this.
+                "delivery-limit": 100,
+            },
+        ),
+    )
+    return Topology(exchanges, queues, policies)

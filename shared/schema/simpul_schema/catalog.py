@@ -1,0 +1,80 @@
+"""The catalogue: for each wire name who publishes it, where it goes and who consumes it."""
+
+from dataclasses import dataclass
+
+EVENTS = "simpul.events"
+REFERRALS = "simpul.referrals"
+REPLIES = "simpul.replies"
+
+ANY_AGENCY = "agency"
+"""Stands for every agency of the city, as publisher or as consumer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogRow:
+    """One wire name and the parties it ties together."""
+
+    wire_name: str
+    publisher: str
+    exchanges: tuple[str, ...]
+    consumers: tuple[str, ...]
+    meaning: str
+    since: str = "0.1.0"
+    status: str = "current"
+
+
+CATALOG: tuple[CatalogRow, ...] = (
+    CatalogRow("case.reported.v1", "intake", (EVENTS,), ("routing", "desk"), "a report was accepted"),
+    CatalogRow(
+        "referral.offered.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "this agency must answer by then",
+    ),
+    CatalogRow(
+        "referral.accepted.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "routing recorded the acceptance",
+    ),
+    CatalogRow("reply.referral.delivered.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency's machine has it"),
+    CatalogRow("reply.referral.accepted.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency takes it"),
+    CatalogRow("alert.sent.v1", "notify", (EVENTS,), ("desk",), "a provider took an alert"),
+    CatalogRow("alert.failed.v1", "notify", (EVENTS,), ("desk",), "an alert was given up"),
+)
+
+_ROWS = {row.wire_name: row for row in CATALOG}
+
+
+def row_of(wire_name: str) -> CatalogRow:
+    """The row of a wire name; KeyError when the catalogue lacks it."""
+    return _ROWS[wire_name]
+
+
+def may_publish(party: str, *, is_agency: bool, wire_name: str) -> bool:
+    """Whether the catalogue lets this party say this."""
+    row = _ROWS.get(wire_name)
+    return row is not None and row.publisher == (ANY_AGENCY if is_agency else party)
+
+
+def routing_key(exchange: str, wire_name: str, agency: str = "") -> str:
+    """The key a message travels under: the wire name, with the agency after its first word where one is addressed."""
+    if exchange == EVENTS:
+        return wire_name
+    first, _, rest = wire_name.partition(".")
+    return f"{first}.{agency}.{rest.removeprefix('referral.')}"
+
+
+def as_markdown() -> str:
+    """The event table of the README."""
+    lines = ["| event | publisher | exchange | consumers | meaning |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{row.wire_name}` | {row.publisher} | {', '.join(row.exchanges)} | "
+        f"{', '.join(row.consumers)} | {row.meaning} |"
+        for row in CATALOG
+    ]
+    return "\n".join(lines) + "\n"
+
+

@@ -1,0 +1,117 @@
+"""The CloudEvents 1.0 envelope that surrounds every message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+CONTENT_TYPE = "application/cloudevents+json"
+MAX_EVENT_BYTES = 256 * 1024
+"""An event larger than this is parked unread; the largest real one is under 16 KiB."""
+
+
+def _seconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_seconds)]
+"""A moment with its zone, to the millisecond, so that every language reads the same value."""
+
+
+class _Contract(BaseModel):
+    # Consumers are tolerant: a field added by a minor release is ignored by older ones.
+    # Values never show in an error, because an error may reach a log.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class SealedSection(_Contract):
+    """Personal data readable by one recipient only (HPKE: X25519, HKDF-SHA256, AES-256-GCM)."""
+
+    recipient: str = Field(description="party that can open it: a service or an agency code")
+    keyid: str = Field(description="identifier of the recipient's key that was used")
+    ciphertext: str = Field(description="base64url without padding: encapsulated key and ciphertext")
+
+
+class EventData(_Contract):
+    """The payload: random references in clear, everything personal in `sealed`."""
+
+    sealed: dict[str, SealedSection] = Field(
+        default_factory=dict, description="sections by name, each sealed to its recipient"
+    )
+
+
+class Event(_Contract):
+    """One CloudEvents 1.0 event in structured JSON, signed by its source."""
+
+    WIRE_NAME: ClassVar[str]
+
+    specversion: Literal["1.0"] = "1.0"
+    id: UUID = Field(description="event id; with `source` the key for de-duplication")
+    source: str = Field(pattern=r"^/[a-z0-9-]+/[a-z0-9-]+(/[a-z0-9-]+)?$", description="who says it")
+    type: str = Field(description="the wire name: past tense, versioned")
+    subject: str = Field(
+        pattern=r"^(case|referral)/[0-9a-f-]{36}$", description="what it is about; random, never a serial number"
+    )
+    time: Instant = Field(description="when it happened, UTC")
+    datacontenttype: Literal["application/json"] = "application/json"
+    sequence: str = Field(
+        pattern=r"^\d{10}$",
+        description="position in the stream of this (source, subject), from 0000000001, without gaps",
+    )
+    correlationid: UUID = Field(description="the case that everything here belongs to")
+    causationid: UUID | None = Field(default=None, description="id of the event that caused this one")
+    traceparent: str | None = Field(default=None, description="W3C trace context")
+    keyid: str = Field(default="", description="identifier of the key that signed")
+    signature: str = Field(
+        default="", description="Ed25519 over the RFC 8785 form of the event without keyid and signature, base64url"
+    )
+
+    @property
+    def position(self) -> int:
+        """The sequence as a number, 1 for the first event of a stream."""
+        return int(self.sequence)
+
+    @property
+    def subject_id(self) -> UUID:
+        """The id of the case or referral this event is about."""
+        return UUID(self.subject.partition("/")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """Who an event says it comes from."""
+
+    city: str
+    party: str
+    is_agency: bool
+
+    @classmethod
+    def of(cls, source: str) -> Producer:
+        """Read `/kediri/routing` or `/kediri/agency/dinsos-peksos`; ValueError when it is neither."""
+        match source.split("/"):
+            case ["", city, "agency", party] if party:
+                return cls(city, party, is_agency=True)
+            case ["", city, party] if party:
+                return cls(city, party, is_agency=False)
+            case _:
+                msg = "a source reads /<city>/<service> or /<city>/agency/<code>"
+                raise ValueError(msg)
+
+
+def service_source(city: str, service: str) -> str:
+    """The `source` of a service of the city."""
+    return f"/{city}/{service}"
+
+
+def agency_source(city: str, agency: str) -> str:
+    """The `source` of an agency."""
+    return f"/{city}/agency/{agency}"
+
+
+def wire_json(event: Event) -> dict[str, Any]:
+    """The event as JSON values, absent optional attributes left out."""
+    return event.model_dump(mode="json", exclude_none=True)

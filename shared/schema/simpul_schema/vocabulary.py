@@ -1,0 +1,202 @@
+"""Closed sets of the domain, with the words people see: Bahasa Indonesia first, English second."""
+
+import enum
+
+
+class Term(str, enum.Enum):
+    """A wire code with its two labels."""
+
+    id_label: str
+    en_label: str
+
+    def __new__(cls, code: str, id_label: str, en_label: str) -> "Term":
+        term = str.__new__(cls, code)
+        term._value_ = code
+        term.id_label = id_label
+        term.en_label = en_label
+        return term
+
+    def __str__(self) -> str:
+        return self.value
+
+    def label(self, language: str) -> str:
+        """The words a person sees; `language` is `id` or `en`."""
+        return self.en_label if language == "en" else self.id_label
+
+
+class Violence(Term):
+    """Kinds of violence, the seven of SIMFONI PPA, and `unknown` at intake."""
+
+    PHYSICAL = "physical", "Fisik", "Physical"
+    PSYCHOLOGICAL = "psychological", "Psikis", "Psychological"
+    SEXUAL = "sexual", "Seksual", "Sexual"
+    EXPLOITATION = "exploitation", "Eksploitasi", "Exploitation"
+    TRAFFICKING = "trafficking", "Perdagangan orang", "Trafficking"
+    NEGLECT = "neglect", "Penelantaran", "Neglect"
+    OTHER = "other", "Lainnya", "Other"
+    UNKNOWN = "unknown", "Belum diketahui", "Not known yet"
+
+
+class Channel(Term):
+    """How the report came in."""
+
+    WALK_IN = "walk_in", "Datang langsung", "Came in person"
+    PHONE = "phone", "Telepon", "Phone"
+    WHATSAPP = "whatsapp", "WhatsApp", "WhatsApp"
+    SMS = "sms", "SMS", "SMS"
+    LETTER_EMAIL = "letter_email", "Surat atau e-mail", "Letter or e-mail"
+    SATGAS = "satgas", "Satgas PPA", "Task force"
+    SCHOOL = "school", "Sekolah", "School"
+    POLICE = "police", "Kepolisian", "Police"
+    INCOMING_REFERRAL = "incoming_referral", "Rujukan masuk", "Incoming referral"
+    OUTREACH = "outreach", "Penjangkauan", "Outreach"
+    SAPA129 = "sapa129", "SAPA 129", "SAPA 129"
+    WEB_FORM = "web_form", "Formulir daring", "Web form"
+
+
+class Reporter(Term):
+    """Who reports."""
+
+    VICTIM = "victim", "Anak itu sendiri", "The child"
+    FAMILY = "family", "Keluarga", "Family"
+    NEIGHBOUR = "neighbour", "Tetangga", "Neighbour"
+    TEACHER = "teacher", "Guru", "Teacher"
+    SATGAS = "satgas", "Satgas PPA", "Task force"
+    HEALTH_WORKER = "health_worker", "Tenaga kesehatan", "Health worker"
+    POLICE = "police", "Polisi", "Police"
+    ANONYMOUS = "anonymous", "Tidak menyebut nama", "Anonymous"
+    OTHER = "other", "Lainnya", "Other"
+
+
+class Place(Term):
+    """Where it happened."""
+
+    HOUSEHOLD = "household", "Rumah tangga", "Household"
+    WORKPLACE = "workplace", "Tempat kerja", "Workplace"
+    SCHOOL = "school", "Sekolah", "School"
+    PUBLIC_FACILITY = "public_facility", "Fasilitas umum", "Public place"
+    ONLINE = "online", "Daring", "Online"
+    OTHER = "other", "Lainnya", "Other"
+
+
+class Relation(Term):
+    """What the suspected person is to the child."""
+
+    PARENT = "parent", "Orang tua", "Parent"
+    STEP_PARENT = "step_parent", "Orang tua tiri", "Step-parent"
+    RELATIVE = "relative", "Kerabat", "Relative"
+    SPOUSE = "spouse", "Suami atau istri", "Spouse"
+    PARTNER_FRIEND = "partner_friend", "Pacar atau teman", "Partner or friend"
+    NEIGHBOUR = "neighbour", "Tetangga", "Neighbour"
+    TEACHER = "teacher", "Guru", "Teacher"
+    EMPLOYER = "employer", "Majikan", "Employer"
+    COLLEAGUE = "colleague", "Rekan kerja", "Colleague"
+    STRANGER = "stranger", "Orang tak dikenal", "Stranger"
+    OTHER = "other", "Lainnya", "Other"
+    UNKNOWN = "unknown", "Belum diketahui", "Not known yet"
+
+
+class Answer(Term):
+    """A fact of safety; not knowing is an answer of its own."""
+
+    YES = "yes", "Ya", "Yes"
+    NO = "no", "Tidak", "No"
+    UNKNOWN = "unknown", "Tidak tahu", "Not known"
+
+
+class Sex(Term):
+    """As written in the identity papers."""
+
+    FEMALE = "female", "Perempuan", "Female"
+    MALE = "male", "Laki-laki", "Male"
+    UNKNOWN = "unknown", "Belum diketahui", "Not known yet"
+
+
+class AgeBand(Term):
+    """Bands instead of ages, so that a referral does not point at one child."""
+
+    UNDER_6 = "under_6", "0-5 tahun", "0-5 years"
+    FROM_6_TO_11 = "from_6_to_11", "6-11 tahun", "6-11 years"
+    FROM_12_TO_14 = "from_12_to_14", "12-14 tahun", "12-14 years"
+    FROM_15_TO_17 = "from_15_to_17", "15-17 tahun", "15-17 years"
+    UNKNOWN = "unknown", "Belum diketahui", "Not known yet"
+
+    @classmethod
+    def of(cls, years: int | None) -> "AgeBand":
+        """The band of an age in completed years."""
+        if years is None:
+            return cls.UNKNOWN
+        bands = ((6, cls.UNDER_6), (12, cls.FROM_6_TO_11), (15, cls.FROM_12_TO_14))
+        return next((band for limit, band in bands if years < limit), cls.FROM_15_TO_17)
+
+
+class Urgency(Term):
+    """Computed from the safety facts, never asked as an opinion."""
+
+    HIGH = "high", "TINGGI", "HIGH"
+    MEDIUM = "medium", "SEDANG", "MEDIUM"
+    LOW = "low", "RENDAH", "LOW"
+
+
+class Right(Term):
+    """What every child is owed (coordination meeting of 13 September 2022)."""
+
+    PROMPT_RESPONSE = "prompt_response", "Layanan cepat", "Prompt response"
+    PHYSICAL_REHABILITATION = "physical_rehabilitation", "Rehabilitasi fisik", "Physical rehabilitation"
+    PSYCHOLOGICAL_REHABILITATION = (
+        "psychological_rehabilitation",
+        "Rehabilitasi psikis",
+        "Psychological rehabilitation",
+    )
+    SOCIAL_REHABILITATION = "social_rehabilitation", "Rehabilitasi sosial", "Social rehabilitation"
+    SOCIAL_AID = "social_aid", "Bantuan sosial", "Social aid"
+    EDUCATION = "education", "Kelangsungan pendidikan", "Continuity of education"
+    ACCOMPANIMENT = "accompaniment", "Pendampingan", "Accompaniment"
+    RESTITUTION = "restitution", "Restitusi", "Restitution"
+
+
+class Service(Term):
+    """One need that one agency answers; a referral is one service by one agency."""
+
+    INTAKE = "intake", "Manajemen kasus", "Case management"
+    OUTREACH = "outreach", "Penjangkauan", "Outreach"
+    EMERGENCY_PROTECTION = "emergency_protection", "Perlindungan darurat", "Emergency protection"
+    FORENSIC_EXAM = "forensic_exam", "Visum", "Forensic examination"
+    MEDICAL_CARE = "medical_care", "Perawatan medis", "Medical care"
+    PEP_72H = "pep_72h", "Pencegahan 72 jam", "72-hour treatment"
+    PSYCHOLOGIST = "psychologist", "Psikolog", "Psychologist"
+    COUNSELLING = "counselling", "Konseling", "Counselling"
+    SHELTER = "shelter", "Rumah aman", "Shelter"
+    SOCIAL_ASSESSMENT = "social_assessment", "Asesmen sosial", "Social assessment"
+    REINTEGRATION = "reintegration", "Reintegrasi", "Reintegration"
+    SOCIAL_AID = "social_aid", "Bantuan sosial", "Social aid"
+    STAY_IN_SCHOOL = "stay_in_school", "Tetap bersekolah", "Stay in school"
+    SCHOOL_TRANSFER = "school_transfer", "Pindah sekolah", "School transfer"
+    ACCOMPANY_REPORT = "accompany_report", "Pendampingan lapor polisi", "Accompaniment to report"
+    ACCOMPANY_HEARING = "accompany_hearing", "Pendampingan sidang", "Accompaniment in court"
+    LEGAL_AID = "legal_aid", "Bantuan hukum", "Legal aid"
+    RESTITUTION_INFORMATION = "restitution_information", "Informasi restitusi", "Information on restitution"
+    RESTITUTION_CLAIM = "restitution_claim", "Pengajuan restitusi", "Claim for restitution"
+    MANUAL_TRIAGE = "manual_triage", "Triase manual", "Manual triage"
+
+
+class ReferralRole(Term):
+    """Exactly one agency leads a service; others may support it."""
+
+    LEAD = "lead", "Penanggung jawab", "Lead"
+    SUPPORT = "support", "Pendukung", "Support"
+
+
+class AlertChannel(Term):
+    """How a person on duty is told."""
+
+    SMS = "sms", "SMS", "SMS"
+    MAIL = "mail", "E-mail", "E-mail"
+
+
+class AlertFailure(Term):
+    """Why an alert could not be handed over."""
+
+    REJECTED = "rejected", "Ditolak penyedia", "Refused by the provider"
+    EXHAUSTED = "exhausted", "Batas percobaan habis", "All attempts used"
+    NOBODY_ON_DUTY = "nobody_on_duty", "Tidak ada petugas jaga", "Nobody on duty"

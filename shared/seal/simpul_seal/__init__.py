@@ -1,0 +1,24 @@
+"""Sealing to a recipient, signing, keys."""
+
+from simpul_seal.canonical import NotCanonical, canonical
+from simpul_seal.errors import NotForUs, SealError, SignatureInvalid, UnknownKey
+from simpul_seal.keys import Directory, KeyRing, PublicKeys, generate
+from simpul_seal.sealing import open_section, seal_section
+from simpul_seal.signing import sign, verify
+
+__all__ = [
+    "Directory",
+    "KeyRing",
+    "NotCanonical",
+    "NotForUs",
+    "PublicKeys",
+    "SealError",
+    "SignatureInvalid",
+    "UnknownKey",
+    "canonical",
+    "generate",
+    "open_section",
+    "seal_section",
+    "sign",
+    "verify",
+]

@@ -1,0 +1,33 @@
+"""Sealing one section of an event to one recipient."""
+
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+from simpul_seal.encoding import decode, encode
+from simpul_seal.errors import NotForUs
+from simpul_seal.keys import KeyRing, PublicKeys
+
+_SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+
+def _binding(event_id: UUID, case_id: UUID, section: str) -> bytes:
+    return f"simpul/1|{event_id}|{case_id}|{section}".encode()
+
+
+def seal_section(
+    content: bytes, recipient: PublicKeys, *, event_id: UUID, case_id: UUID, section: str
+) -> dict[str, str]:
+    """The section as it stands in `data.sealed`; only the recipient can open it, only in this event."""
+    sealed = _SUITE.encrypt(content, recipient.sealing, info=_binding(event_id, case_id, section))
+    return {"recipient": recipient.party, "keyid": recipient.keyid, "ciphertext": encode(sealed)}
+
+
+def open_section(ciphertext: str, ring: KeyRing, *, event_id: UUID, case_id: UUID, section: str) -> bytes:
+    """The content of a section sealed to this ring; NotForUs otherwise."""
+    try:
+        return _SUITE.decrypt(decode(ciphertext), ring.sealing, info=_binding(event_id, case_id, section))
+    except (InvalidTag, ValueError) as error:
+        msg = "the section cannot be opened with this key in this event"
+        raise NotForUs(msg) from error
