@@ -1,0 +1,5 @@
+"""`python -m simpul_cli`"""
+
+from simpul_cli.app import main
+
+main()

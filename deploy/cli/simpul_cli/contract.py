@@ -1,0 +1,55 @@
+"""The committed JSON schemas are the published contract; the classes may only widen it safely."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import simpul_schema
+from simpul_schema import MESSAGES
+from simpul_schema.catalog import as_markdown, row_of
+from simpul_schema.compatibility import breaking_changes
+
+FOLDER = Path(simpul_schema.__file__).parent / "json_schema"
+_START, _END = "<!-- events: written by `make schema` -->", "<!-- end of events -->"
+
+
+def current_schemas() -> dict[str, dict[str, Any]]:
+    """The schema of each wire name as the classes say it."""
+    return {message.WIRE_NAME: message.model_json_schema() for message in MESSAGES}
+
+
+def published_schemas(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
+    """The committed schemas."""
+    return {path.name.removesuffix(".json"): json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def breaks(published: dict[str, dict[str, Any]], current: dict[str, dict[str, Any]]) -> list[str]:
+    """Each breaking difference with the consumers it concerns."""
+    found = []
+    for wire_name, schema in published.items():
+        consumers = ", ".join(row_of(wire_name).consumers) if wire_name in current else "every consumer"
+        problems = breaking_changes(schema, current[wire_name]) if wire_name in current else ["removed"]
+        found += [f"{wire_name}: {problem} (breaks: {consumers}); publish a .v2 beside it" for problem in problems]
+    return found
+
+
+def stale(published: dict[str, dict[str, Any]], current: dict[str, dict[str, Any]]) -> list[str]:
+    """Wire names whose committed schema is not what the classes say."""
+    return [name for name, schema in current.items() if published.get(name) != schema]
+
+
+def write(folder: Path = FOLDER) -> list[str]:
+    """Write the schemas unless something breaks; returns what breaks."""
+    current = current_schemas()
+    problems = breaks(published_schemas(folder), current)
+    if not problems:
+        for wire_name, schema in current.items():
+            (folder / f"{wire_name}.json").write_text(json.dumps(schema, indent=1, sort_keys=True) + "\n")
+    return problems
+
+
+def with_event_table(readme: str) -> str:
+    """The README with the generated event table between its two marks."""
+    before, _, rest = readme.partition(_START)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_START}\n\n{as_markdown()}\n{_END}{after}"

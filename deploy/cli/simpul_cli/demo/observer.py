@@ -1,0 +1,34 @@
+"""A consumer of its own on the public events, to count what was said on the bus."""
+
+import json
+from typing import Any
+
+import aio_pika
+from simpul_schema.catalog import EVENTS
+
+
+class Observer:
+    """Collects events while it is open."""
+
+    def __init__(self, amqp_url: str) -> None:
+        self._amqp_url = amqp_url
+        self.events: list[dict[str, Any]] = []
+
+    async def __aenter__(self) -> "Observer":
+        self._connection = await aio_pika.connect(self._amqp_url)
+        channel = await self._connection.channel()
+        await channel.set_qos(prefetch_count=500)
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(EVENTS, "#")
+        await queue.consume(self._note, no_ack=True)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.close()
+
+    async def _note(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        self.events.append(json.loads(message.body))
+
+    def of(self, wire_name: str) -> dict[str, dict[str, Any]]:
+        """Distinct events of a type by id."""
+        return {event["id"]: event for event in self.events if event["type"] == wire_name}

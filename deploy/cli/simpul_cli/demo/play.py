@@ -1,0 +1,219 @@
+"""Sends the invented reports and follows them to the far ends: agencies, handset, mailbox."""
+
+import asyncio
+import json
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from importlib.resources import files
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+from ruamel.yaml import YAML
+from simpul_runtime.database import utc_now
+from simpul_runtime.topology import UNROUTED
+
+from simpul_cli.databases import SERVICES
+from simpul_cli.demo.observer import Observer
+from simpul_cli.local import LocalCity
+from simpul_cli.parked import count_parked
+from simpul_cli.topology import BrokerApi
+
+ARRIVE_WITHIN = 60.0
+CONCURRENCY = 4
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_CODE = re.compile(r"R-[0-9A-Z]{6}")
+
+
+@dataclass(slots=True)
+class Sent:
+    """One report on its way."""
+
+    title: str
+    body: Mapping[str, Any] = field(repr=False)
+    sent_at: float = 0.0
+    status: int = 0
+    case_id: str = ""
+    reference: str = ""
+
+
+def read_reports(zone: Any) -> list[Sent]:
+    """The reports of the file, with fresh ids; a retry carries the id of the report it repeats."""
+    listed = YAML(typ="safe", pure=True).load((files("simpul_cli.demo") / "reports.yaml").read_text(encoding="utf-8"))
+    reports: list[Sent] = []
+    for entry in listed:
+        body = {name: value for name, value in entry.items() if name not in ("title", "twin_of", "received")}
+        twin = entry.get("twin_of")
+        body["report_id"] = reports[twin - 1].body["report_id"] if twin else str(uuid4())
+        if "received" in entry:
+            body["received_at"] = _last(entry["received"], utc_now().astimezone(zone)).isoformat()
+        reports.append(Sent(entry["title"], body))
+    return reports
+
+
+def _last(words: str, now: datetime) -> datetime:
+    """`friday 22:15`: the last one before now."""
+    day, _, clock = words.partition(" ")
+    hour, minute = map(int, clock.split(":"))
+    back = (now.weekday() - _DAYS.index(day)) % 7
+    moment = (now - timedelta(days=back)).replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return moment if moment <= now else moment - timedelta(days=7)
+
+
+async def send(city: LocalCity, reports: Sequence[Sent], advance: Callable[[], None]) -> None:
+    """POST them all; a retry waits until the report it repeats was answered."""
+    limit = asyncio.Semaphore(CONCURRENCY)
+    answered: dict[str, asyncio.Event] = {}
+    async with aiohttp.ClientSession() as session:
+
+        async def post(report: Sent, before: asyncio.Event | None, done: asyncio.Event) -> None:
+            if before:
+                await before.wait()
+            async with limit:
+                report.sent_at = time.time()
+                async with session.post(f"{city.url('intake')}/reports", json=report.body) as answer:
+                    report.status = answer.status
+                    if answer.status == 202:
+                        receipt = await answer.json()
+                        report.case_id, report.reference = receipt["case_id"], receipt["case_reference"]
+            done.set()
+            advance()
+
+        async with asyncio.TaskGroup() as tasks:
+            for report in reports:
+                done = asyncio.Event()
+                tasks.create_task(post(report, answered.get(report.body["report_id"]), done))
+                answered[report.body["report_id"]] = done
+
+
+@dataclass(slots=True)
+class FarEnds:
+    """What agencies, handset and mailbox have, and what was said on the bus."""
+
+    received: list[dict[str, Any]]
+    arrivals: list[dict[str, Any]]
+    offered: dict[str, dict[str, Any]]
+    alerts: int
+    failed: int
+
+    @property
+    def delivered(self) -> dict[str, dict[str, Any]]:
+        """Referral -> how it first reached its agency."""
+        first: dict[str, dict[str, Any]] = {}
+        for line in self.received:
+            first.setdefault(line["referral_id"], line)
+        return first
+
+    def missing(self, case_ids: set[str]) -> int:
+        """Cases without a referral, referrals without their agency, alerts without their person."""
+        referred = {event["correlationid"] for event in self.offered.values()}
+        offered = {event["data"]["referral_id"] for event in self.offered.values()}
+        told = len(offered - {self._referral_of(arrival) for arrival in self.arrivals})
+        unseen = max(self.alerts - len(self.arrivals), 0)
+        return len(case_ids - referred) + len(offered - self.delivered.keys()) + max(told, unseen)
+
+    def _referral_of(self, arrival: Mapping[str, Any]) -> str:
+        codes = {line["code"]: referral for referral, line in self.delivered.items()}
+        found = _CODE.search(arrival["text"])
+        return codes.get(found[0], "") if found else ""
+
+    def referral_arrivals(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """Each SMS and mail with the referral it speaks of."""
+        codes = {line["code"]: referral for referral, line in self.delivered.items()}
+        found = ((_CODE.search(arrival["text"]), arrival) for arrival in self.arrivals)
+        return [(codes.get(match[0], ""), arrival) for match, arrival in found if match]
+
+
+async def look(city: LocalCity, observer: Observer) -> FarEnds:
+    """Ask the far ends."""
+    async with aiohttp.ClientSession() as session, session.get(f"{city.url('handset')}/messages") as answer:
+        arrivals = await answer.json()
+    lines = city.ledger.read_text().splitlines() if city.ledger.exists() else []
+    return FarEnds(
+        received=[json.loads(line) for line in lines],
+        arrivals=arrivals,
+        offered={e["data"]["referral_id"]: e for e in observer.of("referral.offered.v1").values()},
+        alerts=len(observer.of("alert.sent.v1")),
+        failed=len(observer.of("alert.failed.v1")),
+    )
+
+
+async def wait_for_arrival(city: LocalCity, observer: Observer, case_ids: set[str], within: float) -> FarEnds:
+    """What the far ends have once nothing is missing and nothing more comes, or when time is up."""
+    deadline = time.monotonic() + within
+    before = -1
+    while True:
+        ends = await look(city, observer)
+        now = len(ends.received) + len(ends.arrivals) + len(observer.events)
+        if (ends.missing(case_ids) == 0 and now == before) or time.monotonic() > deadline:
+            return ends
+        before = now
+        await asyncio.sleep(0.4)
+
+
+def percentiles(milliseconds: Sequence[float]) -> dict[str, float | None]:
+    """p50 and p99, nearest rank."""
+    ordered = sorted(milliseconds)
+    if not ordered:
+        return {"p50": None, "p99": None}
+    return {f"p{p}": round(ordered[min(len(ordered) - 1, round(p / 100 * len(ordered)))], 1) for p in (50, 99)}
+
+
+async def summarise(city: LocalCity, reports: Sequence[Sent], ends: FarEnds) -> dict[str, Any]:
+    """The figures of `summary.json`."""
+    accepted = [report for report in reports if report.status == 202]
+    sent_at: dict[str, float] = {}
+    for report in accepted:
+        sent_at[report.case_id] = min(sent_at.get(report.case_id, report.sent_at), report.sent_at)
+    to_agency = [1000 * (line["at"] - sent_at[line["case_id"]]) for line in ends.delivered.values()]
+    first_told: dict[str, float] = {}
+    for referral, arrival in ends.referral_arrivals():
+        first_told[referral] = min(first_told.get(referral, arrival["at"]), arrival["at"])
+    to_alert = [
+        1000 * (at - sent_at[ends.delivered[referral]["case_id"]]) for referral, at in first_told.items() if referral
+    ]
+    channels = Counter(arrival["channel"] for arrival in ends.arrivals)
+    async with BrokerApi(city.backends.rabbitmq_api) as api:
+        unrouted = (await api.call("GET", "queues", "{vhost}", UNROUTED) or {}).get("messages", 0)
+    parked = sum([await count_parked(city.database_url(service)) for service in SERVICES])
+    return {
+        "reports_sent": len(reports),
+        "reports_accepted": len(accepted),
+        "cases": len({report.case_id for report in accepted}),
+        "referrals_offered": len(ends.offered),
+        "referrals_delivered": len(ends.delivered),
+        "alerts_sent": ends.alerts,
+        "sms_received": channels["sms"],
+        "mails_received": channels["mail"],
+        "parked": parked,
+        "unrouted": unrouted,
+        "lost": ends.missing({report.case_id for report in accepted}),
+        "report_to_agency_ms": percentiles(to_agency),
+        "report_to_alert_ms": percentiles(to_alert),
+    }
+
+
+def has_all_arrived(summary: Mapping[str, Any]) -> bool:
+    """Whether the run is a success."""
+    return bool(
+        summary["reports_accepted"] == summary["reports_sent"]
+        and summary["referrals_delivered"] == summary["referrals_offered"] > 0
+        and summary["alerts_sent"] > 0
+        and summary["lost"] == summary["parked"] == summary["unrouted"] == 0
+    )
+
+
+def by_case(ends: FarEnds) -> dict[str, tuple[list[dict[str, Any]], Counter[str]]]:
+    """Case -> (its referrals as the agencies got them, its alerts by channel)."""
+    referrals: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in ends.delivered.values():
+        referrals[line["case_id"]].append(line)
+    alerts: dict[str, Counter[str]] = defaultdict(Counter)
+    for referral, arrival in ends.referral_arrivals():
+        if referral:
+            alerts[ends.delivered[referral]["case_id"]][arrival["channel"]] += 1
+    return {case: (lines, alerts[case]) for case, lines in referrals.items()}

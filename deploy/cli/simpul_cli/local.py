@@ -1,0 +1,184 @@
+"""A whole city on this machine, every service its own process; for the demo and for the tests."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from simpul_intake.vault import create_vault_key
+from simpul_runtime.city import City
+from simpul_runtime.database import utc_now
+
+from simpul_cli.backends.acquire import Backends
+from simpul_cli.backends.process import free_port
+from simpul_cli.databases import SERVICES, create_databases, migrate_services
+from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
+from simpul_cli.keys import create_keys, directory_file, key_file
+from simpul_cli.topology import prepare_broker
+
+_PR_SET_PDEATHSIG = 1
+
+
+class NotStarted(Exception):
+    """A process of the city did not come up; the message shows the end of its log."""
+
+
+@dataclass
+class LocalCity:
+    """Keys, databases, topology and processes of one city, in one folder."""
+
+    folder: Path
+    backends: Backends
+    city_dir: Path
+    accept: bool = True
+    database_prefix: str = "simpul_"
+    environment: dict[str, str] = field(default_factory=dict)
+    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.city = City.read(self.city_dir)
+        for name in (*SERVICES, "handset", "smtp"):
+            self.ports[name] = free_port()
+
+    @property
+    def keys(self) -> Path:
+        """Where all private keys of this city lie; on one machine only because it is a simulation."""
+        return self.folder / "keys"
+
+    @property
+    def ledger(self) -> Path:
+        """What the agencies received, written by themselves."""
+        return self.folder / "received.jsonl"
+
+    def url(self, name: str) -> str:
+        """Address of a service or of the handset."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def database_url(self, service: str) -> str:
+        """Address of a service's database."""
+        return self.backends.database_url(self.database_prefix + service)
+
+    async def prepare(self) -> None:
+        """Keys, databases, topology."""
+        create_keys(self.keys, (*SERVICES, *(agency.code for agency in self.city.agencies)), utc_now())
+        create_vault_key(self.folder / "vault.key")
+        names = {service: self.database_prefix + service for service in SERVICES}
+        await create_databases(self.backends.postgres_url, names)
+        await asyncio.gather(
+            migrate_services({service: self.database_url(service) for service in SERVICES}),
+            prepare_broker(
+                self.backends.rabbitmq_api, self.backends.amqp_url, (agency.code for agency in self.city.agencies)
+            ),
+        )
+
+    def start(self, *names: str) -> None:
+        """Start processes: services, `handset`, `agencies`. Call it from the main thread."""
+        for name in names:
+            self.processes[name] = self._spawn(name, self._command(name))
+
+    def wait_ready(self, *names: str, within: float = 60) -> None:
+        """Return when all of them are ready; NotStarted names the one that is not, and why."""
+        deadline = time.monotonic() + within
+        for name in names:
+            while not self._is_ready(name):
+                ended = self.processes[name].poll() is not None
+                if ended or time.monotonic() > deadline:
+                    tail = self.log(name).read_text(errors="replace")[-1500:]
+                    msg = f"{name} {'ended' if ended else 'is not ready'}; the end of {self.log(name)}:\n{tail}"
+                    raise NotStarted(msg)
+                time.sleep(0.05)
+
+    def kill(self, name: str) -> None:
+        """End a process the hard way."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait(10)
+
+    def stop(self) -> None:
+        """Ask all processes to stop, and end those that do not."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 15
+        for process in self.processes.values():
+            try:
+                process.wait(max(deadline - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(5)
+        self.processes.clear()
+
+    def log(self, name: str) -> Path:
+        """A process's output."""
+        return self.folder / f"{name}.log"
+
+    def _is_ready(self, name: str) -> bool:
+        if name == "agencies":
+            return (self.folder / "agencies.ready").exists()
+        path = "/messages" if name == "handset" else "/health/ready"
+        try:
+            with urllib.request.urlopen(self.url(name) + path, timeout=2) as answer:
+                return bool(answer.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def _command(self, name: str) -> list[str]:
+        if name == "handset":
+            return ["-m", "simpul_cli", "handset", str(self.folder), str(self.ports["handset"]), str(self.ports["smtp"])]
+        if name == "agencies":
+            (self.folder / "agencies.ready").unlink(missing_ok=True)
+            answer = "--accept" if self.accept else "--no-accept"
+            return ["-m", "simpul_cli", "agencies", str(self.city_dir), str(self.keys), str(self.ledger), answer]
+        return ["-m", f"simpul_{name}"]
+
+    def _spawn(self, name: str, arguments: list[str]) -> "subprocess.Popen[bytes]":
+        libc = ctypes.CDLL(None)
+
+        def end_with_parent() -> None:
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+        with self.log(name).open("ab") as output:
+            return subprocess.Popen(
+                [sys.executable, *arguments], env=self._environment(name), stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, start_new_session=True, preexec_fn=end_with_parent,
+            )  # fmt: skip
+
+    def _environment(self, name: str) -> dict[str, str]:
+        given = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "SIMPUL_AMQP_URL": self.backends.amqp_url,
+            "SIMPUL_DIRECTORY_FILE": str(directory_file(self.keys)),
+            "SIMPUL_CITY_DIR": str(self.city_dir),
+        }
+        if name in SERVICES:
+            given |= {
+                "SIMPUL_DATABASE_URL": self.database_url(name),
+                "SIMPUL_KEY_FILE": str(key_file(self.keys, name)),
+                "SIMPUL_HTTP_PORT": str(self.ports[name]),
+            }
+        if name == "intake":
+            given["SIMPUL_VAULT_KEY_FILE"] = str(self.folder / "vault.key")
+        if name == "notify":
+            given |= {
+                "SIMPUL_KANNEL_URL": f"{self.url('handset')}/cgi-bin/sendsms",
+                "SIMPUL_KANNEL_USER": ACCOUNT,
+                "SIMPUL_KANNEL_PASSWORD": PASSWORD,
+                "SIMPUL_SMTP_HOST": "127.0.0.1",
+                "SIMPUL_SMTP_PORT": str(self.ports["smtp"]),
+                "SIMPUL_SMTP_USER": ACCOUNT,
+                "SIMPUL_SMTP_PASSWORD": PASSWORD,
+                "SIMPUL_SMTP_CA_FILE": str(ca_file(self.folder)),
+                "SIMPUL_MAIL_FROM": "simpul@kota.example",
+            }
+        return given | self.environment
+
+
+ALL = ("handset", "agencies", *SERVICES)

@@ -1,0 +1,40 @@
+"""Messages that a service set aside: list them, replay them."""
+
+import asyncpg
+
+
+async def count_parked(database_url: str) -> int:
+    """How many are parked."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM parked WHERE replay_at IS NULL"))
+    finally:
+        await connection.close()
+
+
+async def list_parked(database_url: str) -> list[dict[str, object]]:
+    """Reason, detail and place of each; never the content."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        rows = await connection.fetch(
+            "SELECT encode(digest, 'hex') AS digest, reason, detail, exchange, routing_key, times, last_at"
+            " FROM parked ORDER BY last_at"
+        )
+        return [dict(row) for row in rows]
+    finally:
+        await connection.close()
+
+
+async def replay_parked(database_url: str, digest: str) -> int:
+    """Ask the service to try again: one by the start of its digest, or all with `all`. Returns how many.
+
+    The service takes them within a second, as if they had just arrived; what was done before is not done again.
+    """
+    connection = await asyncpg.connect(database_url)
+    try:
+        status = await connection.execute(
+            "UPDATE parked SET replay_at = now() WHERE $1 = 'all' OR encode(digest, 'hex') LIKE $1 || '%'", digest
+        )
+        return int(status.split()[-1])
+    finally:
+        await connection.close()
