@@ -15,7 +15,7 @@ from simpul_notify.tables import AlertRow
 
 _SETTLE = text("""
     UPDATE alert a SET state = s.state, attempts = s.attempts, due_at = s.due_at,
-        settled_at = CASE WHEN s.state = 'pending' THEN NULL ELSE :now END
+        settled_at = CASE WHEN s.state = 'pending' THEN NULL ELSE CAST(:now AS timestamptz) END
     FROM unnest(:ids, :states, :attempts, :due) AS s (alert_id, state, attempts, due_at)
     WHERE a.alert_id = s.alert_id AND a.state = 'pending' RETURNING a.alert_id
 """).bindparams(

@@ -16,7 +16,7 @@ from simpul_schema.vocabulary import AlertChannel, AlertFailure
 
 from simpul_notify import publisher, repository
 from simpul_notify.channels import Channel
-from simpul_notify.domain import Alert, AlertState, Outcome, Roster, wait_after
+from simpul_notify.domain import Alert, AlertState, Outcome, Roster, Text, wait_after
 from simpul_notify.texts import Texts
 
 HOT: Final = timedelta(seconds=30)
@@ -108,8 +108,16 @@ class SendAlerts:
                 outcome = Outcome.REJECTED_PERMANENTLY
             else:
                 text = self._texts.render(alert, contact.language)
-                outcome = await self._channels[alert.channel].send(address, text)
+                outcome = await self._try(alert, address, text)
         await self._fates.submit((replace(alert, attempts=alert.attempts + 1), outcome))
+
+    async def _try(self, alert: Alert, address: str, text: Text) -> Outcome:
+        try:
+            return await self._channels[alert.channel].send(address, text)
+        except Exception as error:
+            # A fault of ours must not strand the alert: it counts as an attempt and is made again.
+            log.error("channel_failed", channel=alert.channel, exc_info=error)
+            return Outcome.UNKNOWN
 
     async def _record(self, fates: Sequence[tuple[Alert, Outcome]]) -> list[None | Exception]:
         async with self._transactions.begin() as transaction:

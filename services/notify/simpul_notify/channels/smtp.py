@@ -50,7 +50,7 @@ class SmtpMail:
     async def _connected(self) -> aiosmtplib.SMTP:
         if self._client is None or not self._client.is_connected:
             client = aiosmtplib.SMTP(
-                self._host, self._port, start_tls=True, tls_context=self._tls,
+                hostname=self._host, port=self._port, start_tls=True, tls_context=self._tls,
                 username=self._user, password=self._password, timeout=self._timeout,
             )  # fmt: skip
             await client.connect()
