@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
 from simpul_cli.backends import Backends, acquire
 from simpul_cli.demo.observer import Observer
 from simpul_cli.local import ALL, LocalCity

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from simpul_cli import contract, databases, keys, parked, topology
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
 from simpul_runtime.topology import DEAD, UNROUTED, topology_of
-
-from simpul_cli import contract, databases, keys, parked, topology
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Simpul for operators.")
 topology_app = typer.Typer(no_args_is_help=True, help="What the broker must hold.")

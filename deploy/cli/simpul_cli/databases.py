@@ -3,6 +3,7 @@
 import asyncio
 
 import asyncpg
+
 from simpul_runtime.migrations import migrate_async
 
 SERVICES = ("intake", "routing", "notify", "desk")

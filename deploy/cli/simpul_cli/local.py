@@ -12,16 +12,15 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simpul_intake.vault import create_vault_key
-from simpul_runtime.city import City
-from simpul_runtime.database import utc_now
-
 from simpul_cli.backends.acquire import Backends
 from simpul_cli.backends.process import free_port
 from simpul_cli.databases import SERVICES, create_databases, migrate_services
 from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
 from simpul_cli.keys import create_keys, directory_file, key_file
 from simpul_cli.topology import prepare_broker
+from simpul_intake.vault import create_vault_key
+from simpul_runtime.city import City
+from simpul_runtime.database import utc_now
 
 _PR_SET_PDEATHSIG = 1
 
@@ -125,14 +124,21 @@ class LocalCity:
             return (self.folder / "agencies.ready").exists()
         path = "/messages" if name == "handset" else "/health/ready"
         try:
-            with urllib.request.urlopen(self.url(name) + path, timeout=2) as answer:
+            with urllib.request.urlopen(self.url(name) + path, timeout=2) as answer:  # noqa: S310 - our own loopback
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
 
     def _command(self, name: str) -> list[str]:
         if name == "handset":
-            return ["-m", "simpul_cli", "handset", str(self.folder), str(self.ports["handset"]), str(self.ports["smtp"])]
+            return [
+                "-m",
+                "simpul_cli",
+                "handset",
+                str(self.folder),
+                str(self.ports["handset"]),
+                str(self.ports["smtp"]),
+            ]
         if name == "agencies":
             (self.folder / "agencies.ready").unlink(missing_ok=True)
             answer = "--accept" if self.accept else "--no-accept"

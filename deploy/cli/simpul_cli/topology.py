@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import aio_pika
 import aiohttp
+
 from simpul_runtime.topology import UNROUTED, Topology, topology_of
 
 QUORUM = {"x-queue-type": "quorum"}
@@ -140,4 +141,3 @@ async def prepare_broker(api_url: str, amqp_url: str, agencies: Iterable[str]) -
     async with BrokerApi(api_url) as api:
         await apply_topology(api, topology_of(agencies))
     return await resend(amqp_url, UNROUTED)
-

@@ -1,12 +1,12 @@
 """The composition root of the desk."""
 
 from fastapi import FastAPI
-from simpul_runtime.service import Service
-from simpul_runtime.web import shell_for
 
 from simpul_desk.consumers import handlers
 from simpul_desk.pages import add_pages
 from simpul_desk.settings import DeskSettings
+from simpul_runtime.service import Service
+from simpul_runtime.web import shell_for
 
 
 def build(settings: DeskSettings) -> tuple[Service, FastAPI]:

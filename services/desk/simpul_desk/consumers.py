@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 
+from simpul_desk import repository
 from simpul_runtime.inbox import Handler
 from simpul_schema import Event
 from simpul_schema.messages import AlertFailedV1, AlertSentV1, ReferralAcceptedV1, ReferralOfferedV1
-
-from simpul_desk import repository
 
 
 def handlers() -> Mapping[type[Event], Handler]:

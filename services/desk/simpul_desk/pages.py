@@ -3,13 +3,13 @@
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from simpul_desk import repository
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
 from simpul_schema.references import case_reference, referral_code
 from simpul_schema.vocabulary import Service as Need
 from simpul_schema.vocabulary import Urgency
-
-from simpul_desk import repository
 
 SHOWN = 200
 

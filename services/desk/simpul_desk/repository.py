@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from simpul_runtime.transaction import Transaction
-from simpul_schema.messages import AlertFailedV1, AlertSentV1, ReferralAcceptedV1, ReferralOfferedV1
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from simpul_runtime.transaction import Transaction
+from simpul_schema.messages import AlertFailedV1, AlertSentV1, ReferralAcceptedV1, ReferralOfferedV1
 
 _OFFERED = text("""
     INSERT INTO board (referral_id, case_id, agency, service, urgency, answer_by)

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from fastapi import FastAPI, HTTPException
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
-from simpul_runtime.database import utc_now
-from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex
 
 from simpul_intake.domain import Report
 from simpul_intake.errors import ReportIdReused
 from simpul_intake.use_cases import TakeReports
+from simpul_runtime.database import utc_now
+from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]

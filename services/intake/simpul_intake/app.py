@@ -1,14 +1,14 @@
 """The composition root of intake."""
 
 from fastapi import FastAPI
-from simpul_runtime.service import Service
-from simpul_runtime.web import shell_for
 
 from simpul_intake.api import add_api
 from simpul_intake.pages import add_pages
 from simpul_intake.settings import IntakeSettings
 from simpul_intake.use_cases import TakeReports
 from simpul_intake.vault import Vault
+from simpul_runtime.service import Service
+from simpul_runtime.web import shell_for
 
 
 def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:

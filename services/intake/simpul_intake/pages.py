@@ -9,15 +9,15 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import ValidationError
-from simpul_runtime.city import City
-from simpul_runtime.database import utc_now
-from simpul_runtime.web import in_plain_words
-from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex, Violence
 
 from simpul_intake.api import IdentityIn, NarrativeIn, ReportIn
 from simpul_intake.errors import ReportIdReused
 from simpul_intake.texts import TEXTS
 from simpul_intake.use_cases import TakeReports
+from simpul_runtime.city import City
+from simpul_runtime.database import utc_now
+from simpul_runtime.web import in_plain_words
+from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex, Violence
 
 _IDENTITY = tuple(IdentityIn.model_fields)
 _NARRATIVE = tuple(NarrativeIn.model_fields)

@@ -2,12 +2,11 @@
 
 from uuid import UUID
 
+from simpul_intake.domain import Report
 from simpul_runtime.outbox import Announcement
 from simpul_runtime.transaction import subject_of_case
 from simpul_schema.messages import CaseReportedV1
 from simpul_schema.messages.case import TriageFacts
-
-from simpul_intake.domain import Report
 
 
 def case_reported(report: Report, case_id: UUID, kelurahan_code: str) -> Announcement:

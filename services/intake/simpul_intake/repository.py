@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from simpul_runtime.transaction import Transaction
 from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import DateTime, LargeBinary, Uuid
 
 from simpul_intake.tables import CaseKeyRow, ReportRow, SectionRow
+from simpul_runtime.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

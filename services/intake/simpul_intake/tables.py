@@ -21,8 +21,8 @@ class ReportRow(IntakeTable, table=True):
     report_id: UUID = Field(primary_key=True)
     case_id: UUID = Field(unique=True)
     content_mac: bytes = Field(sa_type=LargeBinary)
-    received_at: datetime = Field(sa_type=DateTime(timezone=True))  # type: ignore[call-overload]
-    stored_at: datetime = Field(sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")})  # type: ignore[call-overload]
+    received_at: datetime = Field(sa_type=DateTime(timezone=True))
+    stored_at: datetime = Field(sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")})
 
 
 class CaseKeyRow(IntakeTable, table=True):

@@ -42,11 +42,11 @@ TEXTS: dict[str, dict[str, str]] = {
         "send": "Kirim",
         "check": "Ada isian yang perlu diperbaiki.",
         "choose_one": "Pilih sedikitnya satu; bila ragu pilih Belum diketahui.",
-        "already_sent": "Formulir ini sudah dikirim sebelumnya. Periksa, lalu kirim sekali lagi bila memang laporan baru.",
+        "already_sent": "Formulir ini sudah pernah dikirim. Periksa, lalu kirim lagi bila memang laporan baru.",
         "received": "Laporan diterima",
         "reference": "Nomor rujukan",
         "words": "Kata kunci Anda",
-        "keep": "Catat kedua hal ini di tempat yang aman. Dengan kata kunci Anda dapat menanyakan kelanjutannya nanti.",
+        "keep": "Catat keduanya di tempat aman. Dengan kata kunci Anda dapat menanyakan kelanjutannya nanti.",
         "next": "Petugas sedang diberi tahu sekarang.",
     },
     "en": {

@@ -6,16 +6,15 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from uuid import UUID, uuid4
 
-from simpul_runtime.batching import Batcher
-from simpul_runtime.city import City
-from simpul_runtime.transaction import Transaction, Transactions
-from simpul_schema.references import case_reference
-
 from simpul_intake import publisher, repository
 from simpul_intake.domain import Report, receipt_words
 from simpul_intake.errors import ReportIdReused
 from simpul_intake.repository import StoredReport
 from simpul_intake.vault import Vault
+from simpul_runtime.batching import Batcher
+from simpul_runtime.city import City
+from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema.references import case_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +64,7 @@ class TakeReports:
 
     def _open_case(self, transaction: Transaction, report: Report, case_id: UUID) -> None:
         key, wrapped = self._vault.new_case_key(case_id)
-        sealed = {
-            name: self._vault.seal(key, case_id, name, 1, content) for name, content in report.sections().items()
-        }
+        sealed = {name: self._vault.seal(key, case_id, name, 1, content) for name, content in report.sections().items()}
         repository.add_sections(transaction, case_id, wrapped, sealed)
         ward = self._city.find_kelurahan(report.kelurahan)
         transaction.announce(publisher.case_reported(report, case_id, ward.code if ward else ""))

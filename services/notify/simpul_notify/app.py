@@ -3,9 +3,6 @@
 from datetime import timedelta
 
 from fastapi import FastAPI
-from simpul_runtime.service import Service
-from simpul_runtime.web import shell_for
-from simpul_schema.vocabulary import AlertChannel
 
 from simpul_notify.channels import Channel, KannelSms, SmtpMail
 from simpul_notify.consumers import handlers
@@ -13,6 +10,9 @@ from simpul_notify.roster import read_roster
 from simpul_notify.settings import NotifySettings
 from simpul_notify.texts import Texts
 from simpul_notify.use_cases import AlertOnDuty, Patience, SendAlerts
+from simpul_runtime.service import Service
+from simpul_runtime.web import shell_for
+from simpul_schema.vocabulary import AlertChannel
 
 
 def build(settings: NotifySettings) -> tuple[Service, FastAPI]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from simpul_notify.use_cases import AlertOnDuty
 from simpul_runtime.inbox import Handler
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event
 from simpul_schema.messages import ReferralOfferedV1
-
-from simpul_notify.use_cases import AlertOnDuty
 
 
 def handlers(alert_on_duty: AlertOnDuty) -> Mapping[type[Event], Handler]:

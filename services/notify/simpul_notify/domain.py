@@ -96,4 +96,5 @@ def fits_one_sms(text: str) -> bool:
 
 def wait_after(attempts: int, first: timedelta) -> timedelta:
     """How long to wait after so many attempts: doubling, up to ten minutes."""
-    return min(first * 2 ** min(attempts - 1, 12), LONGEST_WAIT)
+    doublings: int = 2 ** min(attempts - 1, 12)
+    return min(first * doublings, LONGEST_WAIT)

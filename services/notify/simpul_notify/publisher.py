@@ -2,22 +2,21 @@
 
 from typing import Any
 
+from simpul_notify.domain import Alert
 from simpul_runtime.outbox import Announcement
 from simpul_runtime.transaction import subject_of_referral
 from simpul_schema import Event
 from simpul_schema.messages import AlertFailedV1, AlertSentV1
 from simpul_schema.vocabulary import AlertFailure
 
-from simpul_notify.domain import Alert
-
 
 def alert_sent(alert: Alert) -> Announcement:
-    """`alert.sent.v1`"""
+    """`alert.sent.v1`."""
     return _about(alert, AlertSentV1, {})
 
 
 def alert_failed(alert: Alert, reason: AlertFailure) -> Announcement:
-    """`alert.failed.v1`"""
+    """`alert.failed.v1`."""
     return _about(alert, AlertFailedV1, {"reason": reason})
 
 

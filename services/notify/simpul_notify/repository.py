@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from simpul_runtime.transaction import Transaction
-from simpul_schema.vocabulary import AlertChannel, Urgency
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import DateTime, SmallInteger, Text, Uuid
 
 from simpul_notify.domain import FIRST_STEP, Alert, AlertState
 from simpul_notify.tables import AlertRow
+from simpul_runtime.transaction import Transaction
+from simpul_schema.vocabulary import AlertChannel, Urgency
 
 _SETTLE = text("""
     UPDATE alert a SET state = s.state, attempts = s.attempts, due_at = s.due_at,
@@ -44,9 +44,7 @@ def add(transaction: Transaction, alert: Alert, due_at: datetime) -> None:
     )  # fmt: skip
 
 
-async def settle(
-    transaction: Transaction, fates: Sequence[tuple[Alert, AlertState, datetime]]
-) -> set[UUID]:
+async def settle(transaction: Transaction, fates: Sequence[tuple[Alert, AlertState, datetime]]) -> set[UUID]:
     """Write states, attempts and next times; returns the alerts whose fate was not known before."""
     changed = await transaction.connection.execute(
         _SETTLE,

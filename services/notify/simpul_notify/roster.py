@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import phonenumbers
-from simpul_runtime.city import City, read_yaml
-from simpul_schema.vocabulary import AlertChannel, Urgency
 
 from simpul_notify.domain import Contact, Roster
 from simpul_notify.errors import RosterInvalid
+from simpul_runtime.city import City, read_yaml
+from simpul_schema.vocabulary import AlertChannel, Urgency
 
 
 def read_roster(path: Path, city: City) -> Roster:
@@ -23,9 +23,7 @@ def read_roster(path: Path, city: City) -> Roster:
     }
     gaps += [f"{agency}: nobody on duty" for agency in sorted(city.agency_codes) if not on_duty.get(agency)]
     gaps += [f"{agency}: no agency of {city.name}" for agency in sorted(set(on_duty) - city.agency_codes)]
-    channels = {
-        Urgency(urgency): tuple(map(AlertChannel, listed)) for urgency, listed in described["channels"].items()
-    }
+    channels = {Urgency(urgency): tuple(map(AlertChannel, listed)) for urgency, listed in described["channels"].items()}
     gaps += [f"urgency {urgency}: no channel" for urgency in Urgency if not channels.get(urgency)]
     contacts = {contact.reference: contact for people in on_duty.values() for contact in people}
     if len(contacts) != sum(map(len, on_duty.values())):

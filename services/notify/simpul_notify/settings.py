@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pydantic import Field, SecretStr
+
 from simpul_runtime.settings import ServiceSettings
 
 

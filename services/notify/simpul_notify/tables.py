@@ -30,9 +30,9 @@ class AlertRow(NotifyTable, table=True):
     contact: str = Field(sa_type=Text)
     channel: str = Field(sa_type=Text)
     urgency: str = Field(sa_type=Text)
-    answer_by: datetime = Field(sa_type=_MOMENT)  # type: ignore[call-overload]
+    answer_by: datetime = Field(sa_type=_MOMENT)
     state: str = Field(sa_type=Text)
     attempts: int = Field(sa_type=SmallInteger)
-    due_at: datetime = Field(sa_type=_MOMENT)  # type: ignore[call-overload]
-    created_at: datetime = Field(sa_type=_MOMENT)  # type: ignore[call-overload]
-    settled_at: datetime | None = Field(default=None, sa_type=_MOMENT)  # type: ignore[call-overload]
+    due_at: datetime = Field(sa_type=_MOMENT)
+    created_at: datetime = Field(sa_type=_MOMENT)
+    settled_at: datetime | None = Field(default=None, sa_type=_MOMENT)

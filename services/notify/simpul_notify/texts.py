@@ -7,11 +7,10 @@ from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from simpul_runtime.city import read_yaml
-from simpul_schema.vocabulary import AlertChannel, Urgency
-
 from simpul_notify.domain import Alert, Text, fill, fits_one_sms
 from simpul_notify.errors import TextInvalid
+from simpul_runtime.city import read_yaml
+from simpul_schema.vocabulary import AlertChannel, Urgency
 
 
 class Texts:
@@ -45,9 +44,7 @@ class Texts:
         if alert.channel is AlertChannel.SMS:
             return Text("", fill(self._sms[language], alert, language, self._zone))
         mail = self._mail[language]
-        return Text(
-            fill(mail["subject"], alert, language, self._zone), fill(mail["body"], alert, language, self._zone)
-        )
+        return Text(fill(mail["subject"], alert, language, self._zone), fill(mail["body"], alert, language, self._zone))
 
     def check(self, path: Path) -> None:
         """Render everything once, with the longest values."""

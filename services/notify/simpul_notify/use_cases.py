@@ -9,15 +9,15 @@ from typing import Final
 from uuid import uuid4
 
 import structlog
-from simpul_runtime.batching import Batcher
-from simpul_runtime.transaction import Transaction, Transactions
-from simpul_schema.messages import ReferralOfferedV1
-from simpul_schema.vocabulary import AlertChannel, AlertFailure
 
 from simpul_notify import publisher, repository
 from simpul_notify.channels import Channel
 from simpul_notify.domain import Alert, AlertState, Outcome, Roster, Text, wait_after
 from simpul_notify.texts import Texts
+from simpul_runtime.batching import Batcher
+from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema.messages import ReferralOfferedV1
+from simpul_schema.vocabulary import AlertChannel, AlertFailure
 
 HOT: Final = timedelta(seconds=30)
 """How long the process that recorded an alert has to send it before any other may."""
@@ -119,7 +119,7 @@ class SendAlerts:
             log.error("channel_failed", channel=alert.channel, exc_info=error)
             return Outcome.UNKNOWN
 
-    async def _record(self, fates: Sequence[tuple[Alert, Outcome]]) -> list[None | Exception]:
+    async def _record(self, fates: Sequence[tuple[Alert, Outcome]]) -> list[Exception | None]:
         async with self._transactions.begin() as transaction:
             states = [(alert, *self._fate(alert, outcome, transaction.now)) for alert, outcome in fates]
             fresh = await repository.settle(transaction, states)
@@ -155,4 +155,3 @@ class SendAlerts:
                 except Exception as error:
                     log.warning("sweep_failed", exc_info=error)
             await asyncio.sleep(SWEEP)
-

@@ -1,13 +1,13 @@
 """The composition root of routing."""
 
 from fastapi import FastAPI
-from simpul_runtime.service import Service
-from simpul_runtime.web import shell_for
 
 from simpul_routing.consumers import handlers
 from simpul_routing.rules import read_rules
 from simpul_routing.settings import RoutingSettings
 from simpul_routing.use_cases import ReferCases
+from simpul_runtime.service import Service
+from simpul_runtime.web import shell_for
 
 
 def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:

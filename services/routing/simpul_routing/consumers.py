@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from simpul_routing.use_cases import ReferCases, Reply, record_accepted, record_delivered
 from simpul_runtime.inbox import Handler
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event
 from simpul_schema.messages import CaseReportedV1, ReplyReferralAcceptedV1, ReplyReferralDeliveredV1
 from simpul_schema.messages.case import TriageFacts
-
-from simpul_routing.use_cases import ReferCases, Reply, record_accepted, record_delivered
 
 
 def handlers(keys: Keys, refer_cases: ReferCases) -> Mapping[type[Event], Handler]:

@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from simpul_schema.vocabulary import Answer, ReferralRole, Right, Service, Urgency, Violence
-
 from simpul_routing.errors import ReplyRefusal
+from simpul_schema.vocabulary import Answer, ReferralRole, Right, Service, Urgency, Violence
 
 Facts = Mapping[str, frozenset[str]]
 """Fact -> its values; all but `violence` have exactly one."""
@@ -141,9 +140,7 @@ def _needs_a_human(facts: Facts) -> bool:
 
 def facts_of(values: Mapping[str, str | Sequence[str]], *, kelurahan_is_known: bool) -> Facts:
     """Triage facts as the rules see them; a trafficking sign counts as trafficking."""
-    facts = {
-        name: frozenset([value] if isinstance(value, str) else value) for name, value in values.items()
-    }
+    facts = {name: frozenset([value] if isinstance(value, str) else value) for name, value in values.items()}
     if facts["trafficking_sign"] == {Answer.YES.value}:
         facts["violence"] |= {Violence.TRAFFICKING.value}
     facts["kelurahan"] = frozenset({KNOWN if kelurahan_is_known else NOT_KNOWN})

@@ -3,13 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
+from simpul_routing.domain import CasePlan, PlannedReferral
 from simpul_runtime.outbox import Announcement
 from simpul_runtime.transaction import subject_of_referral
 from simpul_schema.messages import ReferralAcceptedV1, ReferralOfferedV1
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
-
-from simpul_routing.domain import CasePlan, PlannedReferral
 
 
 def referral_facts(triage: TriageFacts, kecamatan: str, *, mediation_locked: bool) -> ReferralFacts:
@@ -43,7 +42,7 @@ def referral_offered(
 
 
 def referral_accepted(referral_id: UUID, case_id: UUID, agency: str, when: datetime, cause: UUID) -> Announcement:
-    """`referral.accepted.v1`"""
+    """`referral.accepted.v1`."""
     return Announcement(
         ReferralAcceptedV1,
         subject=subject_of_referral(referral_id),

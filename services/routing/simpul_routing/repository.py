@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from simpul_runtime.transaction import Transaction
-from simpul_schema.messages.reply import ReplyData
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text, Uuid
@@ -13,6 +11,8 @@ from sqlalchemy.types import Text, Uuid
 from simpul_routing.domain import CasePlan, PlannedReferral, ReferralState, Standing
 from simpul_routing.errors import ReplyRefusal
 from simpul_routing.tables import CasePlanRow, ReferralRow, RefusedReplyRow
+from simpul_runtime.transaction import Transaction
+from simpul_schema.messages.reply import ReplyData
 
 
 @dataclass(frozen=True, slots=True)

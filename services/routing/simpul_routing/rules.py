@@ -5,12 +5,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from simpul_routing.domain import CENTRE, SATGAS, AnswerTime, Condition, Rules, ServiceRule, UrgencyRule
+from simpul_routing.errors import RulesInvalid
 from simpul_runtime.city import City, read_yaml
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.vocabulary import Right, Service, Urgency
-
-from simpul_routing.domain import CENTRE, SATGAS, AnswerTime, Condition, Rules, ServiceRule, UrgencyRule
-from simpul_routing.errors import RulesInvalid
 
 _FACTS = frozenset(TriageFacts.model_fields) - {"complaint_centre"}
 

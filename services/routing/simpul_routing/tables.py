@@ -22,7 +22,7 @@ class CasePlanRow(RoutingTable, table=True):
     case_id: UUID = Field(primary_key=True)
     urgency: str = Field(sa_type=Text)
     mediation_locked: bool
-    decided_at: datetime = Field(sa_type=_MOMENT)  # type: ignore[call-overload]
+    decided_at: datetime = Field(sa_type=_MOMENT)
 
 
 class ReferralRow(RoutingTable, table=True):
@@ -35,10 +35,10 @@ class ReferralRow(RoutingTable, table=True):
     service: str = Field(sa_type=Text)
     role: str = Field(sa_type=Text)
     state: str = Field(sa_type=Text)
-    answer_by: datetime = Field(sa_type=_MOMENT)  # type: ignore[call-overload]
-    offered_at: datetime = Field(sa_type=_MOMENT)  # type: ignore[call-overload]
-    delivered_at: datetime | None = Field(default=None, sa_type=_MOMENT)  # type: ignore[call-overload]
-    accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)  # type: ignore[call-overload]
+    answer_by: datetime = Field(sa_type=_MOMENT)
+    offered_at: datetime = Field(sa_type=_MOMENT)
+    delivered_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
 
 
 class RefusedReplyRow(RoutingTable, table=True):
@@ -49,4 +49,4 @@ class RefusedReplyRow(RoutingTable, table=True):
     referral_id: UUID
     agency: str = Field(sa_type=Text)
     reason: str = Field(sa_type=Text)
-    refused_at: datetime = Field(sa_type=_MOMENT, sa_column_kwargs={"server_default": text("now()")})  # type: ignore[call-overload]
+    refused_at: datetime = Field(sa_type=_MOMENT, sa_column_kwargs={"server_default": text("now()")})

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from simpul_routing import publisher, repository
+from simpul_routing.domain import Origin, ReferralState, Rules, facts_of, judge_reply, plan_case
+from simpul_routing.errors import ReplyRefusal
+from simpul_routing.repository import StoredReferral
 from simpul_runtime.city import City
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event, Producer
 from simpul_schema.messages.case import CaseReportedV1, TriageFacts
 from simpul_schema.messages.reply import ReplyData
-
-from simpul_routing import publisher, repository
-from simpul_routing.domain import Origin, ReferralState, Rules, facts_of, judge_reply, plan_case
-from simpul_routing.errors import ReplyRefusal
-from simpul_routing.repository import StoredReferral
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,7 @@ class ReferCases:
             )
             case_id = event.data.case_id
             for referral_id, referral in repository.add_plan(transaction, case_id, plan):
-                transaction.announce(
-                    publisher.referral_offered(referral_id, case_id, referral, plan, shared, event.id)
-                )
+                transaction.announce(publisher.referral_offered(referral_id, case_id, referral, plan, shared, event.id))
 
 
 async def record_delivered(transaction: Transaction, replies: Sequence[Reply]) -> None:

@@ -12,15 +12,15 @@ import structlog
 from faststream import AckPolicy, FastStream
 from faststream.rabbit import Channel, ExchangeType, RabbitBroker, RabbitExchange, RabbitMessage, RabbitQueue
 from pydantic import ValidationError
+
+from simpul_agency.received import ReceivedReferral, Reply
+from simpul_agency.settings import AgencySettings
 from simpul_schema import Producer
 from simpul_schema.catalog import REPLIES, may_publish, routing_key
 from simpul_schema.envelope import CONTENT_TYPE, MAX_EVENT_BYTES
 from simpul_schema.messages import ReferralOfferedV1
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_seal import Directory, KeyRing, SealError, open_section, sign, verify
-
-from simpul_agency.received import ReceivedReferral, Reply
-from simpul_agency.settings import AgencySettings
 
 Handler = Callable[[ReceivedReferral, Reply], Awaitable[None]]
 
@@ -68,7 +68,7 @@ class Agency:
     @classmethod
     def from_settings(cls, settings: Optional[AgencySettings] = None) -> "Agency":
         """The agency described by the environment."""
-        found = settings or AgencySettings()  # type: ignore[call-arg]  # the environment has the rest
+        found = settings or AgencySettings()  # the environment has the rest
         return cls(found, KeyRing.read(found.key_file), Directory.read(found.directory_file))
 
     def on_referral(self, handler: Handler) -> Handler:

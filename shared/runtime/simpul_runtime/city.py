@@ -64,7 +64,9 @@ class City:
         agencies = [Agency(entry["code"], entry["name"], entry["kind"]) for entry in described["agencies"]]
         agencies += [Agency(f"satgas-kec-{k.lower()}", f"Satgas PPA Kecamatan {k}", "satgas_kecamatan")
                      for k in dict.fromkeys(ward.kecamatan for ward in wards)]  # fmt: skip
-        agencies += [Agency(f"satgas-kel-{w.slug}", f"Satgas PPA Kelurahan {w.name}", "satgas_kelurahan") for w in wards]
+        agencies += [
+            Agency(f"satgas-kel-{w.slug}", f"Satgas PPA Kelurahan {w.name}", "satgas_kelurahan") for w in wards
+        ]
         return cls(described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies))
 
     @cached_property

@@ -15,8 +15,6 @@ from typing import Any, Final, TypeAlias
 
 import structlog
 from pydantic import ValidationError
-from simpul_schema import Event, message_class
-from simpul_schema.envelope import MAX_EVENT_BYTES
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -28,6 +26,8 @@ from simpul_runtime.errors import ParkReason, Unprocessable
 from simpul_runtime.metrics import INBOX_UNFINISHED, MESSAGES_HANDLED, MESSAGES_PARKED
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema import Event, message_class
+from simpul_schema.envelope import MAX_EVENT_BYTES
 
 ATTEMPTS: Final = 10
 """With waits doubling from one second to ten minutes this is about half an hour of trouble elsewhere."""
@@ -159,7 +159,7 @@ class Inbox:
             tasks.create_task(self._batcher.run())
             tasks.create_task(self._keep_sweeping())
 
-    async def receive(self, deliveries: Sequence[Delivery]) -> list[None | Exception]:
+    async def receive(self, deliveries: Sequence[Delivery]) -> list[Exception | None]:
         """One transaction for all that arrived together."""
         now = utc_now()
         read = [self._read(delivery, now) for delivery in deliveries]
@@ -172,8 +172,8 @@ class Inbox:
         accepted = {entry.key: entry for entry in read if isinstance(entry, _Accepted)}
         refused = [entry for entry in read if isinstance(entry, _Refused)]
         fresh, reused = await self._store(connection, accepted)
-        for entry in (*refused, *reused):
-            await self._park(connection, entry)
+        for problem in (*refused, *reused):
+            await self._park(connection, problem)
         ready, early = await self._in_order(connection, fresh)
         for entry in early:
             await self._keep(connection, entry, state="waiting", reason="predecessor", attempts=0)
@@ -307,9 +307,7 @@ class Inbox:
         else:
             log.warning("message_failed", type=event.type, event_id=event.id, attempts=attempts + 1, exc_info=error)
             MESSAGES_HANDLED.labels(event.type, "retrying").inc()
-            await self._keep(
-                connection, entry, state="retrying", reason=type(error).__name__, attempts=attempts + 1
-            )
+            await self._keep(connection, entry, state="retrying", reason=type(error).__name__, attempts=attempts + 1)
             return
         await connection.execute(_FORGET, {"source": event.source, "event_id": event.id})
         await self._park(connection, refused)

@@ -74,7 +74,9 @@ class _TemplateOnly(logging.Formatter):
             "exc_info": record.exc_info,
             "timestamp": datetime.fromtimestamp(record.created).astimezone().isoformat(),
         }
-        return str(structlog.processors.JSONRenderer()(None, "", redact(None, "", _exception_as_place(None, "", entry))))
+        return str(
+            structlog.processors.JSONRenderer()(None, "", redact(None, "", _exception_as_place(None, "", entry)))
+        )
 
 
 def configure_logging(service: str, level: str) -> None:

@@ -4,9 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
 
-MESSAGES_HANDLED = Counter(
-    "simpul_messages_handled", "Messages by outcome", ["type", "outcome"], registry=REGISTRY
-)
+MESSAGES_HANDLED = Counter("simpul_messages_handled", "Messages by outcome", ["type", "outcome"], registry=REGISTRY)
 MESSAGES_PARKED = Counter("simpul_messages_parked", "Messages set aside", ["reason"], registry=REGISTRY)
 BATCH_SIZE = Histogram(
     "simpul_batch_size", "Items handled in one transaction", ["batch"],

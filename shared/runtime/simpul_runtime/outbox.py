@@ -7,9 +7,6 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel
-from simpul_schema import Event, service_source
-from simpul_schema.catalog import routing_key, row_of
-from simpul_schema.envelope import wire_json
 from sqlalchemy import bindparam, insert, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +14,9 @@ from sqlalchemy.types import BigInteger, Text
 
 from simpul_runtime.signing import Keys
 from simpul_runtime.tables import OUTBOX
+from simpul_schema import Event, service_source
+from simpul_schema.catalog import routing_key, row_of
+from simpul_schema.envelope import wire_json
 
 HOT: Final = timedelta(seconds=5)
 """How long the writer's own relay may take before any other may publish the row."""
@@ -133,4 +133,3 @@ class Outbox:
             }
         )
         return wire_json(event)
-

@@ -16,12 +16,12 @@ import structlog
 from aiormq.abc import AbstractChannel as ConfirmChannel
 from aiormq.exceptions import AMQPError, DeliveryError, PublishError
 from pamqp.commands import Basic
-from simpul_schema.envelope import CONTENT_TYPE
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from simpul_runtime.metrics import EVENTS_PUBLISHED, EVENTS_REFUSED, OUTBOX_OLDEST, OUTBOX_PENDING
 from simpul_runtime.outbox import HOT, OutboxRow
+from simpul_schema.envelope import CONTENT_TYPE
 
 WINDOW: Final = 200
 """Publishes in flight at once; the gain flattens at 100 to 200."""
@@ -87,9 +87,9 @@ class Relay:
         while True:
             try:
                 async with asyncio.timeout(10):
-                    connection = await aio_pika.connect(self._amqp_url)
-                async with connection:
-                    channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                    link = await aio_pika.connect(self._amqp_url)
+                async with link:
+                    channel = await link.channel(publisher_confirms=True, on_return_raises=True)
                     self.is_connected, wait = True, 0.2
                     await self._publish_from(await channel.get_underlay_channel())
             except asyncio.CancelledError:

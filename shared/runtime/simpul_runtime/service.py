@@ -10,8 +10,6 @@ import uvicorn
 from fastapi import FastAPI
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
-from simpul_schema import Event
-from simpul_seal import Directory, KeyRing
 from sqlalchemy import text
 
 from simpul_runtime.city import City
@@ -24,6 +22,8 @@ from simpul_runtime.settings import ServiceSettings
 from simpul_runtime.signing import Keys
 from simpul_runtime.topology import service_inbox
 from simpul_runtime.transaction import Transactions
+from simpul_schema import Event
+from simpul_seal import Directory, KeyRing
 
 log = structlog.get_logger()
 
@@ -40,13 +40,9 @@ class Service:
         self.settings = settings
         self.city = City.read(settings.city_dir)
         self.keys = Keys(KeyRing.read(settings.key_file), Directory.read(settings.directory_file))
-        self.engine = engine_for(
-            settings.database_url.get_secret_value(), connections=settings.database_connections
-        )
+        self.engine = engine_for(settings.database_url.get_secret_value(), connections=settings.database_connections)
         self.relay = Relay(self.engine, settings.amqp_url.get_secret_value())
-        self.transactions = Transactions(
-            self.engine, Outbox(self.city.code, name, self.keys), self.relay.hand_over
-        )
+        self.transactions = Transactions(self.engine, Outbox(self.city.code, name, self.keys), self.relay.hand_over)
         self._inbox: Inbox | None = None
         self._broker: RabbitBroker | None = None
         self._background: list[Callable[[], Awaitable[None]]] = [self.relay.run]

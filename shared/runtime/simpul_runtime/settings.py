@@ -9,9 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ServiceSettings(BaseSettings):
     """Environment variables start with `SIMPUL_`; secrets may also be files (`/run/secrets/simpul_...`)."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="SIMPUL_", frozen=True, extra="ignore", hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix="SIMPUL_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: SecretStr = Field(description="postgresql://user:password@host:port/database of this service")
     amqp_url: SecretStr = Field(description="amqp://user:password@host:port/vhost of the broker")

@@ -6,11 +6,21 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
-from simpul_schema import Event, Producer
-from simpul_schema.catalog import may_publish
-from simpul_seal import Directory, KeyRing, NotForUs, SignatureInvalid, UnknownKey, open_section, seal_section, sign, verify
 
 from simpul_runtime.errors import ParkReason, Unprocessable
+from simpul_schema import Event, Producer
+from simpul_schema.catalog import may_publish
+from simpul_seal import (
+    Directory,
+    KeyRing,
+    NotForUs,
+    SignatureInvalid,
+    UnknownKey,
+    open_section,
+    seal_section,
+    sign,
+    verify,
+)
 
 Content = TypeVar("Content", bound=BaseModel)
 
@@ -42,10 +52,14 @@ class Keys:
         if not may_publish(producer.party, is_agency=producer.is_agency, wire_name=str(event["type"])):
             raise Unprocessable(ParkReason.NOT_ITS_TO_SAY)
 
-    def seal(self, content: BaseModel, *, recipient: str, event_id: UUID, case_id: UUID, section: str, now: datetime) -> dict[str, str]:
+    def seal(
+        self, content: BaseModel, *, recipient: str, event_id: UUID, case_id: UUID, section: str, now: datetime
+    ) -> dict[str, str]:
         """One section sealed to the recipient's current key."""
         key = self.directory.current(recipient, now)
-        return seal_section(content.model_dump_json().encode(), key, event_id=event_id, case_id=case_id, section=section)
+        return seal_section(
+            content.model_dump_json().encode(), key, event_id=event_id, case_id=case_id, section=section
+        )
 
     def open(self, event: Event, section: str, content: type[Content]) -> Content:
         """A section sealed to this service; Unprocessable when it is missing, not for us or not as agreed."""

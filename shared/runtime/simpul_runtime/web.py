@@ -16,14 +16,16 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MAX_BODY_BYTES = 256 * 1024
+_POLICY = (
+    b"default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 _HEADERS = [
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; "
-     b"frame-ancestors 'none'; base-uri 'none'"),
+    (b"content-security-policy", _POLICY),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-]  # fmt: skip
+]
 
 
 class BodyTooLarge(HTTPException):
@@ -115,7 +117,10 @@ _PLAIN_WORDS: dict[str, tuple[str, str]] = {
     "int_type": ("Harus berupa angka bulat.", "Must be a whole number."),
     "greater_than_equal": ("Paling kecil {ge}.", "At least {ge}."),
     "less_than_equal": ("Paling besar {le}.", "At most {le}."),
-    "string_too_long": ("Terlalu panjang; paling banyak {max_length} huruf.", "Too long; at most {max_length} letters."),
+    "string_too_long": (
+        "Terlalu panjang; paling banyak {max_length} huruf.",
+        "Too long; at most {max_length} letters.",
+    ),
     "string_too_short": ("Tidak boleh kosong.", "Must not be empty."),
     "string_type": ("Harus berupa teks.", "Must be text."),
     "too_short": ("Isi sedikitnya {min_length}.", "Give at least {min_length}."),

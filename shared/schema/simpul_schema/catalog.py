@@ -76,5 +76,3 @@ def as_markdown() -> str:
         for row in CATALOG
     ]
     return "\n".join(lines) + "\n"
-
-

@@ -9,7 +9,8 @@ class Term(str, enum.Enum):
     id_label: str
     en_label: str
 
-    def __new__(cls, code: str, id_label: str, en_label: str) -> "Term":
+    def __new__(cls, code: str, id_label: str = "", en_label: str = "") -> "Term":
+        """A member with its labels; a lookup by code alone finds the member that has them."""
         term = str.__new__(cls, code)
         term._value_ = code
         term.id_label = id_label
@@ -17,7 +18,7 @@ class Term(str, enum.Enum):
         return term
 
     def __str__(self) -> str:
-        return self.value
+        return str(self.value)
 
     def label(self, language: str) -> str:
         """The words a person sees; `language` is `id` or `en`."""

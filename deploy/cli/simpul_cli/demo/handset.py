@@ -19,10 +19,11 @@ PASSWORD = "only-for-this-machine"  # noqa: S105 - both ends of it live in one d
 
 _PAGE = """<!doctype html><html lang="id"><head><meta charset="utf-8"><meta http-equiv="refresh" content="3">
 <title>Handset dan kotak surat</title><style>
-body {{ margin: 0 auto; max-width: 64rem; padding: 1rem; font: 1rem/1.4 system-ui, sans-serif; background: #f5f7f8; }}
+body {{ margin: 0 auto; max-width: 64rem; padding: 1rem; font: 1rem/1.4 sans-serif; background: #f5f7f8; }}
 .columns {{ display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }}
 article {{ background: #fff; border-radius: .6rem; padding: .6rem .9rem; margin: .5rem 0; white-space: pre-line; }}
-small {{ color: #5a6b74; }}</style></head><body><h1>Yang sampai ke petugas <small>What reached the people on duty</small></h1>
+small {{ color: #5a6b74; }}</style></head>
+<body><h1>Yang sampai ke petugas <small>What reached the people on duty</small></h1>
 <div class="columns"><section><h2>SMS ({sms_count})</h2>{sms}</section>
 <section><h2>E-mail ({mail_count})</h2>{mail}</section></div></body></html>"""
 
@@ -85,7 +86,8 @@ class Handset:
             subject = f"<strong>{html.escape(arrival.subject)}</strong>\n" if arrival.subject else ""
             moment = time.strftime("%H.%M.%S", time.localtime(arrival.at))
             shown[arrival.channel].append(
-                f"<article><small>{moment} {html.escape(arrival.to)}</small>\n{subject}{html.escape(arrival.text)}</article>"
+                f"<article><small>{moment} {html.escape(arrival.to)}</small>\n"
+                f"{subject}{html.escape(arrival.text)}</article>"
             )
         empty = "<p>Belum ada. <small>Nothing yet.</small></p>"
         page = _PAGE.format(

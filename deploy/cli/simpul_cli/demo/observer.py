@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import aio_pika
+
 from simpul_schema.catalog import EVENTS
 
 

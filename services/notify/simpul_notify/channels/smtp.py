@@ -7,9 +7,9 @@ from email.utils import format_datetime, make_msgid
 from pathlib import Path
 
 import aiosmtplib
-from simpul_runtime.database import utc_now
 
 from simpul_notify.domain import Outcome, Text
+from simpul_runtime.database import utc_now
 
 
 class SmtpMail:
