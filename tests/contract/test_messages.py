@@ -1,0 +1,90 @@
+"""Class, catalogue, sample and committed schema of every event agree."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from pydantic import ValidationError
+from simpul_cli import contract
+from simpul_schema import MESSAGES, message_class
+from simpul_schema.catalog import CATALOG, EVENTS, REFERRALS, REPLIES, as_markdown, may_publish, routing_key
+from simpul_schema.envelope import wire_json
+from simpul_schema.samples import samples
+
+SAMPLES = list(samples())
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_every_message_has_a_catalogue_row_and_a_sample() -> None:
+    names = {message.WIRE_NAME for message in MESSAGES}
+
+    assert {row.wire_name for row in CATALOG} == names
+    assert {wire_name for wire_name, _, _ in SAMPLES} == names
+
+
+@pytest.mark.parametrize(("wire_name", "file_name", "body"), SAMPLES, ids=[file for _, file, _ in SAMPLES])
+def test_sample_is_read_and_written_back_unchanged(wire_name: str, file_name: str, body: bytes) -> None:
+    message = message_class(wire_name)
+    assert message is not None, file_name
+
+    event = message.model_validate_json(body)
+
+    assert json.loads(body) == wire_json(event)
+
+
+@pytest.mark.parametrize(("wire_name", "file_name", "body"), SAMPLES, ids=[file for _, file, _ in SAMPLES])
+def test_sample_fits_the_published_schema(wire_name: str, file_name: str, body: bytes) -> None:
+    jsonschema.validate(json.loads(body), contract.published_schemas()[wire_name])
+
+
+@pytest.mark.parametrize(("wire_name", "file_name", "body"), SAMPLES, ids=[file for _, file, _ in SAMPLES])
+def test_consumer_ignores_a_field_it_does_not_know(wire_name: str, file_name: str, body: bytes) -> None:
+    event = json.loads(body)
+    event["data"]["added_later"] = "something"
+    message = message_class(wire_name)
+    assert message is not None, file_name
+
+    assert not hasattr(message.model_validate(event), "added_later")
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=[message.WIRE_NAME for message in MESSAGES])
+def test_every_message_and_field_says_what_it_means(message: type) -> None:
+    schema = contract.current_schemas()[message.WIRE_NAME]  # type: ignore[attr-defined]
+
+    assert schema["description"]
+    assert all("description" in field for field in schema["$defs"][_data(schema)]["properties"].values())
+
+
+def _data(schema: dict[str, dict[str, dict[str, str]]]) -> str:
+    return schema["properties"]["data"]["$ref"].rpartition("/")[2]
+
+
+def test_committed_schemas_and_event_table_are_what_the_classes_say() -> None:
+    assert contract.stale(contract.published_schemas(), contract.current_schemas()) == []
+    assert as_markdown() in README.read_text()
+
+
+def test_wrong_value_never_shows_in_the_error() -> None:
+    body = json.loads(SAMPLES[0][2])
+    body["data"]["alert_id"] = "Wenthilora Paksibumi"
+    message = message_class(SAMPLES[0][0])
+    assert message is not None
+
+    with pytest.raises(ValidationError) as refusal:
+        message.model_validate(body)
+
+    assert "Wenthilora" not in str(refusal.value)
+
+
+def test_routing_key_addresses_the_agency() -> None:
+    assert routing_key(EVENTS, "referral.offered.v1", "ylpa") == "referral.offered.v1"
+    assert routing_key(REFERRALS, "referral.offered.v1", "ylpa") == "referral.ylpa.offered.v1"
+    assert routing_key(REPLIES, "reply.referral.delivered.v1", "ylpa") == "reply.ylpa.delivered.v1"
+
+
+def test_an_agency_may_only_reply() -> None:
+    allowed = {row.wire_name for row in CATALOG if may_publish("ylpa", is_agency=True, wire_name=row.wire_name)}
+
+    assert allowed == {"reply.referral.delivered.v1", "reply.referral.accepted.v1"}
+    assert not may_publish("routing", is_agency=True, wire_name="referral.offered.v1")

@@ -1,0 +1,79 @@
+"""Receipts, categories and the vault."""
+
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from simpul_intake.api import ReportIn
+from simpul_intake.domain import RECEIPT_WORDS, receipt_words
+from simpul_intake.vault import Vault, VaultClosed, create_vault_key
+from simpul_schema.references import case_reference, referral_code
+from simpul_schema.vocabulary import AgeBand, Violence
+
+from tests.support.reports import a_report
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+WORDS = (files("simpul_intake") / "words.txt").read_text().split()
+VAULT = Vault(b"k" * 32)
+CASE = UUID("5b0f1c1e-6f7d-4c6a-9a55-0b7f6f0d2a11")
+
+
+def test_word_list_gives_ten_bits_a_word() -> None:
+    assert len(WORDS) == len(set(WORDS)) == 1024
+
+
+def test_receipt_is_the_same_for_the_same_report_and_key_only() -> None:
+    report_id = uuid4()
+    receipt = receipt_words(report_id, VAULT.receipt_key, WORDS)
+
+    assert receipt == receipt_words(report_id, VAULT.receipt_key, WORDS)
+    assert receipt != receipt_words(report_id, Vault(b"j" * 32).receipt_key, WORDS)
+    assert len(receipt.split()) == RECEIPT_WORDS
+
+
+def test_unknown_category_counts_as_unknown_and_keeps_its_words() -> None:
+    report = ReportIn.model_validate(a_report(violence=["physical", "perundungan"])).to_report(NOW)
+
+    assert report.known_violence == (Violence.PHYSICAL, Violence.UNKNOWN)
+    assert report.sections()["narrative"]["as_given"]["violence"] == ["physical", "perundungan"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("age", "band"),
+    [(0, AgeBand.UNDER_6), (6, AgeBand.FROM_6_TO_11), (14, AgeBand.FROM_12_TO_14), (17, AgeBand.FROM_15_TO_17),
+     (None, AgeBand.UNKNOWN)],
+)  # fmt: skip
+def test_age_travels_as_a_band(age: int | None, band: AgeBand) -> None:
+    assert AgeBand.of(age) is band
+
+
+def test_section_opens_in_its_place_only() -> None:
+    key, wrapped = VAULT.new_case_key(CASE)
+    sealed = VAULT.seal(key, CASE, "identity", 1, {"child_name": "Wenthilora"})
+
+    assert VAULT.open(wrapped, sealed, CASE, "identity", 1) == {"child_name": "Wenthilora"}
+    for case_id, section, revision in ((uuid4(), "identity", 1), (CASE, "narrative", 1), (CASE, "identity", 2)):
+        with pytest.raises(VaultClosed):
+            VAULT.open(wrapped, sealed, case_id, section, revision)
+
+
+def test_master_key_file_is_never_replaced(tmp_path: Path) -> None:
+    create_vault_key(tmp_path / "vault.key")
+
+    with pytest.raises(FileExistsError):
+        create_vault_key(tmp_path / "vault.key")
+
+    assert Vault.from_file(tmp_path / "vault.key").mac(b"x") != VAULT.mac(b"x")
+
+
+def test_references_are_short_and_unmistakable() -> None:
+    assert case_reference(CASE) == "K-BC7H-R7KF"
+    assert referral_code(CASE) == "R-BC7HR7"
+
+
+def test_moment_in_the_future_counts_as_now() -> None:
+    report = ReportIn.model_validate(a_report(received_at="2099-01-01T00:00:00+07:00")).to_report(NOW)
+
+    assert report.received_at == NOW

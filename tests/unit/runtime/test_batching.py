@@ -1,0 +1,68 @@
+"""Group commit."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from simpul_runtime.batching import Batcher
+
+
+async def test_what_arrives_during_a_batch_forms_the_next() -> None:
+    batches: list[list[int]] = []
+
+    async def process(items: Sequence[int]) -> list[int | Exception]:
+        batches.append(list(items))
+        await asyncio.sleep(0.02)
+        return [item * 10 for item in items]
+
+    batcher: Batcher[int, int] = Batcher("test", process)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(batcher.run())
+        first = tasks.create_task(batcher.submit(1))
+        await asyncio.sleep(0.005)
+        rest = [tasks.create_task(batcher.submit(number)) for number in (2, 3, 4)]
+        await asyncio.gather(first, *rest)
+        running.cancel()
+
+    assert batches == [[1], [2, 3, 4]]
+    assert [first.result(), *(task.result() for task in rest)] == [10, 20, 30, 40]
+
+
+async def test_a_refusal_concerns_its_item_alone() -> None:
+    async def process(items: Sequence[int]) -> list[int | Exception]:
+        return [ValueError() if item == 2 else item for item in items]
+
+    batcher: Batcher[int, int] = Batcher("test", process)
+    running = asyncio.create_task(batcher.run())
+
+    outcomes = await asyncio.gather(*map(batcher.submit, (1, 2, 3)), return_exceptions=True)
+    running.cancel()
+
+    assert [type(outcome) for outcome in outcomes] == [int, ValueError, int]
+
+
+async def test_a_failing_batch_is_tried_again_and_nobody_notices() -> None:
+    failures = iter([OSError(), OSError()])
+
+    async def process(items: Sequence[int]) -> list[int | Exception]:
+        for failure in failures:
+            raise failure
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher("test", process)
+    running = asyncio.create_task(batcher.run())
+
+    assert await batcher.submit(7) == 7
+    running.cancel()
+
+
+async def test_with_limited_attempts_the_callers_learn_of_the_failure() -> None:
+    async def process(items: Sequence[int]) -> list[int | Exception]:
+        raise OSError
+
+    batcher: Batcher[int, int] = Batcher("test", process, attempts=2)
+    running = asyncio.create_task(batcher.run())
+
+    with pytest.raises(OSError):
+        await batcher.submit(7)
+    running.cancel()
