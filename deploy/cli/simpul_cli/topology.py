@@ -30,7 +30,7 @@ class BrokerApi:
         parts = urlsplit(self.url)
         self._base = f"{parts.scheme}://{parts.hostname}:{parts.port}/api"
         self._session = aiohttp.ClientSession(
-            auth=aiohttp.BasicAuth(parts.username or "guest", parts.password or "guest"),
+            headers={"Authorization": aiohttp.encode_basic_auth(parts.username or "guest", parts.password or "guest")},
             timeout=aiohttp.ClientTimeout(total=30),
         )
         return self

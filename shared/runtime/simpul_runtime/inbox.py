@@ -101,7 +101,7 @@ _PREDECESSORS = text("""
     bindparam("sequences", type_=ARRAY(BigInteger)),
 )  # fmt: skip
 _KEEP = text("""
-    UPDATE inbox SET state = :state, reason = :reason, body = :body, attempts = :attempts,
+    UPDATE inbox SET state = :state, reason = :reason, body = :body, attempts = CAST(:attempts AS int),
         due_at = now() + least(interval '1 second' * 2 ^ CAST(:attempts AS int), interval '10 minutes')
     WHERE source = :source AND event_id = :event_id
 """)

@@ -59,7 +59,14 @@ def test_signed_event_names_its_signer() -> None:
 
 @pytest.mark.parametrize(
     "forgery",
-    [{"type": "y"}, {"added": 1}, {"signature": ""}, {"signature": "AAAA"}, {"signature": "§"}, {"keyid": OTHER_RING.keyid}],
+    [
+        {"type": "y"},
+        {"added": 1},
+        {"signature": ""},
+        {"signature": "AAAA"},
+        {"signature": "§"},
+        {"keyid": OTHER_RING.keyid},
+    ],
 )
 def test_altered_event_is_refused(forgery: dict[str, Any]) -> None:
     event = json.loads(sign({"type": "x"}, RING)) | forgery

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
@@ -56,11 +57,14 @@ def _from_environment() -> Backends | None:
 
 
 def _from_docker(say: Callable[[str], None]) -> Backends | None:
+    if not os.environ.get("DOCKER_HOST") and not Path("/var/run/docker.sock").exists():
+        return None
     import docker  # noqa: PLC0415 - the client is slow to import and most runs need none
     from docker.errors import DockerException  # noqa: PLC0415
 
     try:
-        docker.from_env(timeout=3).ping()
+        with closing(docker.from_env(timeout=3)) as client:
+            client.ping()
     except DockerException:
         return None
     from testcontainers.postgres import PostgresContainer  # noqa: PLC0415

@@ -1,0 +1,57 @@
+"""Fault tests break their servers, so they have private ones of their own."""
+
+import asyncio
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from simpul_cli.backends import Backends, PrivatePostgres, PrivateRabbit
+from simpul_cli.local import LocalCity
+from tests.conftest import KEDIRI
+
+RUNNING = ("handset", "agencies", "intake", "routing", "notify")
+
+
+@dataclass
+class BreakableCity(LocalCity):
+    """A city whose servers and services can be killed, also at chosen points."""
+
+    postgres: PrivatePostgres | None = None
+    rabbit: PrivateRabbit | None = None
+    doomed: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def _command(self, name: str) -> list[str]:
+        if name in self.doomed:
+            point, count = self.doomed[name]
+            return ["-m", "tests.support.doomed", name, point, str(count)]
+        return super()._command(name)
+
+    def restart(self, name: str) -> None:
+        """Start a process again that was killed or killed itself."""
+        self.doomed.pop(name, None)
+        self.start(name)
+        self.wait_ready(name)
+
+
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BreakableCity]:
+    """Private servers and a running city (without the desk)."""
+    folder: Path = tmp_path_factory.mktemp("breakable")
+    folder.chmod(0o755)
+    with ExitStack() as ending:
+        postgres = PrivatePostgres()
+        ending.callback(postgres.close)
+        rabbit = PrivateRabbit()
+        ending.callback(rabbit.close)
+        backends = Backends(postgres.url, rabbit.amqp_url, rabbit.api_url, "private")
+        city = BreakableCity(folder, backends, KEDIRI, accept=False, postgres=postgres, rabbit=rabbit)
+        ending.callback(shutil.rmtree, folder, ignore_errors=True)
+        ending.callback(city.stop)
+        asyncio.run(city.prepare())
+        city.start(*RUNNING)
+        city.wait_ready(*RUNNING)
+        yield city

@@ -1,0 +1,60 @@
+"""kill -9 under load: lost 0, every effect exactly once."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from tests.faults.conftest import BreakableCity
+from tests.support.doomed import POINTS
+from tests.support.ledger import assert_exactly_once, eventually, post_until_accepted, settle
+from tests.support.reports import a_report
+
+
+async def load(city: BreakableCity, count: int) -> set[str]:
+    """Reports at about 25 a second; returns the accepted cases."""
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
+        sending = []
+        for _ in range(count):
+            sending.append(tasks.create_task(post_until_accepted(session, city, a_report())))
+            await asyncio.sleep(0.04)
+    return {task.result() for task in sending}
+
+
+@pytest.mark.parametrize("service", ["intake", "routing", "notify"])
+async def test_nothing_is_lost_when_a_service_is_killed_under_load(breakable: BreakableCity, service: str) -> None:
+    loading = asyncio.create_task(load(breakable, 60))
+    for _ in range(2):
+        await asyncio.sleep(0.6)
+        breakable.kill(service)
+        breakable.start(service)
+    cases = await loading
+    breakable.wait_ready(service)
+
+    await settle(breakable, cases)
+
+    assert len(cases) == 60
+    await assert_exactly_once(breakable, cases)
+
+
+@pytest.mark.parametrize(
+    ("service", "point"),
+    [(service, point) for service in ("routing", "notify") for point in POINTS]
+    + [("intake", "before_publish"), ("intake", "after_confirm"), ("intake", "before_commit")],
+)
+async def test_nothing_is_lost_or_doubled_when_it_dies_at(breakable: BreakableCity, service: str, point: str) -> None:
+    breakable.kill(service)
+    breakable.doomed[service] = (point, 4)
+    breakable.start(service)
+    loading = asyncio.create_task(load(breakable, 12))
+
+    async def has_died() -> bool:
+        return breakable.processes[service].poll() is not None
+
+    await eventually(has_died)
+    assert breakable.processes[service].returncode == -9
+    breakable.restart(service)
+    cases = await loading
+    await settle(breakable, cases)
+
+    await assert_exactly_once(breakable, cases)

@@ -1,0 +1,161 @@
+"""Broker and database go and come back; a queue is missing; messages that cannot work flow past."""
+
+import asyncio
+import json
+from uuid import uuid4
+
+import aio_pika
+import aiohttp
+import pytest
+
+from simpul_cli.parked import list_parked, replay_parked
+from simpul_cli.topology import BrokerApi, prepare_broker
+from simpul_runtime.topology import UNROUTED, agency_inbox
+from simpul_schema.catalog import EVENTS, REPLIES
+from simpul_schema.samples import samples
+from simpul_seal import KeyRing, sign
+from tests.faults.conftest import BreakableCity
+from tests.support.ledger import assert_exactly_once, eventually, post_until_accepted, received, rows, settle
+from tests.support.reports import a_report
+
+
+async def send(city: BreakableCity, count: int) -> set[str]:
+    async with aiohttp.ClientSession() as session:
+        return {await post_until_accepted(session, city, a_report()) for _ in range(count)}
+
+
+async def test_intake_answers_while_the_broker_is_away_and_everything_arrives_after(breakable: BreakableCity) -> None:
+    assert breakable.rabbit
+    breakable.rabbit.kill()
+    cases = await send(breakable, 5)
+    assert len(cases) == 5
+
+    breakable.rabbit.start()
+    await settle(breakable, cases)
+
+    await assert_exactly_once(breakable, cases)
+
+
+async def test_services_recover_when_the_database_restarts(breakable: BreakableCity) -> None:
+    assert breakable.postgres
+    loading = asyncio.create_task(send(breakable, 10))
+    await asyncio.sleep(0.1)
+    breakable.postgres.stop()
+    breakable.postgres.start()
+
+    cases = await loading
+    await settle(breakable, cases)
+
+    await assert_exactly_once(breakable, cases)
+
+
+async def test_readiness_tells_what_is_wrong(breakable: BreakableCity) -> None:
+    assert breakable.rabbit
+    breakable.rabbit.kill()
+
+    async def tells() -> bool:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{breakable.url('routing')}/health/ready") as answer,
+        ):
+            return answer.status == 503 and "relay" in json.dumps(await answer.json())
+
+    await eventually(tells)
+    breakable.rabbit.start()
+    breakable.wait_ready("intake", "routing", "notify")
+
+
+async def test_referral_to_a_missing_queue_waits_and_is_sent_once_the_queue_is_there(breakable: BreakableCity) -> None:
+    codes = [agency.code for agency in breakable.city.agencies]
+    async with BrokerApi(breakable.backends.rabbitmq_api) as api:
+        await api.call("DELETE", "queues", "{vhost}", agency_inbox("ylpa"))
+        (case_id,) = await send(breakable, 1)
+
+        async def is_held() -> bool:
+            return bool((await api.call("GET", "queues", "{vhost}", UNROUTED))["messages"])
+
+        await eventually(is_held, 20)
+    sent = await prepare_broker(breakable.backends.rabbitmq_api, breakable.backends.amqp_url, codes)
+    breakable.kill("agencies")
+    breakable.start("agencies")
+    breakable.wait_ready("agencies")
+
+    await settle(breakable, {case_id})
+
+    assert sent == 1
+    assert "ylpa" in {line["agency"] for line in received(breakable) if line["case_id"] == case_id}
+
+
+def _sample(wire_name: str) -> dict[str, object]:
+    body = next(body for name, _, body in samples() if name == wire_name)
+    event: dict[str, object] = json.loads(body)
+    return event | {"id": str(uuid4())}
+
+
+async def _publish(city: BreakableCity, exchange: str, key: str, body: bytes) -> None:
+    async with await aio_pika.connect(city.backends.amqp_url) as connection:
+        channel = await connection.channel()
+        target = await channel.get_exchange(exchange)
+        await target.publish(aio_pika.Message(body, delivery_mode=2), key)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["malformed", "oversized", "unsigned", "forged", "unknown_key", "unknown_type", "not_its_to_say", "invalid"],
+)
+async def test_message_that_cannot_work_is_parked_with_its_reason_while_the_rest_flows(
+    breakable: BreakableCity, reason: str
+) -> None:
+    stranger = KeyRing.read(breakable.keys / "ylpa.key.json")
+    intake = KeyRing.read(breakable.keys / "intake.key.json")
+    event = _sample("case.reported.v1")
+    body = {
+        "malformed": b'{"type": "case.reported.v1", ' + uuid4().bytes,
+        "oversized": b'{"type": "' + b"x" * 300_000 + uuid4().hex.encode() + b'"}',
+        "unsigned": json.dumps(event | {"signature": ""}).encode(),
+        "forged": sign(event, stranger),
+        "unknown_key": json.dumps(event).encode(),
+        "unknown_type": sign(event | {"type": "case.reported.v9"}, intake),
+        "not_its_to_say": sign(event | {"source": "/kediri/agency/ylpa"}, stranger),
+        "invalid": sign(event | {"data": {"case_id": "no"}}, intake),
+    }[reason]
+    await _publish(breakable, EVENTS, "case.reported.v1", body)
+    cases = await send(breakable, 2)
+
+    async def is_parked() -> bool:
+        return reason in {row["reason"] for row in await list_parked(breakable.database_url("routing"))}
+
+    await eventually(is_parked)
+    await settle(breakable, cases)
+    assert await replay_parked(breakable.database_url("routing"), "all") >= 1
+
+    await eventually(is_parked)
+    await rows(breakable, "routing", "DELETE FROM parked")
+
+
+async def test_reply_of_another_agency_changes_nothing_and_is_recorded(breakable: BreakableCity) -> None:
+    (case_id,) = await send(breakable, 1)
+    await settle(breakable, {case_id})
+    (referral, *_) = await rows(
+        breakable, "routing", "SELECT referral_id::text FROM referral WHERE case_id = $1::uuid AND agency <> 'ylpa'",
+        case_id,
+    )  # fmt: skip
+    ring = KeyRing.read(breakable.keys / "ylpa.key.json")
+    event = _sample("reply.referral.accepted.v1") | {
+        "source": "/kediri/agency/ylpa",
+        "subject": f"referral/{referral['referral_id']}",
+        "sequence": "0000000001",
+        "data": {"referral_id": referral["referral_id"], "agency": "ylpa"},
+    }
+
+    await _publish(breakable, REPLIES, "reply.ylpa.accepted.v1", sign(event, ring))
+
+    async def is_recorded() -> bool:
+        refused = await rows(breakable, "routing", "SELECT agency, reason FROM refused_reply")
+        return {"agency": "ylpa", "reason": "not_its_referral"} in refused
+
+    await eventually(is_recorded)
+    states = await rows(
+        breakable, "routing", "SELECT state FROM referral WHERE referral_id = $1::uuid", referral["referral_id"]
+    )
+    assert states == [{"state": "delivered"}]

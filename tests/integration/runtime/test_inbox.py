@@ -1,0 +1,179 @@
+"""The inbox on a real database: order, retries, duplicates, parking, replay."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from simpul_cli.backends import Backends
+from simpul_cli.databases import create_databases
+from simpul_cli.parked import list_parked, replay_parked
+from simpul_runtime.database import engine_for, utc_now
+from simpul_runtime.errors import ParkReason, Unprocessable
+from simpul_runtime.inbox import Delivery, Inbox
+from simpul_runtime.migrations import migrate_async
+from simpul_runtime.outbox import Outbox
+from simpul_runtime.signing import Keys
+from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema.messages import AlertSentV1
+from simpul_seal import Directory, generate, sign
+
+RING, PUBLIC = generate("notify", not_before=utc_now() - timedelta(days=1), not_after=utc_now() + timedelta(days=1))
+
+
+@dataclass
+class Room:
+    """An inbox on a database of its own, with a handler that notes what it handles."""
+
+    inbox: Inbox
+    url: str
+    handled: list[tuple[UUID, int]] = field(default_factory=list)
+    failing: dict[int, Exception] = field(default_factory=dict)
+
+    async def handle(self, _: Transaction, events: Sequence[AlertSentV1]) -> None:
+        for event in events:
+            if event.position in self.failing:
+                raise self.failing[event.position]
+        self.handled += [(event.subject_id, event.position) for event in events]
+
+    async def states(self) -> dict[int, str]:
+        connection = await asyncpg.connect(self.url)
+        try:
+            return {
+                row["sequence"]: row["state"] for row in await connection.fetch("SELECT sequence, state FROM inbox")
+            }
+        finally:
+            await connection.close()
+
+    async def reasons(self) -> list[object]:
+        return [row["reason"] for row in await list_parked(self.url)]
+
+
+def event(subject: UUID, position: int, **changes: Any) -> Delivery:
+    unsigned = {
+        "specversion": "1.0", "id": str(uuid4()), "source": "/kediri/notify", "type": "alert.sent.v1",
+        "subject": f"referral/{subject}", "time": "2026-11-24T00:00:00Z", "datacontenttype": "application/json",
+        "sequence": f"{position:010d}", "correlationid": str(uuid4()),
+        "data": {"alert_id": str(uuid4()), "referral_id": str(subject), "channel": "sms", "attempts": 1, "sealed": {}},
+    }  # fmt: skip
+    return Delivery(sign(unsigned | changes, RING), "simpul.events", "alert.sent.v1")
+
+
+@pytest.fixture
+async def room(backends: Backends) -> AsyncIterator[Room]:
+    name = f"inbox_{uuid4().hex[:8]}"
+    await create_databases(backends.postgres_url, {"desk": name})
+    url = backends.database_url(name)
+    await migrate_async(url, "simpul_desk")
+    engine = engine_for(url, connections=3)
+    keys = Keys(RING, Directory([PUBLIC]))
+    transactions = Transactions(engine, Outbox("kediri", "desk", keys), lambda _: None)
+
+    async def handle(transaction: Transaction, events: Sequence[AlertSentV1]) -> None:
+        await found.handle(transaction, events)
+
+    found = Room(Inbox(engine, transactions, keys, {AlertSentV1: handle}), url)
+    yield found
+    await engine.dispose()
+
+
+async def test_an_event_delivered_again_is_handled_once(room: Room) -> None:
+    subject = uuid4()
+    delivery = event(subject, 1)
+
+    await room.inbox.receive([delivery, delivery])
+    await room.inbox.receive([delivery])
+
+    assert room.handled == [(subject, 1)]
+
+
+async def test_events_that_arrive_together_in_the_wrong_order_are_handled_in_the_right_one(room: Room) -> None:
+    subject = uuid4()
+
+    await room.inbox.receive([event(subject, position) for position in (3, 1, 2)])
+
+    assert room.handled == [(subject, 1), (subject, 2), (subject, 3)]
+
+
+async def test_an_event_waits_for_its_predecessor(room: Room) -> None:
+    subject = uuid4()
+    await room.inbox.receive([event(subject, 2), event(subject, 3)])
+    assert room.handled == []
+
+    await room.inbox.receive([event(subject, 1)])
+    while await room.inbox.sweep():
+        pass
+
+    assert room.handled == [(subject, 1), (subject, 2), (subject, 3)]
+
+
+async def test_a_failing_event_stays_behind_alone_and_is_retried(room: Room) -> None:
+    good, bad = uuid4(), uuid4()
+    room.failing[7] = OSError()
+    await room.inbox.receive([event(good, 1), event(bad, 1)])
+    await room.inbox.receive([event(bad, position) for position in range(2, 8)] + [event(good, 2)])
+    assert (await room.states())[7] == "retrying"
+    assert (good, 2) in room.handled
+
+    room.failing.clear()
+    await asyncio.sleep(2.1)
+    await room.inbox.sweep()
+
+    assert room.handled[-1] == (bad, 7)
+
+
+async def test_an_event_that_can_never_work_is_parked_at_once_and_can_be_replayed(room: Room) -> None:
+    subject = uuid4()
+    room.failing[1] = Unprocessable(ParkReason.CANNOT_OPEN)
+    await room.inbox.receive([event(subject, 1)])
+    assert await room.reasons() == ["cannot_open"]
+
+    room.failing.clear()
+    replayed = await asyncio.gather(*(replay_parked(room.url, "all") for _ in range(2)))
+    await room.inbox.sweep()
+    await room.inbox.sweep()
+
+    assert max(replayed) == 1
+    assert room.handled == [(subject, 1)]
+    assert await room.reasons() == []
+
+
+async def test_an_id_used_again_for_other_content_is_an_alarm(room: Room) -> None:
+    subject, same = uuid4(), str(uuid4())
+    await room.inbox.receive([event(subject, 1, id=same)])
+
+    await room.inbox.receive([event(subject, 1, id=same, time="2026-11-24T01:00:00Z")])
+
+    assert room.handled == [(subject, 1)]
+    assert await room.reasons() == ["id_reused"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"\x00\xff", "malformed"),
+        (b"[]", "malformed"),
+        (b"[" * 5000, "malformed"),
+        (b'{"type": 1}', "malformed"),
+        (b"x" * 300_000, "oversized"),
+        (json.dumps({"type": "alert.sent.v9"}).encode(), "unknown_type"),
+        (json.dumps({"type": "alert.sent.v1"}).encode(), "unsigned"),
+        (event(uuid4(), 1, source="/kediri/routing").body, "forged"),
+        (event(uuid4(), 1, type="case.reported.v1").body, "not_its_to_say"),
+        (event(uuid4(), 1, sequence="1").body, "invalid"),
+        (event(uuid4(), 1, keyid="x").body.replace(RING.keyid.encode(), b"nobody"), "unknown_key"),
+    ],
+)
+async def test_what_cannot_be_trusted_or_read_is_parked(room: Room, body: bytes, reason: str) -> None:
+    subject = uuid4()
+
+    await room.inbox.receive([Delivery(body, "simpul.events", "with\x00nul"), event(subject, 1)])
+
+    assert await room.reasons() == [reason]
+    assert room.handled == [(subject, 1)]
