@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from simpul_runtime.topology import topology_of
 
 ROOT = Path(__file__).parents[2]

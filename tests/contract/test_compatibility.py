@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from simpul_cli import contract
 from simpul_schema.compatibility import breaking_changes
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from pydantic import ValidationError
+
 from simpul_cli import contract
 from simpul_schema import MESSAGES, message_class
 from simpul_schema.catalog import CATALOG, EVENTS, REFERRALS, REPLIES, as_markdown, may_publish, routing_key

@@ -12,8 +12,6 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.support.ledger import eventually
-
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_desk.tables import DeskTable
@@ -25,6 +23,7 @@ from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import OutboxRow
 from simpul_runtime.relay import Relay
 from simpul_runtime.tables import MESSAGING, OUTBOX
+from tests.support.ledger import eventually
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+
 from simpul_intake.api import ReportIn
 from simpul_intake.domain import RECEIPT_WORDS, receipt_words
 from simpul_intake.vault import Vault, VaultClosed, create_vault_key
 from simpul_schema.references import case_reference, referral_code
 from simpul_schema.vocabulary import AgeBand, Violence
-
 from tests.support.reports import a_report
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+
 from simpul_runtime.batching import Batcher
 
 
@@ -58,11 +59,12 @@ async def test_a_failing_batch_is_tried_again_and_nobody_notices() -> None:
 
 async def test_with_limited_attempts_the_callers_learn_of_the_failure() -> None:
     async def process(items: Sequence[int]) -> list[int | Exception]:
-        raise OSError
+        msg = "away"
+        raise OSError(msg)
 
     batcher: Batcher[int, int] = Batcher("test", process, attempts=2)
     running = asyncio.create_task(batcher.run())
 
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="away"):
         await batcher.submit(7)
     running.cancel()

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 import structlog
+
 from simpul_runtime.logging import ALLOWED, configure_logging, redact
 
 NAME = "Wenthilora Paksibumi"

@@ -1,0 +1,102 @@
+"""A roster is complete, or it is refused with every gap named."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from simpul_notify.domain import Roster
+from simpul_notify.errors import RosterInvalid
+from simpul_notify.roster import read_roster
+from simpul_runtime.city import City, read_yaml
+from simpul_schema.vocabulary import AlertChannel, Urgency
+
+KEDIRI = Path(__file__).parents[3] / "deploy" / "kediri"
+CITY = City.read(KEDIRI)
+DESCRIBED: dict[str, Any] = read_yaml(KEDIRI / "roster.yaml")
+
+
+@pytest.fixture
+def described() -> dict[str, Any]:
+    """Kediri's roster, to be spoiled."""
+    return deepcopy(DESCRIBED)
+
+
+def read(tmp_path: Path, described: dict[str, Any]) -> Roster:
+    path = tmp_path / "roster.yaml"
+    YAML(typ="safe", pure=True).dump(described, path)
+    return read_roster(path, CITY)
+
+
+def test_somebody_is_on_duty_for_every_agency_of_kediri() -> None:
+    roster = read_roster(KEDIRI / "roster.yaml", CITY)
+
+    assert set(roster.on_duty) == CITY.agency_codes
+    assert all(roster.on_duty.values())
+    assert set(roster.channels) == set(Urgency)
+
+
+@pytest.mark.parametrize("written", ["081234567890", "6281234567890", "+6281234567890", "0812-3456-7890",
+                                     "+62 812 3456 7890"])  # fmt: skip
+def test_a_number_is_the_same_however_it_is_written(tmp_path: Path, described: dict[str, Any], written: str) -> None:
+    described["on_duty"]["polres-ppa"][0]["sms"] = written
+
+    roster = read(tmp_path, described)
+
+    assert roster.contacts["polres-ppa-1"].addresses[AlertChannel.SMS] == "+6281234567890"
+
+
+@pytest.mark.parametrize("people", [None, []], ids=["left out", "empty"])
+def test_an_agency_without_anybody_is_named(
+    tmp_path: Path, described: dict[str, Any], people: list[Any] | None
+) -> None:
+    del described["on_duty"]["rs-rujukan"]
+    if people is not None:
+        described["on_duty"]["rs-rujukan"] = people
+
+    with pytest.raises(RosterInvalid, match="rs-rujukan: nobody on duty"):
+        read(tmp_path, described)
+
+
+def test_every_gap_is_named_at_once(tmp_path: Path, described: dict[str, Any]) -> None:
+    del described["on_duty"]["rs-rujukan"]
+    described["on_duty"]["polres-ppa"][0]["sms"] = "12"
+    described["on_duty"]["ylpa"][0]["mail"] = "nowhere"
+    described["on_duty"]["dinas-lain"] = []
+    del described["channels"]["low"]
+
+    with pytest.raises(RosterInvalid) as refusal:
+        read(tmp_path, described)
+
+    for gap in (
+        "rs-rujukan: nobody on duty",
+        "polres-ppa: polres-ppa-1 has no phone number that can be dialled",
+        "ylpa: ylpa-1 has no mail address",
+        "dinas-lain: no agency of Kota Kediri",
+        "urgency low: no channel",
+    ):
+        assert gap in str(refusal.value)
+
+
+@pytest.mark.parametrize("missing", ["sms", "mail"])
+def test_a_person_without_a_way_to_be_reached_is_named(tmp_path: Path, described: dict[str, Any], missing: str) -> None:
+    del described["on_duty"]["ylpa"][0][missing]
+
+    with pytest.raises(RosterInvalid, match="ylpa: ylpa-1 has no"):
+        read(tmp_path, described)
+
+
+def test_two_people_must_not_share_a_reference(tmp_path: Path, described: dict[str, Any]) -> None:
+    described["on_duty"]["ylpa"][0]["contact"] = "polres-ppa-1"
+
+    with pytest.raises(RosterInvalid, match="two people share a contact reference"):
+        read(tmp_path, described)
+
+
+def test_addresses_never_show_in_a_log(described: dict[str, Any]) -> None:
+    roster = read_roster(KEDIRI / "roster.yaml", CITY)
+
+    assert "@" not in repr(roster.contacts["polres-ppa-1"])
+    assert "+62" not in repr(roster.contacts["polres-ppa-1"])
