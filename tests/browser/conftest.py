@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.integration.notify.debian import need
+from tests.support.debian import need
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [

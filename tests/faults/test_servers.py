@@ -72,7 +72,7 @@ async def test_referral_to_a_missing_queue_waits_and_is_sent_once_the_queue_is_t
         (case_id,) = await send(breakable, 1)
 
         async def is_held() -> bool:
-            return bool((await api.call("GET", "queues", "{vhost}", UNROUTED))["messages"])
+            return bool((await api.call("GET", "queues", "{vhost}", UNROUTED)).get("messages"))
 
         await eventually(is_held, 20)
     sent = await prepare_broker(breakable.backends.rabbitmq_api, breakable.backends.amqp_url, codes)

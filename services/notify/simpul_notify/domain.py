@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from string import Formatter
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -80,13 +81,16 @@ class Outcome(StrEnum):
 
 def fill(template: str, alert: Alert, language: str, zone: ZoneInfo) -> str:
     """A text with the three variables it may use; a mention of anything else is a KeyError."""
-    return template.format_map(
-        {
-            "code": referral_code(alert.referral_id),
-            "urgency": alert.urgency.label(language),
-            "deadline": alert.answer_by.astimezone(zone).strftime("%d/%m %H.%M"),
-        }
-    )
+    values = {
+        "code": referral_code(alert.referral_id),
+        "urgency": alert.urgency.label(language),
+        "deadline": alert.answer_by.astimezone(zone).strftime("%d/%m %H.%M"),
+    }
+    for _, name, how, conversion in Formatter().parse(template):
+        # A plain name only: `{code.x}` or `{code[0]}` would look into a value.
+        if name is not None and (name not in values or how or conversion):
+            raise KeyError(name)
+    return template.format_map(values)
 
 
 def fits_one_sms(text: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from simpul_cli.backends.process import free_port, spawn
-from tests.integration.notify.debian import need
+from tests.support.debian import need
 
 BEARERBOX, SMSBOX, FAKESMSC = "/usr/sbin/bearerbox", "/usr/sbin/smsbox", "/usr/lib/kannel/test/fakesmsc"
 USER, PASSWORD = "simpul", "only-for-this-test"

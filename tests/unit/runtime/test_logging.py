@@ -52,6 +52,9 @@ def test_exception_is_written_as_type_and_place_without_its_words(capsys: pytest
 
 
 def test_library_line_shows_its_place_and_not_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    # Again, because pytest puts handlers of its own in front between set-up and call.
+    configure_logging("test", "INFO")
+
     logging.getLogger("some.library").error("could not store %s", NAME)
 
     written = capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from pathlib import Path
@@ -44,8 +45,11 @@ class SmtpMail:
     async def close(self) -> None:
         """Say goodbye."""
         if self._client is not None and self._client.is_connected:
-            async with asyncio.timeout(2):
-                await self._client.quit()
+            # A server that no longer answers need not be told.
+            with suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await self._client.quit()
+        self._drop()
 
     async def _connected(self) -> aiosmtplib.SMTP:
         if self._client is None or not self._client.is_connected:

@@ -1,0 +1,93 @@
+"""`python -m tests.bench`: Simpul beside a hand-written floor, on the same servers, in one run."""
+
+import argparse
+import asyncio
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from simpul_cli.backends import acquire
+from tests.bench import measure, verdict
+from tests.bench.systems import PROCESSES, ROOT, Floor, Simpul, System
+
+OUT: Final = ROOT / ".simpul" / "bench"
+WARM_UP, CLIENTS = 150, 64
+RATE, SECONDS = 20.0, 15.0
+KILL_RATE, KILL_SECONDS = 40.0, 12.0
+
+
+def main() -> int:
+    """1 when a rule is broken."""
+    arguments = _arguments()
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    folder = Path(tempfile.mkdtemp(prefix="simpul-bench-"))
+    try:
+        with acquire(print) as backends:
+            kinds: list[type[System]] = [Simpul] if arguments.only == "simpul" else [Simpul, Floor]
+            figures = {}
+            for kind in kinds:
+                system = kind(folder / kind.__name__.lower(), backends)
+                figures[system.name] = _measured(system, arguments.cases)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return _report(figures)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--cases", type=int, default=2500, help="cases of the closed loop")
+    parser.add_argument("--only", choices=["simpul"], help="leave the floor out; no ratios then")
+    return parser.parse_args()
+
+
+def _measured(system: System, cases: int) -> dict[str, Any]:
+    print(f"{system.name}: starting", flush=True)
+    try:
+        system.start()
+        pids = {name: system.processes[name].pid for name in PROCESSES}
+        _run(measure.throughput(system, WARM_UP, CLIENTS))
+        print(f"{system.name}: closed loop", flush=True)
+        # For whoever wants to attach a profiler to the loaded services.
+        (OUT / f"{system.name}.pids.json").write_text(json.dumps(pids))
+        figures = {"throughput": _run(measure.throughput(system, cases, CLIENTS))}
+        print(f"{system.name}: open loop", flush=True)
+        figures["latency"] = _run(measure.latency(system, RATE, SECONDS))
+        figures["memory_mb"] = measure.memory(system)
+        if isinstance(system, Simpul):
+            print(f"{system.name}: open loop with kill -9", flush=True)
+            figures["under_kills"] = _run(measure.under_kills(system, KILL_RATE, KILL_SECONDS))
+        return figures
+    except BaseException:
+        for log in system.folder.glob("*.log"):
+            shutil.copy(log, OUT / f"{system.name}-{log.name}")
+        raise
+    finally:
+        system.stop()
+
+
+def _run(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _report(figures: dict[str, Any]) -> int:
+    compared = verdict.ratios(figures["simpul"], figures["floor"]) if "floor" in figures else {}
+    broken = verdict.failures(figures["simpul"], compared)
+    (OUT / "summary.json").write_text(json.dumps(figures | {"ratios": compared, "broken": broken}, indent=1) + "\n")
+    print(verdict.table(figures))
+    for name, ratio in compared.items():
+        print(f"ratio {name}: {ratio}")
+    for rule in broken:
+        print(f"BROKEN {rule}")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

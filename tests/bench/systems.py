@@ -1,0 +1,194 @@
+"""The two systems under measurement, with the same handle on each."""
+
+import asyncio
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import trustme
+
+from simpul_cli.backends import Backends
+from simpul_cli.backends.process import free_port
+from simpul_cli.local import LocalCity
+from tests.bench import floor
+
+ROOT: Final = Path(__file__).parent.parent.parent
+KEDIRI: Final = ROOT / "deploy" / "kediri"
+SERVICES: Final = ("intake", "routing", "notify")
+PROCESSES: Final = (*SERVICES, "agencies", "sink")
+_PR_SET_PDEATHSIG: Final = 1
+
+_UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
+_UNANSWERED = "SELECT count(*) FROM referral WHERE state = 'offered'"
+_UNSENT = "SELECT count(*) FROM alert WHERE state = 'pending'"
+_UNFINISHED: Final = (
+    ("intake", _UNPUBLISHED),
+    ("routing", _UNPUBLISHED),
+    ("routing", _UNANSWERED),
+    ("notify", _UNPUBLISHED),
+    ("notify", _UNSENT),
+)
+
+
+def spawn(
+    module: str, *arguments: str, log: Path, environment: dict[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """A Python process that ends with this one; call it from the main thread."""
+    libc = ctypes.CDLL(None)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], env={**os.environ, **(environment or {})}, cwd=ROOT,
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+        )  # fmt: skip
+
+
+@dataclass
+class System:
+    """What the bench needs to know of either."""
+
+    folder: Path
+    backends: Backends
+    name: str = ""
+    intake_port: int = 0
+    sink_port: int = field(default_factory=free_port)
+    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.describe()
+
+    def describe(self) -> None:
+        """Name, ports and addresses, before anything is started."""
+        raise NotImplementedError
+
+    @property
+    def ledger(self) -> Path:
+        """What the agencies received, one JSON line each."""
+        return self.folder / "received.jsonl"
+
+    def database_url(self, service: str) -> str:
+        """Address of a service's database."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Everything, ready to take reports."""
+        raise NotImplementedError
+
+    def restart(self, service: str) -> None:
+        """kill -9 and start again, without waiting."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """End what was started."""
+        for process in self.processes.values():
+            process.kill()
+            process.wait(10)
+
+    @property
+    def unfinished(self) -> list[tuple[str, str]]:
+        """Queries that are zero once all work is done and recorded, with the address of their database."""
+        return [(self.database_url(service), query) for service, query in _UNFINISHED]
+
+    def start_sink(self) -> None:
+        """The far end of the alerts."""
+        log = self.folder / "sink.log"
+        self.processes["sink"] = spawn("tests.bench.sink", str(self.sink_port), log=log)
+
+
+class Simpul(System):
+    """A LocalCity whose alerts all go by SMS to the bench's sink."""
+
+    def describe(self) -> None:
+        self.name = "simpul"
+        authority = self.folder / "no-mail.pem"
+        trustme.CA().cert_pem.write_to_path(str(authority))
+        self.city = LocalCity(
+            self.folder, self.backends, _city_without_mail(self.folder / "city"), accept=False,
+            database_prefix=f"bench_{uuid4().hex[:6]}_",
+            environment={
+                "SIMPUL_KANNEL_URL": f"http://127.0.0.1:{self.sink_port}/cgi-bin/sendsms",
+                "SIMPUL_SMTP_CA_FILE": str(authority),
+            },
+        )  # fmt: skip
+        self.intake_port = self.city.ports["intake"]
+
+    def database_url(self, service: str) -> str:
+        return self.city.database_url(service)
+
+    def start(self) -> None:
+        asyncio.run(self.city.prepare())
+        self.start_sink()
+        self.city.start(*SERVICES, "agencies")
+        self.city.wait_ready(*SERVICES, "agencies")
+        self.processes |= self.city.processes
+
+    def restart(self, service: str) -> None:
+        self.city.kill(service)
+        self.city.start(service)
+        self.processes[service] = self.city.processes[service]
+
+    def stop(self) -> None:
+        self.city.stop()
+        super().stop()
+
+
+def _city_without_mail(folder: Path) -> Path:
+    """Kediri with SMS as the only channel, so that one referral is one alert."""
+    shutil.copytree(KEDIRI, folder)
+    roster = folder / "roster.yaml"
+    text = roster.read_text()
+    for urgency in ("high", "medium", "low"):
+        text = text.replace(f"  {urgency}: [sms, mail]", f"  {urgency}: [sms]")
+        text = text.replace(f"  {urgency}: [mail]", f"  {urgency}: [sms]")
+    roster.write_text(text)
+    return folder
+
+
+class Floor(System):
+    """The hand-written processes of `floor.py`."""
+
+    def describe(self) -> None:
+        self.name = "floor"
+        self.intake_port = free_port()
+        self._prefix = f"floor_{uuid4().hex[:6]}_"
+
+    def database_url(self, service: str) -> str:
+        return self.backends.database_url(self._prefix + service)
+
+    def start(self) -> None:
+        urls = {service: self.database_url(service) for service in SERVICES}
+        asyncio.run(floor.prepare(self.backends.postgres_url, urls, self.backends.amqp_url))
+        self.start_sink()
+        for role in ("agencies", "notify", "routing", "intake"):
+            self.processes[role] = self._spawn(role)
+        deadline = time.monotonic() + 20
+        while not all((self.folder / f"{role}.ready").exists() for role in (*SERVICES, "agencies")):
+            if time.monotonic() > deadline:
+                msg = f"the floor did not start, see {self.folder}/*.log"
+                raise TimeoutError(msg)
+            time.sleep(0.05)
+
+    def restart(self, service: str) -> None:
+        self.processes[service].kill()
+        self.processes[service].wait(10)
+        self.processes[service] = self._spawn(service)
+
+    def _spawn(self, role: str) -> "subprocess.Popen[bytes]":
+        environment = {
+            "FLOOR_AMQP_URL": self.backends.amqp_url,
+            "FLOOR_DATABASE_URL": self.database_url(role),
+            "FLOOR_HTTP_PORT": str(self.intake_port),
+            "FLOOR_SINK_PORT": str(self.sink_port),
+            "FLOOR_LEDGER": str(self.ledger),
+            "FLOOR_READY": str(self.folder / f"{role}.ready"),
+        }
+        return spawn("tests.bench.floor", role, log=self.folder / f"{role}.log", environment=environment)
