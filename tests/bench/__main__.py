@@ -42,7 +42,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--cases", type=int, default=2500, help="cases of the closed loop")
+    parser.add_argument("--cases", type=int, default=2000, help="cases of the closed loop")
     parser.add_argument("--only", choices=["simpul"], help="leave the floor out; no ratios then")
     return parser.parse_args()
 

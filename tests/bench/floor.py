@@ -151,7 +151,12 @@ async def publish(channel: AbstractChannel, row: Row) -> None:
     message_id, exchange, key, body = row
     properties = Basic.Properties(message_id=str(message_id), delivery_mode=2)
     await channel.basic_publish(
-        body, exchange=exchange, routing_key=key, mandatory=True, properties=properties, wait=False
+        body,
+        exchange=exchange,
+        routing_key=key,
+        mandatory=True,
+        properties=properties,
+        wait=False,  # type: ignore[call-arg]  # the real channel takes it, its abstract class does not say so
     )
 
 
@@ -208,7 +213,7 @@ class Process:
 
         async def process(deliveries: Sequence[DeliveredMessage]) -> Sequence[None]:
             await handle(deliveries)
-            await channel.basic_ack(deliveries[-1].delivery.delivery_tag, multiple=True)
+            await channel.basic_ack(deliveries[-1].delivery_tag or 0, multiple=True)
             return ()
 
         batches: GroupCommit[DeliveredMessage, None] = GroupCommit(process)
@@ -393,7 +398,7 @@ async def _receive_for(agency: str, link: aiormq.abc.AbstractConnection, note: C
         await publish(replying, (uuid4(), REPLIES, f"reply.{agency}", body))
         line = {"at": time.time(), "referral_id": data["referral_id"], "case_id": data["case_id"]}
         note(json.dumps(line) + "\n")
-        await receiving.basic_ack(delivery.delivery.delivery_tag)
+        await receiving.basic_ack(delivery.delivery_tag or 0)
 
     await receiving.basic_consume(f"floor.agency.{agency}", receive)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tests.bench.measure import SERVICES
+from tests.bench.systems import SERVICES
 
 THROUGHPUT: Final = 0.3
 """At least this share of the floor's cases per second."""
