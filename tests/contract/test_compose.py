@@ -17,7 +17,7 @@ def test_image_runs_as_nobody_special_and_tells_its_health(service: str) -> None
     lines = (ROOT / "services" / service / "Dockerfile").read_text()
 
     assert re.search(r"^USER 10001$", lines, re.MULTILINE)
-    assert "/health/ready" in lines
+    assert re.search(r"^HEALTHCHECK .*\n.*/health/ready", lines, re.MULTILINE)
     assert "ARG PYTHON_IMAGE=" in lines
     assert "# syntax" not in lines
 
@@ -36,6 +36,15 @@ def test_service_has_its_own_keys_and_database_only(service: str) -> None:
     assert f"/simpul_{service}" in described["environment"]["SIMPUL_DATABASE_URL"]
     assert described["read_only"]
     assert described["cap_drop"] == ["ALL"]
+
+
+def test_private_keys_are_files_of_their_owner_and_no_job_or_backend_has_any() -> None:
+    private = {f"{service}_key": f"./deploy/secrets/{service}.key.json" for service in SERVICES}
+    private["vault_key"] = "./deploy/secrets/vault.key"
+    others = [described for name, described in COMPOSE["services"].items() if name not in SERVICES]
+
+    assert {name: COMPOSE["secrets"][name]["file"] for name in private} == private
+    assert not any(set(described.get("secrets", ())) & set(private) for described in others)
 
 
 def test_base_images_can_be_replaced() -> None:

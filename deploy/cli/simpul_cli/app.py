@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -61,7 +62,7 @@ def agencies(city_dir: Path, key_folder: Path, ledger: Path, amqp_url: Amqp, acc
     """Every agency's own consumer, in one process, for the demo and the tests."""
     from simpul_cli.demo import agencies as hosted  # noqa: PLC0415
 
-    asyncio.run(hosted.serve(city_dir, key_folder, amqp_url, ledger, accept=accept))
+    uvloop.run(hosted.serve(city_dir, key_folder, amqp_url, ledger, accept=accept))
 
 
 @app.command()

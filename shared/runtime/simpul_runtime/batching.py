@@ -39,10 +39,14 @@ class Batcher(Generic[Item, Result]):
 
     async def submit(self, item: Item) -> Result:
         """Wait until the item was processed in some batch."""
+        return await self.post(item)
+
+    def post(self, item: Item) -> "asyncio.Future[Result]":
+        """Hand over an item; the future tells what became of it."""
         outcome: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, outcome))
         self._arrived.set()
-        return await outcome
+        return outcome
 
     async def run(self) -> None:
         """Process batches until cancelled."""

@@ -8,12 +8,14 @@ the broker keeps what it has.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
 import structlog
+from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import AMQPError
 from pydantic import ValidationError
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -31,6 +33,8 @@ from simpul_schema.envelope import MAX_EVENT_BYTES
 
 ATTEMPTS: Final = 10
 """With waits doubling from one second to ten minutes this is about half an hour of trouble elsewhere."""
+BATCH: Final = 100
+"""Deliveries handled in one transaction at most."""
 SWEEP: Final = 1.0
 """Seconds between looks at what waits for a retry, a predecessor or a replay."""
 PATIENCE: Final = 60.0
@@ -49,6 +53,8 @@ class Delivery:
     body: bytes
     exchange: str
     routing_key: str
+    message: AbstractIncomingMessage | None = field(default=None, repr=False, compare=False)
+    """What to acknowledge once it is stored; none for what came from a table."""
 
     @property
     def digest(self) -> bytes:
@@ -146,18 +152,30 @@ class Inbox:
         self._transactions = transactions
         self._keys = keys
         self._handlers = {message.WIRE_NAME: handler for message, handler in handlers.items()}
-        self._batcher: Batcher[Delivery, None] = Batcher("inbox", self.receive)
+        self._batcher: Batcher[Delivery, None] = Batcher("inbox", self._store_and_acknowledge, limit=BATCH)
         self._look = asyncio.Event()
 
-    async def deliver(self, delivery: Delivery) -> None:
-        """Returns once the delivery is stored; then it may be acknowledged."""
-        await self._batcher.submit(delivery)
+    def deliver(self, delivery: Delivery) -> None:
+        """Take a delivery; it is acknowledged once it is stored."""
+        self._batcher.post(delivery)
 
     async def run(self) -> None:
         """Handle deliveries and what waits, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._batcher.run())
             tasks.create_task(self._keep_sweeping())
+
+    async def _store_and_acknowledge(self, deliveries: Sequence[Delivery]) -> list[Exception | None]:
+        stored = await self.receive(deliveries)
+        # Batches are taken in the order of arrival, so the last of a channel stands for all before it.
+        lasts = {id(delivery.message.channel): delivery.message for delivery in deliveries if delivery.message}
+        for message in lasts.values():
+            try:
+                await message.ack(multiple=True)
+            except (AMQPError, OSError, RuntimeError) as error:
+                # The channel is gone; the broker delivers again and the inbox knows them.
+                log.warning("acknowledgement_failed", exc_info=error)
+        return stored
 
     async def receive(self, deliveries: Sequence[Delivery]) -> list[Exception | None]:
         """One transaction for all that arrived together."""

@@ -126,7 +126,8 @@ class Relay:
                 continue
 
     async def _publish(self, channel: ConfirmChannel, rows: Sequence[OutboxRow]) -> None:
-        outcomes = await asyncio.gather(*(self._publish_row(channel, row) for row in rows), return_exceptions=True)
+        async with asyncio.timeout(CONFIRM_WITHIN):
+            outcomes = await asyncio.gather(*(self._publish_row(channel, row) for row in rows), return_exceptions=True)
         refused: dict[str, list[UUID]] = {}
         for row, outcome in zip(rows, outcomes, strict=True):
             if isinstance(outcome, BaseException):
@@ -145,22 +146,22 @@ class Relay:
             raise ConnectionError(msg)
 
     async def _publish_row(self, channel: ConfirmChannel, row: OutboxRow) -> None:
-        async with asyncio.timeout(CONFIRM_WITHIN):
-            await channel.basic_publish(
-                row.body,
-                exchange=row.exchange,
-                routing_key=row.routing_key,
-                mandatory=True,
-                properties=Basic.Properties(
-                    # Unique for each destination: two in flight with one id would mix up their returns.
-                    message_id=str(row.message_id),
-                    correlation_id=str(row.correlation_id),
-                    content_type=CONTENT_TYPE,
-                    delivery_mode=2,
-                    # Kept for `simpul topology resend`: an alternate exchange forgets where a message came from.
-                    headers={"simpul-exchange": row.exchange},
-                ),
-            )
+        await channel.basic_publish(
+            row.body,
+            exchange=row.exchange,
+            routing_key=row.routing_key,
+            mandatory=True,
+            wait=False,  # type: ignore[call-arg]  # the real channel takes it, its abstract class does not say so
+            properties=Basic.Properties(
+                # Unique for each destination: two in flight with one id would mix up their returns.
+                message_id=str(row.message_id),
+                correlation_id=str(row.correlation_id),
+                content_type=CONTENT_TYPE,
+                delivery_mode=2,
+                # Kept for `simpul topology resend`: an alternate exchange forgets where a message came from.
+                headers={"simpul-exchange": row.exchange},
+            ),
+        )
 
     async def _take_due(self) -> list[OutboxRow]:
         async with self._engine.begin() as connection:

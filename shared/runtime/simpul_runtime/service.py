@@ -53,9 +53,9 @@ class Service:
         inbox = Inbox(self.engine, self.transactions, self.keys, handlers)
         broker = RabbitBroker(
             self.settings.amqp_url.get_secret_value(),
-            # A handler returns only when its message is stored; an error means the database is away and the
-            # message must stay with the broker, so nothing is ever acknowledged or rejected on its account.
-            ack_policy=AckPolicy.REJECT_ON_ERROR,
+            # The inbox acknowledges what it has stored, a batch at a time. While the database is away nothing is
+            # acknowledged or rejected, and the broker keeps what it has.
+            ack_policy=AckPolicy.MANUAL,
             apply_types=False,
             fail_fast=False,
             logger=None,
@@ -70,7 +70,7 @@ class Service:
         )
         async def receive(message: RabbitMessage) -> None:
             raw = message.raw_message
-            await inbox.deliver(Delivery(raw.body, raw.exchange or "", raw.routing_key or ""))
+            inbox.deliver(Delivery(raw.body, raw.exchange or "", raw.routing_key or "", raw))
 
         self._inbox, self._broker = inbox, broker
         self._background.append(inbox.run)
