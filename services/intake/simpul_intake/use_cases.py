@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from uuid import UUID, uuid4
 
@@ -15,6 +15,8 @@ from simpul_runtime.batching import Batcher
 from simpul_runtime.city import City
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.references import case_reference
+
+_CONTENT = tuple(field.name for field in fields(Report) if field.name not in ("report_id", "received_at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +79,5 @@ class TakeReports:
 
     def _mac(self, report: Report) -> bytes:
         # A retry may be sent later than the first attempt, so the moment is no part of the content.
-        content = asdict(report) | {"received_at": "", "report_id": str(report.report_id)}
+        content = {name: getattr(report, name) for name in _CONTENT} | {"report_id": str(report.report_id)}
         return self._vault.mac(json.dumps(content, sort_keys=True).encode())

@@ -1,6 +1,7 @@
 """Puts the parts of a service together, and starts and stops them in order."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -84,6 +85,7 @@ class Service:
         """Background loops first, consumers last; the reverse when stopping."""
         self._tasks = [asyncio.create_task(self._guarded(task)) for task in self._background]
         broker = asyncio.create_task(self._broker.start()) if self._broker else None
+        _calm_the_collector()
         log.info("service_started", port=self.settings.http_port)
         try:
             yield
@@ -140,6 +142,13 @@ class Service:
             server_header=False,
             timeout_graceful_shutdown=10,
         )
+
+
+def _calm_the_collector() -> None:
+    """What was loaded at the start lives for ever; walking it again and again would stall messages for 100 ms."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def _undecoded(message: Any) -> Any:

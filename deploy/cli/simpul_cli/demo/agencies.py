@@ -1,6 +1,7 @@
 """Every agency of the city as a consumer of its own, with its own key and queue, in one process."""
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ async def serve(city_dir: Path, keys: Path, amqp_url: str, ledger: Path, *, acce
 
         agencies = [_agency(city, agency.code, keys, amqp_url, note, accept=accept) for agency in city.agencies]
         await asyncio.gather(*(agency.broker.start() for agency in agencies))
+        gc.collect()
+        gc.freeze()
         (ledger.parent / "agencies.ready").touch()
         try:
             await asyncio.Event().wait()
