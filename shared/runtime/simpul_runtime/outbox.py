@@ -7,13 +7,12 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel
-from sqlalchemy import bindparam, insert, text
+from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import BigInteger, Text
+from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
 
 from simpul_runtime.signing import Keys
-from simpul_runtime.tables import OUTBOX
 from simpul_schema import Event, service_source
 from simpul_schema.catalog import routing_key, row_of
 from simpul_schema.envelope import wire_json
@@ -26,6 +25,16 @@ _NEXT_SEQUENCES = text("""
     ON CONFLICT (subject) DO UPDATE SET last = stream.last + excluded.last
     RETURNING subject, last
 """).bindparams(bindparam("subjects", type_=ARRAY(Text)), bindparam("counts", type_=ARRAY(BigInteger)))
+
+_STORE = text("""
+    INSERT INTO outbox (message_id, exchange, routing_key, body, event_id, correlation_id, due_at)
+    SELECT m, x, k, b, e, c, CAST(:due_at AS timestamptz)
+    FROM unnest(:message_ids, :exchanges, :keys, :bodies, :event_ids, :correlations) AS r (m, x, k, b, e, c)
+""").bindparams(
+    bindparam("message_ids", type_=ARRAY(Uuid)), bindparam("exchanges", type_=ARRAY(Text)),
+    bindparam("keys", type_=ARRAY(Text)), bindparam("bodies", type_=ARRAY(LargeBinary)),
+    bindparam("event_ids", type_=ARRAY(Uuid)), bindparam("correlations", type_=ARRAY(Uuid)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +88,16 @@ class Outbox:
                 for exchange in row_of(wire_name).exchanges
             ]  # fmt: skip
         await connection.execute(
-            insert(OUTBOX),
-            [
-                {
-                    "message_id": row.message_id,
-                    "exchange": row.exchange,
-                    "routing_key": row.routing_key,
-                    "body": row.body,
-                    "event_id": row.event_id,
-                    "correlation_id": row.correlation_id,
-                    "due_at": now + HOT,
-                }
-                for row in rows
-            ],
+            _STORE,
+            {
+                "message_ids": [row.message_id for row in rows],
+                "exchanges": [row.exchange for row in rows],
+                "keys": [row.routing_key for row in rows],
+                "bodies": [row.body for row in rows],
+                "event_ids": [row.event_id for row in rows],
+                "correlations": [row.correlation_id for row in rows],
+                "due_at": now + HOT,
+            },
         )
         return rows
 
