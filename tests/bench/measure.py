@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 from uuid import UUID
 
@@ -56,6 +57,17 @@ async def latency(system: System, rate: float, seconds: float) -> dict[str, Any]
     accepted = await load.open_loop(system.intake_port, rate, seconds)
     figures, _ = await _settled(system, marks, accepted)
     return figures | {"cpu_ms_per_case": _cpu_since(system, marks, len(accepted.sent_at))}
+
+
+def together(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Rounds of one phase as one: losses and cases added up, of all other figures the median."""
+    return {
+        name: sum(figures[name] for figures in rounds) if isinstance(first, int)
+        else {inner: round(median(figures[name][inner] for figures in rounds), 2) for inner in first}
+        if isinstance(first, dict)
+        else round(median(figures[name] for figures in rounds), 1)
+        for name, first in rounds[0].items()
+    }  # fmt: skip
 
 
 async def under_kills(system: System, rate: float, seconds: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from simpul_cli.backends import Backends
 from simpul_cli.backends.process import free_port
 from simpul_cli.local import LocalCity
 from tests.bench import floor
+from tests.bench.load import AGENCIES
 
 ROOT: Final = Path(__file__).parent.parent.parent
 KEDIRI: Final = ROOT / "deploy" / "kediri"
@@ -113,7 +114,7 @@ class Simpul(System):
         trustme.CA().cert_pem.write_to_path(str(authority))
         self.city = LocalCity(
             self.folder, self.backends, _city_without_mail(self.folder / "city"), accept=False,
-            database_prefix=f"bench_{uuid4().hex[:6]}_",
+            consuming=AGENCIES, database_prefix=f"bench_{uuid4().hex[:6]}_",
             environment={
                 "SIMPUL_KANNEL_URL": f"http://127.0.0.1:{self.sink_port}/cgi-bin/sendsms",
                 "SIMPUL_SMTP_CA_FILE": str(authority),

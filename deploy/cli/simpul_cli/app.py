@@ -58,11 +58,18 @@ def handset(folder: Path, web_port: int, smtp_port: int) -> None:
 
 
 @app.command(hidden=True)
-def agencies(city_dir: Path, key_folder: Path, ledger: Path, amqp_url: Amqp, accept: bool = True) -> None:
-    """Every agency's own consumer, in one process, for the demo and the tests."""
+def agencies(
+    city_dir: Path,
+    key_folder: Path,
+    ledger: Path,
+    amqp_url: Amqp,
+    accept: bool = True,
+    only: Annotated[list[str] | None, typer.Option(help="code of an agency; all when left out")] = None,
+) -> None:
+    """Agencies' own consumers, in one process, for the demo and the tests."""
     from simpul_cli.demo import agencies as hosted  # noqa: PLC0415
 
-    uvloop.run(hosted.serve(city_dir, key_folder, amqp_url, ledger, accept=accept))
+    uvloop.run(hosted.serve(city_dir, key_folder, amqp_url, ledger, accept=accept, only=only or ()))
 
 
 @app.command()

@@ -37,6 +37,8 @@ class LocalCity:
     backends: Backends
     city_dir: Path
     accept: bool = True
+    consuming: tuple[str, ...] = ()
+    """Agencies whose consumers run; all of the city's when empty."""
     database_prefix: str = "simpul_"
     environment: dict[str, str] = field(default_factory=dict)
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
@@ -142,7 +144,9 @@ class LocalCity:
         if name == "agencies":
             (self.folder / "agencies.ready").unlink(missing_ok=True)
             answer = "--accept" if self.accept else "--no-accept"
-            return ["-m", "simpul_cli", "agencies", str(self.city_dir), str(self.keys), str(self.ledger), answer]
+            only = [f"--only={code}" for code in self.consuming]
+            paths = [str(self.city_dir), str(self.keys), str(self.ledger)]
+            return ["-m", "simpul_cli", "agencies", *paths, answer, *only]
         return ["-m", f"simpul_{name}"]
 
     def _spawn(self, name: str, arguments: list[str]) -> "subprocess.Popen[bytes]":

@@ -25,7 +25,7 @@ def build(settings: NotifySettings) -> tuple[Service, FastAPI]:
         service.transactions, roster, texts, _channels(settings), patience, settings.provider_concurrency
     )
     service.run_beside(send_alerts.run)
-    service.consume(handlers(AlertOnDuty(roster, send_alerts.send_soon)))
+    service.consume(handlers(AlertOnDuty(roster, send_alerts.send_soon)), send_alerts.has_room)
     return service, shell_for(service, title="Simpul notify", description="Tells the people on duty.")
 
 

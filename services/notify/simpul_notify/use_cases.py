@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,6 +26,10 @@ SWEEP: Final = 1.0
 """Seconds between looks at what is due again."""
 MOST: Final = 500
 """Alerts under way in one process; the table holds the others."""
+AHEAD: Final = 100
+"""Alerts under way before the next referrals are taken from the queue."""
+PAUSE: Final = 0.25
+"""Seconds that wait may last: a provider that hangs must not hold up the alerts of another."""
 
 log = structlog.get_logger()
 
@@ -80,6 +85,7 @@ class SendAlerts:
         # One limit for each channel: a provider that hangs holds up only its own.
         self._limits = {channel: asyncio.Semaphore(concurrency) for channel in channels}
         self._under_way: set[asyncio.Task[None]] = set()
+        self._one_ended = asyncio.Event()
         self._fates: Batcher[tuple[Alert, Outcome], None] = Batcher("fates", self._record)
 
     def send_soon(self, alert: Alert) -> None:
@@ -87,7 +93,19 @@ class SendAlerts:
         if len(self._under_way) < MOST:
             task = asyncio.create_task(self._send(alert))
             self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._one_ended.set()
+
+    async def has_room(self) -> None:
+        """Return when few alerts are under way, or after a pause: what waits in the broker costs no memory here."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PAUSE):
+                while len(self._under_way) > AHEAD:
+                    self._one_ended.clear()
+                    await self._one_ended.wait()
 
     async def run(self) -> None:
         """Write fates and sweep until cancelled."""

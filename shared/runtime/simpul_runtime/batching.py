@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import structlog
 
 from simpul_runtime.metrics import BATCH_SIZE
+
+BUSY: Final = 8
+"""A batch of so many items says that more are on their way."""
+GATHER: Final = 0.004
+"""Seconds the next batch then waits to fill; a quiet stream never waits."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,13 +55,17 @@ class Batcher(Generic[Item, Result]):
 
     async def run(self) -> None:
         """Process batches until cancelled."""
+        busy = False
         while True:
             await self._arrived.wait()
+            if busy and len(self._waiting) < self._limit:
+                await asyncio.sleep(GATHER)
             batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
             if not self._waiting:
                 self._arrived.clear()
             # A caller that gave up (its channel closed, its client left) no longer needs the work.
             batch = [entry for entry in batch if not entry[1].done()]
+            busy = len(batch) >= BUSY
             if batch:
                 BATCH_SIZE.labels(self._name).observe(len(batch))
                 await self._settle(batch)

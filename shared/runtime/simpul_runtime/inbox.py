@@ -10,6 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
@@ -146,13 +147,19 @@ class Inbox:
     """One per process; any number of processes may share a queue and a table."""
 
     def __init__(
-        self, engine: AsyncEngine, transactions: Transactions, keys: Keys, handlers: Mapping[type[Event], Handler]
+        self,
+        engine: AsyncEngine,
+        transactions: Transactions,
+        keys: Keys,
+        handlers: Mapping[type[Event], Handler],
+        has_room: Callable[[], Awaitable[None]],
     ) -> None:
         self._engine = engine
         self._transactions = transactions
         self._keys = keys
         self._handlers = {message.WIRE_NAME: handler for message, handler in handlers.items()}
         self._batcher: Batcher[Delivery, None] = Batcher("inbox", self._store_and_acknowledge, limit=BATCH)
+        self._has_room = has_room
         self._look = asyncio.Event()
 
     def deliver(self, delivery: Delivery) -> None:
@@ -166,6 +173,7 @@ class Inbox:
             tasks.create_task(self._keep_sweeping())
 
     async def _store_and_acknowledge(self, deliveries: Sequence[Delivery]) -> list[Exception | None]:
+        await self._has_room()
         stored = await self.receive(deliveries)
         # Batches are taken in the order of arrival, so the last of a channel stands for all before it.
         lasts = {id(delivery.message.channel): delivery.message for delivery in deliveries if delivery.message}
@@ -178,14 +186,28 @@ class Inbox:
         return stored
 
     async def receive(self, deliveries: Sequence[Delivery]) -> list[Exception | None]:
-        """One transaction for all that arrived together."""
+        """One transaction for all that arrived together.
+
+        Almost always every handler succeeds, so the first try does without savepoints; when one fails, nothing of
+        that try remains and the same deliveries are taken again, each group in a savepoint of its own.
+        """
         now = utc_now()
         read = [self._read(delivery, now) for delivery in deliveries]
-        async with self._transactions.begin() as transaction:
-            await self._receive_in(transaction, read)
+        try:
+            async with self._transactions.begin() as transaction:
+                await self._receive_in(transaction, read, self._handle)
+        except Exception as error:
+            log.info("batch_taken_apart", count=len(read), exc_info=error)
+            async with self._transactions.begin() as transaction:
+                await self._receive_in(transaction, read, self._handle_guarded)
         return [None] * len(deliveries)
 
-    async def _receive_in(self, transaction: Transaction, read: Sequence[_Accepted | _Refused]) -> None:
+    async def _receive_in(
+        self,
+        transaction: Transaction,
+        read: Sequence[_Accepted | _Refused],
+        handle: Callable[[Transaction, Sequence[_Accepted]], Awaitable[None]],
+    ) -> None:
         connection = transaction.connection
         accepted = {entry.key: entry for entry in read if isinstance(entry, _Accepted)}
         refused = [entry for entry in read if isinstance(entry, _Refused)]
@@ -196,7 +218,7 @@ class Inbox:
         for entry in early:
             await self._keep(connection, entry, state="waiting", reason="predecessor", attempts=0)
         for group in ready:
-            await self._handle(transaction, group)
+            await handle(transaction, group)
 
     def _read(self, delivery: Delivery, now: datetime) -> _Accepted | _Refused:
         try:
@@ -296,23 +318,26 @@ class Inbox:
         return groups, []
 
     async def _handle(self, transaction: Transaction, group: Sequence[_Accepted]) -> None:
-        """The group in one savepoint; when that fails each event in its own, so that only the culprit stays behind."""
         wire_name = group[0].event.type
         handler = self._handlers.get(wire_name)
-        if handler is None:
-            MESSAGES_HANDLED.labels(wire_name, "ignored").inc(len(group))
-            return
+        if handler is not None:
+            await handler(transaction, [entry.event for entry in group])
+            # The next group may be the next of the same stream, which must see what this one wrote.
+            await transaction.flush()
+        outcome = MESSAGES_HANDLED.labels(wire_name, "ignored" if handler is None else "done")
+        transaction.after_commit.append(partial(outcome.inc, len(group)))
+
+    async def _handle_guarded(self, transaction: Transaction, group: Sequence[_Accepted]) -> None:
+        """The group in one savepoint; when that fails each event in its own, so that only the culprit stays behind."""
         try:
             async with transaction.savepoint():
-                await handler(transaction, [entry.event for entry in group])
+                await self._handle(transaction, group)
         except Exception as error:
             if len(group) > 1:
                 for entry in group:
-                    await self._handle(transaction, [entry])
+                    await self._handle_guarded(transaction, [entry])
                 return
             await self._not_handled(transaction.connection, group[0], error, attempts=0)
-        else:
-            MESSAGES_HANDLED.labels(wire_name, "done").inc(len(group))
 
     async def _not_handled(
         self, connection: AsyncConnection, entry: _Accepted, error: Exception, *, attempts: int
@@ -382,7 +407,8 @@ class Inbox:
             replays = (await transaction.connection.execute(_REPLAY)).all()
             if replays:
                 now = utc_now()
-                await self._receive_in(transaction, [self._read(Delivery(*replay), now) for replay in replays])
+                read = [self._read(Delivery(*replay), now) for replay in replays]
+                await self._receive_in(transaction, read, self._handle_guarded)
         return len(due) + len(replays)
 
     async def _handle_again(self, transaction: Transaction, row: Any) -> None:

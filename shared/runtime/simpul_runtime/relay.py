@@ -27,6 +27,8 @@ WINDOW: Final = 200
 """Publishes in flight at once; the gain flattens at 100 to 200."""
 MEMORY: Final = 20_000
 """Rows kept in memory while the broker lags; the table holds the others."""
+AHEAD: Final = 400
+"""Rows a consumer may be ahead of the broker's confirms before it takes the next batch."""
 CONFIRM_WITHIN: Final = 5.0
 """Seconds; aio-pika's and FastStream's own timeouts do not cover a frozen broker."""
 POLL: Final = 1.0
@@ -63,6 +65,7 @@ class Relay:
         self._hot: deque[OutboxRow] = deque(maxlen=MEMORY)
         self._confirmed: list[UUID] = []
         self._wake = asyncio.Event()
+        self._caught_up = asyncio.Event()
         self._marking = asyncio.Event()
         self.is_connected = False
         self.oldest_seconds = 0.0
@@ -72,6 +75,12 @@ class Relay:
         if self.is_connected:
             self._hot.extend(rows)
             self._wake.set()
+
+    async def has_room(self) -> None:
+        """Return when the relay is not far behind: what waits in the broker costs no memory here."""
+        while self.is_connected and len(self._hot) > AHEAD:
+            self._caught_up.clear()
+            await self._caught_up.wait()
 
     async def run(self) -> None:
         """Publish until cancelled; reconnect with growing waits."""
@@ -104,6 +113,7 @@ class Relay:
                 log.error("relay_failed", exc_info=error)
             self.is_connected = False
             self._hot.clear()
+            self._caught_up.set()
             await asyncio.sleep(wait)
             wait = min(wait * 2, 5.0)
 
@@ -112,6 +122,7 @@ class Relay:
         next_poll = loop.time()
         while not channel.is_closed:
             rows: Sequence[OutboxRow] = [self._hot.popleft() for _ in range(min(len(self._hot), WINDOW))]
+            self._caught_up.set()
             if not rows and loop.time() >= next_poll:
                 rows = await self._take_due()
                 next_poll = loop.time() + (0 if len(rows) == WINDOW else POLL)

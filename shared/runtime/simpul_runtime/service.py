@@ -49,9 +49,14 @@ class Service:
         self._background: list[Callable[[], Awaitable[None]]] = [self.relay.run]
         self._tasks: list[asyncio.Task[None]] = []
 
-    def consume(self, handlers: Mapping[type[Event], Handler]) -> None:
-        """Take messages from this service's inbox queue."""
-        inbox = Inbox(self.engine, self.transactions, self.keys, handlers)
+    def consume(self, handlers: Mapping[type[Event], Handler], *has_room: Callable[[], Awaitable[None]]) -> None:
+        """Take messages from this service's inbox queue, a batch whenever the relay and `has_room` say so."""
+
+        async def all_have_room() -> None:
+            for wait in (self.relay.has_room, *has_room):
+                await wait()
+
+        inbox = Inbox(self.engine, self.transactions, self.keys, handlers, all_have_room)
         broker = RabbitBroker(
             self.settings.amqp_url.get_secret_value(),
             # The inbox acknowledges what it has stored, a batch at a time. While the database is away nothing is
@@ -148,7 +153,7 @@ def _calm_the_collector() -> None:
     """What was loaded at the start lives for ever; walking it again and again would stall messages for 100 ms."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(8_000, 20, 50)
 
 
 async def _undecoded(message: Any) -> Any:

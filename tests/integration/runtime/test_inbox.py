@@ -78,7 +78,10 @@ async def room(backends: Backends) -> AsyncIterator[Room]:
     async def handle(transaction: Transaction, events: Sequence[AlertSentV1]) -> None:
         await found.handle(transaction, events)
 
-    found = Room(Inbox(engine, transactions, keys, {AlertSentV1: handle}), url)
+    async def at_once() -> None:
+        """Always room for more."""
+
+    found = Room(Inbox(engine, transactions, keys, {AlertSentV1: handle}, at_once), url)
     yield found
     await engine.dispose()
 

@@ -68,3 +68,22 @@ async def test_with_limited_attempts_the_callers_learn_of_the_failure() -> None:
     with pytest.raises(OSError, match="away"):
         await batcher.submit(7)
     running.cancel()
+
+
+async def test_a_busy_batcher_lets_the_next_batch_fill() -> None:
+    sizes: list[int] = []
+
+    async def process(items: Sequence[int]) -> list[int | Exception]:
+        sizes.append(len(items))
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher("test", process)
+    running = asyncio.create_task(batcher.run())
+    await asyncio.gather(*map(batcher.submit, range(10)))
+    first = asyncio.create_task(batcher.submit(1))
+    await asyncio.sleep(0.001)
+    second = asyncio.create_task(batcher.submit(2))
+    await asyncio.gather(first, second)
+    running.cancel()
+
+    assert sizes == [10, 2]

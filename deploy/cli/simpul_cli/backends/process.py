@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_FIRST_PORT = 15_000
+_OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_given: set[int] = set()
 
 
 class BackendsMissing(Exception):
@@ -20,10 +24,31 @@ class BackendsMissing(Exception):
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port nobody listens on, each only once for this process.
+
+    It lies below the range from which the kernel takes the ports of outgoing connections: one of those could
+    otherwise be given away between this look and the server's own bind.
+    """
+    for _ in range(1000):
+        port = random.randrange(_FIRST_PORT, _first_outgoing_port())
+        if port in _given:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+    msg = f"no free port between {_FIRST_PORT} and {_first_outgoing_port()} on 127.0.0.1"
+    raise BackendsMissing(msg)
+
+
+def _first_outgoing_port() -> int:
+    try:
+        return max(int(_OUTGOING_PORTS.read_text().split()[0]), _FIRST_PORT + 1000)
+    except (OSError, ValueError):
+        return 32_768
 
 
 def unprivileged(account: str) -> dict[str, Any]:

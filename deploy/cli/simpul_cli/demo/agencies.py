@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -14,8 +14,10 @@ from simpul_cli.keys import directory_file, key_file
 from simpul_runtime.city import City
 
 
-async def serve(city_dir: Path, keys: Path, amqp_url: str, ledger: Path, *, accept: bool) -> None:
-    """Receive for all agencies until cancelled; each referral is a line in the ledger."""
+async def serve(
+    city_dir: Path, keys: Path, amqp_url: str, ledger: Path, *, accept: bool, only: Collection[str]
+) -> None:
+    """Receive for these agencies (all when none is named) until cancelled; each referral is a line in the ledger."""
     city = City.read(city_dir)
     with ledger.open("a", buffering=1) as file:
 
@@ -27,7 +29,8 @@ async def serve(city_dir: Path, keys: Path, amqp_url: str, ledger: Path, *, acce
             }  # fmt: skip
             file.write(json.dumps(line) + "\n")
 
-        agencies = [_agency(city, agency.code, keys, amqp_url, note, accept=accept) for agency in city.agencies]
+        codes = only or [agency.code for agency in city.agencies]
+        agencies = [_agency(city, code, keys, amqp_url, note, accept=accept) for code in codes]
         await asyncio.gather(*(agency.broker.start() for agency in agencies))
         gc.collect()
         gc.freeze()
