@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simpul_cli import contract, databases, keys, parked, topology
+from simpul_cli.agreement.commands import app as agreement_app
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
 from simpul_runtime.topology import DEAD, UNROUTED, topology_of
@@ -19,6 +20,7 @@ topology_app = typer.Typer(no_args_is_help=True, help="What the broker must hold
 keys_app = typer.Typer(no_args_is_help=True, help="Keys of services and agencies.")
 contract_app = typer.Typer(no_args_is_help=True, help="The published messages.")
 parked_app = typer.Typer(no_args_is_help=True, help="Messages set aside with a reason.")
+app.add_typer(agreement_app, name="agreement")
 for name, group in (("topology", topology_app), ("keys", keys_app), ("contract", contract_app), ("parked", parked_app)):
     app.add_typer(group, name=name)
 

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +20,11 @@ from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
 from simpul_cli.keys import create_keys, directory_file, key_file
 from simpul_cli.topology import prepare_broker
 from simpul_intake.vault import create_vault_key
+from simpul_routing.agreement import read_agreement
+from simpul_routing.agreement.versions import sign_version, signatories
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
+from simpul_seal import KeyRing
 
 _PR_SET_PDEATHSIG = 1
 
@@ -72,6 +76,7 @@ class LocalCity:
         """Keys, databases, topology."""
         create_keys(self.keys, (*SERVICES, *(agency.code for agency in self.city.agencies)), utc_now())
         create_vault_key(self.folder / "vault.key")
+        self._sign_agreement()
         names = {service: self.database_prefix + service for service in SERVICES}
         await create_databases(self.backends.postgres_url, names)
         await asyncio.gather(
@@ -81,10 +86,30 @@ class LocalCity:
             ),
         )
 
+    def _sign_agreement(self) -> None:
+        """Every party signs, on a copy: nobody has signed the one in the repository."""
+        signed = self.folder / "signed-city"
+        shutil.copytree(self.city_dir, signed)
+        self.city_dir = signed
+        for version in (path.parent for path in (signed / "agreement").glob("*/agreement.yaml")):
+            for party in signatories(read_agreement(version, self.city), self.city):
+                sign_version(version, KeyRing.read(key_file(self.keys, party)), utc_now())
+
     def start(self, *names: str) -> None:
         """Start processes: services, `handset`, `agencies`. Call it from the main thread."""
         for name in names:
             self.processes[name] = self._spawn(name, self._command(name))
+            if name == "handset":
+                self._wait_for_mail_authority()
+
+    def _wait_for_mail_authority(self) -> None:
+        """The mailbox makes its certificate when it starts, and notify reads it when it does."""
+        deadline = time.monotonic() + 30
+        while not ca_file(self.folder).exists():
+            if self.processes["handset"].poll() is not None or time.monotonic() > deadline:
+                msg = f"handset did not start; see {self.log('handset')}"
+                raise NotStarted(msg)
+            time.sleep(0.02)
 
     def wait_ready(self, *names: str, within: float = 60) -> None:
         """Return when all of them are ready; NotStarted names the one that is not, and why."""

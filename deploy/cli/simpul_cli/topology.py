@@ -1,7 +1,8 @@
 """Applies the declared topology to a broker through its management API, and sends again what found no queue."""
 
 import asyncio
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -85,7 +86,8 @@ async def differences(api: BrokerApi, topology: Topology) -> list[str]:
         (binding["source"], binding["destination"], binding["routing_key"])
         for binding in await api.call("GET", "bindings", "{vhost}") or []
     }
-    policies = {policy["name"]: policy["definition"] for policy in await api.call("GET", "policies", "{vhost}") or []}
+    held = await api.call("GET", "policies", "{vhost}") or []
+    policies = {policy["name"]: policy["definition"] for policy in held}
     found = [f"exchange {e.name} is missing" for e in topology.exchanges if e.name not in exchanges]
     found += [f"queue {q.name} is missing" for q in topology.queues if q.name not in queues]
     found += [
@@ -99,9 +101,18 @@ async def differences(api: BrokerApi, topology: Topology) -> list[str]:
         f"queue {queue.name} has no dead-letter target"
         for queue in topology.queues
         if queue.name in queues and not queue.is_last_net
-        and not (queues[queue.name].get("effective_policy_definition") or {}).get("dead-letter-exchange")
+        and "dead-letter-exchange" not in _policy_of(queue.name, held)
     ]  # fmt: skip
     return found
+
+
+def _policy_of(queue: str, policies: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What the broker applies to a queue. Its own answer would come from statistics that lag for seconds."""
+    matching = [
+        policy for policy in policies
+        if policy["apply-to"] in ("queues", "quorum_queues", "all") and re.search(policy["pattern"], queue)
+    ]  # fmt: skip
+    return max(matching, key=lambda policy: int(policy["priority"]), default={"definition": {}})["definition"]
 
 
 async def resend(amqp_url: str, queue_name: str) -> int:

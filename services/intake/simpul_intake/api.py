@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from simpul_intake.domain import Report
 from simpul_intake.errors import ReportIdReused
 from simpul_intake.use_cases import TakeReports
+from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
 from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex
 
@@ -75,6 +76,10 @@ class ReportIn(_Strict):
     pregnant: Answer = Answer.UNKNOWN
     disability_need: Answer = Answer.UNKNOWN
     in_school: Answer = Answer.UNKNOWN
+    excluded_agencies: list[Line] = Field(
+        default_factory=list, max_length=16,
+        description="codes of agencies that are too close to the suspect: they receive nothing of this case",
+    )  # fmt: skip
     identity: IdentityIn = IdentityIn()
     narrative: NarrativeIn = NarrativeIn()
 
@@ -93,9 +98,13 @@ class ReportIn(_Strict):
             sex=self.sex,
             perpetrator_relation=self.perpetrator_relation,
             answers={name: getattr(self, name) for name in ANSWERS},
+            excluded_agencies=tuple(dict.fromkeys(self.excluded_agencies)),
             identity=self.identity.model_dump(),
             narrative=self.narrative.model_dump(),
         )
+
+
+_UNKNOWN_AGENCY = "Kode instansi tidak dikenal; periksa ejaannya. / No agency has this code; check its spelling."
 
 
 class ReceiptOut(BaseModel):
@@ -107,7 +116,7 @@ class ReceiptOut(BaseModel):
     receipt: str = Field(description="words for the reporting person; they prove later who reported")
 
 
-def add_api(web: FastAPI, take_reports: TakeReports) -> None:
+def add_api(web: FastAPI, take_reports: TakeReports, city: City) -> None:
     """The routes of the API."""
 
     @web.post(
@@ -115,6 +124,9 @@ def add_api(web: FastAPI, take_reports: TakeReports) -> None:
         responses={409: {"description": "report_id was used for other content"}, 413: {"description": "too large"}},
     )  # fmt: skip
     async def report(body: ReportIn) -> ReceiptOut:
+        if not city.agency_codes.issuperset(body.excluded_agencies):
+            # Passing over an unknown code would let the agency that was meant receive the case after all.
+            raise HTTPException(422, [{"field": "excluded_agencies", "problem": _UNKNOWN_AGENCY}])
         try:
             receipt = await take_reports.take(body.to_report(utc_now()))
         except ReportIdReused as error:

@@ -20,7 +20,7 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
         service, title="Simpul intake", description="Takes reports of violence against children. Answers 202 once "
         "the report is stored; it then becomes referrals without anybody's help.",
     )  # fmt: skip
-    add_api(web, take_reports)
+    add_api(web, take_reports, service.city)
     add_pages(web, take_reports, service.city)
     return service, web
 

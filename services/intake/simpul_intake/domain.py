@@ -27,6 +27,7 @@ class Report:
     sex: Sex
     perpetrator_relation: Relation
     answers: Mapping[str, Answer]
+    excluded_agencies: tuple[str, ...]
     identity: Mapping[str, str] = field(repr=False)
     narrative: Mapping[str, str] = field(repr=False)
 

@@ -76,7 +76,7 @@ def _known(language: str) -> str:
 
 def _as_report(given: Mapping[str, str], violence: list[str]) -> dict[str, Any]:
     """The fields as the API wants them; an empty field is one that was left out."""
-    names = set(ReportIn.model_fields) - {"identity", "narrative", "violence", "received_at"}
+    names = set(ReportIn.model_fields) - {"identity", "narrative", "violence", "received_at", "excluded_agencies"}
     report: dict[str, Any] = {name: given[name] for name in names if given.get(name)}
     report["violence"] = violence
     report["identity"] = {name: given.get(name, "") for name in _IDENTITY}

@@ -21,6 +21,7 @@ def case_reported(report: Report, case_id: UUID, kelurahan_code: str) -> Announc
         sex=report.sex,
         age_band=report.age_band,
         perpetrator_relation=report.perpetrator_relation,
+        excluded_agencies=report.excluded_agencies,
         **report.answers,
     )
     return Announcement(

@@ -2,10 +2,12 @@
 
 from fastapi import FastAPI
 
+from simpul_routing.agreement import Versions
 from simpul_routing.consumers import handlers
-from simpul_routing.rules import read_rules
+from simpul_routing.errors import AgreementMissing
 from simpul_routing.settings import RoutingSettings
 from simpul_routing.use_cases import ReferCases
+from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
 
@@ -13,12 +15,19 @@ from simpul_runtime.web import shell_for
 def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     """The service and its web application."""
     service = Service("routing", settings)
-    rules = read_rules(settings.city_dir / "rights.yaml", service.city)
-    service.consume(handlers(service.keys, ReferCases(rules, service.city)))
+    versions = Versions(settings.city_dir / "agreement", service.city, service.keys.directory)
+    versions.read(utc_now())
+    # Without an agreement nothing may be decided: better not to start than to take reports and hold them up.
+    versions.active(utc_now())
+    service.run_beside(versions.keep_reading)
+    service.consume(handlers(service.keys, ReferCases(versions, service.city, service.keys)))
     return service, shell_for(service, title="Simpul routing", description="Decides referrals and follows them.")
 
 
 def main() -> None:
     """Serve until told to stop."""
-    service, web = build(RoutingSettings())
+    try:
+        service, web = build(RoutingSettings())
+    except AgreementMissing as error:
+        raise SystemExit(str(error)) from error
     service.serve(web)

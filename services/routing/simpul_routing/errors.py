@@ -3,8 +3,8 @@
 from enum import StrEnum
 
 
-class RulesInvalid(Exception):
-    """`rights.yaml` contradicts itself or the city; the message names the rule and what would be right."""
+class AgreementMissing(Exception):
+    """No version of the agreement may decide; the message says where it was looked for and what to run."""
 
 
 class ReplyRefusal(StrEnum):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from simpul_routing.domain import CasePlan, PlannedReferral
+from simpul_routing.domain.referral import CasePlan, PlannedReferral
 from simpul_runtime.outbox import Announcement
 from simpul_runtime.transaction import subject_of_referral
 from simpul_schema.messages import ReferralAcceptedV1, ReferralOfferedV1

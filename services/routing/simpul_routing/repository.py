@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text, Uuid
 
-from simpul_routing.domain import CasePlan, PlannedReferral, ReferralState, Standing
+from simpul_routing.domain.referral import CasePlan, PlannedReferral, ReferralState, Standing
 from simpul_routing.errors import ReplyRefusal
 from simpul_routing.tables import CasePlanRow, ReferralRow, RefusedReplyRow
 from simpul_runtime.transaction import Transaction
@@ -38,14 +38,18 @@ _MOVE = text("""
 )
 
 
-def add_plan(transaction: Transaction, case_id: UUID, plan: CasePlan) -> Iterable[tuple[UUID, PlannedReferral]]:
-    """Store a plan with its referrals; gives each referral its id."""
+def add_plan(
+    transaction: Transaction, case_id: UUID, plan: CasePlan, situation: bytes
+) -> Iterable[tuple[UUID, PlannedReferral]]:
+    """Store a plan with its referrals and the locked facts it was made from; gives each referral its id."""
     transaction.add(
         CasePlanRow,
         {
             "case_id": case_id,
             "urgency": plan.urgency.value,
             "mediation_locked": plan.mediation_locked,
+            "agreement": plan.agreement,
+            "situation": situation,
             "decided_at": transaction.now,
         },
     )
@@ -59,6 +63,8 @@ def add_plan(transaction: Transaction, case_id: UUID, plan: CasePlan) -> Iterabl
                 "agency": referral.agency,
                 "service": referral.service.value,
                 "role": referral.role.value,
+                "agreement": plan.agreement,
+                "clauses": list(referral.clauses),
                 "state": ReferralState.OFFERED.value,
                 "answer_by": plan.answer_by,
                 "offered_at": transaction.now,

@@ -3,7 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, Text, text
+from sqlalchemy import DateTime, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -22,6 +23,9 @@ class CasePlanRow(RoutingTable, table=True):
     case_id: UUID = Field(primary_key=True)
     urgency: str = Field(sa_type=Text)
     mediation_locked: bool
+    agreement: str = Field(sa_type=Text)
+    situation: bytes = Field(sa_type=LargeBinary)
+    """The facts that were decided on, locked with routing's own key."""
     decided_at: datetime = Field(sa_type=_MOMENT)
 
 
@@ -34,6 +38,8 @@ class ReferralRow(RoutingTable, table=True):
     agency: str = Field(sa_type=Text)
     service: str = Field(sa_type=Text)
     role: str = Field(sa_type=Text)
+    agreement: str = Field(sa_type=Text)
+    clauses: list[str] = Field(sa_type=ARRAY(Text))
     state: str = Field(sa_type=Text)
     answer_by: datetime = Field(sa_type=_MOMENT)
     offered_at: datetime = Field(sa_type=_MOMENT)

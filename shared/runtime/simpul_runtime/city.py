@@ -32,6 +32,16 @@ class Kelurahan:
         """The name as it stands in an agency's code."""
         return self.name.lower().replace(" ", "-")
 
+    @property
+    def satgas(self) -> str:
+        """The code of its task force."""
+        return f"satgas-kel-{self.slug}"
+
+    @property
+    def satgas_kecamatan(self) -> str:
+        """The code of the task force of its kecamatan."""
+        return f"satgas-kec-{self.kecamatan.lower()}"
+
 
 @dataclass(frozen=True, slots=True)
 class Agency:
@@ -62,17 +72,20 @@ class City:
             msg = f"{folder}/kelurahan.csv: two kelurahan share a name"
             raise CityInvalid(msg)
         agencies = [Agency(entry["code"], entry["name"], entry["kind"]) for entry in described["agencies"]]
-        agencies += [Agency(f"satgas-kec-{k.lower()}", f"Satgas PPA Kecamatan {k}", "satgas_kecamatan")
-                     for k in dict.fromkeys(ward.kecamatan for ward in wards)]  # fmt: skip
-        agencies += [
-            Agency(f"satgas-kel-{w.slug}", f"Satgas PPA Kelurahan {w.name}", "satgas_kelurahan") for w in wards
-        ]
+        rungs = {ward.satgas_kecamatan: ward.kecamatan for ward in wards}
+        agencies += [Agency(code, f"Satgas PPA Kecamatan {name}", "satgas_kecamatan") for code, name in rungs.items()]
+        agencies += [Agency(w.satgas, f"Satgas PPA Kelurahan {w.name}", "satgas_kelurahan") for w in wards]
         return cls(described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies))
 
     @cached_property
     def agency_codes(self) -> frozenset[str]:
         """Every agency's code."""
         return frozenset(agency.code for agency in self.agencies)
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """The kind of each agency, by its code."""
+        return {agency.code: agency.kind for agency in self.agencies}
 
     @cached_property
     def _wards(self) -> dict[str, Kelurahan]:

@@ -16,6 +16,7 @@ from simpul_seal import (
     NotForUs,
     SignatureInvalid,
     UnknownKey,
+    lock,
     open_section,
     seal_section,
     sign,
@@ -60,6 +61,10 @@ class Keys:
         return seal_section(
             content.model_dump_json().encode(), key, event_id=event_id, case_id=case_id, section=section
         )
+
+    def lock(self, content: bytes, *, place: str) -> bytes:
+        """Something only this service may read again, bound to the place where it is kept."""
+        return lock(content, self.ring, place=place)
 
     def open(self, event: Event, section: str, content: type[Content]) -> Content:
         """A section sealed to this service; Unprocessable when it is missing, not for us or not as agreed."""

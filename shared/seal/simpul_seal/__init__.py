@@ -5,6 +5,7 @@ from simpul_seal.errors import NotForUs, SealError, SignatureInvalid, UnknownKey
 from simpul_seal.keys import Directory, KeyRing, PublicKeys, generate
 from simpul_seal.sealing import open_section, seal_section
 from simpul_seal.signing import sign, verify
+from simpul_seal.storing import lock, unlock
 
 __all__ = [
     "Directory",
@@ -17,8 +18,10 @@ __all__ = [
     "UnknownKey",
     "canonical",
     "generate",
+    "lock",
     "open_section",
     "seal_section",
     "sign",
+    "unlock",
     "verify",
 ]

@@ -99,7 +99,10 @@ class Handset:
 
 def _certificate(folder: Path) -> ssl.SSLContext:
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(folder / "mail-ca.pem")
+    # Whoever waits for the file must never see half of it.
+    unfinished = folder / "mail-ca.new"
+    authority.cert_pem.write_to_path(unfinished)
+    unfinished.rename(ca_file(folder))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     return context

@@ -33,6 +33,9 @@ class TriageFacts(BaseModel):
     pregnant: Answer = Answer.UNKNOWN
     disability_need: Answer = Answer.UNKNOWN
     in_school: Answer = Answer.UNKNOWN
+    excluded_agencies: tuple[str, ...] = Field(
+        default=(), description="agency codes that are too close to the suspect and receive nothing"
+    )
 
 
 class CaseReportedData(EventData):

@@ -1,0 +1,523 @@
+"""Prover 1: every situation is one bit of an integer, and a question is a few operations on such integers.
+
+A question is laid out over the facts that its clauses read. A fact that none of them reads cannot change the answer,
+so its values are not walked one by one; nothing is sampled and nothing is skipped.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from itertools import combinations
+from math import prod
+from typing import Final
+
+from simpul_cli.agreement.questions import (
+    Answers,
+    Broken,
+    Dead,
+    Gap,
+    Overlap,
+    Question,
+    RightGap,
+    RightOverlap,
+    TooWide,
+    clauses_on,
+    needs,
+    questions_on,
+    waives,
+)
+from simpul_routing.domain.agreement import (
+    ADDRESSEE,
+    COMPLAINT_CENTRE,
+    RUNG_ABOVE,
+    Agreement,
+    BasisIs,
+    Clause,
+    ClockName,
+    ClockRuns,
+    Condition,
+    Disclosure,
+    Mediation,
+    Rung,
+    ServiceNeeded,
+    SuspectServedBy,
+    UrgencyIs,
+)
+from simpul_routing.domain.facts import (
+    BY_NAME,
+    CENTRE,
+    EXCLUDED,
+    FACTS,
+    NOTHING_KNOWN,
+    RESIDENCE,
+    TIME,
+    UNKNOWN,
+    URGENCY,
+    AgencyKind,
+    Situation,
+)
+from simpul_routing.domain.properties import (
+    Addressed,
+    Asked,
+    BasisIsNot,
+    CentreSupports,
+    ClockAtMost,
+    Demand,
+    ExcludedGetNothing,
+    Hidden,
+    LadderGoesOn,
+    Leads,
+    MediationIsLocked,
+    OneLeadForEachRight,
+    Property,
+    Reachable,
+    SuspectElsewhere,
+    UrgencyMustBe,
+)
+from simpul_schema.vocabulary import Right, Service
+
+WIDEST: Final = 1 << 27
+"""Situations in one layout; 16 MB for each integer."""
+
+
+class Layout:
+    """The situations over some of the facts, numbered."""
+
+    def __init__(self, facts: Iterable[str]) -> None:
+        chosen = set(facts)
+        self.facts = [fact for fact in FACTS if fact.name in chosen]
+        self._sizes = [1 << len(fact.values) if fact.holds_many else len(fact.values) for fact in self.facts]
+        self.cells = prod(self._sizes)
+        if self.cells > WIDEST:
+            msg = f"{self.cells:,} situations over {', '.join(fact.name for fact in self.facts)}"
+            raise TooWide(msg)
+        self._strides: dict[str, int] = {}
+        stride = 1
+        for fact, size in zip(self.facts, self._sizes, strict=True):
+            self._strides[fact.name] = stride
+            stride *= size
+        self.everything = (1 << self.cells) - 1
+        for fact in self.facts:
+            if fact.holds_many:
+                # A report names at least one kind, so the empty set stands for no report.
+                self.everything &= ~self._repeated(fact.name, {0})
+
+    def holding(self, condition: Condition) -> int:
+        """The situations in which a condition holds."""
+        fact = BY_NAME[condition.fact]
+        if fact.holds_many:
+            wanted = sum(1 << fact.values.index(value) for value in condition.any_of)
+            barred = sum(1 << fact.values.index(value) for value in condition.none_of)
+            indices = {n for n in range(1, 1 << len(fact.values)) if (not wanted or n & wanted) and not n & barred}
+        else:
+            indices = {fact.values.index(value) for value in condition.any_of}
+        return self._repeated(fact.name, indices)
+
+    def _repeated(self, fact: str, indices: set[int]) -> int:
+        stride = self._strides[fact]
+        size = self._sizes[[known.name for known in self.facts].index(fact)]
+        ones = (1 << stride) - 1
+        pattern = sum(ones << index * stride for index in indices)
+        length = stride * size
+        while length < self.cells:
+            pattern |= pattern << length
+            length *= 2
+        return pattern & ((1 << self.cells) - 1)
+
+    def situation(self, mask: int) -> Situation:
+        """The first situation of a set; the facts outside the layout are not known."""
+        index = (mask & -mask).bit_length() - 1
+        found = dict(NOTHING_KNOWN)
+        for fact, size in zip(self.facts, self._sizes, strict=True):
+            index, value = divmod(index, size)
+            found[fact.name] = (
+                frozenset(name for bit, name in enumerate(fact.values) if value >> bit & 1)
+                if fact.holds_many else frozenset({fact.values[value]})
+            )  # fmt: skip
+        return found
+
+
+class View:
+    """What the clauses say in each situation of one layout."""
+
+    def __init__(self, prover: "BitsetProver", facts: Iterable[str]) -> None:
+        self._prover = prover
+        self.layout = Layout(facts)
+        self.everything = self.layout.everything
+        self._applies: dict[str, int] = {}
+
+    def holding(self, conditions: Iterable[Condition]) -> int:
+        """The situations in which all conditions hold."""
+        mask = self.everything
+        for condition in conditions:
+            mask &= self._urgent(condition) if condition.fact == URGENCY.name else self.layout.holding(condition)
+        return mask
+
+    def _urgent(self, condition: Condition) -> int:
+        mask = 0
+        for clause in self._prover.urgency:
+            if isinstance(clause.effect, UrgencyIs) and clause.effect.urgency.value in condition.any_of:
+                mask |= self.effective(clause)
+        return mask
+
+    def applies(self, clause: Clause) -> int:
+        """The situations in which a clause's conditions hold."""
+        if clause.id not in self._applies:
+            self._applies[clause.id] = self.holding(clause.when)
+        return self._applies[clause.id]
+
+    def effective(self, clause: Clause) -> int:
+        """The situations in which a clause decides: it applies and nothing that applies overrides it."""
+        mask = self.applies(clause)
+        for other in self._prover.over[clause.id]:
+            mask &= ~self.applies(other)
+        return mask
+
+    def any_effective(self, clauses: Iterable[Clause]) -> int:
+        """The situations in which at least one of them decides."""
+        mask = 0
+        for clause in clauses:
+            mask |= self.effective(clause)
+        return mask
+
+    def centre(self, kind: AgencyKind) -> int:
+        """The situations in which a party of the kind took the report."""
+        return self.layout.holding(Condition(CENTRE.name, frozenset({kind.value})))
+
+    def excluded(self, kind: AgencyKind) -> int:
+        """The situations in which the kind is excluded."""
+        return self.layout.holding(Condition(EXCLUDED.name, frozenset({kind.value})))
+
+    def available(self, selector: str) -> dict[AgencyKind | None, int]:
+        """Of which kind the party behind a selector is, and in which situations it may be addressed."""
+        if selector == COMPLAINT_CENTRE:
+            return {kind: self.centre(kind) & ~self.excluded(kind) for kind in AgencyKind}
+        party = self._prover.agreement.party_of[selector]
+        if party.kind is None:
+            return {None: self.everything}
+        mask = self.everything & ~self.excluded(party.kind)
+        if party.kind in (AgencyKind.SATGAS_KELURAHAN, AgencyKind.SATGAS_KECAMATAN):
+            mask &= ~self.layout.holding(Condition(RESIDENCE.name, frozenset({UNKNOWN})))
+        return {party.kind: mask}
+
+    def first(self, selectors: Sequence[str]) -> dict[AgencyKind | None, int]:
+        """Which kind is the first of the selectors that may be addressed, and in which situations."""
+        found: dict[AgencyKind | None, int] = {}
+        left = self.everything
+        for selector in selectors:
+            taken = 0
+            for kind, mask in self.available(selector).items():
+                found[kind] = found.get(kind, 0) | (mask & left)
+                taken |= mask
+            left &= ~taken
+        return found
+
+    def addressed(self, need: ServiceNeeded) -> dict[AgencyKind | None, int]:
+        """Which kinds lead or support, and in which situations, once the service is needed."""
+        found = self.first(need.lead)
+        for selector in need.support:
+            for kind, mask in self.available(selector).items():
+                found[kind] = found.get(kind, 0) | mask
+        return found
+
+
+_ADDRESSING: Final = frozenset({EXCLUDED.name, RESIDENCE.name, CENTRE.name})
+
+
+class BitsetProver:
+    """Answers every question about the clauses that count on one day."""
+
+    name = "bitset"
+
+    def __init__(self, agreement: Agreement, day: date) -> None:
+        self.agreement = agreement
+        self._day = day
+        self.clauses = clauses_on(agreement, day)
+        self.urgency = [clause for clause in self.clauses if isinstance(clause.effect, UrgencyIs)]
+        self.over: Mapping[str, list[Clause]] = {
+            clause.id: [other for other in self.clauses if clause.id in other.overrides] for clause in self.clauses
+        }
+        self._services = [clause for clause in self.clauses if isinstance(clause.effect, ServiceNeeded)]
+        self._views: dict[frozenset[str], View] = {}
+
+    def answers(self, progress: Callable[[], None] = lambda: None) -> Answers:
+        """For each question a situation that shows the defect, or None."""
+        found: Answers = {}
+        for question in questions_on(self.agreement, self._day):
+            found[question] = self.answer(question)
+            progress()
+        return found
+
+    def answer(self, question: Question) -> Situation | None:
+        """A situation that shows the defect, or None."""
+        match question:
+            case Gap(topic=topic):
+                return self._gap(self._on(topic))
+            case RightGap(right=right):
+                return self._gap([clause for clause in self.clauses if needs(clause, right) or waives(clause, right)])
+            case Overlap(topic=topic):
+                return self._overlap(combinations(self._on(topic), 2))
+            case RightOverlap(right=right):
+                needing = [clause for clause in self.clauses if needs(clause, right)]
+                waiving = [clause for clause in self.clauses if waives(clause, right)]
+                return self._overlap((one, other) for one in needing for other in waiving)
+            case Dead(clause=name):
+                clause = self.agreement.by_id[name]
+                return None if self.view(clause).effective(clause) else NOTHING_KNOWN
+            case Broken(property=wanted):
+                return next((s for demand in wanted.must for s in self._violations(wanted, demand)), None)
+
+    def view(self, *clauses: Clause, facts: Iterable[str] = ()) -> View:
+        """A view wide enough for these clauses."""
+        read = frozenset(self.facts_read(clauses) | set(facts))
+        if read not in self._views:
+            self._views[read] = View(self, read)
+        return self._views[read]
+
+    def facts_read(self, clauses: Iterable[Clause]) -> set[str]:
+        """The facts on which it depends whether these clauses decide."""
+        found: set[str] = set()
+        for clause in clauses:
+            for reader in (clause, *self.over[clause.id]):
+                found |= {condition.fact for condition in reader.when}
+        if URGENCY.name in found:
+            found |= self.facts_read(self.urgency)
+        return found - {URGENCY.name}
+
+    def _on(self, topic: tuple[str, str]) -> list[Clause]:
+        return [clause for clause in self.clauses if clause.topic == topic]
+
+    def _gap(self, clauses: Sequence[Clause]) -> Situation | None:
+        view = self.view(*clauses)
+        return _witness(view, view.everything & ~view.any_effective(clauses))
+
+    def _overlap(self, pairs: Iterable[tuple[Clause, Clause]]) -> Situation | None:
+        for one, other in pairs:
+            if one.effect != other.effect:
+                view = self.view(one, other)
+                found = _witness(view, view.effective(one) & view.effective(other))
+                if found:
+                    return found
+        return None
+
+    def _violations(self, wanted: Property, demand: Demand) -> Iterator[Situation]:
+        given = {condition.fact for condition in wanted.when}
+        for clauses, facts, violation in self._cases(demand):
+            view = self.view(*clauses, facts=given | facts)
+            found = _witness(view, view.holding(wanted.when) & violation(view))
+            if found:
+                yield found
+
+    def _cases(  # noqa: C901, PLR0912 - one short branch for each demand
+        self, demand: Demand
+    ) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
+        """Clauses and facts to look at, and the situations that violate the demand among them."""
+        everywhere = set(_ADDRESSING)
+        match demand:
+            case Asked(service=service):
+                clauses = self._serving(service)
+                yield clauses, everywhere, lambda view: view.everything & ~_led(view, clauses)
+            case Leads(service=service, kind=kind):
+                clauses = self._serving(service)
+                yield clauses, everywhere, lambda view: ~view.excluded(kind) & ~_led(view, clauses, kind)
+            case CentreSupports(service=service):
+                clauses = self._serving(service)
+                for centre in AgencyKind:
+                    yield (
+                        clauses,
+                        everywhere,
+                        lambda view, k=centre: (  # type: ignore[misc]
+                            view.centre(k) & ~view.excluded(k) & ~_asked(view, clauses, k)
+                        ),
+                    )
+            case Addressed(kind=kind):
+                yield from self._never_addressed(kind)
+            case MediationIsLocked():
+                clauses = [c for c in self.clauses if isinstance(c.effect, Mediation) and c.effect.is_locked]
+                yield clauses, set(), lambda view: view.everything & ~view.any_effective(clauses)
+            case BasisIsNot(basis=basis):
+                for clause in self.clauses:
+                    if isinstance(clause.effect, BasisIs) and clause.effect.basis is basis:
+                        yield [clause], set(), lambda view, c=clause: view.effective(c)  # type: ignore[misc]
+            case UrgencyMustBe(urgency=urgency):
+                clauses = [c for c in self.urgency if c.effect == UrgencyIs(urgency)]
+                yield clauses, set(), lambda view: view.everything & ~view.any_effective(clauses)
+            case ClockAtMost():
+                clauses = [c for c in self.clauses if _keeps(c, demand)]
+                yield clauses, set(), lambda view: view.everything & ~view.any_effective(clauses)
+            case SuspectElsewhere():
+                yield from self._suspect()
+            case ExcludedGetNothing():
+                yield from self._excluded()
+            case OneLeadForEachRight():
+                for right in Right:
+                    for clause in self.clauses:
+                        if needs(clause, right):
+                            yield (
+                                [clause],
+                                everywhere,
+                                lambda view, c=clause: (  # type: ignore[misc]
+                                    view.effective(c) & ~_led(view, [c])
+                                ),
+                            )
+            case LadderGoesOn():
+                yield from self._ladders()
+            case Reachable():
+                for clause in self._services:
+                    for kind in AgencyKind:
+                        yield (
+                            [clause],
+                            everywhere | {TIME.name},
+                            lambda view, c=clause, k=kind: (  # type: ignore[misc]
+                                _asked(view, [c], k) & ~self._reachable(view, k)
+                            ),
+                        )
+            case Hidden(kind=kind, sections=sections):
+                for clause in self._services:
+                    for opening in self._on(("disclosure", _need(clause).service.value)):
+                        if isinstance(opening.effect, Disclosure) and opening.effect.sections & sections:
+                            yield (
+                                [clause, opening],
+                                everywhere,
+                                lambda view, c=clause, o=opening: (  # type: ignore[misc]
+                                    _asked(view, [c], kind) & view.effective(o)
+                                ),
+                            )
+
+    def _serving(self, service: Service) -> list[Clause]:
+        return self._on(("service", service.value))
+
+    def _never_addressed(self, kind: AgencyKind) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
+        """Clauses that read few facts first: as soon as some of them together reach the kind, it is reached."""
+        able = sorted(self._services, key=lambda clause: len(self.facts_read([clause])))
+        reaching = [c for c in able if kind in _kinds(self.agreement, _need(c))]
+        for count in range(1, len(reaching) + 1):
+            clauses = reaching[:count]
+            view = self.view(*clauses, facts=_ADDRESSING)
+            if not view.everything & ~view.excluded(kind) & ~_asked(view, clauses, kind) or count == len(reaching):
+                break
+            try:
+                Layout(self.facts_read(reaching[: count + 1]) | _ADDRESSING)
+            except TooWide:
+                break
+        else:
+            clauses = []
+        yield clauses, set(_ADDRESSING), lambda view: ~view.excluded(kind) & ~_asked(view, clauses, kind)
+
+    def _suspect(self) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
+        serving = [clause for clause in self.clauses if isinstance(clause.effect, SuspectServedBy)]
+        yield serving, set(), lambda view: view.everything & ~view.any_effective(serving)
+        for clause in self._services:
+            for suspect in serving:
+                effect = suspect.effect
+                assert isinstance(effect, SuspectServedBy)  # noqa: S101 - chosen so above
+                for kind in AgencyKind:
+                    yield (
+                        [clause, suspect],
+                        set(_ADDRESSING),
+                        lambda view, c=clause, s=suspect, e=effect, k=kind: (  # type: ignore[misc]
+                            _asked(view, [c], k) & view.effective(s) & view.first(e.lead).get(k, 0)
+                        ),
+                    )
+
+    def _excluded(self) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
+        for clause in self._services:
+            for kind in AgencyKind:
+                yield (
+                    [clause],
+                    set(_ADDRESSING),
+                    lambda view, c=clause, k=kind: (  # type: ignore[misc]
+                        _asked(view, [c], k) & view.excluded(k)
+                    ),
+                )
+        for rung in (clause for clause in self.clauses if isinstance(clause.effect, Rung)):
+            effect = rung.effect
+            assert isinstance(effect, Rung)  # noqa: S101 - chosen so above
+            for selector in effect.also:
+                party = self.agreement.party_of[selector]
+                if party.kind:
+                    yield (
+                        [rung],
+                        set(_ADDRESSING),
+                        lambda view, r=rung, k=party.kind: (  # type: ignore[misc]
+                            view.effective(r) & view.excluded(k)
+                        ),
+                    )
+
+    def _ladders(self) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
+        """A rung that cannot be told goes on to the next in the list; the list must not end before somebody is told."""
+        rungs = [clause for clause in self.clauses if isinstance(clause.effect, Rung)]
+        for clause in self._services:
+            for rung in rungs:
+                effect = rung.effect
+                assert isinstance(effect, Rung)  # noqa: S101 - chosen so above
+                for kind in AgencyKind:
+                    yield (
+                        [clause, rung],
+                        set(_ADDRESSING),
+                        lambda view, c=clause, r=rung, e=effect, k=kind: (  # type: ignore[misc]
+                            _asked(view, [c], k) & view.effective(r) & ~self._told(view, e, k)
+                        ),
+                    )
+
+    def _told(self, view: View, rung: Rung, addressee: AgencyKind) -> int:
+        mask = 0
+        for selector in rung.to:
+            if selector == ADDRESSEE:
+                # It has the referral, so it is there and not excluded.
+                return view.everything
+            code = self.agreement.of_kind[addressee.value].above if selector == RUNG_ABOVE else selector
+            party = self.agreement.party_of.get(code)
+            if party:
+                mask |= view.everything & ~(view.excluded(party.kind) if party.kind else 0)
+        return mask
+
+    def _reachable(self, view: View, kind: AgencyKind) -> int:
+        party = self.agreement.of_kind[kind.value]
+        bands = frozenset(band.value for band in party.open_in | party.duty_in)
+        return view.layout.holding(Condition(TIME.name, bands)) if bands else 0
+
+
+def _witness(view: View, mask: int) -> Situation | None:
+    mask &= view.everything
+    return view.layout.situation(mask) if mask else None
+
+
+def _need(clause: Clause) -> ServiceNeeded:
+    assert isinstance(clause.effect, ServiceNeeded)  # noqa: S101 - asked of service clauses only
+    return clause.effect
+
+
+def _led(view: View, clauses: Iterable[Clause], kind: AgencyKind | None = None) -> int:
+    """Where somebody (of the kind, when one is named) leads by one of the clauses."""
+    mask = 0
+    for clause in clauses:
+        for led_by, where in view.first(_need(clause).lead).items():
+            if kind is None or led_by is kind:
+                mask |= view.effective(clause) & where
+    return mask
+
+
+def _asked(view: View, clauses: Iterable[Clause], kind: AgencyKind) -> int:
+    """Where a party of the kind leads or supports by one of the clauses."""
+    mask = 0
+    for clause in clauses:
+        mask |= view.effective(clause) & view.addressed(_need(clause)).get(kind, 0)
+    return mask
+
+
+def _kinds(agreement: Agreement, need: ServiceNeeded) -> set[AgencyKind]:
+    selectors = {*need.lead, *need.support}
+    if COMPLAINT_CENTRE in selectors:
+        return set(AgencyKind)
+    return {kind for selector in selectors if (kind := agreement.party_of[selector].kind)}
+
+
+def _keeps(clause: Clause, demand: ClockAtMost) -> bool:
+    match clause.effect:
+        case ClockRuns(clock=ClockName() as clock, service=service, within=within):
+            return (
+                clock is demand.clock and service is demand.service
+                and not within.working_days and within.time <= demand.limit
+            )  # fmt: skip
+        case _:
+            return False

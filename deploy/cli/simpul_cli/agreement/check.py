@@ -1,0 +1,167 @@
+"""Reads, tries and proves a version; every finding in one run, and the proof only when there is none."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from simpul_cli.agreement.bitset import BitsetProver
+from simpul_cli.agreement.examples import example_findings, read_scenarios, scenario_findings
+from simpul_cli.agreement.questions import (
+    Answers,
+    Broken,
+    Dead,
+    Gap,
+    Overlap,
+    Question,
+    RightGap,
+    RightOverlap,
+    TooWide,
+    needs,
+    questions_on,
+    waives,
+)
+from simpul_cli.agreement.solver import SolverProver
+from simpul_routing.agreement import Finding, Proof, digest_of
+from simpul_routing.agreement.reading import CLAUSES_FOLDER, read_with_findings
+from simpul_routing.domain.agreement import Agreement, Clause, Topic, Where
+from simpul_routing.domain.engine import Engine, Origin
+from simpul_routing.domain.facts import Situation, situations
+from simpul_routing.domain.properties import PROPERTIES, QUESTION_WORDS
+from simpul_routing.domain.words import report_of, sentence
+from simpul_runtime.city import City
+
+PROVERS: Final = (BitsetProver, SolverProver)
+Tell = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came out: findings, or a proof."""
+
+    agreement: Agreement | None
+    findings: tuple[Finding, ...]
+    proof: Proof | None
+
+
+def check_version(folder: Path, city: City, tell: Tell = lambda *_: None) -> Checked:
+    """Everything that is asked of a version before it may be signed."""
+    tell("reading", 0, 1)
+    agreement, findings = read_with_findings(folder, city)
+    if agreement is None or findings:
+        return Checked(agreement, tuple(findings), None)
+    tell("examples and scenarios", 0, 1)
+    findings += example_findings(agreement)
+    findings += scenario_findings(agreement, read_scenarios(folder, findings), city)
+    questions = 0
+    for day in agreement.periods():
+        questions += len(questions_on(agreement, day))
+        findings += prove(agreement, day, tell)
+    if findings:
+        return Checked(agreement, tuple(findings), None)
+    proof = Proof(
+        version=agreement.version,
+        digest=digest_of(folder),
+        situations=situations(),
+        clauses=len(agreement.clauses),
+        questions=questions,
+        properties=tuple(wanted.name for wanted in PROPERTIES),
+        provers=tuple(prover.name for prover in PROVERS),
+    )
+    return Checked(agreement, (), proof)
+
+
+def prove(agreement: Agreement, day: date, tell: Tell = lambda *_: None) -> list[Finding]:
+    """What either prover finds, and where they disagree, which would be a fault of ours."""
+    total = len(questions_on(agreement, day))
+    answers: list[Answers] = []
+    for prover in PROVERS:
+        done = 0
+
+        def count(name: str = prover.name) -> None:
+            nonlocal done
+            done += 1
+            tell(f"{name}, from {day}", done, total)
+
+        try:
+            answers.append(prover(agreement, day).answers(count))
+        except TooWide as error:
+            where = Where(CLAUSES_FOLDER)
+            return [Finding(where, f"a question cannot be laid out: {error}", "split the clauses that read so much")]
+    first, second = answers
+    words = _Words(agreement, day)
+    findings = []
+    for question in first:
+        if (first[question] is None) is not (second[question] is None):
+            problem = f"the provers disagree about {question}"
+            findings.append(Finding(Where(CLAUSES_FOLDER), problem, "report this: one of the two provers is wrong"))
+        elif (shown := first[question]) is not None:
+            findings += words.of(question, shown)
+    return findings
+
+
+class _Words:
+    """Turns an answer into what a person can act on."""
+
+    def __init__(self, agreement: Agreement, day: date) -> None:
+        self._agreement = agreement
+        self._engine = Engine(agreement, day)
+
+    def of(self, question: Question, shown: Situation) -> Iterator[Finding]:
+        decided = self._engine.decide(shown, Origin()).effective
+        report = report_of(shown)
+        match question:
+            case Gap(topic=topic):
+                yield Finding(
+                    self._place(topic), f"gap: no clause says {_asked(topic)} in this situation",
+                    "add a clause for it, or widen one of those that are there",
+                    self._texts([c for c in self._agreement.clauses if c.topic == topic][:5]), report,
+                )  # fmt: skip
+            case RightGap(right=right):
+                of_right = [c for c in self._agreement.clauses if needs(c, right) or waives(c, right)]
+                yield Finding(
+                    of_right[0].where if of_right else Where(CLAUSES_FOLDER),
+                    f"gap: the right {right} is neither served nor said not to need a service in this situation",
+                    "add a service, or a `not_needed` with its reason", self._texts(of_right[-2:]), report,
+                )  # fmt: skip
+            case Overlap(topic=topic):
+                both = [clause for clause in decided if clause.topic == topic]
+                yield self._overlap(both, f"two clauses say different things about {_asked(topic)}", report)
+            case RightOverlap(right=right):
+                both = [clause for clause in decided if needs(clause, right) or waives(clause, right)]
+                yield self._overlap(both, f"the right {right} is served and said not to need a service", report)
+            case Dead(clause=name):
+                clause = self._agreement.by_id[name]
+                winners = [c for c in self._agreement.clauses if name in c.overrides]
+                yield Finding(
+                    clause.where, f"unreachable: {name} never decides anything",
+                    f"it is always overridden by {', '.join(c.id for c in winners)}; narrow them or delete it"
+                    if winners else "its conditions contradict one another; mend or delete it",
+                    self._texts([clause, *winners][:6]),
+                )  # fmt: skip
+            case Broken(property=wanted):
+                yield Finding(
+                    Where(CLAUSES_FOLDER), f"property {wanted.name} does not hold: {wanted.words.en}",
+                    "mend the clauses that decide this report; `simpul agreement explain` shows them", (), report,
+                )  # fmt: skip
+
+    def _overlap(self, both: Sequence[Clause], problem: str, report: str) -> Finding:
+        names = " and ".join(clause.id for clause in both)
+        where = both[-1].where if both else Where(CLAUSES_FOLDER)
+        return Finding(
+            where, f"overlap: {problem} in this situation ({names})",
+            "let one of them name the other in `overrides`, or narrow a condition", self._texts(both), report,
+        )  # fmt: skip
+
+    def _place(self, topic: Topic) -> Where:
+        return next((c.where for c in self._agreement.clauses if c.topic == topic), Where(CLAUSES_FOLDER))
+
+    def _texts(self, clauses: Sequence[Clause]) -> tuple[str, ...]:
+        return tuple(f"{clause.id}: {sentence(clause, self._agreement, 'id')}" for clause in clauses)
+
+
+def _asked(topic: Topic) -> str:
+    kind, subject = topic
+    return f"{QUESTION_WORDS[kind].en}{f' ({subject})' if subject else ''}"

@@ -1,0 +1,231 @@
+"""`simpul agreement`: check, explain, diff, simulate, render, sign, status, schema."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from simpul_cli.agreement.explain import Explanation, as_text
+from simpul_cli.agreement.reports import ReportUnreadable, invented_year, past_reports, read_report
+from simpul_cli.agreement.simulate import simulate
+from simpul_cli.agreement.stored import CaseNotFound, stored_decision
+from simpul_routing.agreement import AgreementInvalid, Proof, read_agreement
+from simpul_routing.agreement.documents import FILES
+from simpul_routing.agreement.versions import sign_version, signatories, standing_of
+from simpul_routing.domain.agreement import Agreement
+from simpul_routing.domain.engine import Engines
+from simpul_runtime.city import City
+from simpul_runtime.database import utc_now
+from simpul_schema.vocabulary import Urgency
+from simpul_seal import Directory, KeyRing
+
+app = typer.Typer(no_args_is_help=True, help="The agreement between the agencies: proven, explained, compared, signed.")
+
+ReportFile = Annotated[Path | None, typer.Argument(help="a report as intake takes it, or facts, as JSON or YAML")]
+SchemaDir = Annotated[Path, typer.Argument(help="where they go")]
+VersionDir = Annotated[
+    Path, typer.Argument(help="folder of one version, such as deploy/kediri/agreement/2026-10", exists=True)
+]
+Language = Annotated[str, typer.Option(help="id or en")]
+
+
+def city_of(version: Path) -> City:
+    """The city whose folder holds the version."""
+    return City.read(version.resolve().parent.parent)
+
+
+def _read(version: Path) -> tuple[Agreement, City]:
+    city = city_of(version)
+    try:
+        return read_agreement(version.resolve(), city), city
+    except AgreementInvalid as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command()
+def check(version: VersionDir) -> None:
+    """Prove a version complete; exit 0 and store the proof only when there is no finding at all."""
+    from simpul_cli.agreement.check import check_version  # noqa: PLC0415 - the solver takes long to load
+
+    version = version.resolve()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, int] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done or total)  # type: ignore[arg-type]  # a task id is an int
+
+        checked = check_version(version, city_of(version), tell)
+    for finding in checked.findings:
+        typer.echo(f"{finding}\n")
+    if checked.proof is None:
+        typer.echo(f"{len(checked.findings)} findings: {version.name} is not proven")
+        raise typer.Exit(1)
+    checked.proof.write(version)
+    _tell_proof(checked.proof)
+
+
+def _tell_proof(proof: Proof) -> None:
+    typer.echo(
+        f"{proof.version}: {proof.situations:,} situations, {proof.clauses} clauses, {proof.questions} questions put "
+        f"to {' and '.join(proof.provers)}, which agree: 0 gaps, 0 overlaps, 0 dead clauses, "
+        f"{len(proof.properties)} properties hold"
+    )
+    for name in proof.properties:
+        typer.echo(f"  {name}")
+
+
+@app.command()
+def explain(
+    version: VersionDir,
+    report: ReportFile = None,
+    case: Annotated[str, typer.Option(help="a decided case instead, by its id")] = "",
+    database_url: Annotated[str, typer.Option(envvar="SIMPUL_DATABASE_URL", help="routing's database")] = "",
+    key_file: Annotated[Path | None, typer.Option(envvar="SIMPUL_KEY_FILE", help="routing's private keys")] = None,
+    language: Language = "id",
+    every: Annotated[bool, typer.Option("--all", help="also why each of the other clauses does not apply")] = False,
+) -> None:
+    """Why a report is decided as it is, clause by clause, and the smallest change that would alter it."""
+    agreement, city = _read(version)
+    day = utc_now().astimezone(city.zone).date()
+    try:
+        if case:
+            if key_file is None:
+                typer.echo("give --key-file: the facts of a case are locked with routing's key", err=True)
+                raise typer.Exit(2)
+            stored = asyncio.run(stored_decision(database_url, UUID(case), KeyRing.read(key_file)))
+            if stored.agreement != agreement.version:
+                typer.echo(f"the case was decided by version {stored.agreement}; give its folder", err=True)
+                raise typer.Exit(2)
+            day, (situation, origin) = stored.decided_at.astimezone(city.zone).date(), stored.facts
+        elif report is not None:
+            situation, origin = read_report(report, agreement, city)
+        else:
+            typer.echo("give a report file, or --case with its id", err=True)
+            raise typer.Exit(2)
+    except (ReportUnreadable, CaseNotFound, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    explanation = Explanation(agreement, Engines(agreement).on(day), situation, origin)
+    typer.echo(as_text(explanation, language, all_clauses=every))
+
+
+@app.command()
+def diff(old: VersionDir, new: VersionDir, language: Language = "id") -> None:
+    """Which situations, past referrals and agencies' work change from one version to another."""
+    from simpul_cli.agreement.compare import Comparison  # noqa: PLC0415 - loads a prover
+
+    before, city = _read(old)
+    after, _ = _read(new)
+    comparison = Comparison(before, after, language)
+    changes = list(comparison.changes())
+    typer.echo(f"{before.version} -> {after.version}: {len(changes)} answers change")
+    for change in changes:
+        typer.echo(f"\n{' '.join(filter(None, change.topic))}: {change.situations:,} situations")
+        typer.echo(f"  {change.where}\n    - {change.before}\n    + {change.after}")
+    reports = past_reports(city)
+    differing = list(comparison.referrals(reports))
+    typer.echo(f"\n{len(differing)} of {len(reports)} past reports would be referred otherwise")
+    for title, differences in differing:
+        typer.echo(f"  {title}: {'; '.join(differences)}")
+    work = comparison.work(list(invented_year(city, 2026, 1000, 1)))
+    typer.echo("\nwork in a year of 1,000 invented reports:" if work else "\nnobody gains or loses work")
+    for agency, (count, then) in work.items():
+        typer.echo(f"  {agency}: {count} -> {then} ({then - count:+})")
+
+
+@app.command(name="simulate")
+def simulate_year(
+    version: VersionDir,
+    reports: Annotated[int, typer.Option(help="reports in the year", min=1, max=100_000)] = 1000,
+    year: Annotated[int, typer.Option(help="which year")] = 2027,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same year")] = 1,
+    picture: Annotated[Path, typer.Option(help="where the picture goes, as SVG")] = Path(".simpul/agreement-year.svg"),
+) -> None:
+    """A year of invented reports: load of each agency, deadlines met, escalations, as a table and a picture."""
+    from simpul_cli.agreement.render import picture_of  # noqa: PLC0415 - loads the typesetter
+
+    agreement, city = _read(version)
+    result = simulate(agreement, city, list(invented_year(city, year, reports, seed)), seed)
+    names = ("agency", "referrals", "led", "p50", "p90", "in time", "50 %", "100 %", "200 %")
+    table = Table(*(Column(name, no_wrap=True) for name in names))
+    for code, load in result.rows():
+        table.add_row(
+            code, str(load.referrals), str(load.led), _minutes(load.median_minutes), _minutes(load.slow_minutes),
+            f"{load.met_share:.0%}", str(load.reminded), str(load.escalated), str(load.to_the_top),
+        )  # fmt: skip
+    Console().print(table)
+    shares = ", ".join(f"{urgency.value} {result.urgency[urgency]}" for urgency in Urgency)
+    typer.echo(f"{result.reports} reports in {year}: {shares}")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    picture.write_bytes(picture_of(result, agreement, city))
+    typer.echo(f"picture: {picture}")
+
+
+def _minutes(minutes: float) -> str:
+    return f"{minutes:.0f}m" if minutes < 120 else f"{minutes / 60:.0f}h"
+
+
+@app.command(name="render")
+def render_document(
+    version: VersionDir, out: Annotated[Path, typer.Option(help="folder for the files")] = Path(".simpul/agreement")
+) -> None:
+    """The document to sign: HTML and PDF, Bahasa Indonesia and English."""
+    from simpul_cli.agreement.render import render  # noqa: PLC0415 - loads the typesetter
+
+    agreement, city = _read(version)
+    for path in render(version.resolve(), agreement, city, out):
+        typer.echo(str(path))
+
+
+@app.command()
+def sign(
+    version: VersionDir,
+    key_file: Annotated[list[Path], typer.Option(help="private keys of a party that signs; may be given again")],
+) -> None:
+    """Put a party's signature beside a proven version."""
+    agreement, city = _read(version)
+    wanted = set(signatories(agreement, city))
+    for path in key_file:
+        ring = KeyRing.read(path)
+        if ring.party not in wanted:
+            typer.echo(f"{ring.party} is no party that signs; these do: {', '.join(sorted(wanted))}", err=True)
+            raise typer.Exit(2)
+        typer.echo(str(sign_version(version.resolve(), ring, utc_now())))
+
+
+@app.command()
+def status(
+    version: VersionDir,
+    directory_file: Annotated[Path, typer.Option(envvar="SIMPUL_DIRECTORY_FILE", help="everybody's public keys")],
+) -> None:
+    """How far a version has come from draft to active, and what it lacks."""
+    agreement, city = _read(version)
+    standing = standing_of(version.resolve(), agreement, city, Directory.read(directory_file), utc_now())
+    typer.echo(f"{agreement.version}: {standing.state}")
+    for lacking in standing.lacking:
+        typer.echo(f"  {lacking}")
+
+
+@app.command()
+def schema(folder: SchemaDir = Path("deploy/kediri/agreement/schema")) -> None:
+    """Write the JSON schemas of the YAML files, for an editor's completion."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in schemas().items():
+        (folder / f"{name}.json").write_text(text)
+
+
+def schemas() -> dict[str, str]:
+    """The JSON schema of each kind of file."""
+    return {
+        name: json.dumps(form.model_json_schema(), indent=1, ensure_ascii=False) + "\n" for name, form in FILES.items()
+    }

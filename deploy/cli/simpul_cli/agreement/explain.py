@@ -1,0 +1,200 @@
+"""Why a report is decided as it is, clause by clause, and what would change it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from simpul_routing.domain.agreement import Agreement, Clause, ServiceNeeded
+from simpul_routing.domain.engine import Decision, Engine, Origin
+from simpul_routing.domain.facts import FACTS, URGENCY, Fact, Situation
+from simpul_routing.domain.words import (
+    FACT_WORDS,
+    condition_words,
+    effect_words,
+    party_words,
+    sentence,
+    source_words,
+    value_words,
+    within_words,
+)
+from simpul_schema.vocabulary import Term
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One clause, whether it decides here, and why."""
+
+    clause: Clause
+    decides: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Facts that would have to be otherwise, and what would follow."""
+
+    facts: Mapping[str, frozenset[str]]
+    effects: tuple[str, ...]
+
+
+class Explanation:
+    """A decision that can be asked for its reasons."""
+
+    def __init__(self, agreement: Agreement, engine: Engine, situation: Situation, origin: Origin) -> None:
+        self.agreement = agreement
+        self.situation = situation
+        self.decision = engine.decide(situation, origin)
+        self._engine = engine
+        self._origin = origin
+
+    def reasons(self, language: str) -> Iterator[Reason]:
+        """Every clause of the day, in the order of the agreement."""
+        deciding = set(self.decision.clause_ids)
+        for clause in sorted(self._engine.clauses, key=lambda c: (c.chapter, c.where.line)):
+            if clause.id in deciding:
+                shown = [condition_words(condition, language) for condition in clause.when]
+                yield Reason(clause, True, "; ".join(shown) or ("selalu" if language == "id" else "always"))
+                continue
+            unmet = [c for c in clause.when if not c.admits(self._values(c.fact))]
+            if unmet:
+                yield Reason(clause, False, "; ".join(self._is(c.fact, language) for c in unmet))
+            else:
+                winners = [c.id for c in self.decision.effective if clause.id in c.overrides] or [
+                    c.id for c in self._engine.clauses if clause.id in c.overrides and self._applies(c)
+                ]
+                over = "dikalahkan oleh" if language == "id" else "overridden by"
+                yield Reason(clause, False, f"{over} {', '.join(winners)}")
+
+    def assignments(self, language: str) -> Iterator[str]:
+        """Who is asked for what, by which clauses, and why it is that agency."""
+        for assigned in self.decision.assignments:
+            clause = self.agreement.by_id[assigned.clauses[0]]
+            effect = clause.effect
+            lead = assigned.lead or "-"
+            passed = []
+            if isinstance(effect, ServiceNeeded):
+                for selector in effect.lead:
+                    if self._origin.resolve(selector) == assigned.lead:
+                        break
+                    passed.append(party_words(self.agreement, selector, language))
+            not_able = "tidak dapat atau dikecualikan" if language == "id" else "not there or excluded"
+            because = f" ({', '.join(passed)}: {not_able})" if passed else ""
+            support = f" + {', '.join(assigned.support)}" if assigned.support else ""
+            yield f"{assigned.service.label(language)}: {lead}{support}{because} [{', '.join(assigned.clauses)}]"
+
+    def deadline(self, language: str) -> str:
+        """How long the agencies have to answer, by which clause and from which source."""
+        clause = next((c for c in self.decision.effective if c.topic == ("clock", "answer")), None)
+        if clause is None or self.decision.answer is None:
+            return "-"
+        urgency = self.decision.urgency.label(language) if self.decision.urgency else "-"
+        return (
+            f"{within_words(self.decision.answer, language)} ({urgency}) [{clause.id}; "
+            f"{source_words(clause.source, language)}]"
+        )
+
+    def smallest_changes(self, language: str, most: int = 5) -> list[Change]:
+        """The fewest facts that would have to be otherwise for another result: one where one suffices, else two."""
+        singles = [change for fact in FACTS for change in _alternatives(fact, self.situation[fact.name])]
+        for facts in (map(dict, ((change,) for change in singles)), map(dict, combinations(singles, 2))):
+            found = []
+            for told in facts:
+                effects = self._difference({**self.situation, **told}, language)
+                if effects:
+                    found.append(Change(told, effects))
+            if found:
+                # Several changes may come to the same; one of them says it.
+                distinct = {change.effects: change for change in reversed(found)}
+                return sorted(distinct.values(), key=lambda change: len(change.effects))[:most]
+        return []
+
+    def change_words(self, change: Change, language: str) -> str:
+        """A change as people read it."""
+        return "; ".join(
+            f"{FACT_WORDS[fact].of(language)}: "
+            + ", ".join(value_words(fact, value, language) for value in sorted(values))
+            for fact, values in change.facts.items()
+        )
+
+    def _difference(self, other: Situation, language: str) -> tuple[str, ...]:
+        decided = self._engine.decide(other, self._origin)
+        if _result(decided) == _result(self.decision):
+            return ()
+        before, after = set(self.decision.clause_ids), set(decided.clause_ids)
+        return tuple(
+            f"{sign} {effect_words(self.agreement.by_id[name], self.agreement, language)} [{name}]"
+            for sign, names in (("+", after - before), ("-", before - after))
+            for name in sorted(names)
+        )
+
+    def _applies(self, clause: Clause) -> bool:
+        return all(condition.admits(self._values(condition.fact)) for condition in clause.when)
+
+    def _values(self, fact: str) -> frozenset[str]:
+        if fact == URGENCY.name:
+            return frozenset({self.decision.urgency.value}) if self.decision.urgency else frozenset()
+        return self.situation[fact]
+
+    def _is(self, fact: str, language: str) -> str:
+        shown = ", ".join(value_words(fact, value, language) for value in sorted(self._values(fact)))
+        return f"{FACT_WORDS[fact].of(language)} = {shown}"
+
+
+def _alternatives(fact: Fact, values: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Everything else that the report could say of one fact; of violence, one kind more or less."""
+    for value in fact.values:
+        other = values ^ {value} if fact.holds_many else frozenset({value})
+        if other and other != values:
+            yield fact.name, other
+
+
+def _result(decision: Decision) -> tuple[object, ...]:
+    return (
+        decision.urgency, decision.answer, decision.mediation_is_locked, decision.basis, decision.suspect_served_by,
+        frozenset((a.service, a.lead, a.support) for a in decision.assignments),
+    )  # fmt: skip
+
+
+def as_text(explanation: Explanation, language: str, *, all_clauses: bool) -> str:
+    """The whole explanation."""
+    indonesian = language == "id"
+    decision, agreement = explanation.decision, explanation.agreement
+
+    def label(term: Term | None) -> str:
+        return term.label(language) if term else "-"
+
+    lines = [
+        f"{'Kesepakatan' if indonesian else 'Agreement'}: {agreement.version}",
+        f"{'Kegentingan' if indonesian else 'Urgency'}: {label(decision.urgency)}",
+        f"{'Jawaban paling lambat' if indonesian else 'Answer within'}: {explanation.deadline(language)}",
+        f"{'Mediasi dilarang' if indonesian else 'Mediation locked'}: {_yes(decision.mediation_is_locked, language)}",
+        f"{'Dasar' if indonesian else 'Basis'}: {label(decision.basis.basis if decision.basis else None)}",
+        "",
+        "Rujukan:" if indonesian else "Referrals:",
+        *(f"  {words}" for words in explanation.assignments(language)),
+        "",
+        "Ketentuan yang berlaku:" if indonesian else "Clauses that decide:",
+    ]
+    reasons = list(explanation.reasons(language))
+    deciding = [r for r in reasons if r.decides]
+    for reason in (r for r in deciding if r.clause.when or all_clauses):
+        lines += [
+            f"  {reason.clause.id}: {sentence(reason.clause, agreement, language)}",
+            f"      {source_words(reason.clause.source, language)}",
+        ]
+    if not all_clauses:
+        always = "selalu berlaku" if indonesian else "always"
+        lines.append(f"  {always}: {', '.join(r.clause.id for r in deciding if not r.clause.when)}")
+    others = [r for r in reasons if not r.decides]
+    lines += ["", f"{'Ketentuan yang tidak berlaku' if indonesian else 'Clauses that do not'}: {len(others)}"]
+    if all_clauses:
+        not_since = "tidak, karena" if indonesian else "not, because"
+        lines += [f"  {reason.clause.id}: {not_since} {reason.why}" for reason in others]
+    lines += ["", "Perubahan terkecil yang mengubah hasil:" if indonesian else "The smallest changes that alter it:"]
+    for change in explanation.smallest_changes(language):
+        lines += [f"  {explanation.change_words(change, language)}", *(f"      {effect}" for effect in change.effects)]
+    return "\n".join(lines)
+
+
+def _yes(value: bool, language: str) -> str:
+    return ("ya" if value else "tidak") if language == "id" else ("yes" if value else "no")

@@ -1,0 +1,90 @@
+"""What is asked of an agreement. Both provers answer the same list, each in its own way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from simpul_routing.domain.agreement import Agreement, Clause, RightNotNeeded, ServiceNeeded, Topic
+from simpul_routing.domain.facts import Situation
+from simpul_routing.domain.properties import EXACTLY_ONE, PROPERTIES, RIGHTS, Property
+from simpul_schema.vocabulary import Right
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Is there a situation to which no clause of the topic answers?"""
+
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class RightGap:
+    """Is there a situation in which a right is neither served nor said not to need a service?"""
+
+    right: Right
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Is there a situation in which two clauses of the topic say different things?"""
+
+    topic: Topic
+
+
+@dataclass(frozen=True, slots=True)
+class RightOverlap:
+    """Is there a situation in which a right is served and said not to need a service?"""
+
+    right: Right
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Is there no situation in which the clause decides anything?"""
+
+    clause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Is there a situation in which the property does not hold?"""
+
+    property: Property
+
+
+Question = Gap | RightGap | Overlap | RightOverlap | Dead | Broken
+Answers = dict[Question, Situation | None]
+"""For each question a situation that shows the defect, or None where there is none; for a dead clause any situation."""
+
+
+class TooWide(Exception):
+    """A question reads more facts than can be laid out in memory; split the clause it names."""
+
+
+def questions_on(agreement: Agreement, day: date) -> Sequence[Question]:
+    """Everything that must have the answer no on that day."""
+    clauses = clauses_on(agreement, day)
+    topics = list(dict.fromkeys(clause.topic for clause in clauses))
+    return [
+        *map(Gap, EXACTLY_ONE),
+        *map(RightGap, RIGHTS),
+        *map(Overlap, topics),
+        *map(RightOverlap, RIGHTS),
+        *(Dead(clause.id) for clause in clauses),
+        *map(Broken, PROPERTIES),
+    ]
+
+
+def clauses_on(agreement: Agreement, day: date) -> list[Clause]:
+    """The clauses that count on that day."""
+    return [clause for clause in agreement.clauses if clause.is_valid_on(day)]
+
+
+def needs(clause: Clause, right: Right) -> bool:
+    """Whether the clause asks a service for the right."""
+    return isinstance(clause.effect, ServiceNeeded) and clause.effect.right is right
+
+
+def waives(clause: Clause, right: Right) -> bool:
+    """Whether the clause says that the right needs no service."""
+    return isinstance(clause.effect, RightNotNeeded) and clause.effect.right is right

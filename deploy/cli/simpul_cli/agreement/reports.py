@@ -1,0 +1,135 @@
+"""Reports that were not sent to intake: from a file, or invented for a year."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from simpul_cli.demo.play import read_reports
+from simpul_intake.api import ReportIn
+from simpul_intake.publisher import case_reported
+from simpul_routing.domain.agreement import Agreement
+from simpul_routing.domain.engine import Origin
+from simpul_routing.domain.facts import BY_NAME, Situation, situation, values_of
+from simpul_routing.use_cases import seen
+from simpul_runtime.city import City
+from simpul_schema.messages.case import TriageFacts
+
+
+class ReportUnreadable(Exception):
+    """The file is neither a report as intake takes it nor facts of the agreement; the message says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenReport:
+    """A report as routing gets it."""
+
+    title: str
+    facts: TriageFacts
+    received_at: datetime
+    city: City
+
+    def seen(self, agreement: Agreement) -> tuple[Situation, Origin]:
+        """As the agreement sees it."""
+        return seen(self.facts, self.city, agreement, self.received_at)
+
+
+def taken(title: str, sent: Mapping[str, Any], city: City) -> TakenReport:
+    """A report as it would be sent to intake, through intake's own rules."""
+    report = ReportIn.model_validate({"report_id": str(uuid4())} | dict(sent)).to_report(datetime.now(UTC))
+    ward = city.find_kelurahan(report.kelurahan)
+    _, facts = case_reported(report, report.report_id, ward.code if ward else "").sealed["triage"]
+    assert isinstance(facts, TriageFacts)  # noqa: S101 - what intake seals to routing
+    return TakenReport(title, facts, report.received_at, city)
+
+
+def read_report(path: Path, agreement: Agreement, city: City) -> tuple[Situation, Origin]:
+    """A file with a report: as JSON or YAML for intake, or with facts of the agreement as its examples have them."""
+    told = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    if not isinstance(told, dict):
+        msg = f"{path}: write one report, as fields and values"
+        raise ReportUnreadable(msg)
+    if "channel" in told:
+        try:
+            return taken(path.name, told, city).seen(agreement)
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors(include_input=False))
+            msg = f"{path}: intake would refuse {fields}"
+            raise ReportUnreadable(msg) from error
+    try:
+        return situation({name: values_of(BY_NAME[name], str(word)) for name, word in told.items()}), Origin()
+    except KeyError as error:
+        msg = f"{path}: {error.args[0]} is no fact and no value of one; the facts are {', '.join(BY_NAME)}"
+        raise ReportUnreadable(msg) from error
+
+
+def past_reports(city: City) -> list[TakenReport]:
+    """The invented reports of the demo."""
+    return [taken(sent.title, sent.body, city) for sent in read_reports(city.zone)]
+
+
+_WEIGHTS: Final[Mapping[str, Mapping[str, int]]] = {
+    # Shares of a year of an invented city; only their order follows what SIMFONI PPA publishes.
+    "violence": {"sexual": 38, "physical": 26, "psychological": 20, "neglect": 8, "other": 4, "exploitation": 2,
+                 "trafficking": 1, "unknown": 3},
+    "place": {"household": 52, "school": 14, "public_facility": 12, "online": 9, "other": 10, "workplace": 3},
+    "channel": {"walk_in": 30, "phone": 18, "whatsapp": 22, "satgas": 12, "school": 6, "police": 8, "sapa129": 4},
+    "perpetrator_relation": {"partner_friend": 22, "parent": 20, "neighbour": 14, "relative": 12, "step_parent": 5,
+                             "teacher": 5, "stranger": 8, "other": 6, "unknown": 8},
+    "safe_now": {"yes": 62, "no": 14, "unknown": 24},
+    "injured": {"no": 62, "yes": 20, "unknown": 18},
+    "suicidal_sign": {"no": 72, "yes": 5, "unknown": 23},
+    "trafficking_sign": {"no": 93, "yes": 1, "unknown": 6},
+    "pregnant": {"no": 82, "yes": 3, "unknown": 15},
+    "disability_need": {"no": 88, "yes": 5, "unknown": 7},
+    "in_school": {"yes": 74, "no": 12, "unknown": 14},
+    "perpetrator_is_child": {"no": 70, "yes": 16, "unknown": 14},
+    "perpetrator_lives_with_child": {"no": 58, "yes": 28, "unknown": 14},
+}  # fmt: skip
+_HOURS: Final = (1, 1, 1, 1, 1, 2, 3, 6, 9, 10, 10, 8, 6, 8, 9, 8, 6, 6, 7, 8, 7, 5, 3, 2)
+"""How many reports come in each hour of the day, relative to one another."""
+
+
+def invented_year(city: City, year: int, count: int, seed: int) -> Iterator[TakenReport]:
+    """So many reports of one year, the same for the same seed, in the order of time."""
+    chance = random.Random(seed)
+    start = datetime(year, 1, 1, tzinfo=city.zone)
+    days = (datetime(year + 1, 1, 1, tzinfo=city.zone) - start).days
+    moments = sorted(
+        start + timedelta(days=chance.randrange(days), hours=_pick(chance, _HOURS), minutes=chance.randrange(60))
+        for _ in range(count)
+    )
+    for number, moment in enumerate(moments, 1):
+        drawn = {name: _drawn(chance, weights) for name, weights in _WEIGHTS.items()}
+        violence = {drawn.pop("violence")} | ({"psychological"} if chance.random() < 0.2 else set())
+        ward = chance.choice(city.kelurahan)
+        under_72h = "sexual" in violence and chance.random() < 0.3
+        yield TakenReport(
+            f"{number}",
+            TriageFacts.model_validate(drawn | {
+                "violence": sorted(violence), "reporter": "other", "sexual_under_72h": "yes" if under_72h else "no",
+                "kelurahan": "" if chance.random() < 0.04 else ward.code,
+                "complaint_centre": chance.choice(_centres(city, ward.satgas)) if chance.random() < 0.85 else "",
+                "age_band": _drawn(chance, {"under_6": 12, "from_6_to_11": 28, "from_12_to_14": 32,
+                                            "from_15_to_17": 24, "unknown": 4}),
+            }),
+            moment, city,
+        )  # fmt: skip
+
+
+def _centres(city: City, satgas: str) -> Sequence[str]:
+    return [*(agency.code for agency in city.agencies if not agency.code.startswith("satgas-kel-")), satgas, satgas]
+
+
+def _drawn(chance: random.Random, weights: Mapping[str, int]) -> str:
+    return chance.choices(list(weights), list(weights.values()))[0]
+
+
+def _pick(chance: random.Random, weights: Sequence[int]) -> int:
+    return chance.choices(range(len(weights)), weights)[0]

@@ -1,0 +1,341 @@
+"""Prover 2: the same questions put to the solver Z3, as formulas over all facts at once.
+
+Written from the definition of the agreement and not from prover 1, so that a mistake in one is seen in the other.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from typing import Any
+
+import z3
+
+from simpul_cli.agreement.questions import (
+    Answers,
+    Broken,
+    Dead,
+    Gap,
+    Overlap,
+    Question,
+    RightGap,
+    RightOverlap,
+    questions_on,
+)
+from simpul_routing.domain.agreement import (
+    ADDRESSEE,
+    COMPLAINT_CENTRE,
+    KECAMATAN_OF_RESIDENCE,
+    RUNG_ABOVE,
+    SATGAS_OF_RESIDENCE,
+    Agreement,
+    BasisIs,
+    Clause,
+    ClockRuns,
+    Condition,
+    Disclosure,
+    Effect,
+    Mediation,
+    Rung,
+    ServiceNeeded,
+    SuspectServedBy,
+    UrgencyIs,
+    topic_of,
+)
+from simpul_routing.domain.facts import FACTS, AgencyKind, Situation
+from simpul_routing.domain.properties import (
+    Addressed,
+    Asked,
+    BasisIsNot,
+    CentreSupports,
+    ClockAtMost,
+    Demand,
+    ExcludedGetNothing,
+    Hidden,
+    LadderGoesOn,
+    Leads,
+    MediationIsLocked,
+    OneLeadForEachRight,
+    Reachable,
+    SuspectElsewhere,
+    UrgencyMustBe,
+)
+
+Formula = Any
+"""A Z3 formula; the package has no types for them that fit."""
+
+
+class SolverProver:
+    """Answers every question about the clauses that count on one day."""
+
+    name = "z3"
+
+    def __init__(self, agreement: Agreement, day: date) -> None:
+        self.agreement = agreement
+        self._day = day
+        self._context = z3.Context()
+        self._clauses = {clause.id: clause for clause in agreement.clauses if clause.is_valid_on(day)}
+        self._values: dict[tuple[str, str], Formula] = {}
+        self._solver = z3.Solver(ctx=self._context)
+        for fact in FACTS:
+            holds = [z3.Bool(f"{fact.name}={value}", self._context) for value in fact.values]
+            self._values |= {(fact.name, value): atom for value, atom in zip(fact.values, holds, strict=True)}
+            self._solver.add(z3.Or(holds))
+            if not fact.holds_many:
+                self._solver.add(z3.AtMost(*holds, 1))
+        self._in_force = {name: self._decides(clause) for name, clause in self._clauses.items()}
+
+    def answers(self, progress: Callable[[], None] = lambda: None) -> Answers:
+        """For each question a situation that shows the defect, or None."""
+        found: Answers = {}
+        for question in questions_on(self.agreement, self._day):
+            found[question] = self.answer(question)
+            progress()
+        return found
+
+    def answer(self, question: Question) -> Situation | None:
+        """A situation that shows the defect, or None."""
+        match question:
+            case Gap(topic=topic):
+                said = self._saying(lambda effect: topic_of(effect) == topic)
+                return self._model(self._none(said))
+            case RightGap(right=right):
+                return self._model(self._none(self._saying(lambda effect: getattr(effect, "right", None) is right)))
+            case Overlap(topic=topic):
+                return self._model(self._differing(lambda effect: topic_of(effect) == topic))
+            case RightOverlap(right=right):
+                of_right = [(n, c) for n, c in self._clauses.items() if getattr(c.effect, "right", None) is right]
+                served = [self._in_force[n] for n, c in of_right if isinstance(c.effect, ServiceNeeded)]
+                waived = [self._in_force[n] for n, c in of_right if not isinstance(c.effect, ServiceNeeded)]
+                return self._model(self._and(self._any(served), self._any(waived)))
+            case Dead(clause=name):
+                alive = self._model(self._in_force[name])
+                return None if alive else {fact.name: frozenset(fact.values[-1:]) for fact in FACTS}
+            case Broken(property=wanted):
+                given = [self._condition(condition) for condition in wanted.when]
+                broken = self._any(self._not(self._met(demand)) for demand in wanted.must)
+                return self._model(self._and(*given, broken))
+
+    # Formulas
+
+    def _and(self, *formulas: Formula) -> Formula:
+        return z3.And([z3.BoolVal(True, self._context), *formulas])
+
+    def _any(self, formulas: Iterable[Formula]) -> Formula:
+        return z3.Or([z3.BoolVal(False, self._context), *formulas])
+
+    def _not(self, formula: Formula) -> Formula:
+        return z3.Not(formula, self._context)
+
+    def _none(self, formulas: Iterable[Formula]) -> Formula:
+        return self._not(self._any(formulas))
+
+    def _model(self, formula: Formula) -> Situation | None:
+        self._solver.push()
+        try:
+            self._solver.add(formula)
+            if self._solver.check() == z3.unsat:
+                return None
+            model = self._solver.model()
+            return {
+                fact.name: frozenset(
+                    value for value in fact.values
+                    if z3.is_true(model.eval(self._values[fact.name, value], model_completion=True))
+                )
+                for fact in FACTS
+            }  # fmt: skip
+        finally:
+            self._solver.pop()
+
+    # Clauses
+
+    def _condition(self, condition: Condition) -> Formula:
+        if condition.fact == "urgency":
+            return self._any(self._urgency_is(value) for value in condition.any_of)
+        some = self._any(self._values[condition.fact, value] for value in condition.any_of)
+        barred = self._none(self._values[condition.fact, value] for value in condition.none_of)
+        return self._and(some if condition.any_of else z3.BoolVal(True, self._context), barred)
+
+    def _urgency_is(self, value: str) -> Formula:
+        return self._any(
+            self._decides(clause)
+            for clause in self._clauses.values()
+            if isinstance(clause.effect, UrgencyIs) and clause.effect.urgency.value == value
+        )
+
+    def _fits(self, clause: Clause) -> Formula:
+        return self._and(*(self._condition(condition) for condition in clause.when))
+
+    def _decides(self, clause: Clause) -> Formula:
+        winners = [other for other in self._clauses.values() if clause.id in other.overrides]
+        return self._and(self._fits(clause), *(self._not(self._fits(other)) for other in winners))
+
+    def _saying(self, is_wanted: Callable[[Effect], bool]) -> list[Formula]:
+        return [self._in_force[name] for name, clause in self._clauses.items() if is_wanted(clause.effect)]
+
+    def _differing(self, is_wanted: Callable[[Effect], bool]) -> Formula:
+        by_effect: dict[Effect, list[Formula]] = {}
+        for name, clause in self._clauses.items():
+            if is_wanted(clause.effect):
+                by_effect.setdefault(clause.effect, []).append(self._in_force[name])
+        said = [self._any(formulas) for formulas in by_effect.values()]
+        if len(said) < 2:
+            return z3.BoolVal(False, self._context)
+        return self._not(z3.AtMost(*said, 1))
+
+    # Parties
+
+    def _may_be_told(self, selector: str, kind: AgencyKind | None) -> Formula:
+        """Where a selector stands for a party of the kind that may be addressed; kind None is one outside referrals."""
+        party = self.agreement.party_of.get(selector)
+        if selector == COMPLAINT_CENTRE:
+            if kind is None:
+                return z3.BoolVal(False, self._context)
+            is_there = self._values["complaint_centre", kind.value]
+        elif party is None or party.kind is not kind:
+            return z3.BoolVal(False, self._context)
+        elif selector in (SATGAS_OF_RESIDENCE, KECAMATAN_OF_RESIDENCE):
+            is_there = self._values["residence", "kelurahan"]
+        else:
+            is_there = z3.BoolVal(True, self._context)
+        return is_there if kind is None else self._and(is_there, self._not(self._values["excluded", kind.value]))
+
+    def _chosen(self, selectors: tuple[str, ...], kind: AgencyKind | None) -> Formula:
+        """Where the first of the selectors that may be addressed is of the kind."""
+        kinds = (*AgencyKind, None)
+        return self._any(
+            self._and(
+                self._may_be_told(selector, kind),
+                *(self._not(self._may_be_told(b, other)) for b in selectors[:place] for other in kinds),
+            )
+            for place, selector in enumerate(selectors)
+        )
+
+    def _leads(self, need: ServiceNeeded, kind: AgencyKind) -> Formula:
+        return self._chosen(need.lead, kind)
+
+    def _takes_part(self, need: ServiceNeeded, kind: AgencyKind) -> Formula:
+        return self._any((self._leads(need, kind), *(self._may_be_told(s, kind) for s in need.support)))
+
+    def _services(self) -> list[tuple[Formula, ServiceNeeded]]:
+        return [
+            (self._in_force[name], clause.effect)
+            for name, clause in self._clauses.items()
+            if isinstance(clause.effect, ServiceNeeded)
+        ]
+
+    def _involved(self, kind: AgencyKind) -> Formula:
+        return self._any(self._and(holds, self._takes_part(need, kind)) for holds, need in self._services())
+
+    # Demands
+
+    def _met(self, demand: Demand) -> Formula:  # noqa: C901, PLR0911, PLR0912 - one branch for each demand
+        services = self._services()
+        match demand:
+            case Asked(service=service):
+                return self._any(
+                    self._and(holds, self._any(self._chosen(need.lead, kind) for kind in (*AgencyKind, None)))
+                    for holds, need in services if need.service is service
+                )  # fmt: skip
+            case Leads(service=service, kind=kind):
+                led = self._any(
+                    self._and(holds, self._leads(need, kind)) for holds, need in services if need.service is service
+                )
+                return self._any((self._values["excluded", kind.value], led))
+            case Addressed(kind=kind):
+                return self._any((self._values["excluded", kind.value], self._involved(kind)))
+            case CentreSupports(service=service):
+                return self._and(*(
+                    self._any((
+                        self._not(self._values["complaint_centre", kind.value]),
+                        self._values["excluded", kind.value],
+                        *(self._and(holds, self._takes_part(need, kind)) for holds, need in services
+                          if need.service is service),
+                    ))
+                    for kind in AgencyKind
+                ))  # fmt: skip
+            case MediationIsLocked():
+                return self._any(self._saying(lambda effect: effect == Mediation(is_locked=True)))
+            case BasisIsNot(basis=basis):
+                return self._none(self._saying(lambda effect: effect == BasisIs(basis)))
+            case UrgencyMustBe(urgency=urgency):
+                return self._urgency_is(urgency.value)
+            case ClockAtMost(clock=clock, limit=limit, service=service):
+                return self._any(self._saying(
+                    lambda effect: isinstance(effect, ClockRuns) and effect.clock is clock
+                    and effect.service is service and effect.within.working_days == 0 and effect.within.time <= limit
+                ))  # fmt: skip
+            case SuspectElsewhere():
+                return self._suspect_is_elsewhere()
+            case ExcludedGetNothing():
+                return self._excluded_get_nothing()
+            case OneLeadForEachRight():
+                return self._and(*(
+                    self._any((
+                        self._not(holds),
+                        self._any(self._chosen(need.lead, kind) for kind in (*AgencyKind, None)),
+                    ))
+                    for holds, need in services
+                ))  # fmt: skip
+            case LadderGoesOn():
+                return self._ladder_goes_on()
+            case Reachable():
+                return self._and(*(
+                    self._any((self._not(self._involved(kind)), self._somebody_is_there(kind))) for kind in AgencyKind
+                ))  # fmt: skip
+            case Hidden(kind=kind, sections=sections):
+                return self._none(
+                    self._and(holds, self._takes_part(need, kind), opened)
+                    for holds, need in services
+                    for opened in self._saying(
+                        lambda effect, wanted=need.service: isinstance(effect, Disclosure)  # type: ignore[misc]
+                        and effect.service is wanted and bool(effect.sections & sections)
+                    )
+                )  # fmt: skip
+
+    def _suspect_is_elsewhere(self) -> Formula:
+        serving = [
+            (self._in_force[name], clause.effect.lead)
+            for name, clause in self._clauses.items()
+            if isinstance(clause.effect, SuspectServedBy)
+        ]
+        somebody = self._any(holds for holds, _ in serving)
+        shared = self._any(
+            self._and(holds, self._chosen(lead, kind), self._involved(kind))
+            for holds, lead in serving
+            for kind in AgencyKind
+        )
+        return self._and(somebody, self._not(shared))
+
+    def _excluded_get_nothing(self) -> Formula:
+        told_besides = [
+            self._and(self._in_force[name], self._values["excluded", party.kind.value])
+            for name, clause in self._clauses.items()
+            if isinstance(clause.effect, Rung)
+            for selector in clause.effect.also
+            if (party := self.agreement.party_of[selector]).kind
+        ]
+        asked = [self._and(self._values["excluded", kind.value], self._involved(kind)) for kind in AgencyKind]
+        return self._none([*told_besides, *asked])
+
+    def _ladder_goes_on(self) -> Formula:
+        stuck = []
+        for name, clause in self._clauses.items():
+            if not isinstance(clause.effect, Rung):
+                continue
+            for kind in AgencyKind:
+                told = [self._is_told(selector, kind) for selector in clause.effect.to]
+                stuck.append(self._and(self._in_force[name], self._involved(kind), self._none(told)))
+        return self._none(stuck)
+
+    def _is_told(self, selector: str, addressee: AgencyKind) -> Formula:
+        """The rung above an agency follows from the agency, not from where the child lives."""
+        if selector == ADDRESSEE:
+            return self._not(self._values["excluded", addressee.value])
+        code = self.agreement.of_kind[addressee.value].above if selector == RUNG_ABOVE else selector
+        if not code:
+            return z3.BoolVal(False, self._context)
+        kind = self.agreement.party_of[code].kind
+        return z3.BoolVal(True, self._context) if kind is None else self._not(self._values["excluded", kind.value])
+
+    def _somebody_is_there(self, kind: AgencyKind) -> Formula:
+        party = self.agreement.of_kind[kind.value]
+        return self._any(self._values["time_of_report", band.value] for band in party.open_in | party.duty_in)

@@ -1,0 +1,196 @@
+"""What can be seen to be wrong without looking at situations: names, references, bands, cycles."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
+
+from simpul_routing.agreement.findings import Finding, nearest
+from simpul_routing.domain.agreement import (
+    LADDER_SELECTORS,
+    SELECTORS,
+    Agreement,
+    Band,
+    Clause,
+    Party,
+    Rung,
+    ServiceNeeded,
+    SuspectServedBy,
+)
+from simpul_routing.domain.facts import AgencyKind
+from simpul_routing.domain.words import sentence
+from simpul_runtime.city import City
+
+_MINUTES_OF_A_WEEK = 7 * 1440
+_GROUPS: Mapping[AgencyKind, str] = {
+    AgencyKind.SATGAS_KELURAHAN: "satgas_of_residence",
+    AgencyKind.SATGAS_KECAMATAN: "kecamatan_of_residence",
+}
+"""Kinds of which there is one in each kelurahan or kecamatan, with the code that stands for all of them."""
+
+
+def inconsistencies(agreement: Agreement, city: City) -> list[Finding]:
+    """Everything of that kind, in the order in which it is written."""
+    checks = (_names, _overrides, _bands, _dates, lambda a: _parties(a, city), _addressees)
+    return [finding for check in checks for finding in check(agreement)]
+
+
+def _names(agreement: Agreement) -> Iterator[Finding]:
+    counts = Counter(clause.id for clause in agreement.clauses)
+    for clause in agreement.clauses:
+        if counts[clause.id] > 1:
+            yield Finding(clause.where, f"{clause.id} is the id of {counts[clause.id]} clauses", "give each its own id")
+    for chapter, count in Counter(chapter.id for chapter in agreement.chapters).items():
+        if count > 1:
+            where = next(clause.where for clause in agreement.clauses if clause.chapter == chapter)
+            yield Finding(where, f"{chapter} is the id of {count} chapters", "give each its own id")
+
+
+def _overrides(agreement: Agreement) -> Iterator[Finding]:
+    done: set[str] = set()
+    for clause in agreement.clauses:
+        cycle = _cycle_from(clause.id, agreement.by_id, done)
+        if cycle:
+            yield Finding(
+                clause.where, f"these clauses override one another in a circle: {' > '.join(cycle)}",
+                "decide which of them wins and delete the override of another",
+                tuple(f"{name}: {sentence(agreement.by_id[name], agreement, 'id')}" for name in cycle[:-1]),
+            )  # fmt: skip
+            return
+        for other in sorted(clause.overrides):
+            if agreement.by_id[other].topic != clause.topic and clause.topic[0] not in ("service", "not_needed"):
+                yield Finding(
+                    clause.where, f"{clause.id} overrides {other}, which decides something else",
+                    "a clause overrides only clauses on the same question",
+                )  # fmt: skip
+
+
+def _cycle_from(start: str, clauses: Mapping[str, Clause], done: set[str]) -> list[str]:
+    """The first circle reached by following overrides from here; empty when there is none."""
+    path: list[str] = []
+    stack: list[tuple[str, Iterator[str]]] = [(start, iter(sorted(clauses[start].overrides)))]
+    path.append(start)
+    while stack:
+        name, following = stack[-1]
+        other = next(following, None)
+        if other is None:
+            done.add(name)
+            stack.pop()
+            path.pop()
+        elif other in path:
+            return [*path[path.index(other) :], other]
+        elif other not in done:
+            path.append(other)
+            stack.append((other, iter(sorted(clauses[other].overrides))))
+    return []
+
+
+def _bands(agreement: Agreement) -> Iterator[Finding]:
+    minutes = [(band, band.minutes()) for band in agreement.bands]
+    for (band, covered), (other, others) in combinations(minutes, 2):
+        shared = covered & others
+        if shared and band.name != other.name:
+            yield Finding(
+                other.where, f"the bands {band.name} and {other.name} overlap {_moment(min(shared))}",
+                f"let {other.name} begin where {band.name} ends",
+            )  # fmt: skip
+    missing = set(range(_MINUTES_OF_A_WEEK)) - {minute for _, covered in minutes for minute in covered}
+    if missing:
+        yield Finding(
+            _last(agreement.bands).where, f"no band covers the time {_moment(min(missing))}", "add a band that does"
+        )
+
+
+def _last(bands: Iterable[Band]) -> Band:
+    return list(bands)[-1]
+
+
+def _moment(minute: int) -> str:
+    days = ("on Monday", "on Tuesday", "on Wednesday", "on Thursday", "on Friday", "on Saturday", "on Sunday")
+    return f"{days[minute // 1440]} at {minute % 1440 // 60:02}:{minute % 60:02}"
+
+
+def _dates(agreement: Agreement) -> Iterator[Finding]:
+    everything: tuple[Clause | Party, ...] = (*agreement.clauses, *agreement.parties)
+    for dated in everything:
+        if dated.valid_from and dated.valid_until and dated.valid_from >= dated.valid_until:
+            name = dated.id if isinstance(dated, Clause) else dated.code
+            yield Finding(dated.where, f"{name} ends before it begins", "valid_until must be later than valid_from")
+
+
+def _parties(agreement: Agreement, city: City) -> Iterator[Finding]:
+    codes = {party.code for party in agreement.parties}
+    for party in agreement.parties:
+        expected = _GROUPS.get(party.kind) if party.kind else None
+        if party.kind and expected and party.code != expected:
+            yield Finding(
+                party.where, f"{party.code} is a {party.kind}", f"write {expected}, it stands for all of them"
+            )
+        elif party.kind and not expected and party.code not in city.agency_codes:
+            yield Finding(
+                party.where, f"{party.code} is no agency of {city.name}", nearest(party.code, city.agency_codes)
+            )
+        if party.above and party.above not in codes:
+            yield Finding(
+                party.where, f"{party.code} stands below {party.above}, which is no party", nearest(party.above, codes)
+            )
+        elif party.code in _rungs_above(agreement, party.code):
+            yield Finding(
+                party.where, f"the rungs above {party.code} lead back to it", "let the top have no party above"
+            )
+    for kind in AgencyKind:
+        count = sum(party.kind is kind for party in agreement.parties)
+        if count != 1:
+            where = agreement.parties[-1].where
+            yield Finding(where, f"{count} parties are of the kind {kind}", "every kind needs exactly one party")
+    if agreement.hub not in codes:
+        yield Finding(agreement.parties[0].where, f"the hub {agreement.hub} is no party", nearest(agreement.hub, codes))
+
+
+def _rungs_above(agreement: Agreement, code: str) -> list[str]:
+    rungs: list[str] = []
+    party = agreement.party_of.get(code)
+    while party and party.above and party.above not in rungs:
+        rungs.append(party.above)
+        party = agreement.party_of.get(party.above)
+    return rungs
+
+
+def _addressees(agreement: Agreement) -> Iterator[Finding]:
+    named: set[str] = set()
+    codes = {party.code for party in agreement.parties} | set(SELECTORS)
+    for clause in agreement.clauses:
+        addressed = _addressed_by(clause)
+        named |= set(addressed)
+        allowed = codes | set(LADDER_SELECTORS) if isinstance(clause.effect, Rung) else codes
+        words = (f"{clause.id}",)
+        for selector in addressed:
+            if selector not in allowed:
+                yield Finding(clause.where, f"{clause.id}: {selector} is no party", nearest(selector, allowed), words)
+                continue
+            party = agreement.party_of.get(selector)
+            match clause.effect:
+                case ServiceNeeded(service=service, lead=lead) if (
+                    selector in lead and party and service not in party.services
+                ):
+                    able = [other.code for other in agreement.parties if service in other.services]
+                    yield Finding(
+                        clause.where, f"{clause.id}: {selector} leads {service}, which is not in its mandate",
+                        f"add the service to the party, or let one lead that has it: {', '.join(able) or 'none yet'}",
+                    )  # fmt: skip
+                case _:
+                    continue
+    for party in agreement.parties:
+        if party.kind and party.code not in named:
+            yield Finding(party.where, f"no clause asks anything of {party.code}", "let it lead or support a service")
+
+
+def _addressed_by(clause: Clause) -> tuple[str, ...]:
+    match clause.effect:
+        case ServiceNeeded(lead=lead, support=support):
+            return (*lead, *support)
+        case Rung(to=to, also=also):
+            return (*to, *also)
+        case SuspectServedBy(lead=lead):
+            return lead
+        case _:
+            return ()

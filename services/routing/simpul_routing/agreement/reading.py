@@ -1,0 +1,300 @@
+"""Reads a version's YAML files into the domain's plain data, and says everything that is wrong in one run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import time
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from simpul_routing.agreement.consistency import inconsistencies
+from simpul_routing.agreement.documents import (
+    AgreementFile,
+    ClausesFile,
+    ScenariosFile,
+    Told,
+    Values,
+    Violences,
+    WrittenBand,
+    WrittenChapter,
+    WrittenClause,
+    WrittenParty,
+)
+from simpul_routing.agreement.findings import AgreementInvalid, Finding, nearest
+from simpul_routing.domain.agreement import (
+    Agreement,
+    Band,
+    Chapter,
+    Clause,
+    Condition,
+    Example,
+    Party,
+    Source,
+    Status,
+    Where,
+)
+from simpul_routing.domain.facts import BY_NAME, URGENCY, values_of
+from simpul_runtime.city import City
+
+AGREEMENT_FILE, CLAUSES_FOLDER, SCENARIOS_FILE = "agreement.yaml", "clauses", "scenarios.yaml"
+_WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_NO_SOURCE = Source("", "", None, Status.PROJECT_DEFAULT)
+Steps = tuple[str | int, ...]
+"""Keys and positions that lead to a value."""
+Document = TypeVar("Document", AgreementFile, ClausesFile, ScenariosFile)
+
+
+class Written:
+    """A YAML file with the place of everything in it."""
+
+    def __init__(self, path: Path, shown: str) -> None:
+        self.shown = shown
+        self.tree: Any = YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
+
+    def where(self, *steps: str | int) -> Where:
+        """The place of a value, by the keys and positions that lead to it; the nearest one known otherwise."""
+        node: Any = self.tree
+        line, column = 0, 0
+        for step in steps:
+            if not hasattr(node, "lc"):
+                break
+            try:
+                line, column = node.lc.value(step) if isinstance(node, Mapping) else node.lc.item(step)
+                node = node[step]
+            except (KeyError, IndexError, TypeError, AttributeError):
+                # What pydantic adds to a path, such as the name of an alternative, is no key.
+                continue
+        return Where(self.shown, line + 1, column + 1)
+
+
+def read_agreement(folder: Path, city: City) -> Agreement:
+    """A version as written in its folder; AgreementInvalid with every finding otherwise."""
+    agreement, findings = read_with_findings(folder, city)
+    if agreement is None or findings:
+        raise AgreementInvalid(findings)
+    return agreement
+
+
+def read_with_findings(folder: Path, city: City) -> tuple[Agreement | None, list[Finding]]:
+    """The agreement as far as it can be read, and what is wrong with it."""
+    findings: list[Finding] = []
+    head = read_document(folder / AGREEMENT_FILE, folder, AgreementFile, findings)
+    bodies = [
+        read_document(path, folder, ClausesFile, findings) for path in sorted((folder / CLAUSES_FOLDER).glob("*.yaml"))
+    ]
+    if not bodies:
+        findings.append(Finding(Where(CLAUSES_FOLDER), "there are no clauses", "write them into clauses/*.yaml"))
+    if head is None or any(body is None for body in bodies):
+        return None, findings
+    reader = _Reader(folder, city, head, [body for body in bodies if body is not None], findings)
+    return reader.agreement(), findings
+
+
+def read_document(
+    path: Path, folder: Path, form: type[Document], findings: list[Finding]
+) -> tuple[Written, Document] | None:
+    """One file in its form with the place of everything in it; None when it is not, with the findings added."""
+    shown = str(path.relative_to(folder))
+    try:
+        written = Written(path, shown)
+    except FileNotFoundError:
+        findings.append(Finding(Where(shown), "the file is missing", "write it; deploy/kediri has one to learn from"))
+        return None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = Where(shown, mark.line + 1, mark.column + 1) if mark else Where(shown)
+        findings.append(Finding(where, f"not YAML: {error.problem}", "close what is open, indent with spaces"))
+        return None
+    try:
+        return written, form.model_validate(written.tree)
+    except ValidationError as error:
+        findings += [_misfit(written, problem) for problem in error.errors()]
+        return None
+
+
+def _misfit(written: Written, problem: Any) -> Finding:
+    where = written.where(*problem["loc"])
+    name = str(problem["loc"][-1]) if problem["loc"] else written.shown
+    if problem["type"] == "enum":
+        choices = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return Finding(where, f"{problem['input']} is no value of {name}", nearest(str(problem["input"]), choices))
+    if problem["type"] == "extra_forbidden":
+        return Finding(where, f"{name} has no place here", "check its spelling against the schema, or delete it")
+    if problem["type"] == "missing":
+        return Finding(where, f"{name} is missing", f"add {name}")
+    return Finding(where, f"{name}: {problem['msg']}", "see the description in the schema")
+
+
+class _Reader:
+    """Turns documents that fit their form into the domain's data."""
+
+    def __init__(
+        self,
+        folder: Path,
+        city: City,
+        head: tuple[Written, AgreementFile],
+        bodies: Sequence[tuple[Written, ClausesFile]],
+        findings: list[Finding],
+    ) -> None:
+        self._folder = folder
+        self._city = city
+        self._written, self._head = head
+        self._bodies = bodies
+        self._findings = findings
+        self._parties = frozenset(party.party for party in self._head.parties)
+
+    def agreement(self) -> Agreement:
+        head = self._head
+        if head.version != self._folder.name:
+            self._find(
+                self._written.where("version"), f"version {head.version} lies in folder {self._folder.name}",
+                "give both the same name",
+            )  # fmt: skip
+        chapters: list[Chapter] = []
+        clauses: list[Clause] = []
+        for written, body in self._bodies:
+            for number, chapter in enumerate(body.chapters):
+                chapters.append(Chapter(chapter.chapter, chapter.title.read()))
+                clauses += self._clauses(written, number, chapter)
+        found = Agreement(
+            version=head.version,
+            title=head.title.read(),
+            active_from=head.active_from,
+            hub=head.hub,
+            parties=tuple(self._party(number, party) for number, party in enumerate(head.parties)),
+            chapters=tuple(chapters),
+            clauses=self._with_overrides(clauses, chapters),
+            bands=tuple(self._band(number, band) for number, band in enumerate(head.bands)),
+            holidays=frozenset(head.holidays),
+        )
+        self._findings += inconsistencies(found, self._city)
+        return found
+
+    def _find(self, where: Where, problem: str, remedy: str) -> None:
+        self._findings.append(Finding(where, problem, remedy))
+
+    def _party(self, number: int, party: WrittenParty) -> Party:
+        return Party(
+            code=party.party,
+            kind=party.kind,
+            name=party.name.read(),
+            mandate=party.mandate.read(),
+            area=party.area.read(),
+            services=frozenset(party.services),
+            open_in=frozenset(party.open_in),
+            duty_in=frozenset(party.duty_in),
+            above=party.above,
+            signs=party.signs,
+            valid_from=party.valid_from,
+            valid_until=party.valid_until,
+            where=self._written.where("parties", number, "party"),
+        )
+
+    def _band(self, number: int, band: WrittenBand) -> Band:
+        first, _, last = band.days.partition("-")
+        days = range(_WEEK.index(first), _WEEK.index(last or first) + 1)
+        return Band(
+            band.band, frozenset(days), time.fromisoformat(band.start), time.fromisoformat(band.end),
+            self._written.where("bands", number, "from"),
+        )  # fmt: skip
+
+    def _clauses(self, written: Written, chapter_number: int, chapter: WrittenChapter) -> list[Clause]:
+        found = []
+        for number, clause in enumerate(chapter.clauses):
+            path = ("chapters", chapter_number, "clauses", number)
+            source = clause.source or chapter.source
+            if source is None:
+                self._find(
+                    written.where(*path, "id"), f"{clause.id} has no source",
+                    "name the law, regulation or standard; where none gives it, status project_default",
+                )  # fmt: skip
+            found.append(
+                Clause(
+                    id=clause.id,
+                    chapter=chapter.chapter,
+                    when=self._conditions(written, (*path, "when"), clause),
+                    effect=clause.then.read(),
+                    source=source.to_source() if source else _NO_SOURCE,
+                    overrides=frozenset((*chapter.overrides, *clause.overrides)),
+                    valid_from=clause.valid_from,
+                    valid_until=clause.valid_until,
+                    examples=(
+                        *self._examples(written, (*path, "examples", "applies"), clause.examples.applies, True),
+                        *self._examples(written, (*path, "examples", "not"), clause.examples.never, False),
+                    ),
+                    where=written.where(*path, "id"),
+                )
+            )
+        return found
+
+    def _conditions(
+        self, written: Written, path: tuple[str | int, ...], clause: WrittenClause
+    ) -> tuple[Condition, ...]:
+        found = []
+        for name, values in clause.when.items():
+            fact = BY_NAME.get(name)
+            if fact is None:
+                self._find(written.where(*path, name), f"{clause.id}: {name} is no fact", nearest(name, BY_NAME))
+                continue
+            if isinstance(values, Violences):
+                condition = Condition(name, frozenset(values.any), frozenset(values.none))
+            else:
+                condition = Condition(name, frozenset(_listed(values)))
+            unknown = (condition.any_of | condition.none_of) - set(fact.values)
+            for word in sorted(unknown):
+                problem = f"{clause.id}: {word} is no value of {name}"
+                self._find(written.where(*path, name), problem, nearest(word, fact.values))
+            if not fact.holds_many and condition.any_of >= set(fact.values):
+                problem = f"{clause.id}: every value of {name} is allowed, so the condition asks nothing"
+                self._find(written.where(*path, name), problem, "delete it")
+            if not unknown:
+                found.append(condition)
+        return tuple(found)
+
+    def _examples(self, written: Written, path: Steps, examples: Sequence[Told], applies: bool) -> list[Example]:
+        found = []
+        for number, told in enumerate(examples):
+            where = written.where(*path, number)
+            meant = {name: self._meant(where, name, values) for name, values in told.items()}
+            if all(meant.values()):
+                found.append(Example(meant, applies, where))
+        return found
+
+    def _meant(self, where: Where, name: str, words: Values) -> tuple[frozenset[str], ...]:
+        """The alternatives that are told for a fact; none when a word of them is not known."""
+        fact = BY_NAME.get(name)
+        if fact is None or fact is URGENCY:
+            self._find(where, f"{name} is no fact that a report can tell", nearest(name, set(BY_NAME) - {URGENCY.name}))
+            return ()
+        found = []
+        for word in _listed(words):
+            try:
+                found.append(values_of(fact, word))
+            except KeyError:
+                self._find(where, f"{word} is no value of {name}", nearest(word, fact.values))
+                return ()
+        return tuple(found)
+
+    def _with_overrides(self, clauses: Sequence[Clause], chapters: Sequence[Chapter]) -> tuple[Clause, ...]:
+        """Chapters among the overrides replaced by their clauses."""
+        inside: dict[str, set[str]] = {chapter.id: set() for chapter in chapters}
+        for clause in clauses:
+            inside[clause.chapter].add(clause.id)
+        known = {clause.id for clause in clauses}
+        found = []
+        for clause in clauses:
+            named: set[str] = set()
+            for name in clause.overrides:
+                if name not in known and name not in inside:
+                    problem = f"{clause.id} overrides {name}, which is no clause and no chapter"
+                    self._find(clause.where, problem, nearest(name, known | set(inside)))
+                named |= inside.get(name, {name} & known)
+            found.append(replace(clause, overrides=frozenset(named - {clause.id})))
+        return tuple(found)
+
+
+def _listed(values: Values) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(values)

@@ -1,0 +1,1 @@
+"""The rules of routing: facts, the agreement, decisions, referrals. No I/O, no clock, no framework."""

@@ -1,0 +1,262 @@
+"""What every agreement must hold, whatever a city writes: the safety properties, as data that two provers interpret."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Final, TypeAlias
+
+from simpul_routing.domain.agreement import Basis, ClockName, Condition, Section, Step, Topic, Words
+from simpul_routing.domain.facts import AgencyKind
+from simpul_schema.vocabulary import Right, Service, Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The service is needed, and somebody leads it."""
+
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class Addressed:
+    """A party of the kind leads or supports some service, unless it is excluded."""
+
+    kind: AgencyKind
+
+
+@dataclass(frozen=True, slots=True)
+class CentreSupports:
+    """The complaint centre leads or supports the service, where it is known and not excluded (R3)."""
+
+    service: Service
+
+
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """A party of the kind leads the service, unless it is excluded."""
+
+    service: Service
+    kind: AgencyKind
+
+
+@dataclass(frozen=True, slots=True)
+class MediationIsLocked:
+    """Nobody may mediate."""
+
+
+@dataclass(frozen=True, slots=True)
+class BasisIsNot:
+    """Identity is disclosed on another basis."""
+
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class UrgencyMustBe:
+    """The case has this urgency."""
+
+    urgency: Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class ClockAtMost:
+    """The clock runs, and not longer than this."""
+
+    clock: ClockName
+    limit: timedelta
+    service: Service | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectElsewhere:
+    """Somebody serves the suspect, and nobody who leads or supports a service for the victim (R5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludedGetNothing:
+    """A party too close to the suspect neither leads nor supports, nor is told by the ladder (R6)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneLeadForEachRight:
+    """Every right is either answered by services, each with one lead, or not needed with one reason (R10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LadderGoesOn:
+    """Whoever leads a service, each step of the ladder has somebody to tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """Whoever leads or supports a service is in the office or has a contact on duty at that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A service that a party of the kind leads or supports does not disclose these sections."""
+
+    kind: AgencyKind
+    sections: frozenset[Section]
+
+
+Demand: TypeAlias = (
+    Asked | Addressed | CentreSupports | Leads | MediationIsLocked | BasisIsNot | UrgencyMustBe | ClockAtMost
+    | SuspectElsewhere | ExcludedGetNothing | OneLeadForEachRight | LadderGoesOn | Reachable | Hidden
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """In every situation in which the conditions hold, all the demands are met."""
+
+    name: str
+    words: Words
+    when: tuple[Condition, ...]
+    must: tuple[Demand, ...]
+
+
+def _if(fact: str, *values: str) -> Condition:
+    return Condition(fact, frozenset(values))
+
+
+_SEXUAL: Final = _if("violence", "sexual", "trafficking")
+PROPERTIES: Final = (
+    Property(
+        "R1_police_and_hub",
+        Words("Kekerasan seksual dan perdagangan orang selalu sampai ke polisi dan UPT PPA",
+              "Sexual violence and trafficking always reach the police and the protection service"),
+        (_SEXUAL,), (Addressed(AgencyKind.POLICE), Addressed(AgencyKind.HUB)),
+    ),
+    Property(
+        "R1_mediation_locked",
+        Words("Mediasi dilarang pada kekerasan seksual dan perdagangan orang, kecuali terduga pelaku masih anak",
+              "Mediation is locked for sexual violence and trafficking unless the suspect is a child"),
+        (_SEXUAL, _if("perpetrator_is_child", "no", "unknown")), (MediationIsLocked(),),
+    ),
+    Property(
+        "R3_emergency_where_reported",
+        Words("Bahaya langsung: perlindungan darurat di tempat anak melapor, sebelum soal kewenangan",
+              "Immediate danger: emergency protection where the child reported, before jurisdiction"),
+        (_if("safe_now", "no"),), (Asked(Service.EMERGENCY_PROTECTION), CentreSupports(Service.EMERGENCY_PROTECTION)),
+    ),
+    Property(
+        "R5_suspect_elsewhere",
+        Words("Anak terduga pelaku dilayani pihak yang tidak melayani korban",
+              "A suspect who is a child is served by somebody who does not serve the victim"),
+        (_if("perpetrator_is_child", "yes"),), (SuspectElsewhere(),),
+    ),
+    Property(
+        "R6_excluded_get_nothing",
+        Words("Pihak yang dekat dengan terduga pelaku tidak menerima apa pun, juga lewat eskalasi",
+              "A party close to the suspect receives nothing, escalation included"),
+        (), (ExcludedGetNothing(),),
+    ),
+    Property(
+        "R7_no_consent_of_a_suspect",
+        Words("Bila orang tua menjadi terduga pelaku, persetujuannya tidak menjadi dasar pembukaan identitas",
+              "Where a parent is the suspect, identity is never disclosed on the consent of the guardian"),
+        (_if("perpetrator_relation", "parent", "step_parent", "unknown"),), (BasisIsNot(Basis.GUARDIAN_CONSENT),),
+    ),
+    Property(
+        "R9_unknown_goes_to_the_hub",
+        Words("Bentuk kekerasan yang belum diketahui ditriase manual oleh UPT PPA",
+              "An unknown kind of violence goes to the protection service for manual triage"),
+        (_if("violence", "unknown"),), (Leads(Service.MANUAL_TRIAGE, AgencyKind.HUB),),
+    ),
+    Property(
+        "R9_unknown_home_goes_to_the_hub",
+        Words("Tempat tinggal yang belum diketahui ditriase manual oleh UPT PPA",
+              "An unknown home goes to the protection service for manual triage"),
+        (_if("residence", "unknown"),), (Leads(Service.MANUAL_TRIAGE, AgencyKind.HUB),),
+    ),
+    Property(
+        "R10_one_lead_for_each_right",
+        Words("Setiap hak dijawab: tiap layanan punya tepat satu penanggung jawab, atau hak itu belum memerlukannya",
+              "Every right is answered: each service has exactly one lead, or the right asks for none yet"),
+        (), (OneLeadForEachRight(),),
+    ),
+    Property(
+        "no_ladder_ends_early",
+        Words("Tidak ada jenjang eskalasi yang buntu, siapa pun yang dikecualikan",
+              "No ladder ends early, whoever is excluded"),
+        (), (LadderGoesOn(),),
+    ),
+    Property(
+        "nobody_unreachable_is_asked",
+        Words("Tidak ada rujukan kepada pihak yang tidak punya petugas yang dapat dihubungi saat itu",
+              "No addressee without a reachable duty contact"),
+        (), (Reachable(),),
+    ),
+    Property(
+        "danger_is_answered_in_15_minutes",
+        Words("Anak yang tidak aman dijawab dalam 15 menit", "A child in danger is answered within 15 minutes"),
+        (_if("safe_now", "no"),),
+        (UrgencyMustBe(Urgency.HIGH), ClockAtMost(ClockName.ANSWER, timedelta(minutes=15))),
+    ),
+    Property(
+        "a_suicidal_sign_is_answered_in_15_minutes",
+        Words("Tanda ingin bunuh diri dijawab dalam 15 menit dan ditangani psikolog",
+              "A suicidal sign is answered within 15 minutes, and by a psychologist"),
+        (_if("suicidal_sign", "yes"),),
+        (
+            UrgencyMustBe(Urgency.HIGH), ClockAtMost(ClockName.ANSWER, timedelta(minutes=15)),
+            Asked(Service.PSYCHOLOGIST),
+        ),
+    ),
+    Property(
+        "the_72_hours_are_kept",
+        Words("Dalam 72 jam setelah kekerasan seksual, pencegahan ditawarkan dan tenggatnya berjalan",
+              "Within 72 hours after sexual violence the treatment is offered and its clock runs"),
+        (_if("sexual_under_72h", "yes"),),
+        (
+            UrgencyMustBe(Urgency.HIGH), Asked(Service.PEP_72H),
+            ClockAtMost(ClockName.HEALTH_WINDOW, timedelta(hours=72), Service.PEP_72H),
+        ),
+    ),
+    Property(
+        "the_police_hear_in_time",
+        Words("Kekerasan seksual disampaikan ke polisi paling lambat 3 x 24 jam (UU 12/2022 pasal 41)",
+              "Sexual violence is passed on to the police within 3 x 24 hours (UU 12/2022 art. 41)"),
+        (_if("violence", "sexual"),), (ClockAtMost(ClockName.POLICE_REPORT, timedelta(days=3)),),
+    ),
+    Property(
+        "one_case_manager",
+        Words("Setiap kasus punya satu pengelola kasus: UPT PPA", "Every case has one manager: the protection service"),
+        (), (Leads(Service.INTAKE, AgencyKind.HUB),),
+    ),
+    Property(
+        "the_neighbourhood_learns_no_story",
+        Words("Satgas kelurahan tidak menerima kronologi, data medis atau berkas hukum",
+              "The task force of a kelurahan never gets the chronology, medical or legal data"),
+        (), (Hidden(AgencyKind.SATGAS_KELURAHAN, frozenset({Section.NARRATIVE, Section.MEDICAL, Section.LEGAL})),),
+    ),
+)  # fmt: skip
+
+_ALWAYS_RUN: Final = (ClockName.ANSWER, ClockName.RECEIPT, ClockName.CONTACT, ClockName.SERVICE)
+
+
+def _codes(kind: str, terms: type[Enum]) -> tuple[Topic, ...]:
+    return tuple((kind, str(term.value)) for term in terms)
+
+
+EXACTLY_ONE: Final[tuple[Topic, ...]] = (
+    ("urgency", ""), ("mediation", ""), ("basis", ""),
+    *(("clock", clock.value) for clock in _ALWAYS_RUN),
+    *_codes("disclosure", Service), *_codes("ladder", Step), *_codes("retention", Section),
+)  # fmt: skip
+"""Questions to which every situation needs an answer."""
+RIGHTS: Final = tuple(Right)
+QUESTION_WORDS: Final[Mapping[str, Words]] = {
+    "service": Words("siapa yang memimpin layanan", "who leads the service"),
+    "not_needed": Words("apakah hak memerlukan layanan", "whether the right asks for a service"),
+    "urgency": Words("tingkat kegentingan", "the urgency"),
+    "clock": Words("tenggat", "the deadline"),
+    "mediation": Words("mediasi", "mediation"),
+    "basis": Words("dasar pembukaan identitas", "the basis of disclosure"),
+    "disclosure": Words("apa yang dibuka", "what is disclosed"),
+    "ladder": Words("siapa yang diberi tahu", "who is told"),
+    "retention": Words("masa simpan", "how long it is kept"),
+    "suspect": Words("siapa yang mendampingi anak terduga pelaku", "who serves the child who is the suspect"),
+}

@@ -1,0 +1,171 @@
+# ruff: noqa: E501 - one case on one line reads best
+"""What an official or an operator sees: explanation, comparison, simulated year, the document to sign."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from simpul_cli.agreement.bitset import BitsetProver, View
+from simpul_cli.agreement.compare import cover
+from simpul_cli.app import app
+from simpul_routing.domain.agreement import Condition
+from tests.agreement.conftest import Edit
+from tests.support.agreements import VERSION, kediri
+
+
+def run(*arguments: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["agreement", *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    path = tmp_path / "report.yaml"
+    path.write_text("violence: sexual\nsafe_now: no\nplace: school\nperpetrator_relation: teacher\n")
+    return path
+
+
+def test_check_exits_0_only_with_a_proof(version: Path, edit: Edit) -> None:
+    assert "0 gaps, 0 overlaps, 0 dead clauses" in run("check", version).output
+
+    edit("clauses/60-protection.yaml", "then: {mediation: locked}", "then: {mediation: open}")
+
+    assert "2026-10 is not proven" in run("check", version, code=1).output
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("id", ["Kegentingan: TINGGI", "15 menit", "Mediasi dilarang: ya", "Visum: rs-rujukan + polres-ppa [FOR-1]",
+                "MED-1: Bila bentuk kekerasan: seksual", "Perubahan terkecil"]),
+        ("en", ["Urgency: HIGH", "15 minutes", "Mediation locked: yes",
+                "Forensic examination: rs-rujukan + polres-ppa [FOR-1]", "The smallest changes"]),
+    ],
+)  # fmt: skip
+def test_explain_says_who_until_when_and_why(report: Path, language: str, words: list[str]) -> None:
+    output = run("explain", VERSION, report, "--language", language).output
+
+    assert all(word in output for word in words), output
+
+
+def test_explain_all_gives_every_clause_a_reason(report: Path) -> None:
+    output = run("explain", VERSION, report, "--all").output
+
+    assert all(re.search(rf"^  {clause.id}: ", output, re.MULTILINE) for clause in kediri().clauses)
+    assert "URG-M1: tidak, karena dikalahkan oleh URG-H1" in output
+    assert "SHE-2: tidak, karena bentuk kekerasan = seksual" in output
+
+
+def test_explain_shows_the_smallest_change_that_alters_the_result(tmp_path: Path) -> None:
+    path = tmp_path / "report.yaml"
+    path.write_text("violence: other\nsafe_now: yes\nresidence: kelurahan\nage_band: under_6\nplace: other\n")
+
+    output = run("explain", VERSION, path, "--language", "en").output
+
+    changes = output.partition("The smallest changes that alter it:")[2]
+    assert "home of the child: not known, or outside the city" in changes.splitlines()[1]
+    assert "+ Manual triage is led by" in changes.splitlines()[2]
+
+
+def test_explain_takes_a_report_as_intake_does(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text('{"channel": "walk_in", "violence": ["physical"], "kelurahan": "Bujel", "safe_now": "no"}')
+
+    assert "Penjangkauan: satgas-kel-bujel [OUT-1]" in run("explain", VERSION, path).output
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("violnce: sexual", "violnce is no fact"),
+        ("channel: pigeon", "intake would refuse channel"),
+        ("- a", "one report"),
+    ],
+)
+def test_explain_refuses_what_is_no_report_and_says_why(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "report.yaml"
+    path.write_text(text)
+
+    assert words in run("explain", VERSION, path, code=2).output
+
+
+def test_diff_of_a_version_with_itself_is_nothing() -> None:
+    output = run("diff", VERSION, VERSION).output
+
+    assert "0 answers change" in output
+    assert "nobody gains or loses work" in output
+
+
+def test_diff_says_which_situations_change_and_who_gains_and_loses(version: Path, edit: Edit) -> None:
+    edit("clauses/50-aid-education-law.yaml", "{violence: {any: [physical, exploitation]}}\n        then: {service: legal_aid, right: accompaniment, lead: [ylpa, uptd-ppa]}",
+         "{violence: {any: [physical, exploitation]}}\n        then: {service: legal_aid, right: accompaniment, lead: [uptd-ppa, ylpa]}")  # fmt: skip
+    edit("clauses/10-urgency.yaml", "when: {suicidal_sign: [yes]}", "when: {suicidal_sign: [yes, unknown]}")
+
+    output = run("diff", VERSION, version, "--language", "en").output
+
+    assert "service legal_aid:" in output
+    assert "kind of violence: physical" in output
+    assert "- Legal aid is led by Child Protection Foundation" in output
+    assert "+ Legal aid is led by Protection service" in output
+    assert "urgency: " in output
+    assert "there is a suicidal sign: not known" in output
+    assert re.search(r"ylpa: \d+ -> \d+ \(-\d+\)", output)
+    assert re.search(r"uptd-ppa: \d+ -> \d+ \(\+\d+\)", output)
+    assert re.search(r"[1-9]\d* of 26 past reports would be referred otherwise", output)
+
+
+def test_a_cover_is_exactly_the_situations_and_no_more() -> None:
+    prover = BitsetProver(kediri(), kediri().active_from.date())
+    view = View(prover, ["violence", "injured", "safe_now", "place"])
+    target = view.holding([Condition("injured", frozenset({"yes"}))]) | view.holding(
+        [Condition("violence", frozenset({"sexual"})), Condition("safe_now", frozenset({"no", "unknown"}))]
+    )
+
+    cubes = cover(view.layout, target)
+
+    covered = 0
+    for cube in cubes:
+        covered |= view.holding(cube)
+    assert covered == target
+    assert len(cubes) == 2
+
+
+def test_a_simulated_year_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    outputs, pictures = [], []
+    for number in range(2):
+        picture = tmp_path / f"{number}.svg"
+        output = run("simulate", VERSION, "--reports", 200, "--seed", 7, "--picture", picture).output
+        outputs.append(output.replace(str(picture), ""))
+        pictures.append(picture.read_bytes())
+
+    assert outputs[0] == outputs[1]
+    assert pictures[0] == pictures[1]
+    assert pictures[0].startswith(b"<svg")
+    assert "uptd-ppa" in outputs[0]
+    assert "200 reports in 2027" in outputs[0]
+
+
+def test_the_document_is_the_same_bytes_each_time_and_says_everything(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run("render", VERSION, "--out", tmp_path / name)
+
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == [f"agreement-2026-10.{language}.{kind}" for language in ("en", "id") for kind in ("html", "pdf")]
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in files)
+    assert (tmp_path / "one" / "agreement-2026-10.id.pdf").read_bytes().startswith(b"%PDF")
+    page = (tmp_path / "one" / "agreement-2026-10.id.html").read_text()
+    assert all(clause.id in page for clause in kediri().clauses)
+    assert page.count("(35.71.") == 46
+    assert "1.170.870.811.200" in page
+    assert "default proyek, belum ditetapkan kota" in page
+
+
+def test_an_unproven_text_is_marked_as_a_draft(version: Path, tmp_path: Path) -> None:
+    (version / "proof.json").unlink()
+
+    run("render", version, "--out", tmp_path / "out")
+
+    assert "RANCANGAN" in (tmp_path / "out" / "agreement-2026-10.id.html").read_text()

@@ -1,0 +1,124 @@
+# ruff: noqa: E501 - one case on one line reads best
+"""Every mistake is told with its place, what is wrong, the clauses involved and what would be right."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from simpul_cli.agreement.check import check_version
+from simpul_cli.agreement.reports import read_report
+from simpul_routing.domain.engine import Engine
+from tests.agreement.conftest import Edit
+from tests.support.agreements import CITY, DAY, kediri
+
+URGENCY, SERVICES, AID, PROTECTION = (
+    f"clauses/{name}.yaml" for name in ("10-urgency", "40-rehabilitation", "50-aid-education-law", "60-protection")
+)
+HEAD = "agreement.yaml"
+
+
+def findings(version: Path) -> str:
+    checked = check_version(version, CITY)
+    assert checked.proof is None
+    return "\n".join(map(str, checked.findings))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "where", "words"),
+    [
+        (SERVICES, "lead: [rs-rujukan, uptd-ppa]", "lead: [rs-rujukkan, uptd-ppa]", r":\d+:\d+: FOR-1: rs-rujukkan is no party", "write rs-rujukan"),
+        (SERVICES, "service: forensic_exam", "service: forensic_exm", r":\d+:\d+: forensic_exm is no value of service", "write forensic_exam"),
+        (URGENCY, "when: {safe_now: [no]}", "when: {save_now: [no]}", r":\d+:\d+: URG-H1: save_now is no fact", "write safe_now"),
+        (URGENCY, "when: {safe_now: [no]}", "when: {safe_now: [nope]}", r":\d+:\d+: URG-H1: nope is no value of safe_now", "write"),
+        (URGENCY, "when: {safe_now: [no]}", "when: {safe_now: [yes, no, unknown]}", "asks nothing", "delete it"),
+        (URGENCY, "overrides: [URG-M, URG-L]", "overrides: [URG-X, URG-L]", "overrides URG-X, which is no clause", "write URG"),
+        (URGENCY, "id: URG-H2", "id: URG-H1", "URG-H1 is the id of 2 clauses", "give each its own id"),
+        (URGENCY, "then: {urgency: low}", "then: {urgncy: low}", ":\\d+:\\d+: then: says nothing", "description"),
+        (URGENCY, '    title: {id: "Kegentingan tinggi"', '    titel: {id: "Kegentingan tinggi"', "titel has no place here", "spelling"),
+        (URGENCY, "chapters:", "chapters: [", "not YAML", "close what is open"),
+        (SERVICES, '    source: {title: "Ketentuan bersama para pihak", status: project_default}\n', "", "CAR-1 has no source", "project_default"),
+        (SERVICES, "read: 2026-11-24, ", "", "on which day the source was read", "schema"),
+        (HEAD, 'from: "15:30", until: "22:00"', 'from: "15:00", until: "22:00"', "the bands office_hours and evening overlap on Monday at 15:00", "begin where"),
+        (HEAD, 'from: "15:30", until: "22:00"', 'from: "16:30", until: "22:00"', "no band covers the time on Monday at 15:30", "add a band"),
+        (HEAD, "party: polres-ppa", "party: polres-pa", "polres-pa is no agency of Kota Kediri", "write polres-ppa"),
+        (HEAD, "above: city-board", "above: uptd-ppa", "lead back to it", "no party above"),
+        (HEAD, 'version: "2026-10"', 'version: "2026-11"', "lies in folder 2026-10", "the same name"),
+        (AID, "lead: [dinsos-peksos, uptd-ppa]", "lead: [klinik-pendidikan, uptd-ppa]", "leads social_aid, which is not in its mandate", "dinsos-peksos"),
+        (AID, "- {violence: [exploitation, neglect]}", "- {violence: [exploitation]}", "no example shows that it applies to neglect", "add it to the examples"),
+        (AID, "- {violence: [exploitation, neglect]}", "- {violence: [exploitation, sexual]}", "AID-1 does not apply to this example", "mend"),
+        ("scenarios.yaml", "urgency: medium", "urgency: high", "urgency comes out as medium, not high", "mend the clauses"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_place_and_remedy(
+    version: Path, edit: Edit, file: str, old: str, new: str, where: str, words: str
+) -> None:
+    edit(file, old, new)
+
+    told = findings(version)
+
+    assert re.search(where, told), told
+    assert words in told
+    assert file in told
+
+
+def test_a_gap_comes_with_a_report_that_runs_as_it_stands(version: Path, edit: Edit, tmp_path: Path) -> None:
+    edit(PROTECTION, "violence: {none: [sexual, trafficking]}", "violence: {none: [sexual, trafficking, neglect]}")
+
+    gap = next(f for f in check_version(version, CITY).findings if f.problem.startswith("gap"))
+
+    assert gap.where.file == PROTECTION
+    assert "MED-3: Bila bentuk kekerasan: bukan seksual" in "\n".join(gap.clauses)
+    report = tmp_path / "report.yaml"
+    report.write_text(gap.report)
+    situation, origin = read_report(report, kediri(), CITY)
+    assert situation["violence"] >= {"neglect"}
+    assert Engine(kediri(), DAY).decide(situation, origin).urgency
+
+
+def test_two_leads_are_told_with_both_clauses(version: Path, edit: Edit) -> None:
+    edit(AID, "then: {service: social_aid, right: social_aid, lead: [dinsos-peksos, uptd-ppa]",
+         "then: {service: social_aid, right: social_aid, lead: [uptd-ppa, dinsos-peksos]")  # fmt: skip
+
+    told = findings(version)
+
+    assert "overlap: two clauses say different things about who leads the service (social_aid)" in told
+    assert "(AID-1 and AID-2)" in told
+    assert "    | AID-1: Bila" in told
+    assert "    | AID-2: Bila" in told
+    assert "pregnant: yes" in told
+
+
+def test_an_unreachable_clause_is_told_with_what_overrides_it(version: Path, edit: Edit) -> None:
+    edit(URGENCY, "when: {violence: {any: [trafficking]}}", "when: {safe_now: [yes, unknown]}")
+    edit(URGENCY, "when: {safe_now: [unknown]}", "when: {safe_now: [unknown], suicidal_sign: [yes]}")
+
+    told = findings(version)
+
+    assert "unreachable: URG-M4 never decides anything" in told
+    assert "always overridden by URG-H" in told
+
+
+def test_a_circle_of_overrides_is_told(version: Path, edit: Edit) -> None:
+    edit(URGENCY, "chapter: URG-L\n", "chapter: URG-L\n    overrides: [URG-H1]\n")
+
+    assert "override one another in a circle: URG-H1 > URG-L1 > URG-H1" in findings(version)
+
+
+def test_a_broken_property_is_told_by_name_with_a_report(version: Path, edit: Edit) -> None:
+    edit(PROTECTION, "then: {mediation: locked}", "then: {mediation: open}")
+
+    told = findings(version)
+
+    assert "property R1_mediation_locked does not hold" in told
+    assert "a report that shows it" in told
+
+
+def test_everything_wrong_is_told_in_one_run(version: Path, edit: Edit) -> None:
+    edit(SERVICES, "lead: [rs-rujukan, uptd-ppa]", "lead: [rs-rujukkan, uptd-ppa]")
+    edit(URGENCY, "when: {safe_now: [no]}", "when: {save_now: [no]}")
+    edit(HEAD, "party: polres-ppa", "party: polres-pa")
+
+    told = findings(version)
+
+    assert all(words in told for words in ("rs-rujukkan", "save_now", "polres-pa"))

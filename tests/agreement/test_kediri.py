@@ -1,0 +1,125 @@
+"""Kediri's agreement is complete, and what is stored of it is what comes out."""
+
+from pathlib import Path
+
+import pytest
+
+from simpul_cli.agreement.check import check_version
+from simpul_cli.agreement.commands import schemas
+from simpul_cli.agreement.examples import Scenario, read_scenarios, scenario_findings
+from simpul_notify.roster import read_roster
+from simpul_routing.agreement import Proof, digest_of
+from simpul_routing.domain.agreement import (
+    ClockName,
+    ClockRuns,
+    Disclosure,
+    Retention,
+    RightNotNeeded,
+    Section,
+    ServiceNeeded,
+    Status,
+)
+from simpul_routing.domain.engine import Origin
+from simpul_routing.domain.facts import AgencyKind
+from simpul_schema.vocabulary import Right, Service
+from tests.support.agreements import CITY, KEDIRI, VERSION, decide, kediri
+
+SCENARIOS = read_scenarios(VERSION, [])
+EFFECTS = [clause.effect for clause in kediri().clauses]
+
+
+def test_the_stored_proof_is_the_one_that_comes_out() -> None:
+    checked = check_version(VERSION, CITY)
+
+    assert checked.findings == ()
+    assert checked.proof == Proof.read(VERSION)
+
+
+def test_the_schemas_for_editors_are_current() -> None:
+    stored = {path.stem: path.read_text() for path in (VERSION.parent / "schema").glob("*.json")}
+
+    assert stored == schemas(), "run `simpul agreement schema`"
+
+
+@pytest.mark.parametrize("path", sorted(VERSION.rglob("*.yaml")), ids=lambda path: path.name)
+def test_every_file_tells_an_editor_its_schema(path: Path) -> None:
+    reference = path.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+
+    assert (path.parent / reference).resolve().exists()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.written.scenario[:40])
+def test_scenario(scenario: Scenario) -> None:
+    unreached = "no scenario reaches"
+    found = [f for f in scenario_findings(kediri(), [scenario], CITY) if unreached not in f.problem]
+
+    assert found == []
+
+
+def test_the_twelve_acceptance_scenarios_are_there() -> None:
+    numbers = {scenario.written.scenario.split(".")[0].rstrip("bcdefgh") for scenario in SCENARIOS}
+
+    assert {str(number) for number in range(1, 13)} <= numbers
+
+
+def test_it_speaks_of_every_agency_right_service_clock_and_section() -> None:
+    assert len(kediri().clauses) >= 100
+    assert {party.kind for party in kediri().parties if party.kind} == set(AgencyKind)
+    assert {agency.kind for agency in CITY.agencies} == {str(kind) for kind in AgencyKind}
+    assert {effect.right for effect in EFFECTS if isinstance(effect, ServiceNeeded)} == set(Right)
+    assert {effect.service for effect in EFFECTS if isinstance(effect, ServiceNeeded)} == set(Service)
+    assert {effect.service for effect in EFFECTS if isinstance(effect, Disclosure)} == set(Service)
+    assert {effect.clock for effect in EFFECTS if isinstance(effect, ClockRuns)} == set(ClockName)
+    assert {effect.section for effect in EFFECTS if isinstance(effect, Retention)} == set(Section)
+    waived = {effect.right for effect in EFFECTS if isinstance(effect, RightNotNeeded)}
+    assert waived == set(Right) - {Right.PROMPT_RESPONSE}
+
+
+def test_what_no_law_gives_says_so_in_words() -> None:
+    sources = [clause.source for clause in kediri().clauses]
+
+    assert {source.status for source in sources} == {Status.NEEDS_A_LAWYER, Status.PROJECT_DEFAULT}
+    assert Status.PROJECT_DEFAULT.label("id") == "default proyek, belum ditetapkan kota"
+    assert all(source.read for source in sources if source.status is not Status.PROJECT_DEFAULT)
+
+
+@pytest.mark.parametrize("kind", list(AgencyKind))
+def test_every_complaint_centre_files_reports_and_receives_referrals(kind: AgencyKind) -> None:
+    code = next(agency.code for agency in CITY.agencies if agency.kind == kind)
+
+    decision = decide(
+        Origin("satgas-kel-bujel", "satgas-kec-mojoroto", code), violence="physical+sexual+neglect", safe_now="no",
+        place="school", complaint_centre=str(kind),
+    )  # fmt: skip
+
+    asked = {agency for assigned in decision.assignments for agency in (assigned.lead, *assigned.support)}
+    assert code in asked
+
+
+def test_every_party_with_a_duty_contact_has_one_in_the_roster() -> None:
+    roster = read_roster(KEDIRI / "roster.yaml", CITY)
+
+    assert {agency.kind for agency in CITY.agencies if roster.on_duty.get(agency.code)} == {str(k) for k in AgencyKind}
+
+
+def test_all_kelurahan_have_their_task_force_and_the_rung_above() -> None:
+    for ward in CITY.kelurahan:
+        for excluded, expected in ((frozenset(), ward.satgas), (frozenset({ward.satgas}), ward.satgas_kecamatan)):
+            decision = decide(Origin(ward.satgas, ward.satgas_kecamatan, excluded=excluded), safe_now="unknown")
+            outreach = next(a for a in decision.assignments if a.service is Service.OUTREACH)
+            assert outreach.lead == expected
+            assert expected in CITY.agency_codes
+
+
+def test_the_digest_changes_with_every_file_it_covers(version: Path) -> None:
+    before = digest_of(version)
+    changed = []
+    for path in (*version.rglob("*.yaml"), version.parents[1] / "kelurahan.csv", version.parents[1] / "city.yaml"):
+        text = path.read_text()
+        path.write_text(text + "\n")
+        changed.append(digest_of(version) != before)
+        path.write_text(text)
+
+    assert len(changed) >= 10
+    assert all(changed)
+    assert digest_of(version) == before

@@ -1,0 +1,173 @@
+"""Whoever changes one word of the agreement is told: every mutation is caught by an example, a scenario or a proof."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from simpul_cli.agreement.bitset import BitsetProver
+from simpul_cli.agreement.examples import Scenario, example_findings, read_scenarios, scenario_findings
+from simpul_routing.agreement.consistency import inconsistencies
+from simpul_routing.domain.agreement import (
+    Agreement,
+    Basis,
+    BasisIs,
+    Clause,
+    ClockRuns,
+    Condition,
+    Disclosure,
+    Effect,
+    Mediation,
+    Retention,
+    RightNotNeeded,
+    Rung,
+    Section,
+    ServiceNeeded,
+    SuspectServedBy,
+    UrgencyIs,
+    Within,
+)
+from simpul_routing.domain.facts import BY_NAME
+from simpul_schema.vocabulary import Right, Urgency
+from tests.support.agreements import CITY, VERSION, an_agreement, kediri
+
+SEEDS = range(256)
+PARTIES = [party.code for party in kediri().parties if party.kind]
+
+
+@pytest.fixture(scope="module")
+def scenarios() -> list[Scenario]:
+    return read_scenarios(VERSION, [])
+
+
+def other(chance: random.Random, choices: list[str], *than: str) -> str:
+    return chance.choice([choice for choice in choices if choice not in than])
+
+
+def flip(chance: random.Random, clause: Clause) -> Clause:
+    """One condition says the opposite."""
+    place = chance.randrange(len(clause.when))
+    condition = clause.when[place]
+    fact = BY_NAME[condition.fact]
+    if condition.none_of or fact.holds_many:
+        opposite = Condition(condition.fact, any_of=condition.none_of, none_of=condition.any_of)
+    else:
+        opposite = Condition(condition.fact, frozenset(fact.values) - condition.any_of)
+    return replace(clause, when=(*clause.when[:place], opposite, *clause.when[place + 1 :]))
+
+
+def drop(chance: random.Random, clause: Clause) -> Clause:
+    """One condition is forgotten."""
+    place = chance.randrange(len(clause.when))
+    return replace(clause, when=(*clause.when[:place], *clause.when[place + 1 :]))
+
+
+def band(chance: random.Random, clause: Clause) -> Clause:
+    """One value more or less in a condition."""
+    place = chance.randrange(len(clause.when))
+    condition = clause.when[place]
+    named = "none_of" if condition.none_of else "any_of"
+    values = getattr(condition, named)
+    changed = values ^ {chance.choice(BY_NAME[condition.fact].values)}
+    if not changed:
+        return drop(chance, clause)
+    return replace(
+        clause, when=(*clause.when[:place], replace(condition, **{named: changed}), *clause.when[place + 1 :])
+    )
+
+
+def effect(chance: random.Random, clause: Clause) -> Clause:
+    """Another recipient, hour, section or degree."""
+    return replace(clause, effect=changed_effect(chance, clause.effect))
+
+
+def changed_effect(  # noqa: C901, PLR0911 - one branch for each kind of effect
+    chance: random.Random, said: Effect
+) -> Effect:
+    match said:
+        case ServiceNeeded(lead=lead, support=support):
+            able = [*PARTIES, "complaint_centre"]
+            choices = [replace(said, lead=(other(chance, PARTIES, lead[0]), *lead[1:])), replace(said, lead=lead[:1])]
+            choices += [replace(said, support=support[1:])] if support else []
+            choices += [replace(said, support=(*support, other(chance, able, *support, *lead)))]
+            return chance.choice([choice for choice in choices if choice != said])
+        case RightNotNeeded(right=right):
+            return replace(said, right=chance.choice([r for r in Right if r is not right]))
+        case UrgencyIs(urgency=urgency):
+            return UrgencyIs(chance.choice([u for u in Urgency if u is not urgency]))
+        case ClockRuns(within=within):
+            days = within.working_days
+            longer = Within(within.time * 2, days + 1 if days else 0)
+            shorter = Within(within.time / 2 or timedelta(hours=1))
+            return replace(said, within=chance.choice([longer, shorter]))
+        case Mediation(is_locked=is_locked):
+            return Mediation(not is_locked)
+        case BasisIs(basis=basis):
+            return BasisIs(chance.choice([b for b in Basis if b is not basis]))
+        case Disclosure(sections=sections):
+            return replace(said, sections=sections ^ {chance.choice(list(Section))})
+        case Rung(to=to):
+            return replace(said, to=(other(chance, [*PARTIES, "city-board"], *to), *to[1:]))
+        case Retention(years=years):
+            return replace(said, years=years + 1)
+        case SuspectServedBy(lead=lead):
+            return SuspectServedBy((other(chance, PARTIES, *lead), *lead[1:]))
+
+
+def forget_override(chance: random.Random, clause: Clause) -> Clause:
+    """One clause that gave way gives way no longer."""
+    return replace(clause, overrides=clause.overrides - {chance.choice(sorted(clause.overrides))})
+
+
+def mutated(seed: int) -> tuple[str, Agreement]:
+    """What was done, and the agreement it was done to; each clause has its turn."""
+    chance = random.Random(seed)
+    agreement = kediri()
+    clause = agreement.clauses[seed % len(agreement.clauses)]
+    kinds: list[Callable[[random.Random, Clause], Clause]] = [effect]
+    kinds += [flip, drop, band] if clause.when else []
+    kinds += [forget_override] if clause.overrides else []
+    kind = chance.choice(kinds)
+    clauses = [kind(chance, other) if other is clause else other for other in agreement.clauses]
+    return f"{kind.__name__} {clause.id}", an_agreement(*clauses)
+
+
+def caught_by(agreement: Agreement, scenarios: list[Scenario]) -> str:
+    if inconsistencies(agreement, CITY):
+        return "consistency"
+    if example_findings(agreement):
+        return "example"
+    if scenario_findings(agreement, scenarios, CITY):
+        return "scenario"
+    return "proof" if any(BitsetProver(agreement, agreement.active_from.date()).answers().values()) else ""
+
+
+def test_every_mutation_is_caught(scenarios: list[Scenario]) -> None:
+    mutants = [mutated(seed) for seed in SEEDS]
+    assert len({clause.id for clause in kediri().clauses}) <= len(mutants)
+
+    survivors = [what for what, agreement in mutants if not caught_by(agreement, scenarios)]
+
+    assert survivors == []
+
+
+def test_the_agreement_itself_is_not_caught(scenarios: list[Scenario]) -> None:
+    assert caught_by(kediri(), scenarios) == ""
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_proof_alone_catches_a_forgotten_clause(seed: int) -> None:
+    """Clauses of questions that need an answer everywhere; statutory clocks are pinned by scenarios instead."""
+    agreement = kediri()
+    needed = [
+        c for c in agreement.clauses if c.topic[0] in ("not_needed", "basis", "disclosure", "ladder", "retention")
+    ]
+    forgotten = random.Random(seed).choice(needed)
+    rest = an_agreement(*(
+        replace(clause, overrides=clause.overrides - {forgotten.id})
+        for clause in agreement.clauses if clause is not forgotten
+    ))  # fmt: skip
+
+    assert any(BitsetProver(rest, rest.active_from.date()).answers().values())

@@ -1,0 +1,155 @@
+"""Two provers written apart, and the running engine, say the same of any agreement."""
+
+from collections.abc import Iterator
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simpul_cli.agreement.bitset import BitsetProver, Layout
+from simpul_cli.agreement.questions import Broken, Dead, Gap, Overlap, questions_on
+from simpul_cli.agreement.solver import SolverProver
+from simpul_routing.domain.agreement import (
+    Agreement,
+    Clause,
+    Condition,
+    Effect,
+    RightNotNeeded,
+    ServiceNeeded,
+    UrgencyIs,
+    Words,
+)
+from simpul_routing.domain.engine import Engine, Origin
+from simpul_routing.domain.facts import BY_NAME, FACTS, Situation, situations
+from simpul_routing.domain.properties import EXACTLY_ONE, PROPERTIES
+from simpul_schema.vocabulary import Right, Service, Urgency
+from tests.support.agreements import DAY, a_clause, an_agreement, kediri
+
+REASON = Words("tidak perlu", "not needed")
+ASKED = ("safe_now", "injured", "violence", "residence", "complaint_centre", "excluded", "place")
+EFFECTS: tuple[Effect, ...] = (
+    *(UrgencyIs(urgency) for urgency in Urgency),
+    ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("uptd-ppa", "ylpa")),
+    ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("satgas_of_residence",), ("complaint_centre",)),
+    ServiceNeeded(Service.MANUAL_TRIAGE, Right.PROMPT_RESPONSE, ("ylpa", "uptd-ppa")),
+    ServiceNeeded(Service.EMERGENCY_PROTECTION, Right.PROMPT_RESPONSE, ("polres-ppa",), ("complaint_centre",)),
+    ServiceNeeded(Service.PSYCHOLOGIST, Right.PSYCHOLOGICAL_REHABILITATION, ("uptd-ppa",)),
+    RightNotNeeded(Right.PSYCHOLOGICAL_REHABILITATION, REASON),
+    RightNotNeeded(Right.PROMPT_RESPONSE, REASON),
+)
+
+
+@st.composite
+def conditions(draw: st.DrawFn) -> dict[str, Condition]:
+    found = {}
+    for name in draw(st.lists(st.sampled_from(ASKED), max_size=3, unique=True)):
+        fact = BY_NAME[name]
+        values = draw(st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=max(1, len(fact.values) - 1)))
+        barred = draw(st.booleans()) if fact.holds_many else False
+        found[name] = Condition(name, none_of=values) if barred else Condition(name, any_of=values)
+    if draw(st.integers(0, 5)) == 0:
+        found["urgency"] = Condition("urgency", frozenset({draw(st.sampled_from(Urgency)).value}))
+    return found
+
+
+@st.composite
+def agreements(draw: st.DrawFn) -> Agreement:
+    clauses: list[Clause] = []
+    for number in range(draw(st.integers(1, 8))):
+        effect = draw(st.sampled_from(EFFECTS))
+        when = draw(conditions())
+        if isinstance(effect, UrgencyIs):
+            when.pop("urgency", None)
+        # Only earlier clauses are overridden, so there is never a circle; of urgency only urgency's.
+        earlier = [c.id for c in clauses if isinstance(c.effect, UrgencyIs) is isinstance(effect, UrgencyIs)]
+        overrides = draw(st.lists(st.sampled_from(earlier), max_size=2)) if earlier else []
+        clauses.append(a_clause(f"C{number}", effect, *overrides, **when))
+    return an_agreement(*clauses)
+
+
+_situations = st.fixed_dictionaries({
+    fact.name: st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=8 if fact.holds_many else 1)
+    for fact in FACTS
+})  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(agreements())
+def test_both_provers_answer_every_question_alike(agreement: Agreement) -> None:
+    bitset, solver = BitsetProver(agreement, DAY).answers(), SolverProver(agreement, DAY).answers()
+
+    differing = [question for question in bitset if (bitset[question] is None) is not (solver[question] is None)]
+
+    assert differing == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(agreements())
+def test_what_a_prover_shows_is_seen_by_the_running_engine(agreement: Agreement) -> None:
+    engine = Engine(agreement, DAY)
+    for answers in (BitsetProver(agreement, DAY).answers(), SolverProver(agreement, DAY).answers()):
+        for question, shown in answers.items():
+            if shown is None:
+                continue
+            said = engine.decide(shown, Origin()).effective
+            match question:
+                case Gap(topic=topic):
+                    assert not [clause for clause in said if clause.topic == topic]
+                case Overlap(topic=topic):
+                    assert len({clause.effect for clause in said if clause.topic == topic}) > 1
+                case _:
+                    continue
+
+
+@settings(max_examples=60, deadline=None)
+@given(agreements(), st.lists(_situations, min_size=1, max_size=5))
+def test_the_engine_decides_by_the_clauses_that_the_prover_counts(agreement: Agreement, seen: list[Situation]) -> None:
+    prover, engine = BitsetProver(agreement, DAY), Engine(agreement, DAY)
+    for situation in seen:
+        decided = set(engine.decide(situation, Origin()).clause_ids)
+        for clause in agreement.clauses:
+            view = prover.view(clause)
+            here = view.holding(as_conditions(view.layout, situation))
+            # A clause that asks for an urgency is not decided by the engine where no clause gives one.
+            assert bool(view.effective(clause) & here) is (clause.id in decided)
+
+
+def as_conditions(layout: Layout, situation: Situation) -> Iterator[Condition]:
+    """Exactly this situation, as far as the layout goes."""
+    for fact in layout.facts:
+        values = situation[fact.name]
+        if fact.holds_many:
+            yield from (Condition(fact.name, any_of=frozenset({value})) for value in values)
+            yield Condition(fact.name, none_of=frozenset(fact.values) - values)
+        else:
+            yield Condition(fact.name, values)
+
+
+def test_kediri_is_proven_over_every_situation() -> None:
+    day = kediri().active_from.date()
+
+    for prover in (BitsetProver(kediri(), day), SolverProver(kediri(), day)):
+        assert [question for question, shown in prover.answers().items() if shown] == []
+
+    assert situations() > 10**12
+    questions = questions_on(kediri(), day)
+    assert {question.topic for question in questions if isinstance(question, Gap)} == set(EXACTLY_ONE)
+    assert {question.clause for question in questions if isinstance(question, Dead)} == set(kediri().by_id)
+    assert [question.property for question in questions if isinstance(question, Broken)] == list(PROPERTIES)
+    assert len(PROPERTIES) >= 12
+
+
+def test_every_property_can_fail() -> None:
+    """A property that nothing could break would prove nothing: without clauses each is broken, or has no subject."""
+    empty = an_agreement()
+    broken = {
+        question.property.name
+        for question, shown in BitsetProver(empty, DAY).answers().items()
+        if isinstance(question, Broken) and shown
+    }
+    about_what_is_asked = {
+        # These forbid something about what is asked, so where nothing is asked nothing is broken.
+        "R6_excluded_get_nothing", "R7_no_consent_of_a_suspect", "R10_one_lead_for_each_right", "no_ladder_ends_early",
+        "nobody_unreachable_is_asked", "the_neighbourhood_learns_no_story",
+    }  # fmt: skip
+
+    assert broken == {wanted.name for wanted in PROPERTIES} - about_what_is_asked

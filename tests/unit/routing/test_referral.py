@@ -1,0 +1,126 @@
+"""Plans of cases, deadlines, replies."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from simpul_routing.domain.agreement import Within
+from simpul_routing.domain.engine import Decision, Origin
+from simpul_routing.domain.facts import situation_of
+from simpul_routing.domain.referral import CasePlan, ReferralState, Standing, judge_reply, plan_case
+from simpul_routing.errors import ReplyRefusal
+from simpul_routing.stored_facts import read, written
+from simpul_routing.use_cases import seen
+from simpul_schema.messages.case import TriageFacts
+from simpul_schema.vocabulary import ReferralRole, Service, Urgency
+from tests.support.agreements import CITY, HOME, decide, kediri, told
+
+NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)  # Friday, 22:00 in Kediri
+
+
+def planned(decision: Decision) -> CasePlan:
+    return plan_case(decision, kediri(), NOW, CITY.zone)
+
+
+def facts(**changes: object) -> TriageFacts:
+    return TriageFacts.model_validate(
+        {"channel": "phone", "reporter": "other", "violence": ["physical"], "place": "other"} | changes
+    )
+
+
+def test_the_city_has_all_its_agencies() -> None:
+    assert len(CITY.kelurahan) == 46
+    assert len(CITY.agencies) == 6 + 46 + 3
+
+
+def test_every_referral_carries_its_version_and_clauses() -> None:
+    plan = planned(decide(violence="physical", safe_now="no"))
+
+    assert plan.agreement == "2026-10"
+    assert all(referral.clauses for referral in plan.referrals)
+    assert len({(referral.service, referral.agency) for referral in plan.referrals}) == len(plan.referrals)
+
+
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [
+        ({"safe_now": "no"}, NOW + timedelta(minutes=15)),
+        ({"violence": "physical", "safe_now": "yes"}, NOW + timedelta(hours=6)),
+        # Friday evening: three working days end on Wednesday.
+        ({"violence": "psychological", "safe_now": "yes"}, NOW + timedelta(days=5)),
+    ],
+)
+def test_answer_is_due_by_urgency(changes: dict[str, str], due: datetime) -> None:
+    assert planned(decide(HOME, **changes)).answer_by == due
+
+
+def test_working_days_leave_out_weekends_and_holidays() -> None:
+    christmas_eve = datetime(2026, 12, 24, 2, 0, tzinfo=UTC)
+
+    due = Within(working_days=1).due(christmas_eve, CITY.zone, kediri().holidays)
+
+    assert due == datetime(2026, 12, 28, 2, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("lacking", ["urgency", "answer", "assignments"])
+def test_a_hole_in_the_agreement_becomes_manual_triage_and_an_alarm(lacking: str) -> None:
+    empty = () if lacking == "assignments" else None
+
+    plan = planned(replace(decide(violence="physical"), **{lacking: empty}))  # type: ignore[arg-type]
+
+    assert not plan.is_covered
+    triage = [referral for referral in plan.referrals if referral.service is Service.MANUAL_TRIAGE]
+    assert [(referral.agency, referral.role) for referral in triage] == [("uptd-ppa", ReferralRole.LEAD)]
+    assert plan.urgency is (Urgency.HIGH if lacking == "urgency" else Urgency.MEDIUM)
+
+
+def test_a_report_maps_to_one_situation() -> None:
+    situation, origin = seen(
+        facts(kelurahan="Bujel", complaint_centre="polres-ppa", trafficking_sign="yes", excluded_agencies=["ylpa"]),
+        CITY, kediri(), NOW,
+    )  # fmt: skip
+
+    assert situation["violence"] == {"physical", "trafficking"}
+    assert situation["complaint_centre"] == {"police"}
+    assert situation["excluded"] == {"foundation"}
+    assert situation["time_of_report"] == {"night"}
+    assert origin == Origin("satgas-kel-bujel", "satgas-kec-mojoroto", "polres-ppa", frozenset({"ylpa"}))
+
+
+def test_an_unknown_kelurahan_or_centre_is_not_known_rather_than_an_error() -> None:
+    situation, origin = seen(facts(kelurahan="Atlantis", complaint_centre="nobody"), CITY, kediri(), NOW)
+
+    assert situation["residence"] == situation["complaint_centre"] == {"unknown"}
+    assert origin == Origin()
+
+
+def test_a_report_says_every_fact() -> None:
+    band = kediri().band_at(NOW, CITY.zone)
+
+    assert situation_of(facts(), lives_in_city=False, centre="", excluded="", band=band).keys() == told().keys()
+
+
+def test_stored_facts_are_read_as_they_were_written() -> None:
+    situation = told(violence="sexual+physical", safe_now="no")
+
+    assert read(written(situation, HOME)) == (situation, HOME)
+
+
+OFFERED = Standing("ylpa", ReferralState.OFFERED)
+
+
+@pytest.mark.parametrize(
+    ("standing", "agency", "wanted", "outcome"),
+    [
+        (OFFERED, "ylpa", ReferralState.DELIVERED, ReferralState.DELIVERED),
+        (OFFERED, "ylpa", ReferralState.ACCEPTED, ReferralState.ACCEPTED),
+        (Standing("ylpa", ReferralState.ACCEPTED), "ylpa", ReferralState.DELIVERED, ReferralState.ACCEPTED),
+        (OFFERED, "rs-rujukan", ReferralState.ACCEPTED, ReplyRefusal.NOT_ITS_REFERRAL),
+        (None, "ylpa", ReferralState.DELIVERED, ReplyRefusal.UNKNOWN_REFERRAL),
+    ],
+)
+def test_reply_is_judged(
+    standing: Standing | None, agency: str, wanted: ReferralState, outcome: ReferralState | ReplyRefusal
+) -> None:
+    assert judge_reply(standing, agency, wanted) is outcome
