@@ -37,7 +37,8 @@ lint: setup ## ruff and the import rules
 types: setup ## mypy, strict
 	@$(VENV)/bin/mypy
 
-bench: setup ## the whole path beside a hand-written floor, in one run
+bench: setup ## decisions beside three rule engines, and the whole path beside a hand-written floor
+	@$(VENV)/bin/python -m tests.bench.decisions
 	@$(VENV)/bin/python -m tests.bench
 
 schema: setup ## write the JSON schemas and the event table; refuses a breaking change

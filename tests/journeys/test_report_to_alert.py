@@ -9,15 +9,18 @@ from uuid import uuid4
 
 import aiohttp
 import asyncpg
+from typer.testing import CliRunner
 
+from simpul_cli.app import app
 from simpul_cli.demo import play
 from simpul_cli.demo.observer import Observer
+from simpul_cli.keys import key_file
 from simpul_cli.local import LocalCity
 from simpul_cli.topology import BrokerApi, differences
 from simpul_runtime.database import utc_now
 from simpul_runtime.topology import topology_of
 from simpul_seal import Directory, verify
-from tests.support.ledger import post_until_accepted, received, rows, settle
+from tests.support.ledger import eventually, post_until_accepted, received, rows, settle
 from tests.support.reports import a_report
 
 
@@ -80,6 +83,42 @@ async def test_an_unknown_kelurahan_and_an_unknown_category_go_to_manual_triage(
     assert ("uptd-ppa", "manual_triage") in asked
 
 
+async def test_an_agency_close_to_the_suspect_receives_nothing(city: LocalCity) -> None:
+    report = a_report(violence=["sexual"], safe_now="no", excluded_agencies=["polres-ppa", "satgas-kel-bandar-lor"])
+
+    _, answer = await post(city, report)
+
+    agencies = await agencies_of(city, answer["case_id"])
+    assert agencies >= {"uptd-ppa", "rs-rujukan", "satgas-kec-mojoroto"}
+    assert not agencies & {"polres-ppa", "satgas-kel-bandar-lor"}
+
+
+async def test_an_unknown_code_among_the_excluded_is_refused_because_it_would_protect_nobody(city: LocalCity) -> None:
+    status, answer = await post(city, a_report(excluded_agencies=["polres"]))
+
+    assert (status, answer["detail"][0]["field"]) == (422, "excluded_agencies")
+
+
+async def test_every_referral_can_be_explained_by_the_version_and_clauses_that_made_it(city: LocalCity) -> None:
+    _, answer = await post(city, a_report(violence=["sexual"]))
+    case_id = answer["case_id"]
+    await settle(city, {case_id})
+
+    made = await rows(city, "routing", "SELECT service, agreement, clauses FROM referral WHERE case_id = $1", case_id)
+    stored = await rows(city, "routing", "SELECT situation FROM case_plan WHERE case_id = $1", case_id)
+    explain = [
+        "agreement", "explain", str(city.city_dir / "agreement" / "2026-10"), "--case", case_id, "--language", "en",
+        "--database-url", city.database_url("routing"), "--key-file", str(key_file(city.keys, "routing")),
+    ]  # fmt: skip
+    told = await asyncio.to_thread(CliRunner().invoke, app, explain)
+
+    assert {row["agreement"] for row in made} == {"2026-10"}
+    assert all(row["clauses"] for row in made)
+    assert told.exit_code == 0, told.output
+    assert all(clause in told.output for row in made for clause in row["clauses"])
+    assert b"sexual" not in stored[0]["situation"]
+
+
 async def test_a_wrong_field_is_answered_with_a_sentence_and_without_what_was_sent(city: LocalCity) -> None:
     status, answer = await post(city, a_report(sex="Wenthilora", agee=3, age=99))
 
@@ -111,12 +150,16 @@ async def test_an_agency_that_accepts_is_announced_on_the_bus_and_on_the_board(
     _, answer = await post(city, a_report())
     ends = await play.wait_for_arrival(city, observer, {answer["case_id"]}, within=30)
 
-    async with aiohttp.ClientSession() as session, session.get(city.url("desk")) as page:
-        board = await page.text()
-    accepted = observer.of("referral.accepted.v1").values()
+    async def every_acceptance_is_announced() -> bool:
+        accepted = observer.of("referral.accepted.v1").values()
+        return {event["data"]["referral_id"] for event in accepted} == ends.offered.keys()
 
-    assert {e["data"]["referral_id"] for e in accepted} == ends.offered.keys()
-    assert answer["case_reference"] in board
+    async def the_board_shows_the_case() -> bool:
+        async with aiohttp.ClientSession() as session, session.get(city.url("desk")) as page:
+            return answer["case_reference"] in await page.text()
+
+    await eventually(every_acceptance_is_announced)
+    await eventually(the_board_shows_the_case)
 
 
 async def test_every_event_on_the_bus_is_signed_by_its_source(city: LocalCity, observer: Observer) -> None:

@@ -19,9 +19,14 @@ def add_pages(web: FastAPI, service: Service) -> None:
     templates = Environment(loader=PackageLoader("simpul_desk"), autoescape=True, undefined=StrictUndefined)
     agencies = {agency.code: agency.name for agency in service.city.agencies}
 
-    @web.get("/", response_class=HTMLResponse, tags=["board"], summary="Referrals by the time an answer is due")
+    @web.get(
+        "/",
+        response_class=HTMLResponse,
+        tags=["board"],
+        summary="Referrals that wait for an answer, then those that have one",
+    )
     async def board() -> HTMLResponse:
-        lines = await repository.open_referrals(service.engine, SHOWN)
+        lines = await repository.shown_referrals(service.engine, SHOWN)
         shown = templates.get_template("board.html").render(
             lines=lines, now=utc_now(), zone=service.city.zone, city=service.city.name, agencies=agencies,
             case_reference=case_reference, referral_code=referral_code, Need=Need, Urgency=Urgency, most=SHOWN,

@@ -27,9 +27,14 @@ _ALERTED = text("""
     ON CONFLICT (referral_id) DO UPDATE SET alerts_sent = board.alerts_sent + excluded.alerts_sent,
         alerts_failed = board.alerts_failed + excluded.alerts_failed
 """)
-_OPEN = text("""
+_SHOWN = text("""
+    WITH shown AS (
+        (SELECT * FROM board WHERE accepted_at IS NULL AND answer_by IS NOT NULL ORDER BY answer_by LIMIT :most)
+        UNION ALL
+        (SELECT * FROM board WHERE accepted_at IS NOT NULL AND answer_by IS NOT NULL
+            ORDER BY accepted_at DESC LIMIT :most))
     SELECT referral_id, case_id, agency, service, urgency, answer_by, accepted_at, alerts_sent, alerts_failed
-    FROM board WHERE answer_by IS NOT NULL ORDER BY answer_by, referral_id LIMIT :most
+    FROM shown ORDER BY accepted_at DESC NULLS FIRST, answer_by, referral_id LIMIT :most
 """)
 
 
@@ -78,7 +83,7 @@ async def note_alerted(transaction: Transaction, events: Sequence[AlertSentV1 | 
     await transaction.connection.execute(_ALERTED, rows)
 
 
-async def open_referrals(engine: AsyncEngine, most: int) -> list[BoardLine]:
-    """Referrals in the order in which an answer is due."""
+async def shown_referrals(engine: AsyncEngine, most: int) -> list[BoardLine]:
+    """Those that nobody accepted yet, by the time an answer is due, then the others, the newest first."""
     async with engine.connect() as connection:
-        return [BoardLine(*row) for row in await connection.execute(_OPEN, {"most": most})]
+        return [BoardLine(*row) for row in await connection.execute(_SHOWN, {"most": most})]

@@ -25,7 +25,7 @@ class BoardRow(DeskTable, table=True):
     agency: str | None = Field(default=None, sa_type=Text)
     service: str | None = Field(default=None, sa_type=Text)
     urgency: str | None = Field(default=None, sa_type=Text)
-    answer_by: datetime | None = Field(default=None, sa_type=_MOMENT, index=True)
+    answer_by: datetime | None = Field(default=None, sa_type=_MOMENT)
     accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     alerts_sent: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)
     alerts_failed: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)

@@ -59,10 +59,11 @@ class Written:
         node: Any = self.tree
         line, column = 0, 0
         for step in steps:
-            if not hasattr(node, "lc"):
+            places: Any = getattr(node, "lc", None)
+            if places is None:
                 break
             try:
-                line, column = node.lc.value(step) if isinstance(node, Mapping) else node.lc.item(step)
+                line, column = places.value(step) if isinstance(node, Mapping) else places.item(step)
                 node = node[step]
             except (KeyError, IndexError, TypeError, AttributeError):
                 # What pydantic adds to a path, such as the name of an alternative, is no key.

@@ -21,13 +21,14 @@ from simpul_routing.domain.agreement import (
     ClockName,
     ClockRuns,
     Condition,
+    Effect,
     Mediation,
     ServiceNeeded,
     SuspectServedBy,
     UrgencyIs,
     Within,
 )
-from simpul_routing.domain.facts import FACTS, URGENCY, Situation
+from simpul_routing.domain.facts import FACTS, URGENCY, Fact, Situation
 from simpul_schema.vocabulary import Right, Service, Urgency
 
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
@@ -53,17 +54,21 @@ class Origin:
 
     def resolve(self, selector: str) -> str:
         """The code of an agency that may be addressed; empty when there is none."""
-        told = {
-            SATGAS_OF_RESIDENCE: self.satgas,
-            KECAMATAN_OF_RESIDENCE: self.kecamatan,
-            COMPLAINT_CENTRE: self.centre,
-        }
-        code = told.get(selector, selector)
+        if selector == SATGAS_OF_RESIDENCE:
+            code = self.satgas
+        elif selector == KECAMATAN_OF_RESIDENCE:
+            code = self.kecamatan
+        else:
+            code = self.centre if selector == COMPLAINT_CENTRE else selector
         return "" if code in self.excluded else code
 
     def first(self, selectors: Iterable[str]) -> str:
         """The first of them that may be addressed; empty when none may."""
-        return next((code for selector in selectors if (code := self.resolve(selector))), "")
+        for selector in selectors:
+            code = self.resolve(selector)
+            if code:
+                return code
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,31 +123,39 @@ class Engine:
     """The clauses that count on one day."""
 
     def __init__(self, agreement: Agreement, day: date) -> None:
+        valid = [clause for clause in agreement.clauses if clause.is_valid_on(day)]
+        overridden = {other for clause in valid for other in clause.overrides}
+        # What always holds and decides nothing else, such as a retention, is set aside once and for all.
+        self._standing = tuple(
+            clause for clause in valid
+            if not clause.when and not clause.overrides and clause.id not in overridden and not _is_read(clause.effect)
+        )  # fmt: skip
         # Urgency first: its clauses are the lowest bits, and looking at them costs little.
-        valid = (clause for clause in agreement.clauses if clause.is_valid_on(day))
-        self.clauses = tuple(sorted(valid, key=lambda clause: not isinstance(clause.effect, UrgencyIs)))
-        self._urgency_of = [c.effect.urgency for c in self.clauses if isinstance(c.effect, UrgencyIs)]
+        standing = {clause.id for clause in self._standing}
+        asked = (clause for clause in valid if clause.id not in standing)
+        self._asked = tuple(sorted(asked, key=lambda clause: not isinstance(clause.effect, UrgencyIs)))
+        self.clauses = (*self._asked, *self._standing)
+        self._effects = [clause.effect for clause in self._asked]
+        self._needs = [effect if isinstance(effect, ServiceNeeded) else None for effect in self._effects]
+        self._urgency_of = [effect.urgency for effect in self._effects if isinstance(effect, UrgencyIs)]
         self._urgency_clauses = (1 << len(self._urgency_of)) - 1
-        everything = (1 << len(self.clauses)) - 1
-        self._everything = everything
-        position = {clause.id: number for number, clause in enumerate(self.clauses)}
+        self._everything = (1 << len(self._asked)) - 1
+        position = {clause.id: number for number, clause in enumerate(self._asked)}
         self._overrides = [
-            frozenset(position[other] for other in clause.overrides if other in position) for clause in self.clauses
+            frozenset(position[other] for other in clause.overrides if other in position) for clause in self._asked
         ]
-        tables = {
-            fact.name: _Masks(
-                {
-                    number: condition
-                    for number, clause in enumerate(self.clauses)
-                    for condition in clause.when
-                    if condition.fact == fact.name
-                },
-                everything,
-            )
-            for fact in (*FACTS, URGENCY)
-        }
+        tables = {fact.name: self._masks(fact) for fact in (*FACTS, URGENCY)}
         self._by_urgency = tables.pop(URGENCY.name)
         self._tables = tuple(tables.items())
+
+    def _masks(self, fact: Fact) -> _Masks:
+        asking = {
+            number: condition
+            for number, clause in enumerate(self._asked)
+            for condition in clause.when
+            if condition.fact == fact.name
+        }
+        return _Masks(asking, self._everything)
 
     def decide(self, situation: Situation, origin: Origin) -> Decision:
         """Everything the agreement says about a situation."""
@@ -153,7 +166,7 @@ class Engine:
         applying &= self._by_urgency[frozenset(urgency.value for urgency in said)]
         # A proof allows exactly one; without it the most urgent is the safe one.
         urgency = next((urgency for urgency in Urgency if urgency in said), None)
-        return self._said([self.clauses[number] for number in self._effective(applying)], urgency, origin)
+        return self._said(self._effective(applying), urgency, origin)
 
     def _effective(self, applying: int) -> list[int]:
         found = list(bits_of(applying))
@@ -162,20 +175,21 @@ class Engine:
             overridden |= self._overrides[number]
         return [number for number in found if number not in overridden] if overridden else found
 
-    def _said(self, clauses: list[Clause], urgency: Urgency | None, origin: Origin) -> Decision:
-        needs: dict[Service, list[Clause]] = {}
+    def _said(self, numbers: list[int], urgency: Urgency | None, origin: Origin) -> Decision:
+        asking: dict[Service, list[int]] = {}
         answer, basis, suspect, is_locked = None, None, "", False
-        for clause in clauses:
-            effect = clause.effect
-            match effect:
-                case ServiceNeeded(service=service):
-                    needs.setdefault(service, []).append(clause)
+        for number in numbers:
+            need = self._needs[number]
+            if need is not None:
+                asking.setdefault(need.service, []).append(number)
+                continue
+            match self._effects[number]:
                 case ClockRuns(clock=ClockName.ANSWER, service=None, within=within):
                     answer = within
                 case Mediation(is_locked=locked):
                     is_locked |= locked
-                case BasisIs():
-                    basis = effect
+                case BasisIs() as said:
+                    basis = said
                 case SuspectServedBy(lead=lead):
                     suspect = origin.first(lead)
                 case _:
@@ -186,18 +200,28 @@ class Engine:
             mediation_is_locked=is_locked,
             basis=basis,
             suspect_served_by=suspect,
-            assignments=tuple(_assigned(saying, origin) for saying in needs.values()),
-            effective=tuple(clauses),
+            assignments=tuple(self._assigned(found, origin) for found in asking.values()),
+            effective=(*(self._asked[number] for number in numbers), *self._standing),
         )
 
+    def _assigned(self, numbers: list[int], origin: Origin) -> Assignment:
+        need = self._needs[numbers[0]]
+        assert need is not None  # noqa: S101 - grouped so by the caller
+        lead = origin.first(need.lead)
+        support: list[str] = []
+        for selector in need.support:
+            code = origin.resolve(selector)
+            if code and code != lead and code not in support:
+                support.append(code)
+        clauses = tuple(self._asked[number].id for number in numbers)
+        return Assignment(need.service, need.right, lead, tuple(support), clauses)
 
-def _assigned(saying: list[Clause], origin: Origin) -> Assignment:
-    need = saying[0].effect
-    assert isinstance(need, ServiceNeeded)  # noqa: S101 - grouped so by the caller
-    lead = origin.first(need.lead)
-    named = (origin.resolve(selector) for selector in need.support)
-    support = tuple(code for code in dict.fromkeys(named) if code and code != lead)
-    return Assignment(need.service, need.right, lead, support, tuple(clause.id for clause in saying))
+
+def _is_read(effect: Effect) -> bool:
+    """Whether a decision says it by itself, and not only among its clauses."""
+    if isinstance(effect, ClockRuns):
+        return effect.clock is ClockName.ANSWER and effect.service is None
+    return isinstance(effect, ServiceNeeded | UrgencyIs | Mediation | BasisIs | SuspectServedBy)
 
 
 class Engines:
