@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, SmallInteger, Text, text
+from sqlalchemy import DateTime, Index, SmallInteger, Text, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -20,6 +20,10 @@ class BoardRow(DeskTable, table=True):
     """What the events said of a referral so far; events of different sources come in any order."""
 
     __tablename__ = "board"
+    __table_args__ = (
+        Index("board_waiting", "answer_by", postgresql_where=text("accepted_at IS NULL")),
+        Index("board_accepted", "accepted_at", postgresql_where=text("accepted_at IS NOT NULL")),
+    )
     referral_id: UUID = Field(primary_key=True)
     case_id: UUID
     agency: str | None = Field(default=None, sa_type=Text)

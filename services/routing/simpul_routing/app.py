@@ -6,7 +6,7 @@ from simpul_routing.agreement import Versions
 from simpul_routing.consumers import handlers
 from simpul_routing.errors import AgreementMissing
 from simpul_routing.settings import RoutingSettings
-from simpul_routing.use_cases import ReferCases
+from simpul_routing.use_cases import JudgeReplies, ReferCases, SweepClocks
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
@@ -20,7 +20,10 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     # Without an agreement nothing may be decided: better not to start than to take reports and hold them up.
     versions.active(utc_now())
     service.run_beside(versions.keep_reading)
-    service.consume(handlers(service.keys, ReferCases(versions, service.city, service.keys)))
+    service.run_beside(SweepClocks(service.transactions, versions, service.city, service.keys).run)
+    service.consume(
+        handlers(service.keys, ReferCases(versions, service.city, service.keys), JudgeReplies(versions, service.keys))
+    )
     return service, shell_for(service, title="Simpul routing", description="Decides referrals and follows them.")
 
 

@@ -1,31 +1,50 @@
 """Messages in: open, hand to the use case."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from simpul_routing.use_cases import ReferCases, Reply, record_accepted, record_delivered
+from simpul_routing.domain.lifecycle import Said
+from simpul_routing.use_cases import JudgeReplies, ReferCases, Reply
 from simpul_runtime.inbox import Handler
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event
-from simpul_schema.messages import CaseReportedV1, ReplyReferralAcceptedV1, ReplyReferralDeliveredV1
+from simpul_schema.messages import (
+    CaseReportedV1,
+    ReplyReferralAcceptedV1,
+    ReplyReferralCompletedV1,
+    ReplyReferralDeclinedV1,
+    ReplyReferralDeliveredV1,
+    ReplyReferralScheduledV1,
+    ReplyReferralSeenV1,
+    ReplyReferralStartedV1,
+    ReplyReferralUnattendedV1,
+)
 from simpul_schema.messages.case import TriageFacts
 
+_SAID: Mapping[type[Event], Said] = {
+    ReplyReferralDeliveredV1: Said.DELIVERED,
+    ReplyReferralSeenV1: Said.SEEN,
+    ReplyReferralAcceptedV1: Said.ACCEPTED,
+    ReplyReferralDeclinedV1: Said.DECLINED,
+    ReplyReferralScheduledV1: Said.SCHEDULED,
+    ReplyReferralUnattendedV1: Said.UNATTENDED,
+    ReplyReferralStartedV1: Said.STARTED,
+    ReplyReferralCompletedV1: Said.COMPLETED,
+}
 
-def handlers(keys: Keys, refer_cases: ReferCases) -> Mapping[type[Event], Handler]:
+
+def handlers(keys: Keys, refer_cases: ReferCases, judge_replies: JudgeReplies) -> Mapping[type[Event], Handler]:
     """What routing does with each message."""
 
     async def case_reported(transaction: Transaction, events: Sequence[CaseReportedV1]) -> None:
         opened = [(event, keys.open(event, "triage", TriageFacts)) for event in events]
         await refer_cases.refer(transaction, opened)
 
-    async def delivered(transaction: Transaction, events: Sequence[ReplyReferralDeliveredV1]) -> None:
-        await record_delivered(transaction, [Reply(event, event.data) for event in events])
+    def replied(said: Said) -> Handler:
+        async def judge(transaction: Transaction, events: Sequence[Any]) -> None:
+            await judge_replies.judge(transaction, said, [Reply(event, event.data) for event in events])
 
-    async def accepted(transaction: Transaction, events: Sequence[ReplyReferralAcceptedV1]) -> None:
-        await record_accepted(transaction, [Reply(event, event.data) for event in events])
+        return judge
 
-    return {
-        CaseReportedV1: case_reported,
-        ReplyReferralDeliveredV1: delivered,
-        ReplyReferralAcceptedV1: accepted,
-    }
+    return {CaseReportedV1: case_reported, **{message: replied(said) for message, said in _SAID.items()}}

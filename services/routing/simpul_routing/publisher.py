@@ -1,14 +1,25 @@
 """Facts of routing as messages of the contract."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from typing import Any, Final
 from uuid import UUID
 
-from simpul_routing.domain.referral import CasePlan, PlannedReferral
+from simpul_routing.domain.agreement import Step
+from simpul_routing.domain.clocks import Running
+from simpul_routing.repository import NewReferral, StoredReferral
 from simpul_runtime.outbox import Announcement
-from simpul_runtime.transaction import subject_of_referral
-from simpul_schema.messages import ReferralAcceptedV1, ReferralOfferedV1
+from simpul_runtime.transaction import subject_of_referral, subject_of_reply
+from simpul_schema import Event
+from simpul_schema.messages import (
+    ReferralEscalatedV1,
+    ReferralOfferedV1,
+    ReferralOverdueV1,
+    ReferralRemindedV1,
+    ReferralReplyRefusedV1,
+)
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.vocabulary import ReplyRefusal
 
 
 def referral_facts(triage: TriageFacts, kecamatan: str, *, mediation_locked: bool) -> ReferralFacts:
@@ -18,36 +29,75 @@ def referral_facts(triage: TriageFacts, kecamatan: str, *, mediation_locked: boo
     return ReferralFacts(kecamatan=kecamatan, mediation_locked=mediation_locked, **known)
 
 
-def referral_offered(
-    referral_id: UUID, case_id: UUID, referral: PlannedReferral, plan: CasePlan, facts: ReferralFacts, cause: UUID
-) -> Announcement:
+def referral_offered(referral: NewReferral, facts: ReferralFacts, cause: UUID) -> Announcement:
     """`referral.offered.v1`, the facts sealed to the addressed agency."""
     return Announcement(
         ReferralOfferedV1,
-        subject=subject_of_referral(referral_id),
-        case_id=case_id,
+        subject=subject_of_referral(referral.referral_id),
+        case_id=referral.case_id,
         agency=referral.agency,
         causation=cause,
         data={
-            "referral_id": referral_id,
-            "case_id": case_id,
+            "referral_id": referral.referral_id,
+            "case_id": referral.case_id,
             "agency": referral.agency,
             "service": referral.service,
             "role": referral.role,
-            "urgency": plan.urgency,
-            "answer_by": plan.answer_by,
+            "urgency": referral.urgency,
+            "answer_by": referral.answer_by,
+            "agreement": referral.agreement,
+            "hand_overs": referral.hand_overs,
+            "handed_over_from": referral.handed_over_from,
         },
         sealed={"facts": (referral.agency, facts)},
     )
 
 
-def referral_accepted(referral_id: UUID, case_id: UUID, agency: str, when: datetime, cause: UUID) -> Announcement:
-    """`referral.accepted.v1`."""
+def referral_changed(message: type[Event], referral: StoredReferral, cause: UUID | None, **more: Any) -> Announcement:
+    """An event about a referral, to its agency and to everybody who follows it."""
     return Announcement(
-        ReferralAcceptedV1,
-        subject=subject_of_referral(referral_id),
-        case_id=case_id,
-        agency=agency,
+        message,
+        subject=subject_of_referral(referral.referral_id),
+        case_id=referral.case_id,
+        agency=referral.standing.agency,
         causation=cause,
-        data={"referral_id": referral_id, "case_id": case_id, "agency": agency, "accepted_at": when},
+        data={
+            "referral_id": referral.referral_id,
+            "case_id": referral.case_id,
+            "agency": referral.standing.agency,
+            **more,
+        },
     )
+
+
+def reply_refused(reply: Event, agency: str, referral_id: UUID, reason: ReplyRefusal) -> Announcement:
+    """`referral.reply_refused.v1`, to the agency that replied."""
+    return Announcement(
+        ReferralReplyRefusedV1,
+        subject=subject_of_reply(reply.id),
+        case_id=reply.correlationid,
+        agency=agency,
+        causation=reply.id,
+        data={
+            "referral_id": referral_id,
+            "agency": agency,
+            "reply_id": reply.id,
+            "reason": reason,
+            "explanation": f"{reason.label('id')} / {reason.label('en')}",
+        },
+    )
+
+
+_AT_STEP: Final[Mapping[Step, type[Event]]] = {
+    Step.HALF: ReferralRemindedV1,
+    Step.DUE: ReferralOverdueV1,
+    Step.TWICE: ReferralEscalatedV1,
+}
+
+
+def clock_step(referral: StoredReferral, clock: Running, step: Step, told: tuple[str, ...]) -> Announcement:
+    """`referral.reminded.v1`, `referral.overdue.v1` or `referral.escalated.v1`."""
+    return referral_changed(
+        _AT_STEP[step], referral, None, clock=clock.clock.value, step=int(step.value), due_at=clock.due_at,
+        urgency=referral.standing.urgency, told=told,
+    )  # fmt: skip

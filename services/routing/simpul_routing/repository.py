@@ -1,47 +1,126 @@
 """The only SQL of routing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import Text, Uuid
+from sqlalchemy.types import DateTime, Text, Uuid
 
-from simpul_routing.domain.referral import CasePlan, PlannedReferral, ReferralState, Standing
-from simpul_routing.errors import ReplyRefusal
-from simpul_routing.tables import CasePlanRow, ReferralRow, RefusedReplyRow
+from simpul_routing.domain.agreement import ClockName, Step
+from simpul_routing.domain.clocks import Running
+from simpul_routing.domain.lifecycle import ReferralState, Standing
+from simpul_routing.domain.plan import CasePlan
+from simpul_routing.tables import CasePlanRow, ClockRow, ReferralRow, RefusedReplyRow, TransitionRow
 from simpul_runtime.transaction import Transaction
-from simpul_schema.messages.reply import ReplyData
+from simpul_schema.vocabulary import ReferralRole, ReplyRefusal, Service, Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class NewReferral:
+    """A referral that is to be offered."""
+
+    referral_id: UUID
+    case_id: UUID
+    agency: str
+    service: Service
+    role: ReferralRole
+    urgency: Urgency
+    answer_by: datetime
+    agreement: str
+    clauses: tuple[str, ...]
+    clocks: tuple[Running, ...]
+    hand_overs: int = 0
+    handed_over_from: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoredReferral:
-    """A referral's place in its case, and where it stands."""
+    """A referral as it stands."""
 
     referral_id: UUID
     case_id: UUID
+    service: Service
+    role: ReferralRole
+    answer_by: datetime
+    agreement: str
+    clauses: tuple[str, ...]
+    hand_overs: int
     standing: Standing
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A referral goes from one state to the next, and why."""
+
+    referral: StoredReferral
+    after: ReferralState
+    actor: str
+    cause: UUID
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """By which version a case was decided, and its locked facts."""
+
+    agreement: str
+    situation: bytes
+
+
 _LOCK = text("""
-    SELECT referral_id, case_id, agency, state FROM referral WHERE referral_id = ANY(:ids)
-    ORDER BY referral_id FOR UPDATE
+    SELECT referral_id, case_id, agency, service, role, state, urgency, answer_by, agreement, clauses, hand_overs,
+        started_at
+    FROM referral WHERE referral_id = ANY(:ids) ORDER BY referral_id FOR UPDATE
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 _MOVE = text("""
-    UPDATE referral r SET state = m.state,
-        delivered_at = CASE WHEN m.said = 'delivered' THEN coalesce(r.delivered_at, :now) ELSE r.delivered_at END,
-        accepted_at = CASE WHEN m.said = 'accepted' THEN coalesce(r.accepted_at, :now) ELSE r.accepted_at END
-    FROM unnest(:ids, :states, :said) AS m (referral_id, state, said) WHERE r.referral_id = m.referral_id
+    UPDATE referral r SET state = m.state, version = r.version + 1,
+        delivered_at = CASE WHEN m.state = 'delivered' THEN coalesce(r.delivered_at, :now) ELSE r.delivered_at END,
+        accepted_at = CASE WHEN m.state = 'accepted' THEN coalesce(r.accepted_at, :now) ELSE r.accepted_at END,
+        started_at = CASE WHEN m.state = 'in_progress' THEN coalesce(r.started_at, :now) ELSE r.started_at END,
+        ended_at = CASE WHEN m.state IN ('completed', 'rerouted') THEN :now ELSE r.ended_at END
+    FROM unnest(:ids, :states) AS m (referral_id, state) WHERE r.referral_id = m.referral_id
 """).bindparams(
-    bindparam("ids", type_=ARRAY(Uuid)), bindparam("states", type_=ARRAY(Text)), bindparam("said", type_=ARRAY(Text))
+    bindparam("ids", type_=ARRAY(Uuid)), bindparam("states", type_=ARRAY(Text)),
+    bindparam("now", type_=DateTime(timezone=True)),
+)  # fmt: skip
+_DELIVERED_LATE = text("""
+    UPDATE referral SET delivered_at = :now WHERE referral_id = ANY(:ids) AND delivered_at IS NULL
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("now", type_=DateTime(timezone=True)))
+_STOP = text("""
+    UPDATE clock c SET next_at = NULL, stopped_at = :now FROM unnest(:ids, :clocks) AS s (referral_id, clock)
+    WHERE c.referral_id = s.referral_id AND c.clock = s.clock AND c.stopped_at IS NULL
+""").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid)), bindparam("clocks", type_=ARRAY(Text)),
+    bindparam("now", type_=DateTime(timezone=True)),
+)  # fmt: skip
+_CLOCKS = text(
+    "SELECT referral_id, clock, started_at, due_at, step FROM clock WHERE referral_id = ANY(:ids) AND stopped_at IS NULL"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_PLANS = text("SELECT case_id, agreement, situation FROM case_plan WHERE case_id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid))
 )
+_ASKED = text("SELECT case_id, service, agency FROM referral WHERE case_id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid))
+)
+_DUE = text("""
+    SELECT referral_id, clock, started_at, due_at, step FROM clock WHERE next_at <= :now
+    ORDER BY next_at LIMIT :most FOR UPDATE SKIP LOCKED
+""").bindparams(bindparam("now", type_=DateTime(timezone=True)))
+_ADVANCE = text("""
+    UPDATE clock c SET step = a.step, next_at = a.next_at
+    FROM unnest(:ids, :clocks, :steps, :moments) AS a (referral_id, clock, step, next_at)
+    WHERE c.referral_id = a.referral_id AND c.clock = a.clock
+""").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid)), bindparam("clocks", type_=ARRAY(Text)), bindparam("steps", type_=ARRAY(Text)),
+    bindparam("moments", type_=ARRAY(DateTime(timezone=True))),
+)  # fmt: skip
 
 
-def add_plan(
-    transaction: Transaction, case_id: UUID, plan: CasePlan, situation: bytes
-) -> Iterable[tuple[UUID, PlannedReferral]]:
-    """Store a plan with its referrals and the locked facts it was made from; gives each referral its id."""
+def add_plan(transaction: Transaction, case_id: UUID, plan: CasePlan, situation: bytes) -> None:
+    """Store what was decided for a case, with the locked facts it was decided on."""
     transaction.add(
         CasePlanRow,
         {
@@ -53,52 +132,145 @@ def add_plan(
             "decided_at": transaction.now,
         },
     )
-    for referral in plan.referrals:
-        referral_id = uuid4()
+
+
+def add_referral(transaction: Transaction, referral: NewReferral) -> None:
+    """Store a referral that is offered now, with its clocks."""
+    transaction.add(
+        ReferralRow,
+        {
+            "referral_id": referral.referral_id,
+            "case_id": referral.case_id,
+            "agency": referral.agency,
+            "service": referral.service.value,
+            "role": referral.role.value,
+            "agreement": referral.agreement,
+            "clauses": list(referral.clauses),
+            "state": ReferralState.OFFERED.value,
+            "urgency": referral.urgency.value,
+            "hand_overs": referral.hand_overs,
+            "handed_over_from": referral.handed_over_from,
+            "version": 1,
+            "answer_by": referral.answer_by,
+            "offered_at": transaction.now,
+        },
+    )
+    for clock in referral.clocks:
         transaction.add(
-            ReferralRow,
+            ClockRow,
             {
-                "referral_id": referral_id,
-                "case_id": case_id,
-                "agency": referral.agency,
-                "service": referral.service.value,
-                "role": referral.role.value,
-                "agreement": plan.agreement,
-                "clauses": list(referral.clauses),
-                "state": ReferralState.OFFERED.value,
-                "answer_by": plan.answer_by,
-                "offered_at": transaction.now,
+                "referral_id": referral.referral_id,
+                "clock": clock.clock.value,
+                "started_at": clock.started_at,
+                "due_at": clock.due_at,
+                "step": clock.step.value if clock.step else None,
+                "next_at": clock.next_at,
             },
         )
-        yield referral_id, referral
 
 
-async def referrals_for_update(transaction: Transaction, ids: Sequence[UUID]) -> dict[UUID, StoredReferral]:
+async def referrals_for_update(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, StoredReferral]:
     """Where these referrals stand, locked until the transaction ends."""
     found = await transaction.connection.execute(_LOCK, {"ids": list(ids)})
     return {
-        row.referral_id: StoredReferral(row.referral_id, row.case_id, Standing(row.agency, ReferralState(row.state)))
+        row.referral_id: StoredReferral(
+            row.referral_id, row.case_id, Service(row.service), ReferralRole(row.role), row.answer_by, row.agreement,
+            tuple(row.clauses), row.hand_overs,
+            Standing(row.agency, ReferralState(row.state), Urgency(row.urgency), row.started_at is not None),
+        )
         for row in found
-    }
+    }  # fmt: skip
 
 
-async def move(transaction: Transaction, states: dict[UUID, ReferralState], said: ReferralState) -> None:
-    """Write new states, and when what was said was said first."""
-    if states:
-        await transaction.connection.execute(
-            _MOVE,
+async def move(transaction: Transaction, moves: Sequence[Move]) -> None:
+    """Write new states, and each change for ever; of several moves of one referral the last is its state."""
+    states = {step.referral.referral_id: step.after.value for step in moves}
+    if not states:
+        return
+    await transaction.connection.execute(
+        _MOVE, {"ids": list(states), "states": list(states.values()), "now": transaction.now}
+    )
+    for step in moves:
+        transaction.add(
+            TransitionRow,
             {
-                "ids": list(states),
-                "states": [state.value for state in states.values()],
-                "said": [said.value] * len(states),
-                "now": transaction.now,
+                "transition_id": uuid4(),
+                "case_id": step.referral.case_id,
+                "referral_id": step.referral.referral_id,
+                "agency": step.referral.standing.agency,
+                "actor": step.actor,
+                "before": step.referral.standing.state.value,
+                "after": step.after.value,
+                "reason": step.reason,
+                "causation_id": step.cause,
+                "at": transaction.now,
             },
         )
 
 
-def add_refusal(transaction: Transaction, event_id: UUID, reply: ReplyData, agency: str, reason: ReplyRefusal) -> None:
+async def note_delivered(transaction: Transaction, ids: Collection[UUID]) -> None:
+    """Receipts that were overtaken by an answer still say when the machine had it."""
+    if ids:
+        await transaction.connection.execute(_DELIVERED_LATE, {"ids": list(ids), "now": transaction.now})
+
+
+async def stop_clocks(transaction: Transaction, stopped: Iterable[tuple[UUID, ClockName]]) -> None:
+    """These deadlines are met or no longer matter."""
+    pairs = list(stopped)
+    if pairs:
+        ids, clocks = [referral_id for referral_id, _ in pairs], [clock.value for _, clock in pairs]
+        await transaction.connection.execute(_STOP, {"ids": ids, "clocks": clocks, "now": transaction.now})
+
+
+async def clocks_of(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, list[Running]]:
+    """The deadlines of these referrals that still run."""
+    found: dict[UUID, list[Running]] = {referral_id: [] for referral_id in ids}
+    for row in await transaction.connection.execute(_CLOCKS, {"ids": list(ids)}):
+        found[row.referral_id].append(_running(row.clock, row.started_at, row.due_at, row.step))
+    return found
+
+
+async def plans_of(transaction: Transaction, cases: Collection[UUID]) -> dict[UUID, StoredPlan]:
+    """What was decided for these cases."""
+    found = await transaction.connection.execute(_PLANS, {"ids": list(cases)})
+    return {row.case_id: StoredPlan(row.agreement, row.situation) for row in found}
+
+
+async def agencies_asked(transaction: Transaction, cases: Collection[UUID]) -> Mapping[tuple[UUID, Service], set[str]]:
+    """Which agencies were asked for which service of these cases, whatever became of it."""
+    asked: dict[tuple[UUID, Service], set[str]] = {}
+    for row in await transaction.connection.execute(_ASKED, {"ids": list(cases)}):
+        asked.setdefault((row.case_id, Service(row.service)), set()).add(row.agency)
+    return asked
+
+
+async def take_due(transaction: Transaction, now: datetime, most: int) -> list[tuple[UUID, Running]]:
+    """Clocks whose next step is due, the longest due first, locked; those another process holds are left to it."""
+    found = await transaction.connection.execute(_DUE, {"now": now, "most": most})
+    return [(row.referral_id, _running(row.clock, row.started_at, row.due_at, row.step)) for row in found]
+
+
+async def advance(transaction: Transaction, clocks: Sequence[tuple[UUID, Running]]) -> None:
+    """Write the next steps."""
+    if clocks:
+        await transaction.connection.execute(
+            _ADVANCE,
+            {
+                "ids": [referral_id for referral_id, _ in clocks],
+                "clocks": [clock.clock.value for _, clock in clocks],
+                "steps": [clock.step.value if clock.step else None for _, clock in clocks],
+                "moments": [clock.next_at for _, clock in clocks],
+            },
+        )
+
+
+def add_refusal(transaction: Transaction, event_id: UUID, referral_id: UUID, agency: str, reason: ReplyRefusal) -> None:
     """Record a reply that changed nothing."""
     transaction.add(
         RefusedReplyRow,
-        {"event_id": event_id, "referral_id": reply.referral_id, "agency": agency, "reason": reason.value},
+        {"event_id": event_id, "referral_id": referral_id, "agency": agency, "reason": reason.value},
     )
+
+
+def _running(clock: str, started_at: datetime, due_at: datetime, step: str | None) -> Running:
+    return Running(ClockName(clock), started_at, due_at, Step(step) if step else None)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, LargeBinary, Text, text
+from sqlalchemy import DateTime, Index, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -42,9 +42,47 @@ class ReferralRow(RoutingTable, table=True):
     clauses: list[str] = Field(sa_type=ARRAY(Text))
     state: str = Field(sa_type=Text)
     answer_by: datetime = Field(sa_type=_MOMENT)
+    urgency: str = Field(sa_type=Text)
+    hand_overs: int = Field(default=0, sa_type=SmallInteger)
+    handed_over_from: UUID | None = None
+    version: int = 1
     offered_at: datetime = Field(sa_type=_MOMENT)
     delivered_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    started_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    """When the service began for the first time; first aid counts."""
+    ended_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+
+
+class TransitionRow(RoutingTable, table=True):
+    """Every change of a referral, never altered: who, when, why, caused by which event."""
+
+    __tablename__ = "transition"
+    __table_args__ = (Index("transition_of_case", "case_id", "at"),)
+    transition_id: UUID = Field(primary_key=True)
+    case_id: UUID
+    referral_id: UUID
+    agency: str = Field(sa_type=Text)
+    actor: str = Field(sa_type=Text)
+    before: str = Field(sa_type=Text)
+    after: str = Field(sa_type=Text)
+    reason: str = Field(default="", sa_type=Text)
+    causation_id: UUID | None = None
+    at: datetime = Field(sa_type=_MOMENT)
+
+
+class ClockRow(RoutingTable, table=True):
+    """One deadline of one referral; `next_at` is empty once it was stopped or all its steps were taken."""
+
+    __tablename__ = "clock"
+    __table_args__ = (Index("clock_due", "next_at", postgresql_where=text("next_at IS NOT NULL")),)
+    referral_id: UUID = Field(primary_key=True)
+    clock: str = Field(primary_key=True, sa_type=Text)
+    started_at: datetime = Field(sa_type=_MOMENT)
+    due_at: datetime = Field(sa_type=_MOMENT)
+    step: str | None = Field(default=None, sa_type=Text)
+    next_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    stopped_at: datetime | None = Field(default=None, sa_type=_MOMENT)
 
 
 class RefusedReplyRow(RoutingTable, table=True):

@@ -2,14 +2,25 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import uuid5
 
 from simpul_schema import Event, agency_source
 from simpul_schema.envelope import wire_json
-from simpul_schema.messages import ReferralOfferedV1, ReplyReferralAcceptedV1, ReplyReferralDeliveredV1
+from simpul_schema.messages import (
+    ReferralOfferedV1,
+    ReplyReferralAcceptedV1,
+    ReplyReferralCompletedV1,
+    ReplyReferralDeclinedV1,
+    ReplyReferralDeliveredV1,
+    ReplyReferralScheduledV1,
+    ReplyReferralSeenV1,
+    ReplyReferralStartedV1,
+    ReplyReferralUnattendedV1,
+)
 from simpul_schema.messages.referral import ReferralFacts, ReferralOfferedData
-from simpul_schema.messages.reply import ReplyData
 from simpul_schema.references import referral_code
+from simpul_schema.vocabulary import DeclineReason, ReferralOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +59,35 @@ class Reply:
         """The agency's machine has it; the kit says so by itself before it calls the handler."""
         await self._say(ReplyReferralDeliveredV1)
 
+    async def seen(self) -> None:
+        """A person opened it for the first time."""
+        await self._say(ReplyReferralSeenV1)
+
     async def accept(self) -> None:
         """The agency takes the referral."""
         await self._say(ReplyReferralAcceptedV1)
 
-    async def _say(self, message: type[Event]) -> None:
+    async def decline(self, reason: DeclineReason) -> None:
+        """The agency cannot serve; the city hands the referral over at once."""
+        await self._say(ReplyReferralDeclinedV1, reason=reason)
+
+    async def schedule(self, moment: datetime) -> None:
+        """The child has an appointment at that moment, which carries its zone."""
+        await self._say(ReplyReferralScheduledV1, scheduled_for=moment)
+
+    async def unattended(self) -> None:
+        """The child did not come to the appointment."""
+        await self._say(ReplyReferralUnattendedV1)
+
+    async def start(self) -> None:
+        """The service has begun; first aid counts."""
+        await self._say(ReplyReferralStartedV1)
+
+    async def complete(self, outcome: ReferralOutcome) -> None:
+        """The service has ended."""
+        await self._say(ReplyReferralCompletedV1, outcome=outcome)
+
+    async def _say(self, message: type[Event], **more: object) -> None:
         self._position += 1
         offered = self._offered
         event = message.model_validate(
@@ -65,7 +100,7 @@ class Reply:
                 "sequence": f"{self._position:010d}",
                 "correlationid": offered.correlationid,
                 "causationid": offered.id,
-                "data": ReplyData(referral_id=offered.data.referral_id, agency=offered.data.agency),
+                "data": {"referral_id": offered.data.referral_id, "agency": offered.data.agency, **more},
             }
         )
         await self._publish(message.WIRE_NAME, wire_json(event))

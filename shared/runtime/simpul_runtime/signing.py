@@ -20,6 +20,7 @@ from simpul_seal import (
     open_section,
     seal_section,
     sign,
+    unlock,
     verify,
 )
 
@@ -65,6 +66,10 @@ class Keys:
     def lock(self, content: bytes, *, place: str) -> bytes:
         """Something only this service may read again, bound to the place where it is kept."""
         return lock(content, self.ring, place=place)
+
+    def unlock(self, locked: bytes, *, place: str) -> bytes:
+        """What `lock` gave; NotForUs when it was altered or moved."""
+        return unlock(locked, self.ring, place=place)
 
     def open(self, event: Event, section: str, content: type[Content]) -> Content:
         """A section sealed to this service; Unprocessable when it is missing, not for us or not as agreed."""

@@ -85,6 +85,11 @@ def subject_of_case(case_id: UUID) -> str:
     return f"case/{case_id}"
 
 
+def subject_of_reply(event_id: UUID) -> str:
+    """The stream of what is said about one reply."""
+    return f"reply/{event_id}"
+
+
 def subject_of_referral(referral_id: UUID) -> str:
     """The stream of a referral."""
     return f"referral/{referral_id}"

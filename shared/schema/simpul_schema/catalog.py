@@ -39,8 +39,58 @@ CATALOG: tuple[CatalogRow, ...] = (
         ("notify", "desk", ANY_AGENCY),
         "routing recorded the acceptance",
     ),
+    CatalogRow(
+        "referral.declined.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "routing recorded that the agency cannot serve",
+    ),
+    CatalogRow(
+        "referral.rerouted.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "the service goes on with another agency, under the same clock",
+    ),
+    CatalogRow(
+        "referral.started.v1", "routing", (EVENTS, REFERRALS), ("notify", "desk", ANY_AGENCY), "the service has begun"
+    ),
+    CatalogRow(
+        "referral.completed.v1", "routing", (EVENTS, REFERRALS), ("notify", "desk", ANY_AGENCY), "the service has ended"
+    ),
+    CatalogRow(
+        "referral.reminded.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "half of a deadline has passed",
+    ),
+    CatalogRow(
+        "referral.overdue.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "a deadline has passed; the next rung is told",
+    ),
+    CatalogRow(
+        "referral.escalated.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "twice the deadline has passed; the top is told",
+    ),
+    CatalogRow("referral.reply_refused.v1", "routing", (REFERRALS,), (ANY_AGENCY,), "a reply changed nothing, and why"),
     CatalogRow("reply.referral.delivered.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency's machine has it"),
+    CatalogRow("reply.referral.seen.v1", ANY_AGENCY, (REPLIES,), ("routing",), "a person opened it"),
     CatalogRow("reply.referral.accepted.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency takes it"),
+    CatalogRow("reply.referral.declined.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency cannot serve, and why"),
+    CatalogRow("reply.referral.scheduled.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the child has an appointment"),
+    CatalogRow("reply.referral.unattended.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the child did not come"),
+    CatalogRow(
+        "reply.referral.started.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency has begun; first aid counts"
+    ),
+    CatalogRow("reply.referral.completed.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the service has ended, and how"),
     CatalogRow("alert.sent.v1", "notify", (EVENTS,), ("desk",), "a provider took an alert"),
     CatalogRow("alert.failed.v1", "notify", (EVENTS,), ("desk",), "an alert was given up"),
 )

@@ -188,6 +188,56 @@ class ReferralRole(Term):
     SUPPORT = "support", "Pendukung", "Support"
 
 
+class DeclineReason(Term):
+    """Why an agency cannot serve a referral; it is then handed over, never ended."""
+
+    OUTSIDE_MANDATE = "outside_mandate", "Di luar mandat", "Outside its mandate"
+    OUTSIDE_AREA = "outside_area", "Di luar wilayah", "Outside its area"
+    NO_CAPACITY = "no_capacity", "Tidak ada kapasitas", "No capacity"
+    ALREADY_SERVED = "already_served", "Sudah dilayani", "Already served"
+    CONFLICT_OF_INTEREST = "conflict_of_interest", "Konflik kepentingan", "Conflict of interest"
+    DATA_MISSING = "data_missing", "Data kurang", "Data missing"
+    CLIENT_UNREACHABLE = "client_unreachable", "Anak tidak dapat dihubungi", "The child cannot be reached"
+    CONSENT_NEEDED = "consent_needed", "Perlu persetujuan", "Consent is needed"
+    OTHER = "other", "Lainnya", "Other"
+
+
+class ReferralOutcome(Term):
+    """How a referral was completed."""
+
+    SERVED = "served", "Terlayani", "Served"
+    SERVED_IN_PART = "served_in_part", "Terlayani sebagian", "Served in part"
+    REFUSED_BY_VICTIM = "refused_by_victim", "Ditolak korban", "Refused by the victim"
+    NOT_NEEDED = "not_needed", "Tidak diperlukan", "Not needed"
+
+
+class ReplyRefusal(Term):
+    """Why a reply changed nothing; the agency is told."""
+
+    UNKNOWN_REFERRAL = "unknown_referral", "Rujukan ini tidak dikenal.", "This referral is not known."
+    NOT_ITS_REFERRAL = (
+        "not_its_referral",
+        "Rujukan ini ditujukan kepada instansi lain.",
+        "This referral is addressed to another agency.",
+    )
+    HANDED_OVER = (
+        "handed_over",
+        "Rujukan ini sudah dilimpahkan ke instansi lain.",
+        "This referral was handed over to another agency.",
+    )
+    ALREADY_ENDED = "already_ended", "Rujukan ini sudah selesai.", "This referral has already ended."
+    NOT_YET_ACCEPTED = (
+        "not_yet_accepted",
+        "Terima rujukan ini dahulu, baru laporkan pelayanannya.",
+        "Accept the referral first, then report its service.",
+    )
+    FIRST_AID_FIRST = (
+        "first_aid_first",
+        "Anak dalam bahaya: catat pertolongan pertama dahulu, baru limpahkan.",
+        "The child is in danger: record first aid first, then hand over.",
+    )
+
+
 class AlertChannel(Term):
     """How a person on duty is told."""
 

@@ -106,7 +106,8 @@ def explain(
             if stored.agreement != agreement.version:
                 typer.echo(f"the case was decided by version {stored.agreement}; give its folder", err=True)
                 raise typer.Exit(2)
-            day, (situation, origin) = stored.decided_at.astimezone(city.zone).date(), stored.facts
+            day = stored.decided_at.astimezone(city.zone).date()
+            situation, origin = stored.facts.situation, stored.facts.origin
         elif report is not None:
             situation, origin = read_report(report, agreement, city)
         else:

@@ -11,7 +11,7 @@ from typing import Final
 from simpul_cli.agreement.reports import TakenReport
 from simpul_routing.domain.agreement import Agreement
 from simpul_routing.domain.engine import Engines
-from simpul_routing.domain.referral import plan_case
+from simpul_routing.domain.plan import plan_case
 from simpul_runtime.city import City
 from simpul_schema.vocabulary import ReferralRole, Urgency
 

@@ -6,9 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from simpul_routing.domain.engine import Origin
-from simpul_routing.domain.facts import Situation
-from simpul_routing.stored_facts import place_of, read
+from simpul_routing.stored_facts import StoredFacts, place_of, read
 from simpul_seal import KeyRing, unlock
 
 
@@ -22,7 +20,7 @@ class StoredDecision:
 
     agreement: str
     decided_at: datetime
-    facts: tuple[Situation, Origin]
+    facts: StoredFacts
 
 
 async def stored_decision(database_url: str, case_id: UUID, ring: KeyRing) -> StoredDecision:

@@ -3,15 +3,49 @@
 from simpul_schema.envelope import Event
 from simpul_schema.messages.alert import AlertFailedV1, AlertSentV1
 from simpul_schema.messages.case import CaseReportedV1
-from simpul_schema.messages.referral import ReferralAcceptedV1, ReferralOfferedV1
-from simpul_schema.messages.reply import ReplyReferralAcceptedV1, ReplyReferralDeliveredV1
+from simpul_schema.messages.referral import (
+    ReferralAcceptedV1,
+    ReferralCompletedV1,
+    ReferralDeclinedV1,
+    ReferralEscalatedV1,
+    ReferralOfferedV1,
+    ReferralOverdueV1,
+    ReferralRemindedV1,
+    ReferralReplyRefusedV1,
+    ReferralReroutedV1,
+    ReferralStartedV1,
+)
+from simpul_schema.messages.reply import (
+    ReplyReferralAcceptedV1,
+    ReplyReferralCompletedV1,
+    ReplyReferralDeclinedV1,
+    ReplyReferralDeliveredV1,
+    ReplyReferralScheduledV1,
+    ReplyReferralSeenV1,
+    ReplyReferralStartedV1,
+    ReplyReferralUnattendedV1,
+)
 
 MESSAGES: tuple[type[Event], ...] = (
     CaseReportedV1,
     ReferralOfferedV1,
     ReferralAcceptedV1,
+    ReferralDeclinedV1,
+    ReferralReroutedV1,
+    ReferralStartedV1,
+    ReferralCompletedV1,
+    ReferralReplyRefusedV1,
+    ReferralRemindedV1,
+    ReferralOverdueV1,
+    ReferralEscalatedV1,
     ReplyReferralDeliveredV1,
+    ReplyReferralSeenV1,
     ReplyReferralAcceptedV1,
+    ReplyReferralDeclinedV1,
+    ReplyReferralScheduledV1,
+    ReplyReferralUnattendedV1,
+    ReplyReferralStartedV1,
+    ReplyReferralCompletedV1,
     AlertSentV1,
     AlertFailedV1,
 )
@@ -30,8 +64,22 @@ __all__ = [
     "AlertSentV1",
     "CaseReportedV1",
     "ReferralAcceptedV1",
+    "ReferralCompletedV1",
+    "ReferralDeclinedV1",
+    "ReferralEscalatedV1",
     "ReferralOfferedV1",
+    "ReferralOverdueV1",
+    "ReferralRemindedV1",
+    "ReferralReplyRefusedV1",
+    "ReferralReroutedV1",
+    "ReferralStartedV1",
     "ReplyReferralAcceptedV1",
+    "ReplyReferralCompletedV1",
+    "ReplyReferralDeclinedV1",
     "ReplyReferralDeliveredV1",
+    "ReplyReferralScheduledV1",
+    "ReplyReferralSeenV1",
+    "ReplyReferralStartedV1",
+    "ReplyReferralUnattendedV1",
     "message_class",
 ]

@@ -6,7 +6,18 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from simpul_schema.envelope import Event, EventData, Instant
-from simpul_schema.vocabulary import AgeBand, Answer, ReferralRole, Service, Sex, Urgency, Violence
+from simpul_schema.vocabulary import (
+    AgeBand,
+    Answer,
+    DeclineReason,
+    ReferralOutcome,
+    ReferralRole,
+    ReplyRefusal,
+    Service,
+    Sex,
+    Urgency,
+    Violence,
+)
 
 
 class ReferralFacts(BaseModel):
@@ -39,6 +50,11 @@ class ReferralOfferedData(EventData):
     role: ReferralRole = Field(description="whether this agency leads the service or supports it")
     urgency: Urgency = Field(description="computed from the safety facts")
     answer_by: Instant = Field(description="a human answer is due by then, UTC")
+    agreement: str = Field(default="", description="version of the agreement that asks for it")
+    hand_overs: int = Field(default=0, ge=0, description="how often this service was handed over before")
+    handed_over_from: UUID | None = Field(
+        default=None, description="the referral that another agency declined; its clock goes on"
+    )
 
 
 class ReferralOfferedV1(Event):
@@ -64,3 +80,133 @@ class ReferralAcceptedV1(Event):
     WIRE_NAME: ClassVar[str] = "referral.accepted.v1"
     type: Literal["referral.accepted.v1"] = "referral.accepted.v1"
     data: ReferralAcceptedData
+
+
+class ReferralDeclinedData(EventData):
+    """The agency cannot serve; what becomes of the referral follows at once in `referral.rerouted.v1`."""
+
+    referral_id: UUID = Field(description="random reference of the referral")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency that declined")
+    reason: DeclineReason = Field(description="why")
+    declined_at: Instant = Field(description="when, UTC")
+
+
+class ReferralDeclinedV1(Event):
+    """Sent when routing recorded that an agency declined."""
+
+    WIRE_NAME: ClassVar[str] = "referral.declined.v1"
+    type: Literal["referral.declined.v1"] = "referral.declined.v1"
+    data: ReferralDeclinedData
+
+
+class ReferralReroutedData(EventData):
+    """The service goes on with another agency, under the same clock."""
+
+    referral_id: UUID = Field(description="random reference of the referral that ends here")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency that declined")
+    successor_id: UUID = Field(description="random reference of the referral that goes on")
+    successor: str = Field(description="code of the agency that is asked now")
+    hand_overs: int = Field(ge=1, description="how often this service was handed over in this case")
+    is_raised_to_hub: bool = Field(description="the case manager decides, because it was handed over too often")
+
+
+class ReferralReroutedV1(Event):
+    """Sent when a declined referral was handed over."""
+
+    WIRE_NAME: ClassVar[str] = "referral.rerouted.v1"
+    type: Literal["referral.rerouted.v1"] = "referral.rerouted.v1"
+    data: ReferralReroutedData
+
+
+class ReferralStartedData(EventData):
+    """The service has begun."""
+
+    referral_id: UUID = Field(description="random reference of the referral")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency that serves")
+    started_at: Instant = Field(description="when, UTC")
+
+
+class ReferralStartedV1(Event):
+    """Sent when routing recorded that an agency has begun to serve."""
+
+    WIRE_NAME: ClassVar[str] = "referral.started.v1"
+    type: Literal["referral.started.v1"] = "referral.started.v1"
+    data: ReferralStartedData
+
+
+class ReferralCompletedData(EventData):
+    """The service has ended."""
+
+    referral_id: UUID = Field(description="random reference of the referral")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency that served")
+    outcome: ReferralOutcome = Field(description="how it ended")
+    completed_at: Instant = Field(description="when, UTC")
+
+
+class ReferralCompletedV1(Event):
+    """Sent when routing recorded that an agency has completed a referral."""
+
+    WIRE_NAME: ClassVar[str] = "referral.completed.v1"
+    type: Literal["referral.completed.v1"] = "referral.completed.v1"
+    data: ReferralCompletedData
+
+
+class ReplyRefusedData(EventData):
+    """A reply that changed nothing, and what the agency can do."""
+
+    referral_id: UUID = Field(description="random reference of the referral it spoke about")
+    agency: str = Field(description="code of the agency that replied")
+    reply_id: UUID = Field(description="id of the refused event")
+    reason: ReplyRefusal = Field(description="why it changed nothing")
+    explanation: str = Field(description="the reason as a sentence, in Bahasa Indonesia and English")
+
+
+class ReferralReplyRefusedV1(Event):
+    """Sent to the agency whose reply was not allowed; the reply is recorded all the same."""
+
+    WIRE_NAME: ClassVar[str] = "referral.reply_refused.v1"
+    type: Literal["referral.reply_refused.v1"] = "referral.reply_refused.v1"
+    # A stream of its own for each: the stream of a referral has no gap for those to whom this is not sent.
+    subject: str = Field(pattern=r"^reply/[0-9a-f-]{36}$", description="the refused reply")
+    data: ReplyRefusedData
+
+
+class ClockStepData(EventData):
+    """A deadline of a referral came nearer, or passed."""
+
+    referral_id: UUID = Field(description="random reference of the referral")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency that must act")
+    clock: str = Field(description="which deadline, such as `answer`")
+    step: int = Field(description="how much of the time has passed, in percent: 50, 100 or 200")
+    due_at: Instant = Field(description="the deadline itself, UTC")
+    urgency: Urgency = Field(description="of the case")
+    told: tuple[str, ...] = Field(description="parties to be told, the first who may be; codes of the agreement")
+
+
+class ReferralRemindedV1(Event):
+    """Sent once when half of a deadline's time has passed."""
+
+    WIRE_NAME: ClassVar[str] = "referral.reminded.v1"
+    type: Literal["referral.reminded.v1"] = "referral.reminded.v1"
+    data: ClockStepData
+
+
+class ReferralOverdueV1(Event):
+    """Sent once when a deadline has passed; the next rung of the ladder is told."""
+
+    WIRE_NAME: ClassVar[str] = "referral.overdue.v1"
+    type: Literal["referral.overdue.v1"] = "referral.overdue.v1"
+    data: ClockStepData
+
+
+class ReferralEscalatedV1(Event):
+    """Sent once when twice a deadline's time has passed; the top of the ladder is told."""
+
+    WIRE_NAME: ClassVar[str] = "referral.escalated.v1"
+    type: Literal["referral.escalated.v1"] = "referral.escalated.v1"
+    data: ClockStepData

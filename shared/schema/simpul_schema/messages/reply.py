@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from simpul_schema.envelope import Event, EventData
+from simpul_schema.envelope import Event, EventData, Instant
+from simpul_schema.vocabulary import DeclineReason, ReferralOutcome
 
 
 class ReplyData(EventData):
@@ -29,3 +30,69 @@ class ReplyReferralAcceptedV1(Event):
     WIRE_NAME: ClassVar[str] = "reply.referral.accepted.v1"
     type: Literal["reply.referral.accepted.v1"] = "reply.referral.accepted.v1"
     data: ReplyData
+
+
+class ReplyReferralSeenV1(Event):
+    """Sent when a person of the agency opened the referral for the first time."""
+
+    WIRE_NAME: ClassVar[str] = "reply.referral.seen.v1"
+    type: Literal["reply.referral.seen.v1"] = "reply.referral.seen.v1"
+    data: ReplyData
+
+
+class DeclineData(ReplyData):
+    """Why the agency cannot serve."""
+
+    reason: DeclineReason = Field(description="why; the referral is handed over at once")
+
+
+class ReplyReferralDeclinedV1(Event):
+    """Sent by the agency when it cannot serve, before or after it accepted."""
+
+    WIRE_NAME: ClassVar[str] = "reply.referral.declined.v1"
+    type: Literal["reply.referral.declined.v1"] = "reply.referral.declined.v1"
+    data: DeclineData
+
+
+class ScheduleData(ReplyData):
+    """When the service is to begin."""
+
+    scheduled_for: Instant = Field(description="the appointment, UTC")
+
+
+class ReplyReferralScheduledV1(Event):
+    """Sent by the agency when the child has an appointment."""
+
+    WIRE_NAME: ClassVar[str] = "reply.referral.scheduled.v1"
+    type: Literal["reply.referral.scheduled.v1"] = "reply.referral.scheduled.v1"
+    data: ScheduleData
+
+
+class ReplyReferralUnattendedV1(Event):
+    """Sent by the agency when the child did not come to the appointment."""
+
+    WIRE_NAME: ClassVar[str] = "reply.referral.unattended.v1"
+    type: Literal["reply.referral.unattended.v1"] = "reply.referral.unattended.v1"
+    data: ReplyData
+
+
+class ReplyReferralStartedV1(Event):
+    """Sent by the agency when it has begun to serve; first aid counts."""
+
+    WIRE_NAME: ClassVar[str] = "reply.referral.started.v1"
+    type: Literal["reply.referral.started.v1"] = "reply.referral.started.v1"
+    data: ReplyData
+
+
+class CompletionData(ReplyData):
+    """How the service ended."""
+
+    outcome: ReferralOutcome = Field(description="how it ended")
+
+
+class ReplyReferralCompletedV1(Event):
+    """Sent by the agency when its service has ended."""
+
+    WIRE_NAME: ClassVar[str] = "reply.referral.completed.v1"
+    type: Literal["reply.referral.completed.v1"] = "reply.referral.completed.v1"
+    data: CompletionData

@@ -1,13 +1,11 @@
-"""Referrals: what a decision asks of whom until when, and what a reply does to one."""
+"""The plan of a case: what a decision asks of whom until when."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from simpul_routing.domain.agreement import Agreement, Within
 from simpul_routing.domain.engine import Decision
-from simpul_routing.errors import ReplyRefusal
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency
 
 NO_RULE_WITHIN = Within()
@@ -65,29 +63,3 @@ def plan_case(decision: Decision, agreement: Agreement, now: datetime, zone: Zon
         referrals=tuple(referrals),
         is_covered=covered,
     )
-
-
-class ReferralState(StrEnum):
-    """Where a referral stands; later states of domain.md follow with its lifecycle."""
-
-    OFFERED = "offered"
-    DELIVERED = "delivered"
-    ACCEPTED = "accepted"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is known of a referral when a reply about it arrives."""
-
-    agency: str
-    state: ReferralState
-
-
-def judge_reply(standing: Standing | None, agency: str, wanted: ReferralState) -> ReferralState | ReplyRefusal:
-    """The state after a reply; an earlier or repeated one changes nothing, a foreign one is refused."""
-    if standing is None:
-        return ReplyRefusal.UNKNOWN_REFERRAL
-    if standing.agency != agency:
-        return ReplyRefusal.NOT_ITS_REFERRAL
-    order = list(ReferralState)
-    return max(standing.state, wanted, key=order.index)

@@ -1,4 +1,4 @@
-"""Plans of cases, deadlines, replies."""
+"""Plans of cases and their deadlines."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,9 +8,9 @@ import pytest
 from simpul_routing.domain.agreement import Within
 from simpul_routing.domain.engine import Decision, Origin
 from simpul_routing.domain.facts import situation_of
-from simpul_routing.domain.referral import CasePlan, ReferralState, Standing, judge_reply, plan_case
-from simpul_routing.errors import ReplyRefusal
-from simpul_routing.stored_facts import read, written
+from simpul_routing.domain.plan import CasePlan, plan_case
+from simpul_routing.publisher import referral_facts
+from simpul_routing.stored_facts import StoredFacts, read, written
 from simpul_routing.use_cases import seen
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency
@@ -103,24 +103,6 @@ def test_a_report_says_every_fact() -> None:
 
 def test_stored_facts_are_read_as_they_were_written() -> None:
     situation = told(violence="sexual+physical", safe_now="no")
+    shared = referral_facts(facts(), "Mojoroto", mediation_locked=True)
 
-    assert read(written(situation, HOME)) == (situation, HOME)
-
-
-OFFERED = Standing("ylpa", ReferralState.OFFERED)
-
-
-@pytest.mark.parametrize(
-    ("standing", "agency", "wanted", "outcome"),
-    [
-        (OFFERED, "ylpa", ReferralState.DELIVERED, ReferralState.DELIVERED),
-        (OFFERED, "ylpa", ReferralState.ACCEPTED, ReferralState.ACCEPTED),
-        (Standing("ylpa", ReferralState.ACCEPTED), "ylpa", ReferralState.DELIVERED, ReferralState.ACCEPTED),
-        (OFFERED, "rs-rujukan", ReferralState.ACCEPTED, ReplyRefusal.NOT_ITS_REFERRAL),
-        (None, "ylpa", ReferralState.DELIVERED, ReplyRefusal.UNKNOWN_REFERRAL),
-    ],
-)
-def test_reply_is_judged(
-    standing: Standing | None, agency: str, wanted: ReferralState, outcome: ReferralState | ReplyRefusal
-) -> None:
-    assert judge_reply(standing, agency, wanted) is outcome
+    assert read(written(situation, HOME, shared)) == StoredFacts(situation, HOME, shared)

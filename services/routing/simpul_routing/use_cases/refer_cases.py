@@ -1,10 +1,9 @@
-"""What routing does. Each use case takes the events that arrived together."""
+"""A reported case becomes a plan and its referrals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from prometheus_client import Counter
@@ -12,38 +11,23 @@ from prometheus_client import Counter
 from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
 from simpul_routing.domain.agreement import Agreement
-from simpul_routing.domain.engine import Origin
+from simpul_routing.domain.clocks import clocks_of
+from simpul_routing.domain.engine import Decision, Origin
 from simpul_routing.domain.facts import Situation, situation_of
-from simpul_routing.domain.referral import ReferralState, judge_reply, plan_case
-from simpul_routing.errors import ReplyRefusal
-from simpul_routing.repository import StoredReferral
+from simpul_routing.domain.plan import CasePlan, PlannedReferral, plan_case
+from simpul_routing.repository import NewReferral
 from simpul_routing.stored_facts import place_of, written
 from simpul_runtime.city import City
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
-from simpul_schema import Event, Producer
 from simpul_schema.messages.case import CaseReportedV1, TriageFacts
-from simpul_schema.messages.reply import ReplyData
 
 AGREEMENT_GAPS: Final = Counter(
     "simpul_agreement_gaps", "Cases that no clause covered; any at all is an alarm", ["version"], registry=REGISTRY
 )
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What an agency said about a referral."""
-
-    event: Event
-    data: ReplyData
-
-    @property
-    def agency(self) -> str:
-        """Who said it, as the signature proves."""
-        return Producer.of(self.event.source).party
 
 
 class ReferCases:
@@ -68,9 +52,35 @@ class ReferCases:
             shared = publisher.referral_facts(
                 triage, ward.kecamatan if ward else "", mediation_locked=plan.mediation_locked
             )
-            locked = self._keys.lock(written(situation, origin), place=place_of(case_id))
-            for referral_id, referral in repository.add_plan(transaction, case_id, plan, locked):
-                transaction.announce(publisher.referral_offered(referral_id, case_id, referral, plan, shared, event.id))
+            locked = self._keys.lock(written(situation, origin, shared), place=place_of(case_id))
+            repository.add_plan(transaction, case_id, plan, locked)
+            for planned in plan.referrals:
+                referral = self._new_referral(case_id, plan, planned, decision, transaction.now, engines.agreement)
+                repository.add_referral(transaction, referral)
+                transaction.announce(publisher.referral_offered(referral, shared, event.id))
+
+    def _new_referral(
+        self,
+        case_id: UUID,
+        plan: CasePlan,
+        planned: PlannedReferral,
+        decision: Decision,
+        now: datetime,
+        agreement: Agreement,
+    ) -> NewReferral:
+        clocks = clocks_of(decision.effective, planned.service, planned.role, now, self._city.zone, agreement.holidays)
+        return NewReferral(
+            referral_id=uuid4(),
+            case_id=case_id,
+            agency=planned.agency,
+            service=planned.service,
+            role=planned.role,
+            urgency=plan.urgency,
+            answer_by=plan.answer_by,
+            agreement=plan.agreement,
+            clauses=planned.clauses,
+            clocks=tuple(clocks),
+        )
 
 
 def seen(triage: TriageFacts, city: City, agreement: Agreement, received_at: datetime) -> tuple[Situation, Origin]:
@@ -93,39 +103,3 @@ def seen(triage: TriageFacts, city: City, agreement: Agreement, received_at: dat
         excluded=excluded,
     )
     return situation, origin
-
-
-async def record_delivered(transaction: Transaction, replies: Sequence[Reply]) -> None:
-    """The agency's machine has the referral."""
-    await _record(transaction, replies, ReferralState.DELIVERED)
-
-
-async def record_accepted(transaction: Transaction, replies: Sequence[Reply]) -> None:
-    """The agency takes the referral; routing announces it once."""
-    for reply, referral in await _record(transaction, replies, ReferralState.ACCEPTED):
-        transaction.announce(
-            publisher.referral_accepted(
-                referral.referral_id, referral.case_id, reply.agency, transaction.now, reply.event.id
-            )
-        )
-
-
-async def _record(
-    transaction: Transaction, replies: Sequence[Reply], said: ReferralState
-) -> list[tuple[Reply, StoredReferral]]:
-    """Judge and write; returns the replies that moved their referral."""
-    known = await repository.referrals_for_update(transaction, [reply.data.referral_id for reply in replies])
-    states: dict[UUID, ReferralState] = {}
-    moved = []
-    for reply in replies:
-        referral = known.get(reply.data.referral_id)
-        outcome = judge_reply(referral.standing if referral else None, reply.agency, said)
-        if isinstance(outcome, ReplyRefusal) or referral is None:
-            refusal = outcome if isinstance(outcome, ReplyRefusal) else ReplyRefusal.UNKNOWN_REFERRAL
-            repository.add_refusal(transaction, reply.event.id, reply.data, reply.agency, refusal)
-            continue
-        if outcome is not referral.standing.state and referral.referral_id not in states:
-            moved.append((reply, referral))
-        states[referral.referral_id] = outcome
-    await repository.move(transaction, states, said)
-    return moved

@@ -1,0 +1,99 @@
+"""The deadlines of a referral: when each begins, when its steps fall due, and what stops it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from simpul_routing.domain.agreement import (
+    ADDRESSEE,
+    RUNG_ABOVE,
+    Agreement,
+    Clause,
+    ClockName,
+    ClockRuns,
+    Rung,
+    Step,
+)
+from simpul_routing.domain.engine import Origin
+from simpul_routing.domain.lifecycle import Said
+from simpul_schema.vocabulary import ReferralRole, Service
+
+_STEPS: Final = (Step.HALF, Step.DUE, Step.TWICE)
+STOPPED_BY: Final[Mapping[ClockName, frozenset[Said]]] = MappingProxyType({
+    ClockName.RECEIPT: frozenset(Said),
+    ClockName.ANSWER: frozenset(Said) - {Said.DELIVERED, Said.SEEN},
+    ClockName.CONTACT: frozenset({Said.SCHEDULED, Said.STARTED, Said.COMPLETED, Said.DECLINED}),
+    ClockName.SERVICE: frozenset({Said.STARTED, Said.COMPLETED, Said.DECLINED}),
+    ClockName.HEALTH_WINDOW: frozenset({Said.STARTED, Said.COMPLETED, Said.DECLINED}),
+    ClockName.TEMPORARY_PROTECTION: frozenset({Said.STARTED, Said.COMPLETED, Said.DECLINED}),
+})  # fmt: skip
+"""What the agency must say for a clock to stop. A declined referral's clocks go on with its successor. The other
+clocks of the agreement are not of a referral: they begin with an event of their own."""
+_OF_EVERY_REFERRAL: Final = (ClockName.RECEIPT, ClockName.ANSWER)
+"""A supporting agency must answer; contact and beginning are the lead's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """One deadline of one referral; `step` is the next that falls due, None when all have."""
+
+    clock: ClockName
+    started_at: datetime
+    due_at: datetime
+    step: Step | None = Step.HALF
+
+    def at(self, step: Step) -> datetime:
+        """The moment a step falls due."""
+        return self.started_at + (self.due_at - self.started_at) * (int(step.value) / 100)
+
+    @property
+    def next_at(self) -> datetime | None:
+        """The moment the next step falls due."""
+        return self.at(self.step) if self.step else None
+
+    def after(self, step: Step) -> "Running":
+        """The clock once a step has been taken."""
+        following = _STEPS[_STEPS.index(step) + 1 :]
+        return replace(self, step=following[0] if following else None)
+
+
+def clocks_of(
+    clauses: Iterable[Clause], service: Service, role: ReferralRole, start: datetime, zone: ZoneInfo,
+    holidays: frozenset[date],
+) -> Iterator[Running]:  # fmt: skip
+    """The deadlines of a referral, from the clauses that decide its case."""
+    for clause in clauses:
+        match clause.effect:
+            case ClockRuns(clock=clock, within=within, service=only) if clock in STOPPED_BY and only in (None, service):
+                if role is ReferralRole.LEAD or clock in _OF_EVERY_REFERRAL:
+                    yield Running(clock, start, within.due(start, zone, holidays))
+            case _:
+                continue
+
+
+def told_at(
+    step: Step, clauses: Iterable[Clause], agreement: Agreement, addressee: str, kind: str, origin: Origin
+) -> tuple[str, ...]:
+    """Whom the ladder tells at a step: the first who may be told, and whoever is told besides; nobody excluded."""
+    for clause in clauses:
+        match clause.effect:
+            case Rung(step=at, to=to, also=also) if at is step:
+                codes = [_rung(selector, agreement, addressee, kind, origin) for selector in to]
+                first = next((code for code in codes if code), "")
+                besides = (origin.resolve(code) for code in also)
+                return tuple(dict.fromkeys(code for code in (first, *besides) if code))
+            case _:
+                continue
+    return ()
+
+
+def _rung(selector: str, agreement: Agreement, addressee: str, kind: str, origin: Origin) -> str:
+    if selector == ADDRESSEE:
+        return addressee
+    if selector == RUNG_ABOVE:
+        party = agreement.of_kind.get(kind)
+        return origin.resolve(party.above) if party and party.above else ""
+    return origin.resolve(selector)

@@ -1,0 +1,63 @@
+"""Who follows an agency that declined. A hand-over never buys time, and never ends a service."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from simpul_routing.domain.agreement import Agreement, ServiceNeeded
+from simpul_routing.domain.engine import Origin
+from simpul_schema.vocabulary import ReferralRole, Service
+
+MOST_HAND_OVERS: Final = 2
+"""One more of the same service in the same case, and the hub decides ("jangan di-pingpong")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """Who is asked now, for what, and as what."""
+
+    agency: str
+    service: Service
+    role: ReferralRole
+    hand_overs: int
+    is_raised_to_hub: bool
+
+
+def successor(
+    agreement: Agreement,
+    clauses: Collection[str],
+    service: Service,
+    role: ReferralRole,
+    origin: Origin,
+    *,
+    asked: Collection[str],
+    hand_overs: int,
+) -> Successor:
+    """The next agency by the agreement.
+
+    `asked` are the agencies that have declined this service or already serve it in this case. First come the
+    alternates of the clauses that asked for it, then every other party with the service in its mandate. Whoever is
+    excluded is passed over. When nobody is left, or it was handed over too often, the case manager decides.
+    """
+    count = hand_overs + 1
+    if count <= MOST_HAND_OVERS:
+        for selector in (*_alternates(agreement, clauses), *_able(agreement, service)):
+            agency = origin.resolve(selector)
+            if agency and agency not in asked:
+                return Successor(agency, service, role, count, is_raised_to_hub=False)
+    return Successor(_hub(agreement, origin), Service.MANUAL_TRIAGE, ReferralRole.LEAD, count, is_raised_to_hub=True)
+
+
+def _alternates(agreement: Agreement, clauses: Collection[str]) -> list[str]:
+    chains = (agreement.by_id[name].effect for name in clauses if name in agreement.by_id)
+    return [selector for need in chains if isinstance(need, ServiceNeeded) for selector in need.lead]
+
+
+def _able(agreement: Agreement, service: Service) -> list[str]:
+    return [party.code for party in agreement.parties if service in party.services]
+
+
+def _hub(agreement: Agreement, origin: Origin) -> str:
+    """The hub, or who does manual triage where the hub is excluded; a case is never left without anybody."""
+    able = [party.code for party in agreement.parties if Service.MANUAL_TRIAGE in party.services]
+    return origin.first([agreement.hub, *able]) or agreement.hub

@@ -1,0 +1,45 @@
+"""Lifecycle of a referral: hand-overs, transitions, clocks.
+
+New columns with a constant default and new tables: nothing is rewritten, locks last a moment.
+"""
+
+from alembic import op
+
+revision = "20261124_lifecycle"
+down_revision = "20261124_agreement"
+
+
+def upgrade() -> None:
+    op.execute("""
+        ALTER TABLE referral ADD COLUMN urgency text NOT NULL DEFAULT 'high',
+            ADD COLUMN hand_overs smallint NOT NULL DEFAULT 0,
+            ADD COLUMN handed_over_from uuid,
+            ADD COLUMN version integer NOT NULL DEFAULT 1,
+            ADD COLUMN started_at timestamptz,
+            ADD COLUMN ended_at timestamptz""")
+    op.execute("""
+        CREATE TABLE transition (
+            transition_id uuid PRIMARY KEY,
+            case_id uuid NOT NULL,
+            referral_id uuid NOT NULL,
+            agency text NOT NULL,
+            actor text NOT NULL,
+            before text NOT NULL,
+            after text NOT NULL,
+            reason text NOT NULL DEFAULT '',
+            causation_id uuid,
+            at timestamptz NOT NULL
+        )""")
+    op.execute("CREATE INDEX transition_of_case ON transition (case_id, at)")
+    op.execute("""
+        CREATE TABLE clock (
+            referral_id uuid NOT NULL,
+            clock text NOT NULL,
+            started_at timestamptz NOT NULL,
+            due_at timestamptz NOT NULL,
+            step text,
+            next_at timestamptz,
+            stopped_at timestamptz,
+            PRIMARY KEY (referral_id, clock)
+        )""")
+    op.execute("CREATE INDEX clock_due ON clock (next_at) WHERE next_at IS NOT NULL")

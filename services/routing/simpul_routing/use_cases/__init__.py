@@ -1,0 +1,7 @@
+"""What routing does, one file for each thing."""
+
+from simpul_routing.use_cases.judge_replies import JudgeReplies, Reply
+from simpul_routing.use_cases.refer_cases import ReferCases, seen
+from simpul_routing.use_cases.sweep_clocks import SweepClocks
+
+__all__ = ["JudgeReplies", "ReferCases", "Reply", "SweepClocks", "seen"]

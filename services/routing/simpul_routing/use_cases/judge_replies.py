@@ -1,0 +1,155 @@
+"""What an agency says about a referral is judged, recorded and announced; a decline is handed over at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from simpul_routing import publisher, repository
+from simpul_routing.agreement import Versions
+from simpul_routing.domain.clocks import STOPPED_BY
+from simpul_routing.domain.hand_over import Successor, successor
+from simpul_routing.domain.lifecycle import ReferralState, Said, Unchanged, judge_reply
+from simpul_routing.repository import Move, NewReferral, StoredReferral
+from simpul_routing.stored_facts import StoredFacts, place_of, read
+from simpul_runtime.signing import Keys
+from simpul_runtime.transaction import Transaction
+from simpul_schema import Event, Producer
+from simpul_schema.messages import (
+    ReferralAcceptedV1,
+    ReferralCompletedV1,
+    ReferralDeclinedV1,
+    ReferralReroutedV1,
+    ReferralStartedV1,
+)
+from simpul_schema.messages.reply import CompletionData, DeclineData, ReplyData
+from simpul_schema.vocabulary import ReplyRefusal
+
+_ANNOUNCED: Final[Mapping[ReferralState, tuple[type[Event], str]]] = MappingProxyType({
+    ReferralState.ACCEPTED: (ReferralAcceptedV1, "accepted_at"),
+    ReferralState.IN_PROGRESS: (ReferralStartedV1, "started_at"),
+    ReferralState.COMPLETED: (ReferralCompletedV1, "completed_at"),
+    ReferralState.DECLINED: (ReferralDeclinedV1, "declined_at"),
+})  # fmt: skip
+"""State -> what everybody hears of it, and what the moment is called there."""
+_ROUTING: Final = "routing"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an agency said about a referral."""
+
+    event: Event
+    data: ReplyData
+
+    @property
+    def agency(self) -> str:
+        """Who said it, as the signature proves."""
+        return Producer.of(self.event.source).party
+
+
+@dataclass(frozen=True, slots=True)
+class _Declined:
+    referral: StoredReferral
+    reply: Reply
+
+
+class JudgeReplies:
+    """Judges the replies of one kind that arrived together."""
+
+    def __init__(self, versions: Versions, keys: Keys) -> None:
+        self._versions = versions
+        self._keys = keys
+
+    async def judge(self, transaction: Transaction, said: Said, replies: Sequence[Reply]) -> None:
+        """Move each referral, or tell the agency why its reply changes nothing."""
+        known = await repository.referrals_for_update(transaction, {reply.data.referral_id for reply in replies})
+        moves: list[Move] = []
+        overtaken: list[UUID] = []
+        for reply in replies:
+            referral = known.get(reply.data.referral_id)
+            reason = reply.data.reason if isinstance(reply.data, DeclineData) else None
+            outcome = judge_reply(referral.standing if referral else None, reply.agency, said, reason)
+            if isinstance(outcome, ReplyRefusal) or referral is None:
+                refusal = outcome if isinstance(outcome, ReplyRefusal) else ReplyRefusal.UNKNOWN_REFERRAL
+                self._refuse(transaction, reply, refusal)
+            elif isinstance(outcome, Unchanged):
+                overtaken += [referral.referral_id] if said is Said.DELIVERED else []
+            else:
+                moves.append(Move(referral, outcome, reply.agency, reply.event.id, reason.value if reason else ""))
+                self._announce(transaction, referral, outcome, reply)
+        await repository.note_delivered(transaction, overtaken)
+        declined = [move for move in moves if move.after is ReferralState.DECLINED]
+        by_id = {reply.event.id: reply for reply in replies}
+        hand_overs = [_Declined(move.referral, by_id[move.cause]) for move in declined]
+        moves += await self._hand_over(transaction, hand_overs)
+        await repository.move(transaction, moves)
+        await repository.stop_clocks(transaction, [
+            (move.referral.referral_id, clock) for move in moves for clock, stops in STOPPED_BY.items() if said in stops
+        ])  # fmt: skip
+
+    def _refuse(self, transaction: Transaction, reply: Reply, reason: ReplyRefusal) -> None:
+        referral_id = reply.data.referral_id
+        repository.add_refusal(transaction, reply.event.id, referral_id, reply.agency, reason)
+        transaction.announce(publisher.reply_refused(reply.event, reply.agency, referral_id, reason))
+
+    def _announce(self, transaction: Transaction, referral: StoredReferral, after: ReferralState, reply: Reply) -> None:
+        if after not in _ANNOUNCED:
+            return
+        message, moment = _ANNOUNCED[after]
+        more: dict[str, Any] = {moment: transaction.now}
+        match reply.data:
+            case CompletionData(outcome=outcome):
+                more["outcome"] = outcome
+            case DeclineData(reason=reason):
+                more["reason"] = reason
+            case _:
+                pass
+        transaction.announce(publisher.referral_changed(message, referral, reply.event.id, **more))
+
+    async def _hand_over(self, transaction: Transaction, declined: Sequence[_Declined]) -> list[Move]:
+        """A successor for each declined referral, under the clocks that already run; returns how the old ones end."""
+        if not declined:
+            return []
+        cases = {entry.referral.case_id for entry in declined}
+        plans = await repository.plans_of(transaction, cases)
+        asked = await repository.agencies_asked(transaction, cases)
+        clocks = await repository.clocks_of(transaction, [entry.referral.referral_id for entry in declined])
+        moves = []
+        for entry in declined:
+            referral = entry.referral
+            plan = plans[referral.case_id]
+            facts = read(self._keys.unlock(plan.situation, place=place_of(referral.case_id)))
+            already = asked.setdefault((referral.case_id, referral.service), set())  # type: ignore[attr-defined]
+            follows = self._successor(referral, facts, already)
+            already.add(follows.agency)
+            following = NewReferral(
+                referral_id=uuid4(), case_id=referral.case_id, agency=follows.agency, service=follows.service,
+                role=follows.role, urgency=referral.standing.urgency, answer_by=referral.answer_by,
+                agreement=referral.agreement, clauses=referral.clauses, hand_overs=follows.hand_overs,
+                handed_over_from=referral.referral_id, clocks=tuple(clocks[referral.referral_id]),
+            )  # fmt: skip
+            self._offer(transaction, entry, following, follows, facts)
+            moves.append(Move(referral, ReferralState.REROUTED, _ROUTING, entry.reply.event.id, follows.agency))
+        return moves
+
+    def _successor(self, referral: StoredReferral, facts: StoredFacts, asked: set[str]) -> Successor:
+        agreement = self._versions.of(referral.agreement).agreement
+        return successor(
+            agreement, referral.clauses, referral.service, referral.role, facts.origin, asked=asked,
+            hand_overs=referral.hand_overs,
+        )  # fmt: skip
+
+    def _offer(
+        self, transaction: Transaction, entry: _Declined, following: NewReferral, follows: Successor, facts: StoredFacts
+    ) -> None:
+        repository.add_referral(transaction, following)
+        cause = entry.reply.event.id
+        transaction.announce(
+            publisher.referral_changed(
+                ReferralReroutedV1, entry.referral, cause, successor_id=following.referral_id,
+                successor=following.agency, hand_overs=follows.hand_overs, is_raised_to_hub=follows.is_raised_to_hub,
+            )
+        )  # fmt: skip
+        transaction.announce(publisher.referral_offered(following, facts.shared, cause))

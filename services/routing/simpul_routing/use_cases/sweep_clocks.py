@@ -1,0 +1,85 @@
+"""Deadlines that come near or pass are told, each step once, whatever was restarted in between."""
+
+import asyncio
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+
+from simpul_routing import publisher, repository
+from simpul_routing.agreement import Versions
+from simpul_routing.domain.clocks import Running, told_at
+from simpul_routing.domain.lifecycle import TERMINAL
+from simpul_routing.repository import StoredPlan, StoredReferral
+from simpul_routing.stored_facts import place_of, read
+from simpul_runtime.city import City
+from simpul_runtime.database import utc_now
+from simpul_runtime.metrics import REGISTRY
+from simpul_runtime.signing import Keys
+from simpul_runtime.transaction import Transaction, Transactions
+
+SWEEP: Final = 2.0
+"""Seconds between looks at what is due."""
+MOST: Final = 200
+"""Steps in one transaction; what a long outage left behind is told in the order in which it fell due."""
+CLOCK_STEPS: Final = Counter("simpul_clock_steps", "Steps of deadlines", ["clock", "step"], registry=REGISTRY)
+
+log = structlog.get_logger()
+
+
+class SweepClocks:
+    """Takes the steps that are due; any number of processes may do so at once."""
+
+    def __init__(self, transactions: Transactions, versions: Versions, city: City, keys: Keys) -> None:
+        self._transactions = transactions
+        self._versions = versions
+        self._city = city
+        self._keys = keys
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        while True:
+            try:
+                async with self._transactions.begin() as transaction:
+                    taken = await self.sweep(transaction, utc_now())
+            except Exception as error:
+                log.warning("sweep_failed", exc_info=error)
+                taken = 0
+            if taken < MOST:
+                await asyncio.sleep(SWEEP)
+
+    async def sweep(self, transaction: Transaction, now: datetime) -> int:
+        """One step of each clock that is due by then; returns how many were looked at."""
+        due = await repository.take_due(transaction, now, MOST)
+        if not due:
+            return 0
+        # Locked and read again here: an answer that came a moment ago ends the matter.
+        referrals = await repository.referrals_for_update(transaction, {referral_id for referral_id, _ in due})
+        plans = await repository.plans_of(transaction, {referral.case_id for referral in referrals.values()})
+        following: list[tuple[UUID, Running]] = []
+        for referral_id, clock in due:
+            referral = referrals[referral_id]
+            step = clock.step
+            if step is None or referral.standing.state in TERMINAL:
+                following.append((referral_id, Running(clock.clock, clock.started_at, clock.due_at, None)))
+                continue
+            told = self._told(referral, clock, plans[referral.case_id])
+            transaction.announce(publisher.clock_step(referral, clock, step, told))
+            CLOCK_STEPS.labels(clock.clock.value, step.value).inc()
+            following.append((referral_id, clock.after(step)))
+        await repository.advance(transaction, following)
+        return len(due)
+
+    def _told(self, referral: StoredReferral, clock: Running, plan: StoredPlan) -> tuple[str, ...]:
+        if clock.step is None:
+            return ()
+        engines = self._versions.of(referral.agreement)
+        facts = read(self._keys.unlock(plan.situation, place=place_of(referral.case_id)))
+        engine = engines.on(clock.started_at.astimezone(self._city.zone).date())
+        decision = engine.decide(facts.situation, facts.origin)
+        agency = referral.standing.agency
+        return told_at(
+            clock.step, decision.effective, engines.agreement, agency, self._city.kinds.get(agency, ""), facts.origin
+        )

@@ -1,0 +1,175 @@
+"""Routing's use cases on a real database with a clock of the test's own; what they announce is kept, not published."""
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from simpul_cli.backends import Backends
+from simpul_cli.databases import create_databases
+from simpul_routing.agreement import Versions
+from simpul_routing.agreement.versions import sign_version, signatories
+from simpul_routing.consumers import handlers
+from simpul_routing.use_cases import JudgeReplies, ReferCases, SweepClocks
+from simpul_runtime.database import engine_for
+from simpul_runtime.migrations import migrate_async
+from simpul_runtime.outbox import Outbox
+from simpul_runtime.signing import Keys
+from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema import message_class
+from simpul_schema.messages import CaseReportedV1, ReferralOfferedV1
+from simpul_schema.messages.case import TriageFacts
+from simpul_schema.messages.referral import ReferralFacts
+from simpul_seal import Directory, KeyRing, generate, open_section, seal_section
+from tests.support.agreements import CITY, KEDIRI, kediri
+
+START = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
+"""Friday, 22:00 in Kediri."""
+
+
+@dataclass
+class Room:
+    """Routing without its broker; `now` is what the test says it is."""
+
+    engine: AsyncEngine
+    url: str
+    keys: Keys
+    outbox: Outbox
+    versions: Versions
+    rings: Mapping[str, KeyRing]
+    now: datetime = START
+    said: list[dict[str, Any]] = field(default_factory=list)
+    """Every event routing announced."""
+
+    def __post_init__(self) -> None:
+        self._handlers = handlers(
+            self.keys, ReferCases(self.versions, CITY, self.keys), JudgeReplies(self.versions, self.keys)
+        )
+        transactions = Transactions(self.engine, self.outbox, lambda _: None)
+        self.clocks = SweepClocks(transactions, self.versions, CITY, self.keys)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        async with self.engine.begin() as connection:
+            transaction = Transaction(connection, self.now, self.outbox)
+            yield transaction
+            await transaction.flush()
+        events = {row.event_id: json.loads(row.body) for row in transaction.outgoing}
+        self.said += events.values()
+
+    async def report(self, **facts: Any) -> UUID:
+        """A reported case; returns its id."""
+        told = {
+            "channel": "phone",
+            "reporter": "other",
+            "violence": ["physical"],
+            "place": "other",
+            "kelurahan": "Bujel",
+        }
+        triage = TriageFacts.model_validate(told | facts)
+        event_id, case_id = uuid4(), uuid4()
+        sealed = seal_section(
+            triage.model_dump_json().encode(), self.keys.directory.current("routing", START), event_id=event_id,
+            case_id=case_id, section="triage",
+        )  # fmt: skip
+        event = CaseReportedV1.model_validate({
+            "id": event_id, "source": "/kediri/intake", "subject": f"case/{case_id}", "time": self.now,
+            "sequence": "0000000001", "correlationid": case_id,
+            "data": {"case_id": case_id, "received_at": self.now, "sealed": {"triage": sealed}},
+        })  # fmt: skip
+        async with self.transaction() as transaction:
+            await self._handlers[CaseReportedV1](transaction, [event])
+        return case_id
+
+    async def reply(self, said: str, referral: dict[str, Any], agency: str = "", **more: Any) -> None:
+        """An agency says something about a referral; the addressed one unless another is named."""
+        message = message_class(f"reply.referral.{said}.v1")
+        assert message is not None
+        by = agency or referral["agency"]
+        event = message.model_validate({
+            "id": uuid4(), "source": f"/kediri/agency/{by}", "subject": f"referral/{referral['referral_id']}",
+            "time": self.now, "sequence": "0000000001", "correlationid": referral["case_id"],
+            "data": {"referral_id": referral["referral_id"], "agency": by, **more},
+        })  # fmt: skip
+        async with self.transaction() as transaction:
+            await self._handlers[message](transaction, [event])
+
+    async def sweep_until(self, end: datetime, step: timedelta) -> None:
+        """Let the time pass, sweeping as the service does."""
+        while self.now < end:
+            self.now = min(self.now + step, end)
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        """Take everything that is due now."""
+        taken = 1
+        while taken:
+            async with self.transaction() as transaction:
+                taken = await self.clocks.sweep(transaction, self.now)
+
+    def of(self, wire_name: str, **data: Any) -> list[dict[str, Any]]:
+        """The data of the events of a type in which these fields have these values."""
+        found = [event["data"] for event in self.said if event["type"] == wire_name]
+        return [entry for entry in found if all(entry.get(name) == value for name, value in data.items())]
+
+    def offered(self, case_id: UUID, service: str, role: str = "lead") -> dict[str, Any]:
+        """The newest referral of a service."""
+        return self.of("referral.offered.v1", case_id=str(case_id), service=service, role=role)[-1]
+
+    def open(self, referral: dict[str, Any]) -> ReferralFacts:
+        """What the addressed agency reads, opened with its own key."""
+        offered = ReferralOfferedV1.model_validate(
+            next(e for e in self.said if e["data"].get("referral_id") == referral["referral_id"]
+                 and e["type"] == "referral.offered.v1")
+        )  # fmt: skip
+        opened = open_section(
+            offered.data.sealed["facts"].ciphertext, self.rings[offered.data.agency], event_id=offered.id,
+            case_id=offered.data.case_id, section="facts",
+        )  # fmt: skip
+        return ReferralFacts.model_validate_json(opened)
+
+    async def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """Look into the database."""
+        connection = await asyncpg.connect(self.url)
+        try:
+            return [dict(row) for row in await connection.fetch(query, *values)]
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def _signed(folder: Path) -> Iterator[tuple[Path, Keys, Mapping[str, KeyRing]]]:
+    parties = ["intake", "routing", *(agency.code for agency in CITY.agencies)]
+    pairs = {
+        party: generate(party, not_before=START - timedelta(days=60), not_after=START + timedelta(days=600))
+        for party in parties
+    }
+    shutil.copytree(KEDIRI, folder / "city")
+    version = folder / "city" / "agreement" / "2026-10"
+    for party in signatories(kediri(), CITY):
+        sign_version(version, pairs[party][0], START)
+    keys = Keys(pairs["routing"][0], Directory([public for _, public in pairs.values()]))
+    yield version.parent, keys, {party: ring for party, (ring, _) in pairs.items()}
+
+
+@pytest.fixture
+async def room(backends: Backends, tmp_path: Path) -> AsyncIterator[Room]:
+    name = f"routing_{uuid4().hex[:8]}"
+    await create_databases(backends.postgres_url, {"routing": name})
+    url = backends.database_url(name)
+    await migrate_async(url, "simpul_routing")
+    engine = engine_for(url, connections=4)
+    with _signed(tmp_path) as (agreements, keys, rings):
+        versions = Versions(agreements, CITY, keys.directory)
+        versions.read(START)
+        yield Room(engine, url, keys, Outbox("kediri", "routing", keys), versions, rings)
+    await engine.dispose()

@@ -1,0 +1,102 @@
+"""Deadlines tell the right people, each step once, whatever happens in between."""
+
+import asyncio
+from datetime import timedelta
+
+from simpul_routing.use_cases.sweep_clocks import MOST
+from tests.integration.routing.conftest import START, Room
+
+STEPS = ("referral.reminded.v1", "referral.overdue.v1", "referral.escalated.v1")
+
+
+def answer_steps(room: Room, referral: dict[str, str]) -> list[tuple[str, list[str]]]:
+    return [
+        (event["type"], event["data"]["told"])
+        for event in room.said
+        if event["type"] in STEPS
+        and (event["data"]["referral_id"], event["data"]["clock"]) == (referral["referral_id"], "answer")
+    ]
+
+
+async def test_silence_climbs_the_ladder_through_the_weekend(room: Room) -> None:
+    case = await room.report(violence=["sexual"], sexual_under_72h="yes", place="school")
+    asked = room.offered(case, "forensic_exam")
+
+    await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
+
+    assert answer_steps(room, asked) == [
+        ("referral.reminded.v1", ["rs-rujukan"]),
+        ("referral.overdue.v1", ["uptd-ppa"]),
+        ("referral.escalated.v1", ["uptd-ppa-head", "city-board"]),
+    ]
+
+
+async def test_an_answer_stops_its_clock_and_leaves_the_others_running(room: Room) -> None:
+    case = await room.report(violence=["sexual"], sexual_under_72h="yes")
+    asked = room.offered(case, "pep_72h")
+    room.now = START + timedelta(minutes=8)
+    await room.sweep()
+    await room.reply("accepted", asked)
+    await room.sweep_until(START + timedelta(hours=50), timedelta(minutes=30))
+
+    window = {"referral_id": asked["referral_id"], "clock": "health_window"}
+    of_window = [entry["step"] for wire_name in STEPS for entry in room.of(wire_name, **window)]
+    assert [wire_name for wire_name, _ in answer_steps(room, asked)] == ["referral.reminded.v1"]
+    assert of_window == [50, 100, 200]
+
+
+async def test_days_of_downtime_are_caught_up_in_order_and_each_step_is_told_once(room: Room) -> None:
+    case = await room.report(safe_now="no")
+    room.now = START + timedelta(days=5)
+    await room.sweep()
+    await room.sweep()
+
+    for referral in room.of("referral.offered.v1", case_id=str(case)):
+        assert [wire_name for wire_name, _ in answer_steps(room, referral)] == list(STEPS)
+
+
+async def test_several_sweepers_at_once_tell_each_step_once(room: Room) -> None:
+    for _ in range(12):
+        await room.report(safe_now="no")
+    room.now = START + timedelta(days=1)
+
+    await asyncio.gather(*(room.sweep() for _ in range(3)))
+
+    told = [(e["data"]["referral_id"], e["data"]["clock"], e["data"]["step"]) for e in room.said if e["type"] in STEPS]
+    assert len(told) == len(set(told)) > MOST
+
+
+async def test_a_completed_referral_is_never_told_about_again(room: Room) -> None:
+    case = await room.report(safe_now="no")
+    asked = room.offered(case, "intake")
+    await room.reply("accepted", asked)
+    await room.reply("completed", asked, outcome="served")
+
+    await room.sweep_until(START + timedelta(days=10), timedelta(hours=6))
+
+    assert [e for e in room.said if e["type"] in STEPS and e["data"]["referral_id"] == asked["referral_id"]] == []
+
+
+async def test_a_step_that_its_predecessor_took_is_not_told_again_to_the_successor(room: Room) -> None:
+    case = await room.report(safe_now="no", perpetrator_lives_with_child="yes")
+    first = room.offered(case, "shelter")
+    room.now = START + timedelta(minutes=10)
+    await room.sweep()
+    await room.reply("declined", first, reason="no_capacity")
+    await room.sweep_until(START + timedelta(hours=1), timedelta(minutes=1))
+
+    following = room.offered(case, "shelter")
+    assert [wire_name for wire_name, _ in answer_steps(room, first)] == ["referral.reminded.v1"]
+    assert [wire_name for wire_name, _ in answer_steps(room, following)] == list(STEPS[1:])
+
+
+async def test_a_year_of_low_urgency_runs_in_seconds_and_working_days_leave_out_the_weekend(room: Room) -> None:
+    case = await room.report(violence=["psychological"], safe_now="yes")
+    asked = room.offered(case, "psychologist")
+
+    await room.sweep_until(START + timedelta(days=365), timedelta(hours=12))
+
+    overdue = room.of("referral.overdue.v1", referral_id=asked["referral_id"], clock="answer")
+    assert [entry["due_at"][:10] for entry in overdue] == ["2026-12-02"]
+    left = await room.rows("SELECT 1 FROM clock WHERE next_at IS NOT NULL")
+    assert left == []

@@ -1,0 +1,157 @@
+"""A decline ends nothing: the next agency is asked at once, under the clock that already runs."""
+
+import asyncio
+from datetime import timedelta
+
+from tests.integration.routing.conftest import START, Room
+
+SHELTER = {"safe_now": "no", "perpetrator_lives_with_child": "yes"}
+
+
+async def test_a_declined_referral_is_handed_over_at_once_and_the_sender_told(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.offered(case, "shelter")
+    await room.reply("declined", first, reason="no_capacity")
+
+    following = room.offered(case, "shelter")
+    rerouted = room.of("referral.rerouted.v1", referral_id=first["referral_id"])
+    assert (first["agency"], following["agency"]) == ("dinsos-peksos", "uptd-ppa")
+    assert following["handed_over_from"] == first["referral_id"]
+    assert [entry["successor_id"] for entry in rerouted] == [following["referral_id"]]
+    assert room.of("referral.declined.v1", referral_id=first["referral_id"], reason="no_capacity")
+    states = await room.rows("SELECT state FROM referral WHERE referral_id = $1", first["referral_id"])
+    assert states == [{"state": "rerouted"}]
+
+
+async def test_a_hand_over_never_buys_time(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.offered(case, "shelter")
+    room.now = START + timedelta(minutes=10)
+    await room.reply("declined", first, reason="no_capacity")
+
+    following = room.offered(case, "shelter")
+    clocks = "SELECT clock, due_at FROM clock WHERE referral_id = $1 AND stopped_at IS NULL ORDER BY clock"
+    after = await room.rows(clocks, following["referral_id"])
+    assert following["answer_by"] == first["answer_by"]
+    assert {row["clock"]: row["due_at"] - START for row in after} == {
+        "receipt": timedelta(minutes=5),
+        "answer": timedelta(minutes=15),
+        "contact": timedelta(hours=1),
+        "service": timedelta(hours=1),
+    }
+    assert await room.rows(clocks, first["referral_id"]) == []
+
+
+async def test_what_is_known_travels_with_the_hand_over(room: Room) -> None:
+    case = await room.report(**SHELTER, suicidal_sign="yes", sex="male", age_band="from_12_to_14")
+    first = room.offered(case, "shelter")
+    await room.reply("declined", first, reason="other")
+
+    known = [room.open(referral) for referral in (first, room.offered(case, "shelter"))]
+
+    assert known[0] == known[1]
+    assert (known[0].suicidal_sign, known[0].sex, known[0].age_band) == ("yes", "male", "from_12_to_14")
+
+
+async def test_the_third_hand_over_of_a_service_raises_the_case_to_the_hub(room: Room) -> None:
+    case = await room.report(safe_now="unknown")
+    chain: list[str] = []
+    for _ in range(3):
+        asked = room.of("referral.offered.v1", case_id=str(case))[-1] if chain else room.offered(case, "outreach")
+        chain.append(asked["agency"])
+        await room.reply("declined", asked, reason="no_capacity")
+
+    last = room.of("referral.offered.v1", case_id=str(case))[-1]
+    raised = room.of("referral.rerouted.v1", is_raised_to_hub=True)
+    assert chain == ["satgas-kel-bujel", "satgas-kec-mojoroto", "uptd-ppa"]
+    assert (last["service"], last["agency"], last["hand_overs"]) == ("manual_triage", "uptd-ppa", 3)
+    assert len(raised) == 1
+    shown = await room.rows(
+        "WITH RECURSIVE chain AS (SELECT * FROM referral WHERE referral_id = $1 UNION ALL"
+        " SELECT r.* FROM referral r JOIN chain c ON r.referral_id = c.handed_over_from)"
+        " SELECT agency FROM chain ORDER BY hand_overs", last["referral_id"],
+    )  # fmt: skip
+    assert [row["agency"] for row in shown] == [*chain, "uptd-ppa"]
+
+
+async def test_an_agency_excluded_from_the_case_is_never_handed_anything(room: Room) -> None:
+    case = await room.report(**SHELTER, excluded_agencies=["uptd-ppa"])
+    await room.reply("declined", room.offered(case, "shelter"), reason="no_capacity")
+
+    assert room.of("referral.offered.v1", agency="uptd-ppa") == []
+
+
+async def test_danger_is_not_declined_as_outside_area_before_first_aid(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    asked = room.offered(case, "emergency_protection")
+    await room.reply("declined", asked, reason="outside_area")
+    refused = room.of("referral.reply_refused.v1")
+
+    await room.reply("accepted", asked)
+    await room.reply("started", asked)
+    await room.reply("declined", asked, reason="outside_area")
+
+    assert [(entry["reason"], entry["agency"]) for entry in refused] == [("first_aid_first", "polres-ppa")]
+    assert "pertolongan pertama" in refused[0]["explanation"]
+    assert room.offered(case, "emergency_protection")["agency"] == "uptd-ppa"
+
+
+async def test_a_reply_after_the_hand_over_or_from_a_stranger_is_refused_and_recorded(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.offered(case, "shelter")
+    await room.reply("declined", first, reason="no_capacity")
+    await room.reply("accepted", first)
+    await room.reply("accepted", room.offered(case, "shelter"), agency="ylpa")
+    await room.reply("completed", room.offered(case, "intake"), outcome="served")
+
+    told = {(entry["agency"], entry["reason"]) for entry in room.of("referral.reply_refused.v1")}
+    recorded = await room.rows("SELECT agency, reason FROM refused_reply")
+    wanted = {
+        ("dinsos-peksos", "handed_over"), ("ylpa", "not_its_referral"), ("uptd-ppa", "not_yet_accepted"),
+    }  # fmt: skip
+    assert told == wanted == {(row["agency"], row["reason"]) for row in recorded}
+
+
+async def test_a_late_receipt_changes_nothing_but_says_when_it_arrived(room: Room) -> None:
+    case = await room.report()
+    asked = room.offered(case, "intake")
+    await room.reply("accepted", asked)
+    room.now += timedelta(minutes=1)
+    await room.reply("delivered", asked)
+    await room.reply("delivered", asked)
+
+    rows = await room.rows("SELECT state, delivered_at FROM referral WHERE referral_id = $1", asked["referral_id"])
+    assert rows == [{"state": "accepted", "delivered_at": START + timedelta(minutes=1)}]
+    assert room.of("referral.reply_refused.v1") == []
+
+
+async def test_every_transition_says_who_when_why_and_by_which_event(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    asked = room.offered(case, "shelter")
+    for said, more in (("delivered", {}), ("seen", {}), ("accepted", {}), ("declined", {"reason": "no_capacity"})):
+        room.now += timedelta(minutes=1)
+        await room.reply(said, asked, **more)
+
+    made = await room.rows(
+        "SELECT before, after, actor, reason, at, causation_id FROM transition"
+        " WHERE referral_id = $1 ORDER BY at, after",
+        asked["referral_id"],
+    )
+    assert [(row["before"], row["after"], row["actor"], row["reason"]) for row in made] == [
+        ("offered", "delivered", "dinsos-peksos", ""),
+        ("delivered", "seen", "dinsos-peksos", ""),
+        ("seen", "accepted", "dinsos-peksos", ""),
+        ("accepted", "declined", "dinsos-peksos", "no_capacity"),
+        ("accepted", "rerouted", "routing", "uptd-ppa"),
+    ]
+    assert all(row["causation_id"] for row in made)
+    assert [row["at"] - START for row in made] == [timedelta(minutes=m) for m in (1, 2, 3, 4, 4)]
+
+
+async def test_two_agencies_that_decline_at_the_same_moment_are_both_handed_over(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    lead, outreach = room.offered(case, "shelter"), room.offered(case, "outreach")
+
+    await asyncio.gather(*(room.reply("declined", asked, reason="no_capacity") for asked in (lead, outreach)))
+
+    assert len(room.of("referral.rerouted.v1")) == 2

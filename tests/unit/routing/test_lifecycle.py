@@ -1,0 +1,211 @@
+"""A referral's life: which replies move it, which change nothing, which are refused; hand-over; clocks."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simpul_routing.domain.agreement import ClockName, Step
+from simpul_routing.domain.clocks import STOPPED_BY, Running, clocks_of, told_at
+from simpul_routing.domain.engine import Origin
+from simpul_routing.domain.hand_over import MOST_HAND_OVERS, successor
+from simpul_routing.domain.lifecycle import (
+    TERMINAL,
+    TRANSITIONS,
+    ReferralState,
+    Said,
+    Standing,
+    Unchanged,
+    as_mermaid,
+    judge_reply,
+)
+from simpul_schema.vocabulary import DeclineReason, ReferralRole, ReplyRefusal, Service, Urgency
+from tests.support.agreements import CITY, HOME, decide, kediri
+
+NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
+S = ReferralState
+
+
+def standing(state: ReferralState, urgency: Urgency = Urgency.MEDIUM, *, first_aid: bool = False) -> Standing:
+    return Standing("ylpa", state, urgency, first_aid)
+
+
+def judged(state: ReferralState, said: Said) -> ReferralState | Unchanged | ReplyRefusal:
+    return judge_reply(standing(state), "ylpa", said)
+
+
+@pytest.mark.parametrize(
+    ("state", "said", "outcome"),
+    [
+        (S.OFFERED, Said.DELIVERED, S.DELIVERED),
+        (S.DELIVERED, Said.SEEN, S.SEEN),
+        (S.OFFERED, Said.ACCEPTED, S.ACCEPTED),
+        (S.ACCEPTED, Said.STARTED, S.IN_PROGRESS),
+        (S.IN_PROGRESS, Said.COMPLETED, S.COMPLETED),
+        (S.ACCEPTED, Said.SCHEDULED, S.SCHEDULED),
+        (S.SCHEDULED, Said.SCHEDULED, S.SCHEDULED),
+        (S.SCHEDULED, Said.UNATTENDED, S.UNATTENDED),
+        (S.IN_PROGRESS, Said.DECLINED, S.DECLINED),
+        (S.ACCEPTED, Said.DELIVERED, Unchanged.LATE_OR_REPEATED),
+        (S.COMPLETED, Said.SEEN, Unchanged.LATE_OR_REPEATED),
+        (S.ACCEPTED, Said.ACCEPTED, Unchanged.LATE_OR_REPEATED),
+        (S.IN_PROGRESS, Said.ACCEPTED, Unchanged.LATE_OR_REPEATED),
+        (S.OFFERED, Said.COMPLETED, ReplyRefusal.NOT_YET_ACCEPTED),
+        (S.SEEN, Said.STARTED, ReplyRefusal.NOT_YET_ACCEPTED),
+        (S.REROUTED, Said.ACCEPTED, ReplyRefusal.HANDED_OVER),
+        (S.COMPLETED, Said.DECLINED, ReplyRefusal.ALREADY_ENDED),
+    ],
+)
+def test_a_reply_is_judged_by_where_the_referral_stands(
+    state: ReferralState, said: Said, outcome: ReferralState | Unchanged | ReplyRefusal
+) -> None:
+    assert judged(state, said) is outcome
+
+
+def test_only_the_addressed_agency_may_speak() -> None:
+    assert judge_reply(standing(S.OFFERED), "rs-rujukan", Said.ACCEPTED) is ReplyRefusal.NOT_ITS_REFERRAL
+    assert judge_reply(None, "ylpa", Said.ACCEPTED) is ReplyRefusal.UNKNOWN_REFERRAL
+
+
+@pytest.mark.parametrize(
+    ("reason", "urgency", "first_aid", "outcome"),
+    [
+        (DeclineReason.OUTSIDE_AREA, Urgency.HIGH, False, ReplyRefusal.FIRST_AID_FIRST),
+        (DeclineReason.OUTSIDE_MANDATE, Urgency.HIGH, False, ReplyRefusal.FIRST_AID_FIRST),
+        (DeclineReason.OUTSIDE_MANDATE, Urgency.HIGH, True, S.DECLINED),
+        (DeclineReason.OUTSIDE_MANDATE, Urgency.MEDIUM, False, S.DECLINED),
+        (DeclineReason.NO_CAPACITY, Urgency.HIGH, False, S.DECLINED),
+    ],
+)
+def test_a_child_in_danger_is_not_sent_away_as_outside_before_first_aid(
+    reason: DeclineReason, urgency: Urgency, first_aid: bool, outcome: ReferralState | ReplyRefusal
+) -> None:
+    about = standing(S.ACCEPTED, urgency, first_aid=first_aid)
+
+    assert judge_reply(about, "ylpa", Said.DECLINED, reason) is outcome
+
+
+def test_every_state_and_reply_has_an_outcome_and_a_terminal_state_never_moves() -> None:
+    for state, said in product(ReferralState, Said):
+        outcome = judged(state, said)
+        assert isinstance(outcome, ReferralState | Unchanged | ReplyRefusal)
+        assert state not in TERMINAL or not isinstance(outcome, ReferralState)
+
+
+def test_every_state_can_be_reached_and_left_unless_it_is_terminal() -> None:
+    reached = {after for after in TRANSITIONS.values()} | {S.OFFERED, S.REROUTED}
+    left = {state for state, _ in TRANSITIONS} | {S.DECLINED}
+
+    assert reached == set(ReferralState)
+    assert left == set(ReferralState) - TERMINAL
+
+
+def test_the_diagram_of_the_readme_is_made_from_the_table() -> None:
+    assert as_mermaid() in (Path(__file__).parents[3] / "README.md").read_text()
+
+
+def next_after(*asked: str, service: Service = Service.SHELTER, hand_overs: int = 0, origin: Origin = HOME) -> str:
+    clauses = {Service.SHELTER: ["SHE-1"], Service.OUTREACH: ["OUT-1"]}[service]
+    return successor(
+        kediri(), clauses, service, ReferralRole.LEAD, origin, asked=asked, hand_overs=hand_overs
+    ).agency  # fmt: skip
+
+
+def test_the_next_in_the_clause_follows() -> None:
+    assert next_after("dinsos-peksos") == "uptd-ppa"
+    assert next_after(HOME.satgas, service=Service.OUTREACH) == HOME.kecamatan
+
+
+def test_after_the_clause_any_other_with_the_mandate_follows() -> None:
+    asked = (HOME.satgas, HOME.kecamatan, "uptd-ppa")
+
+    assert next_after(*asked, service=Service.OUTREACH) == "ylpa"
+
+
+def test_who_is_excluded_is_never_handed_anything() -> None:
+    origin = Origin(HOME.satgas, HOME.kecamatan, excluded=frozenset({HOME.kecamatan}))
+
+    assert next_after(HOME.satgas, service=Service.OUTREACH, origin=origin) == "uptd-ppa"
+
+
+def test_the_third_hand_over_raises_the_case_to_the_hub() -> None:
+    raised = successor(
+        kediri(), ["SHE-1"], Service.SHELTER, ReferralRole.LEAD, HOME, asked=["dinsos-peksos"],
+        hand_overs=MOST_HAND_OVERS,
+    )  # fmt: skip
+
+    assert (raised.agency, raised.service, raised.is_raised_to_hub) == ("uptd-ppa", Service.MANUAL_TRIAGE, True)
+
+
+@given(
+    st.sampled_from([Service.SHELTER, Service.OUTREACH]), st.integers(0, 5),
+    st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=8),
+    st.frozensets(st.sampled_from(sorted(CITY.agency_codes - {"uptd-ppa", "ylpa"})), max_size=8),
+)  # fmt: skip
+def test_r6_a_hand_over_always_finds_somebody_who_is_not_excluded(
+    service: Service, hand_overs: int, asked: frozenset[str], excluded: frozenset[str]
+) -> None:
+    origin = Origin(HOME.satgas, HOME.kecamatan, excluded=excluded)
+
+    agency = next_after(*asked, service=service, hand_overs=hand_overs, origin=origin)
+
+    assert agency
+    assert agency not in excluded
+
+
+def clocks(role: ReferralRole = ReferralRole.LEAD, service: Service = Service.PEP_72H) -> dict[ClockName, Running]:
+    effective = decide(violence="sexual", sexual_under_72h="yes").effective
+    found = clocks_of(effective, service, role, NOW, CITY.zone, kediri().holidays)
+    return {clock.clock: clock for clock in found}
+
+
+def test_a_referral_has_several_clocks_at_once() -> None:
+    found = clocks()
+
+    assert {clock: running.due_at - NOW for clock, running in found.items()} == {
+        ClockName.RECEIPT: timedelta(minutes=5),
+        ClockName.ANSWER: timedelta(minutes=15),
+        ClockName.CONTACT: timedelta(hours=1),
+        ClockName.SERVICE: timedelta(hours=1),
+        ClockName.HEALTH_WINDOW: timedelta(hours=24),
+    }
+    assert set(clocks(ReferralRole.SUPPORT)) == {ClockName.RECEIPT, ClockName.ANSWER}
+
+
+def test_steps_fall_due_at_half_whole_and_twice_the_time() -> None:
+    clock = clocks()[ClockName.ANSWER]
+    moments = []
+    while clock.step:
+        moments.append((clock.step, clock.at(clock.step) - NOW))
+        clock = clock.after(clock.step)
+
+    assert moments == [
+        (Step.HALF, timedelta(minutes=7.5)), (Step.DUE, timedelta(minutes=15)), (Step.TWICE, timedelta(minutes=30)),
+    ]  # fmt: skip
+    assert clock.next_at is None
+
+
+def test_every_clock_of_a_referral_is_stopped_by_its_completion() -> None:
+    assert all(Said.COMPLETED in stops for stops in STOPPED_BY.values())
+
+
+def told(step: Step, agency: str, origin: Origin = HOME) -> tuple[str, ...]:
+    effective = decide(violence="sexual").effective
+    return told_at(step, effective, kediri(), agency, CITY.kinds[agency], origin)
+
+
+def test_the_ladder_tells_the_agency_the_rung_above_and_the_top() -> None:
+    assert told(Step.HALF, HOME.satgas) == (HOME.satgas,)
+    assert told(Step.DUE, HOME.satgas) == (HOME.kecamatan,)
+    assert told(Step.DUE, "rs-rujukan") == ("uptd-ppa",)
+    assert told(Step.DUE, "uptd-ppa") == ("uptd-ppa-head",)
+    assert told(Step.TWICE, "rs-rujukan") == ("uptd-ppa-head", "city-board")
+
+
+def test_r6_the_ladder_skips_a_rung_that_is_excluded() -> None:
+    origin = Origin(HOME.satgas, HOME.kecamatan, excluded=frozenset({HOME.kecamatan}))
+
+    assert told(Step.DUE, HOME.satgas, origin) == ("uptd-ppa-head",)
