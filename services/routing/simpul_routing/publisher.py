@@ -6,7 +6,7 @@ from uuid import UUID
 
 from simpul_routing.domain.agreement import Step
 from simpul_routing.domain.clocks import Running
-from simpul_routing.repository import NewReferral, StoredReferral
+from simpul_routing.domain.referral import NewReferral, StoredReferral
 from simpul_runtime.outbox import Announcement
 from simpul_runtime.transaction import subject_of_referral, subject_of_reply
 from simpul_schema import Event

@@ -13,53 +13,10 @@ from simpul_routing.domain.agreement import ClockName, Step
 from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.lifecycle import ReferralState, Standing
 from simpul_routing.domain.plan import CasePlan
+from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
 from simpul_routing.tables import CasePlanRow, ClockRow, ReferralRow, RefusedReplyRow, TransitionRow
 from simpul_runtime.transaction import Transaction
 from simpul_schema.vocabulary import ReferralRole, ReplyRefusal, Service, Urgency
-
-
-@dataclass(frozen=True, slots=True)
-class NewReferral:
-    """A referral that is to be offered."""
-
-    referral_id: UUID
-    case_id: UUID
-    agency: str
-    service: Service
-    role: ReferralRole
-    urgency: Urgency
-    answer_by: datetime
-    agreement: str
-    clauses: tuple[str, ...]
-    clocks: tuple[Running, ...]
-    hand_overs: int = 0
-    handed_over_from: UUID | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredReferral:
-    """A referral as it stands."""
-
-    referral_id: UUID
-    case_id: UUID
-    service: Service
-    role: ReferralRole
-    answer_by: datetime
-    agreement: str
-    clauses: tuple[str, ...]
-    hand_overs: int
-    standing: Standing
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A referral goes from one state to the next, and why."""
-
-    referral: StoredReferral
-    after: ReferralState
-    actor: str
-    cause: UUID
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +53,10 @@ _STOP = text("""
     bindparam("ids", type_=ARRAY(Uuid)), bindparam("clocks", type_=ARRAY(Text)),
     bindparam("now", type_=DateTime(timezone=True)),
 )  # fmt: skip
-_CLOCKS = text(
-    "SELECT referral_id, clock, started_at, due_at, step FROM clock WHERE referral_id = ANY(:ids) AND stopped_at IS NULL"
-).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_CLOCKS = text("""
+    SELECT referral_id, clock, started_at, due_at, step FROM clock
+    WHERE referral_id = ANY(:ids) AND stopped_at IS NULL
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 _PLANS = text("SELECT case_id, agreement, situation FROM case_plan WHERE case_id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )

@@ -78,7 +78,7 @@ class Unchanged(StrEnum):
     LATE_OR_REPEATED = "late_or_repeated"
 
 
-def judge_reply(
+def judge_reply(  # noqa: PLR0911 - one sentence of the rules for each
     standing: Standing | None, agency: str, said: Said, reason: DeclineReason | None = None
 ) -> ReferralState | Unchanged | ReplyRefusal:
     """The state after a reply, or why there is none."""

@@ -11,7 +11,7 @@ from simpul_routing.agreement import Versions
 from simpul_routing.domain.clocks import STOPPED_BY
 from simpul_routing.domain.hand_over import Successor, successor
 from simpul_routing.domain.lifecycle import ReferralState, Said, Unchanged, judge_reply
-from simpul_routing.repository import Move, NewReferral, StoredReferral
+from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
 from simpul_routing.stored_facts import StoredFacts, place_of, read
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction

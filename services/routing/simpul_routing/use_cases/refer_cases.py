@@ -15,7 +15,7 @@ from simpul_routing.domain.clocks import clocks_of
 from simpul_routing.domain.engine import Decision, Origin
 from simpul_routing.domain.facts import Situation, situation_of
 from simpul_routing.domain.plan import CasePlan, PlannedReferral, plan_case
-from simpul_routing.repository import NewReferral
+from simpul_routing.domain.referral import NewReferral
 from simpul_routing.stored_facts import place_of, written
 from simpul_runtime.city import City
 from simpul_runtime.metrics import REGISTRY

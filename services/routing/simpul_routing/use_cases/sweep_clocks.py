@@ -12,7 +12,8 @@ from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
 from simpul_routing.domain.clocks import Running, told_at
 from simpul_routing.domain.lifecycle import TERMINAL
-from simpul_routing.repository import StoredPlan, StoredReferral
+from simpul_routing.domain.referral import StoredReferral
+from simpul_routing.repository import StoredPlan
 from simpul_routing.stored_facts import place_of, read
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now

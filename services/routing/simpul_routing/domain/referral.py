@@ -1,0 +1,53 @@
+"""A referral as it is offered, as it stands, and as it goes from one state to the next."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from simpul_routing.domain.clocks import Running
+from simpul_routing.domain.lifecycle import ReferralState, Standing
+from simpul_schema.vocabulary import ReferralRole, Service, Urgency
+
+
+@dataclass(frozen=True, slots=True)
+class NewReferral:
+    """A referral that is to be offered."""
+
+    referral_id: UUID
+    case_id: UUID
+    agency: str
+    service: Service
+    role: ReferralRole
+    urgency: Urgency
+    answer_by: datetime
+    agreement: str
+    clauses: tuple[str, ...]
+    clocks: tuple[Running, ...]
+    hand_overs: int = 0
+    handed_over_from: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReferral:
+    """A referral as it stands."""
+
+    referral_id: UUID
+    case_id: UUID
+    service: Service
+    role: ReferralRole
+    answer_by: datetime
+    agreement: str
+    clauses: tuple[str, ...]
+    hand_overs: int
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A referral goes from one state to the next, and why."""
+
+    referral: StoredReferral
+    after: ReferralState
+    actor: str
+    cause: UUID
+    reason: str = ""
