@@ -14,7 +14,7 @@ Edit = Callable[[str, str, str], None]
 @pytest.fixture
 def version(tmp_path: Path) -> Path:
     """The folder of a version of its own."""
-    return Path(shutil.copytree(KEDIRI, tmp_path / "kediri")) / "agreement" / "2026-10"
+    return Path(shutil.copytree(KEDIRI, tmp_path / "kediri")) / "agreement" / "2026-11"
 
 
 @pytest.fixture

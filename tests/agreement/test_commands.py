@@ -33,7 +33,7 @@ def test_check_exits_0_only_with_a_proof(version: Path, edit: Edit) -> None:
 
     edit("clauses/60-protection.yaml", "then: {mediation: locked}", "then: {mediation: open}")
 
-    assert "2026-10 is not proven" in run("check", version, code=1).output
+    assert "2026-11 is not proven" in run("check", version, code=1).output
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ def test_the_document_is_the_same_bytes_each_time_and_says_everything(tmp_path: 
         run("render", VERSION, "--out", tmp_path / name)
 
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == [f"agreement-2026-10.{language}.{kind}" for language in ("en", "id") for kind in ("html", "pdf")]
+    assert files == [f"agreement-2026-11.{language}.{kind}" for language in ("en", "id") for kind in ("html", "pdf")]
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in files)
-    assert (tmp_path / "one" / "agreement-2026-10.id.pdf").read_bytes().startswith(b"%PDF")
-    page = (tmp_path / "one" / "agreement-2026-10.id.html").read_text()
+    assert (tmp_path / "one" / "agreement-2026-11.id.pdf").read_bytes().startswith(b"%PDF")
+    page = (tmp_path / "one" / "agreement-2026-11.id.html").read_text()
     assert all(clause.id in page for clause in kediri().clauses)
     assert page.count("(35.71.") == 46
     assert "1.170.870.811.200" in page
@@ -168,4 +168,4 @@ def test_an_unproven_text_is_marked_as_a_draft(version: Path, tmp_path: Path) ->
 
     run("render", version, "--out", tmp_path / "out")
 
-    assert "RANCANGAN" in (tmp_path / "out" / "agreement-2026-10.id.html").read_text()
+    assert "RANCANGAN" in (tmp_path / "out" / "agreement-2026-11.id.html").read_text()

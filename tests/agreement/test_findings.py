@@ -8,6 +8,7 @@ import pytest
 
 from simpul_cli.agreement.check import check_version
 from simpul_cli.agreement.reports import read_report
+from simpul_routing.agreement.reading import read_with_findings
 from simpul_routing.domain.engine import Engine
 from tests.agreement.conftest import Edit
 from tests.support.agreements import CITY, DAY, kediri
@@ -43,7 +44,7 @@ def findings(version: Path) -> str:
         (HEAD, 'from: "15:30", until: "22:00"', 'from: "16:30", until: "22:00"', "no band covers the time on Monday at 15:30", "add a band"),
         (HEAD, "party: polres-ppa", "party: polres-pa", "polres-pa is no agency of Kota Kediri", "write polres-ppa"),
         (HEAD, "above: city-board", "above: uptd-ppa", "lead back to it", "no party above"),
-        (HEAD, 'version: "2026-10"', 'version: "2026-11"', "lies in folder 2026-10", "the same name"),
+        (HEAD, 'version: "2026-11"', 'version: "2026-12"', "lies in folder 2026-11", "the same name"),
         (AID, "lead: [dinsos-peksos, uptd-ppa]", "lead: [klinik-pendidikan, uptd-ppa]", "leads social_aid, which is not in its mandate", "dinsos-peksos"),
         (AID, "- {violence: [exploitation, neglect]}", "- {violence: [exploitation]}", "no example shows that it applies to neglect", "add it to the examples"),
         (AID, "- {violence: [exploitation, neglect]}", "- {violence: [exploitation, sexual]}", "AID-1 does not apply to this example", "mend"),
@@ -117,8 +118,77 @@ def test_a_broken_property_is_told_by_name_with_a_report(version: Path, edit: Ed
 def test_everything_wrong_is_told_in_one_run(version: Path, edit: Edit) -> None:
     edit(SERVICES, "lead: [rs-rujukan, uptd-ppa]", "lead: [rs-rujukkan, uptd-ppa]")
     edit(URGENCY, "when: {safe_now: [no]}", "when: {save_now: [no]}")
-    edit(HEAD, "party: polres-ppa", "party: polres-pa")
+    edit(HEAD, 'until: "22:00"', 'until: "23:00"')
+    edit(PROTECTION, "violence: {none: [sexual, trafficking]}", "violence: {none: [sexual, trafficking, neglect]}")
+    edit(AID, "lead: [dinsos-peksos, uptd-ppa]", "lead: [uptd-ppa, dinsos-peksos]")
 
     told = findings(version)
 
-    assert all(words in told for words in ("rs-rujukkan", "save_now", "polres-pa"))
+    wanted = ("rs-rujukkan is no party", "save_now is no fact", "bands evening and night overlap", "gap: ", "overlap: ")
+    assert all(words in told for words in wanted), told
+
+
+@pytest.mark.parametrize("file", [HEAD, URGENCY, "scenarios.yaml"])
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"", b"[]", b"just words", b"a: [1,", b"version: 1\x00"])
+def test_a_file_that_is_none_is_a_finding_and_never_a_crash(version: Path, file: str, content: bytes) -> None:
+    (version / file).write_bytes(content)
+
+    assert file in findings(version)
+
+
+@pytest.mark.parametrize("file", [HEAD, URGENCY, "scenarios.yaml"])
+def test_a_folder_in_place_of_a_file_is_a_finding(version: Path, file: str) -> None:
+    (version / file).unlink()
+    (version / file).mkdir()
+
+    assert "a folder stands where a file should" in findings(version)
+
+
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [
+        ("{safe_now: []}", "has one value at a time"),
+        ("{safe_now: {none: [yes]}}", "has one value at a time"),
+        ("{violence: {any: []}}", "names nothing"),
+        ("{urgency: [high]}", "decides the urgency by the urgency"),
+    ],
+)
+def test_a_condition_that_could_be_read_in_two_ways_is_refused(
+    version: Path, edit: Edit, when: str, words: str
+) -> None:
+    edit(URGENCY, "when: {safe_now: [no]}", f"when: {when}")
+
+    assert words in findings(version)
+
+
+def test_a_party_that_takes_no_referrals_can_neither_lead_nor_support(version: Path, edit: Edit) -> None:
+    edit(AID, "support: [satgas_of_residence]", "support: [bapas]")
+
+    assert "bapas takes no referrals" in findings(version)
+
+
+def test_a_party_that_ends_to_count_must_not_be_asked_later(version: Path, edit: Edit) -> None:
+    edit(HEAD, "    kind: hospital\n", "    kind: hospital\n    valid_until: 2027-01-01\n")
+
+    assert "addresses rs-rujukan, which counts only until 2027-01-01" in findings(version)
+
+
+def test_the_report_of_a_broken_property_shows_it_when_it_is_explained(
+    version: Path, edit: Edit, tmp_path: Path
+) -> None:
+    edit(
+        "clauses/30-prompt-response.yaml",
+        'support: [complaint_centre, satgas_of_residence]}\n        source: {title: "UU 35',
+        'support: [satgas_of_residence]}\n        source: {title: "UU 35',
+    )
+    broken = next(f for f in check_version(version, CITY).findings if "R3_emergency_where_reported" in f.problem)
+    report = tmp_path / "report.yaml"
+    report.write_text(broken.report)
+
+    situation, origin = read_report(report, kediri(), CITY)
+    decided = Engine(read_with_findings(version, CITY)[0] or kediri(), DAY).decide(situation, origin)
+
+    emergency = next(a for a in decided.assignments if a.service == "emergency_protection")
+    assert origin.centre
+    assert origin.centre not in (emergency.lead, *emergency.support)
+    assert any("EMG-1" in words for words in broken.clauses)

@@ -1,8 +1,11 @@
 """Kediri's agreement is complete, and what is stored of it is what comes out."""
 
+import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+from ruamel.yaml import YAML
 
 from simpul_cli.agreement.check import check_version
 from simpul_cli.agreement.commands import schemas
@@ -123,3 +126,20 @@ def test_the_digest_changes_with_every_file_it_covers(version: Path) -> None:
     assert len(changed) >= 10
     assert all(changed)
     assert digest_of(version) == before
+
+
+@pytest.mark.parametrize("path", sorted(VERSION.rglob("*.yaml")), ids=lambda path: path.name)
+def test_the_files_fit_the_schema_that_an_editor_checks_them_with(path: Path) -> None:
+    kind = "clauses" if path.parent.name == "clauses" else path.stem
+    schema = json.loads((VERSION.parent / "schema" / f"{kind}.json").read_text())
+    written = json.loads(json.dumps(YAML(typ="safe", pure=True).load(path.read_text()), default=str))
+
+    jsonschema.validate(written, schema)
+
+
+def test_the_schema_offers_the_facts_and_their_values() -> None:
+    schema = json.loads((VERSION.parent / "schema" / "clauses.json").read_text())
+    when = schema["$defs"]["WrittenClause"]["properties"]["when"]
+
+    assert when["properties"]["safe_now"]["items"]["enum"] == ["yes", "no", "unknown"]
+    assert when["additionalProperties"] is False

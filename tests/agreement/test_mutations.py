@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from simpul_cli.agreement.bitset import BitsetProver
+from simpul_cli.agreement.compare import Comparison
 from simpul_cli.agreement.examples import Scenario, example_findings, read_scenarios, scenario_findings
 from simpul_routing.agreement.consistency import inconsistencies
 from simpul_routing.domain.agreement import (
@@ -144,13 +145,19 @@ def caught_by(agreement: Agreement, scenarios: list[Scenario]) -> str:
     return "proof" if any(BitsetProver(agreement, agreement.active_from.date()).answers().values()) else ""
 
 
+def means_the_same(agreement: Agreement) -> bool:
+    """Whether every question has the same answer in every situation, so that nothing was changed after all."""
+    return not list(Comparison(kediri(), agreement, "en").changes())
+
+
 def test_every_mutation_is_caught(scenarios: list[Scenario]) -> None:
     mutants = [mutated(seed) for seed in SEEDS]
-    assert len({clause.id for clause in kediri().clauses}) <= len(mutants)
+    unseen = [(what, agreement) for what, agreement in mutants if not caught_by(agreement, scenarios)]
 
-    survivors = [what for what, agreement in mutants if not caught_by(agreement, scenarios)]
+    survivors = [what for what, agreement in unseen if not means_the_same(agreement)]
 
     assert survivors == []
+    assert len(mutants) - len(unseen) >= 200
 
 
 def test_the_agreement_itself_is_not_caught(scenarios: list[Scenario]) -> None:
@@ -162,7 +169,9 @@ def test_the_proof_alone_catches_a_forgotten_clause(seed: int) -> None:
     """Clauses of questions that need an answer everywhere; statutory clocks are pinned by scenarios instead."""
     agreement = kediri()
     needed = [
-        c for c in agreement.clauses if c.topic[0] in ("not_needed", "basis", "disclosure", "ladder", "retention")
+        c
+        for c in agreement.clauses
+        if c.topic[0] in ("not_needed", "basis", "disclosure", "ladder", "retention") and not c.overrides
     ]
     forgotten = random.Random(seed).choice(needed)
     rest = an_agreement(*(

@@ -1,28 +1,43 @@
 """Two provers written apart, and the running engine, say the same of any agreement."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simpul_cli.agreement.bitset import BitsetProver, Layout
+from simpul_cli.agreement.origins import origin_for
 from simpul_cli.agreement.questions import Broken, Dead, Gap, Overlap, questions_on
 from simpul_cli.agreement.solver import SolverProver
 from simpul_routing.domain.agreement import (
     Agreement,
+    Basis,
+    BasisIs,
     Clause,
+    ClockName,
+    ClockRuns,
     Condition,
+    Disclosure,
     Effect,
+    Mediation,
+    Retention,
     RightNotNeeded,
+    Rung,
+    Section,
     ServiceNeeded,
+    Step,
+    SuspectServedBy,
     UrgencyIs,
+    Within,
     Words,
 )
 from simpul_routing.domain.engine import Engine, Origin
 from simpul_routing.domain.facts import BY_NAME, FACTS, Situation, situations
 from simpul_routing.domain.properties import EXACTLY_ONE, PROPERTIES
 from simpul_schema.vocabulary import Right, Service, Urgency
-from tests.support.agreements import DAY, a_clause, an_agreement, kediri
+from tests.support.agreements import CITY, DAY, a_clause, an_agreement, kediri
 
 REASON = Words("tidak perlu", "not needed")
 ASKED = ("safe_now", "injured", "violence", "residence", "complaint_centre", "excluded", "place")
@@ -35,6 +50,20 @@ EFFECTS: tuple[Effect, ...] = (
     ServiceNeeded(Service.PSYCHOLOGIST, Right.PSYCHOLOGICAL_REHABILITATION, ("uptd-ppa",)),
     RightNotNeeded(Right.PSYCHOLOGICAL_REHABILITATION, REASON),
     RightNotNeeded(Right.PROMPT_RESPONSE, REASON),
+    RightNotNeeded(Right.EDUCATION, REASON, ask_again=True),
+    Mediation(is_locked=True),
+    Mediation(is_locked=False),
+    BasisIs(Basis.GUARDIAN_CONSENT),
+    BasisIs(Basis.LEGAL_DUTY),
+    Disclosure(Service.EMERGENCY_PROTECTION, frozenset({Section.IDENTITY, Section.MEDICAL})),
+    Disclosure(Service.INTAKE, frozenset()),
+    Rung(Step.DUE, ("rung_above", "uptd-ppa-head")),
+    Rung(Step.TWICE, ("uptd-ppa-head",), ("city-board",)),
+    Retention(Section.MEDICAL, 10),
+    ClockRuns(ClockName.ANSWER, Within(timedelta(minutes=15))),
+    ClockRuns(ClockName.ANSWER, Within(working_days=3)),
+    SuspectServedBy(("ylpa", "bapas")),
+    SuspectServedBy(("ylpa",)),
 )
 
 
@@ -113,6 +142,23 @@ def test_the_engine_decides_by_the_clauses_that_the_prover_counts(agreement: Agr
             assert bool(view.effective(clause) & here) is (clause.id in decided)
 
 
+@settings(max_examples=60, deadline=None)
+@given(agreements(), st.lists(_situations, min_size=1, max_size=5))
+def test_the_engine_addresses_whom_the_prover_says(agreement: Agreement, seen: list[Situation]) -> None:
+    prover, engine = BitsetProver(agreement, DAY), Engine(agreement, DAY)
+    for situation in seen:
+        origin = origin_for(situation, CITY)
+        for assigned in engine.decide(situation, origin).assignments:
+            clause = agreement.by_id[assigned.clauses[0]]
+            assert isinstance(clause.effect, ServiceNeeded)
+            view = prover.view(clause, facts=("excluded", "residence", "complaint_centre"))
+            here = view.holding(as_conditions(view.layout, situation))
+            leads = {kind.value for kind, where in view.first(clause.effect.lead).items() if kind and where & here}
+            asked = {kind.value for kind, where in view.addressed(clause.effect).items() if kind and where & here}
+            assert {CITY.kinds[code] for code in (assigned.lead,) if code} == leads
+            assert {CITY.kinds[code] for code in (assigned.lead, *assigned.support) if code} == asked
+
+
 def as_conditions(layout: Layout, situation: Situation) -> Iterator[Condition]:
     """Exactly this situation, as far as the layout goes."""
     for fact in layout.facts:
@@ -138,18 +184,46 @@ def test_kediri_is_proven_over_every_situation() -> None:
     assert len(PROPERTIES) >= 12
 
 
-def test_every_property_can_fail() -> None:
-    """A property that nothing could break would prove nothing: without clauses each is broken, or has no subject."""
-    empty = an_agreement()
-    broken = {
-        question.property.name
-        for question, shown in BitsetProver(empty, DAY).answers().items()
-        if isinstance(question, Broken) and shown
-    }
-    about_what_is_asked = {
-        # These forbid something about what is asked, so where nothing is asked nothing is broken.
-        "R6_excluded_get_nothing", "R7_no_consent_of_a_suspect", "R10_one_lead_for_each_right", "no_ladder_ends_early",
-        "nobody_unreachable_is_asked", "the_neighbourhood_learns_no_story",
-    }  # fmt: skip
+BREAKING: dict[str, tuple[Clause, ...]] = {
+    # A rung that belongs to an excluded hub, and nobody else to tell.
+    "R6_excluded_get_nothing": (a_clause("R6", Rung(Step.TWICE, ("uptd-ppa-head",))),),
+    "R7_no_consent_of_a_suspect": (a_clause("R7", BasisIs(Basis.GUARDIAN_CONSENT)),),
+    "R10_one_lead_for_each_right": (a_clause("R10", ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("ylpa",))),),
+    "no_ladder_ends_early": (
+        a_clause("LADDER", ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("ylpa", "uptd-ppa"))),
+        a_clause("LADDER-2", Rung(Step.DUE, ("rung_above",))),
+    ),
+    "the_neighbourhood_learns_no_story": (
+        a_clause("STORY", ServiceNeeded(Service.OUTREACH, Right.PROMPT_RESPONSE, ("satgas_of_residence",))),
+        a_clause("STORY-2", Disclosure(Service.OUTREACH, frozenset({Section.NARRATIVE}))),
+    ),
+}
 
-    assert broken == {wanted.name for wanted in PROPERTIES} - about_what_is_asked
+
+def broken_in(agreement: Agreement) -> set[str]:
+    """Both provers name the same."""
+    found = [
+        {
+            question.property.name
+            for question, shown in prover(agreement, DAY).answers().items()
+            if isinstance(question, Broken) and shown
+        }
+        for prover in (BitsetProver, SolverProver)
+    ]
+    assert found[0] == found[1]
+    return found[0]
+
+
+def test_every_property_can_fail() -> None:
+    """One that nothing could break would prove nothing: without clauses, with the wrong one, or with nobody on duty."""
+    broken = broken_in(an_agreement())
+    for name, clauses in BREAKING.items():
+        assert name in broken_in(an_agreement(*clauses)), name
+        broken.add(name)
+    idle = replace(
+        an_agreement(a_clause("IDLE", ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("ylpa",)))),
+        parties=tuple(replace(party, duty_in=frozenset()) for party in kediri().parties),
+    )
+    broken |= broken_in(idle) & {"nobody_unreachable_is_asked"}
+
+    assert broken == {wanted.name for wanted in PROPERTIES}

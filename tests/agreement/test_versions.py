@@ -68,7 +68,7 @@ def test_a_missing_signature_is_named(version: Path) -> None:
 @pytest.mark.parametrize(
     "signed",
     [
-        {"version": "2026-10", "digest": "0" * 64, "party": SIGNERS[0], "signed_at": NOW.isoformat()},
+        {"version": "2026-11", "digest": "0" * 64, "party": SIGNERS[0], "signed_at": NOW.isoformat()},
         {"party": SIGNERS[0]},
         "nothing",
     ],
@@ -93,7 +93,7 @@ def test_text_changed_after_its_proof_is_a_draft_again(version: Path, edit: Edit
     state, lacking = standing(version)
 
     assert state is State.DRAFT
-    assert "changed after its proof" in lacking[0]
+    assert "the proof is of another text" in lacking[0]
 
 
 def test_routing_refuses_what_is_not_proven_or_not_signed(version: Path) -> None:
@@ -107,7 +107,7 @@ def test_routing_takes_a_signed_version_from_its_instant(version: Path) -> None:
 
     with pytest.raises(AgreementMissing):
         found.active(kediri().active_from - timedelta(seconds=1))
-    assert found.active(kediri().active_from).agreement.version == "2026-10"
+    assert found.active(kediri().active_from).agreement.version == "2026-11"
 
 
 def test_a_bad_new_version_leaves_the_running_one_in_force(version: Path, edit: Edit) -> None:
@@ -134,15 +134,52 @@ def prove_without_scenarios(version: Path, edit: Edit) -> None:
 def test_a_next_version_takes_over_and_the_old_one_stays_for_its_cases(version: Path, edit: Edit) -> None:
     sign(version)
     found = versions(version)
-    following = Path(shutil.copytree(version, version.parent / "2026-11"))
+    following = Path(shutil.copytree(version, version.parent / "2026-12"))
     head = following / "agreement.yaml"
     head.write_text(
-        head.read_text().replace('version: "2026-10"', 'version: "2026-11"').replace("2026-10-01T", "2026-11-20T")
+        head.read_text().replace('version: "2026-11"', 'version: "2026-12"').replace("2026-11-24T", "2026-12-01T")
     )
     prove(following)
     sign(following)
     found.read(NOW)
 
     assert found.active(NOW).agreement.version == "2026-11"
-    assert found.active(datetime(2026, 11, 1, tzinfo=UTC)).agreement.version == "2026-10"
-    assert found.of("2026-10").agreement.version == "2026-10"
+    assert found.active(datetime(2026, 12, 2, tzinfo=UTC)).agreement.version == "2026-12"
+    assert found.of("2026-11").agreement.version == "2026-11"
+
+
+def test_a_folder_that_nobody_can_read_keeps_no_other_from_being_read(version: Path) -> None:
+    sign(version)
+    for number, content in enumerate((b"\xff\xfe", b"a: [", b"version: 1\0", b"[]", b"")):
+        broken = version.parent / f"2027-0{number + 1}"
+        broken.mkdir()
+        (broken / "agreement.yaml").write_bytes(content)
+
+    assert versions(version).active(NOW).agreement.version == "2026-11"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"properties": []},
+        {"provers": ["bitset"]},
+        {"clauses": 1},
+        {"situations": 1},
+        {"version": "2026-12"},
+        {"digest": "0" * 64},
+    ],
+)
+def test_a_proof_of_less_than_everything_does_not_count(version: Path, change: dict[str, object]) -> None:
+    sign(version)
+    path = version / "proof.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+
+    assert standing(version)[0] is State.DRAFT
+
+
+def test_a_signature_covers_the_proof_too(version: Path) -> None:
+    sign(version)
+    path = version / "proof.json"
+    path.write_text(json.dumps(json.loads(path.read_text())))
+
+    assert standing(version)[0] is State.PROVEN

@@ -17,9 +17,10 @@ from simpul_cli.demo.observer import Observer
 from simpul_cli.keys import key_file
 from simpul_cli.local import LocalCity
 from simpul_cli.topology import BrokerApi, differences
+from simpul_routing.stored_facts import place_of_referral, read_clauses
 from simpul_runtime.database import utc_now
 from simpul_runtime.topology import topology_of
-from simpul_seal import Directory, verify
+from simpul_seal import Directory, KeyRing, unlock, verify
 from tests.support.ledger import eventually, post_until_accepted, received, rows, settle
 from tests.support.reports import a_report
 
@@ -104,19 +105,36 @@ async def test_every_referral_can_be_explained_by_the_version_and_clauses_that_m
     case_id = answer["case_id"]
     await settle(city, {case_id})
 
-    made = await rows(city, "routing", "SELECT service, agreement, clauses FROM referral WHERE case_id = $1", case_id)
+    made = await rows(
+        city, "routing", "SELECT referral_id, agreement, clauses FROM referral WHERE case_id = $1", case_id
+    )
     stored = await rows(city, "routing", "SELECT situation FROM case_plan WHERE case_id = $1", case_id)
+    ring = KeyRing.read(key_file(city.keys, "routing"))
+    clauses = [read_clauses(unlock(row["clauses"], ring, place=place_of_referral(row["referral_id"]))) for row in made]
     explain = [
-        "agreement", "explain", str(city.city_dir / "agreement" / "2026-10"), "--case", case_id, "--language", "en",
+        "agreement", "explain", str(city.city_dir / "agreement" / "2026-11"), "--case", case_id, "--language", "en",
         "--database-url", city.database_url("routing"), "--key-file", str(key_file(city.keys, "routing")),
     ]  # fmt: skip
     told = await asyncio.to_thread(CliRunner().invoke, app, explain)
 
-    assert {row["agreement"] for row in made} == {"2026-10"}
-    assert all(row["clauses"] for row in made)
+    assert {row["agreement"] for row in made} == {"2026-11"}
+    assert all(clauses)
     assert told.exit_code == 0, told.output
-    assert all(clause in told.output for row in made for clause in row["clauses"])
+    assert all(clause in told.output for of_one in clauses for clause in of_one)
     assert b"sexual" not in stored[0]["situation"]
+
+
+async def test_every_complaint_centre_files_a_report_and_receives_a_referral(city: LocalCity) -> None:
+    centres = {agency.kind: agency.code for agency in city.city.agencies if agency.code != "satgas-kel-bandar-lor"}
+    cases = {}
+    for centre in centres.values():
+        _, answer = await post(city, a_report(complaint_centre=centre, safe_now="no"))
+        cases[centre] = answer["case_id"]
+    await settle(city, set(cases.values()))
+
+    asked = {(line["agency"], line["case_id"]) for line in received(city)}
+    assert len(centres) == 8
+    assert set(cases.items()) <= asked
 
 
 async def test_a_wrong_field_is_answered_with_a_sentence_and_without_what_was_sent(city: LocalCity) -> None:

@@ -13,7 +13,7 @@ from simpul_routing.domain.facts import BY_NAME, Situation, situation, values_of
 from simpul_runtime.city import City
 
 KEDIRI = Path(__file__).parents[2] / "deploy" / "kediri"
-VERSION = KEDIRI / "agreement" / "2026-10"
+VERSION = KEDIRI / "agreement" / "2026-11"
 CITY = City.read(KEDIRI)
 DAY = date(2026, 11, 24)
 HOME = Origin(satgas="satgas-kel-bandar-lor", kecamatan="satgas-kec-mojoroto", centre="satgas-kec-kota")

@@ -7,8 +7,9 @@ from uuid import UUID
 from simpul_routing.domain.agreement import Step
 from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.referral import NewReferral, StoredReferral
+from simpul_routing.domain.rights import Ledger
 from simpul_runtime.outbox import Announcement
-from simpul_runtime.transaction import subject_of_referral, subject_of_reply
+from simpul_runtime.transaction import subject_of_case, subject_of_referral, subject_of_reply
 from simpul_schema import Event
 from simpul_schema.messages import (
     ReferralEscalatedV1,
@@ -16,6 +17,7 @@ from simpul_schema.messages import (
     ReferralOverdueV1,
     ReferralRemindedV1,
     ReferralReplyRefusedV1,
+    RightChangedV1,
 )
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
@@ -50,6 +52,20 @@ def referral_offered(referral: NewReferral, facts: ReferralFacts, cause: UUID) -
             "handed_over_from": referral.handed_over_from,
         },
         sealed={"facts": (referral.agency, facts)},
+    )
+
+
+def rights_changed(case_id: UUID, rights: Ledger, cause: UUID) -> Announcement:
+    """`right.changed.v1`."""
+    return Announcement(
+        RightChangedV1,
+        subject=subject_of_case(case_id),
+        case_id=case_id,
+        causation=cause,
+        data={
+            "case_id": case_id,
+            "rights": [{"right": right, "state": entry.state} for right, entry in rights.items()],
+        },
     )
 
 

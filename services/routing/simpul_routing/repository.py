@@ -1,5 +1,6 @@
 """The only SQL of routing."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +15,10 @@ from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.lifecycle import ReferralState, Standing
 from simpul_routing.domain.plan import CasePlan
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
+from simpul_routing.domain.rights import Entry, Ledger, Served
 from simpul_routing.tables import CasePlanRow, ClockRow, ReferralRow, RefusedReplyRow, TransitionRow
 from simpul_runtime.transaction import Transaction
-from simpul_schema.vocabulary import ReferralRole, ReplyRefusal, Service, Urgency
+from simpul_schema.vocabulary import ReferralOutcome, ReferralRole, ReplyRefusal, Right, RightState, Service, Urgency
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,15 @@ _LOCK = text("""
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 _MOVE = text("""
     UPDATE referral r SET state = m.state, version = r.version + 1,
+        outcome = coalesce(nullif(m.outcome, ''), r.outcome),
         delivered_at = CASE WHEN m.state = 'delivered' THEN coalesce(r.delivered_at, :now) ELSE r.delivered_at END,
         accepted_at = CASE WHEN m.state = 'accepted' THEN coalesce(r.accepted_at, :now) ELSE r.accepted_at END,
         started_at = CASE WHEN m.state = 'in_progress' THEN coalesce(r.started_at, :now) ELSE r.started_at END,
         ended_at = CASE WHEN m.state IN ('completed', 'rerouted') THEN :now ELSE r.ended_at END
-    FROM unnest(:ids, :states) AS m (referral_id, state) WHERE r.referral_id = m.referral_id
+    FROM unnest(:ids, :states, :outcomes) AS m (referral_id, state, outcome) WHERE r.referral_id = m.referral_id
 """).bindparams(
     bindparam("ids", type_=ARRAY(Uuid)), bindparam("states", type_=ARRAY(Text)),
-    bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("outcomes", type_=ARRAY(Text)), bindparam("now", type_=DateTime(timezone=True)),
 )  # fmt: skip
 _DELIVERED_LATE = text("""
     UPDATE referral SET delivered_at = :now WHERE referral_id = ANY(:ids) AND delivered_at IS NULL
@@ -60,6 +63,16 @@ _CLOCKS = text("""
 _PLANS = text("SELECT case_id, agreement, situation FROM case_plan WHERE case_id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )
+_LEDGERS = text(
+    "SELECT case_id, rights FROM case_plan WHERE case_id = ANY(:ids) ORDER BY case_id FOR UPDATE"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_LEADS = text(
+    "SELECT case_id, service, state, outcome FROM referral WHERE case_id = ANY(:ids) AND role = 'lead'"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_WRITE_LEDGERS = text("""
+    UPDATE case_plan p SET rights = CAST(w.rights AS jsonb), version = p.version + 1
+    FROM unnest(:ids, :rights) AS w (case_id, rights) WHERE p.case_id = w.case_id
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("rights", type_=ARRAY(Text)))
 _ASKED = text("SELECT case_id, service, agency FROM referral WHERE case_id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )
@@ -77,7 +90,7 @@ _ADVANCE = text("""
 )  # fmt: skip
 
 
-def add_plan(transaction: Transaction, case_id: UUID, plan: CasePlan, situation: bytes) -> None:
+def add_plan(transaction: Transaction, case_id: UUID, plan: CasePlan, digest: str, situation: bytes) -> None:
     """Store what was decided for a case, with the locked facts it was decided on."""
     transaction.add(
         CasePlanRow,
@@ -86,7 +99,10 @@ def add_plan(transaction: Transaction, case_id: UUID, plan: CasePlan, situation:
             "urgency": plan.urgency.value,
             "mediation_locked": plan.mediation_locked,
             "agreement": plan.agreement,
+            "agreement_digest": digest,
             "situation": situation,
+            "rights": _written(plan.rights),
+            "version": 1,
             "decided_at": transaction.now,
         },
     )
@@ -103,7 +119,7 @@ def add_referral(transaction: Transaction, referral: NewReferral) -> None:
             "service": referral.service.value,
             "role": referral.role.value,
             "agreement": referral.agreement,
-            "clauses": list(referral.clauses),
+            "clauses": referral.clauses,
             "state": ReferralState.OFFERED.value,
             "urgency": referral.urgency.value,
             "hand_overs": referral.hand_overs,
@@ -133,7 +149,7 @@ async def referrals_for_update(transaction: Transaction, ids: Collection[UUID]) 
     return {
         row.referral_id: StoredReferral(
             row.referral_id, row.case_id, Service(row.service), ReferralRole(row.role), row.answer_by, row.agreement,
-            tuple(row.clauses), row.hand_overs,
+            row.clauses, row.hand_overs,
             Standing(row.agency, ReferralState(row.state), Urgency(row.urgency), row.started_at is not None),
         )
         for row in found
@@ -142,11 +158,17 @@ async def referrals_for_update(transaction: Transaction, ids: Collection[UUID]) 
 
 async def move(transaction: Transaction, moves: Sequence[Move]) -> None:
     """Write new states, and each change for ever; of several moves of one referral the last is its state."""
-    states = {step.referral.referral_id: step.after.value for step in moves}
-    if not states:
+    last = {step.referral.referral_id: step for step in moves}
+    if not last:
         return
     await transaction.connection.execute(
-        _MOVE, {"ids": list(states), "states": list(states.values()), "now": transaction.now}
+        _MOVE,
+        {
+            "ids": list(last),
+            "states": [step.after.value for step in last.values()],
+            "outcomes": [step.outcome.value if step.outcome else "" for step in last.values()],
+            "now": transaction.now,
+        },
     )
     for step in moves:
         transaction.add(
@@ -164,6 +186,40 @@ async def move(transaction: Transaction, moves: Sequence[Move]) -> None:
                 "at": transaction.now,
             },
         )
+
+
+async def ledgers_for_update(transaction: Transaction, cases: Collection[UUID]) -> dict[UUID, Ledger]:
+    """The rights of these cases, locked until the transaction ends."""
+    found = await transaction.connection.execute(_LEDGERS, {"ids": list(cases)})
+    return {row.case_id: _read(row.rights) for row in found}
+
+
+async def leads_of(transaction: Transaction, cases: Collection[UUID]) -> list[tuple[UUID, Service, Served]]:
+    """Every lead referral of these cases, and how it ended if it has."""
+    return [
+        (
+            row.case_id, Service(row.service),
+            Served(ReferralState(row.state), ReferralOutcome(row.outcome) if row.outcome else None),
+        )
+        for row in await transaction.connection.execute(_LEADS, {"ids": list(cases)})
+    ]  # fmt: skip
+
+
+async def write_ledgers(transaction: Transaction, ledgers: Mapping[UUID, Ledger]) -> None:
+    """Where the rights of these cases stand now."""
+    if ledgers:
+        await transaction.connection.execute(
+            _WRITE_LEDGERS,
+            {"ids": list(ledgers), "rights": [json.dumps(_written(ledger)) for ledger in ledgers.values()]},
+        )
+
+
+def _written(ledger: Ledger) -> dict[str, dict[str, str]]:
+    return {right.value: {"state": entry.state.value, "reason": entry.reason} for right, entry in ledger.items()}
+
+
+def _read(stored: Mapping[str, Mapping[str, str]]) -> Ledger:
+    return {Right(right): Entry(RightState(entry["state"]), entry["reason"]) for right, entry in stored.items()}
 
 
 async def note_delivered(transaction: Transaction, ids: Collection[UUID]) -> None:

@@ -1,6 +1,7 @@
 """The facts of a case as routing keeps them, so that its decision can be explained years later."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -44,3 +45,18 @@ def read(stored: bytes) -> StoredFacts:
         origin=Origin(told["satgas"], told["kecamatan"], told["centre"], frozenset(told["excluded"])),
         shared=ReferralFacts.model_validate(told["shared"]),
     )
+
+
+def place_of_referral(referral_id: UUID) -> str:
+    """What binds the stored clauses to their referral."""
+    return f"referral/{referral_id}"
+
+
+def written_clauses(clauses: Sequence[str]) -> bytes:
+    """As they are locked and stored."""
+    return json.dumps(list(clauses)).encode()
+
+
+def read_clauses(stored: bytes) -> tuple[str, ...]:
+    """The clauses that asked for a referral."""
+    return tuple(json.loads(stored))

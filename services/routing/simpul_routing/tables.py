@@ -1,10 +1,11 @@
 """Tables of routing: plans of cases, referrals, replies that were refused."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import DateTime, Index, LargeBinary, SmallInteger, Text, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -24,8 +25,15 @@ class CasePlanRow(RoutingTable, table=True):
     urgency: str = Field(sa_type=Text)
     mediation_locked: bool
     agreement: str = Field(sa_type=Text)
+    agreement_digest: str = Field(sa_type=Text)
+    """Of the text that decided; a version's name alone could be given to another."""
     situation: bytes = Field(sa_type=LargeBinary)
     """The facts that were decided on, locked with routing's own key."""
+    rights: dict[str, Any] = Field(sa_type=JSONB)
+    """The ledger: right -> its state and reason."""
+    ended_as: str | None = Field(default=None, sa_type=Text)
+    ended_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    version: int = 1
     decided_at: datetime = Field(sa_type=_MOMENT)
 
 
@@ -39,7 +47,8 @@ class ReferralRow(RoutingTable, table=True):
     service: str = Field(sa_type=Text)
     role: str = Field(sa_type=Text)
     agreement: str = Field(sa_type=Text)
-    clauses: list[str] = Field(sa_type=ARRAY(Text))
+    clauses: bytes = Field(sa_type=LargeBinary)
+    """The clauses that ask for it, locked with routing's own key: they tell what happened to the child."""
     state: str = Field(sa_type=Text)
     answer_by: datetime = Field(sa_type=_MOMENT)
     urgency: str = Field(sa_type=Text)
@@ -51,17 +60,18 @@ class ReferralRow(RoutingTable, table=True):
     accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     started_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     """When the service began for the first time; first aid counts."""
+    outcome: str | None = Field(default=None, sa_type=Text)
     ended_at: datetime | None = Field(default=None, sa_type=_MOMENT)
 
 
 class TransitionRow(RoutingTable, table=True):
-    """Every change of a referral, never altered: who, when, why, caused by which event."""
+    """Every change of a referral or a case, never altered: who, when, why, caused by which event."""
 
     __tablename__ = "transition"
     __table_args__ = (Index("transition_of_case", "case_id", "at"),)
     transition_id: UUID = Field(primary_key=True)
     case_id: UUID
-    referral_id: UUID
+    referral_id: UUID | None = None
     agency: str = Field(sa_type=Text)
     actor: str = Field(sa_type=Text)
     before: str = Field(sa_type=Text)

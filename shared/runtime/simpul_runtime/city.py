@@ -88,6 +88,11 @@ class City:
         return {agency.code: agency.kind for agency in self.agencies}
 
     @cached_property
+    def kecamatan_of(self) -> dict[str, str]:
+        """The task force of the kecamatan above each task force of a kelurahan."""
+        return {ward.satgas: ward.satgas_kecamatan for ward in self.kelurahan}
+
+    @cached_property
     def _wards(self) -> dict[str, Kelurahan]:
         by_name = {ward.name.casefold(): ward for ward in self.kelurahan}
         return by_name | {ward.code: ward for ward in self.kelurahan} | {ward.slug: ward for ward in self.kelurahan}

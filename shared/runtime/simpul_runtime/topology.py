@@ -9,10 +9,10 @@ UNROUTED = "simpul.unrouted"
 DEAD = "simpul.dead"
 
 _SERVICE_BINDINGS: dict[str, tuple[tuple[str, str], ...]] = {
-    # A consumer takes whole streams, because it holds an event until its predecessor is done.
-    "routing": ((EVENTS, "case.#"), (REPLIES, "reply.#")),
+    # A consumer takes whole streams of a source, because it holds an event until its predecessor is done.
+    "routing": ((EVENTS, "case.reported.v1"), (REPLIES, "reply.#")),
     "notify": ((EVENTS, "referral.#"),),
-    "desk": ((EVENTS, "case.#"), (EVENTS, "referral.#"), (EVENTS, "alert.#")),
+    "desk": ((EVENTS, "case.#"), (EVENTS, "right.#"), (EVENTS, "referral.#"), (EVENTS, "alert.#")),
 }
 
 

@@ -25,6 +25,9 @@ class CatalogRow:
 
 CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow("case.reported.v1", "intake", (EVENTS,), ("routing", "desk"), "a report was accepted"),
+    CatalogRow("right.changed.v1", "routing", (EVENTS,), ("desk",), "the rights ledger was opened or changed"),
+    CatalogRow("case.closed.v1", "routing", (EVENTS,), ("desk",), "a case was terminated, and how"),
+    CatalogRow("case.reopened.v1", "routing", (EVENTS,), ("desk",), "a terminated case goes on"),
     CatalogRow(
         "referral.offered.v1",
         "routing",

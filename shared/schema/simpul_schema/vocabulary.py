@@ -156,6 +156,26 @@ class Right(Term):
     RESTITUTION = "restitution", "Restitusi", "Restitution"
 
 
+class RightState(Term):
+    """Where a right of the child stands in the ledger of its case."""
+
+    UNANSWERED = "unanswered", "belum dijawab", "not answered yet"
+    OFFERED = "offered", "ditawarkan", "offered"
+    REFUSED_BY_VICTIM = "refused_by_victim", "ditolak korban", "refused by the victim"
+    REFERRED = "referred", "dirujuk", "referred"
+    IN_PROGRESS = "in_progress", "sedang dilayani", "being served"
+    FULFILLED = "fulfilled", "terpenuhi", "fulfilled"
+    NOT_APPLICABLE = "not_applicable", "tidak berlaku", "not applicable"
+
+
+class CaseEnd(Term):
+    """How a case is terminated."""
+
+    COMPLETED = "completed", "selesai", "completed"
+    CLOSED = "closed", "ditutup", "closed"
+    TRANSFERRED = "transferred", "dilimpahkan ke daerah lain", "transferred to another region"
+
+
 class Service(Term):
     """One need that one agency answers; a referral is one service by one agency."""
 

@@ -154,7 +154,7 @@ def _signed(folder: Path) -> Iterator[tuple[Path, Keys, Mapping[str, KeyRing]]]:
         for party in parties
     }
     shutil.copytree(KEDIRI, folder / "city")
-    version = folder / "city" / "agreement" / "2026-10"
+    version = folder / "city" / "agreement" / "2026-11"
     for party in signatories(kediri(), CITY):
         sign_version(version, pairs[party][0], START)
     keys = Keys(pairs["routing"][0], Directory([public for _, public in pairs.values()]))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpul_routing.domain.agreement import ClockName, Step
-from simpul_routing.domain.clocks import STOPPED_BY, Running, clocks_of, told_at
+from simpul_routing.domain.clocks import STOPPED_BY, Addressee, Running, clocks_of, told_at
 from simpul_routing.domain.engine import Origin
 from simpul_routing.domain.hand_over import MOST_HAND_OVERS, successor
 from simpul_routing.domain.lifecycle import (
@@ -109,9 +109,8 @@ def test_the_diagram_of_the_readme_is_made_from_the_table() -> None:
 
 def next_after(*asked: str, service: Service = Service.SHELTER, hand_overs: int = 0, origin: Origin = HOME) -> str:
     clauses = {Service.SHELTER: ["SHE-1"], Service.OUTREACH: ["OUT-1"]}[service]
-    return successor(
-        kediri(), clauses, service, ReferralRole.LEAD, origin, asked=asked, hand_overs=hand_overs
-    ).agency  # fmt: skip
+    found = successor(kediri(), clauses, service, ReferralRole.LEAD, origin, asked=asked, hand_overs=hand_overs)
+    return found.agency if found else ""
 
 
 def test_the_next_in_the_clause_follows() -> None:
@@ -137,13 +136,14 @@ def test_the_third_hand_over_raises_the_case_to_the_hub() -> None:
         hand_overs=MOST_HAND_OVERS,
     )  # fmt: skip
 
+    assert raised is not None
     assert (raised.agency, raised.service, raised.is_raised_to_hub) == ("uptd-ppa", Service.MANUAL_TRIAGE, True)
 
 
 @given(
     st.sampled_from([Service.SHELTER, Service.OUTREACH]), st.integers(0, 5),
     st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=8),
-    st.frozensets(st.sampled_from(sorted(CITY.agency_codes - {"uptd-ppa", "ylpa"})), max_size=8),
+    st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=20),
 )  # fmt: skip
 def test_r6_a_hand_over_always_finds_somebody_who_is_not_excluded(
     service: Service, hand_overs: int, asked: frozenset[str], excluded: frozenset[str]
@@ -194,7 +194,8 @@ def test_every_clock_of_a_referral_is_stopped_by_its_completion() -> None:
 
 def told(step: Step, agency: str, origin: Origin = HOME) -> tuple[str, ...]:
     effective = decide(violence="sexual").effective
-    return told_at(step, effective, kediri(), agency, CITY.kinds[agency], origin)
+    addressee = Addressee(agency, CITY.kinds[agency], CITY.kecamatan_of.get(agency, ""))
+    return told_at(step, effective, kediri(), addressee, origin)
 
 
 def test_the_ladder_tells_the_agency_the_rung_above_and_the_top() -> None:
@@ -209,3 +210,14 @@ def test_r6_the_ladder_skips_a_rung_that_is_excluded() -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, excluded=frozenset({HOME.kecamatan}))
 
     assert told(Step.DUE, HOME.satgas, origin) == ("uptd-ppa-head",)
+
+
+def test_r6_whoever_belongs_to_an_excluded_party_is_not_told_either() -> None:
+    origin = Origin(HOME.satgas, HOME.kecamatan, excluded=frozenset({"uptd-ppa"}))
+
+    assert told(Step.DUE, "rs-rujukan", origin) == ("city-board",)
+    assert told(Step.TWICE, "rs-rujukan", origin) == ("city-board",)
+
+
+def test_the_rung_above_follows_from_the_agency_and_not_from_where_the_child_lives() -> None:
+    assert told(Step.DUE, "satgas-kel-semampir", Origin()) == ("satgas-kec-kota",)

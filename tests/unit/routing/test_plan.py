@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simpul_routing.domain.agreement import Within
 from simpul_routing.domain.engine import Decision, Origin
@@ -19,8 +21,8 @@ from tests.support.agreements import CITY, HOME, decide, kediri, told
 NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)  # Friday, 22:00 in Kediri
 
 
-def planned(decision: Decision) -> CasePlan:
-    return plan_case(decision, kediri(), NOW, CITY.zone)
+def planned(decision: Decision, origin: Origin = HOME) -> CasePlan:
+    return plan_case(decision, kediri(), origin, NOW, CITY.zone)
 
 
 def facts(**changes: object) -> TriageFacts:
@@ -37,7 +39,7 @@ def test_the_city_has_all_its_agencies() -> None:
 def test_every_referral_carries_its_version_and_clauses() -> None:
     plan = planned(decide(violence="physical", safe_now="no"))
 
-    assert plan.agreement == "2026-10"
+    assert plan.agreement == "2026-11"
     assert all(referral.clauses for referral in plan.referrals)
     assert len({(referral.service, referral.agency) for referral in plan.referrals}) == len(plan.referrals)
 
@@ -63,7 +65,7 @@ def test_working_days_leave_out_weekends_and_holidays() -> None:
     assert due == datetime(2026, 12, 28, 2, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("lacking", ["urgency", "answer", "assignments"])
+@pytest.mark.parametrize("lacking", ["urgency", "answer", "mediation", "basis", "assignments"])
 def test_a_hole_in_the_agreement_becomes_manual_triage_and_an_alarm(lacking: str) -> None:
     empty = () if lacking == "assignments" else None
 
@@ -73,6 +75,17 @@ def test_a_hole_in_the_agreement_becomes_manual_triage_and_an_alarm(lacking: str
     triage = [referral for referral in plan.referrals if referral.service is Service.MANUAL_TRIAGE]
     assert [(referral.agency, referral.role) for referral in triage] == [("uptd-ppa", ReferralRole.LEAD)]
     assert plan.urgency is (Urgency.HIGH if lacking == "urgency" else Urgency.MEDIUM)
+    assert plan.mediation_locked is (lacking == "mediation")
+
+
+@given(st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=20), st.sampled_from(["sexual", "neglect"]))
+def test_r6_however_many_are_excluded_the_plan_addresses_none_of_them(excluded: frozenset[str], violence: str) -> None:
+    origin = Origin(HOME.satgas, HOME.kecamatan, HOME.centre, excluded)
+
+    plan = planned(decide(origin, violence=violence, safe_now="no"), origin)
+
+    assert plan.referrals
+    assert not {referral.agency for referral in plan.referrals} & excluded
 
 
 def test_a_report_maps_to_one_situation() -> None:

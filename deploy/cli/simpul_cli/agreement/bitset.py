@@ -37,6 +37,7 @@ from simpul_routing.domain.agreement import (
     Condition,
     Disclosure,
     Mediation,
+    Party,
     Rung,
     ServiceNeeded,
     SuspectServedBy,
@@ -191,13 +192,19 @@ class View:
         """Of which kind the party behind a selector is, and in which situations it may be addressed."""
         if selector == COMPLAINT_CENTRE:
             return {kind: self.centre(kind) & ~self.excluded(kind) for kind in AgencyKind}
-        party = self._prover.agreement.party_of[selector]
-        if party.kind is None:
-            return {None: self.everything}
-        mask = self.everything & ~self.excluded(party.kind)
+        party = self._prover.agreement.party_of.get(selector)
+        if party is None:
+            # Told as a finding of its own; here it is nobody.
+            return {}
+        mask = self.told(selector)
         if party.kind in (AgencyKind.SATGAS_KELURAHAN, AgencyKind.SATGAS_KECAMATAN):
             mask &= ~self.layout.holding(Condition(RESIDENCE.name, frozenset({UNKNOWN})))
         return {party.kind: mask}
+
+    def told(self, code: str) -> int:
+        """The situations in which a party may be told, because it is not excluded."""
+        kind = self._prover.agreement.excluded_with(code)
+        return self.everything & ~(self.excluded(kind) if kind else 0)
 
     def first(self, selectors: Sequence[str]) -> dict[AgencyKind | None, int]:
         """Which kind is the first of the selectors that may be addressed, and in which situations."""
@@ -255,11 +262,11 @@ class BitsetProver:
             case RightGap(right=right):
                 return self._gap([clause for clause in self.clauses if needs(clause, right) or waives(clause, right)])
             case Overlap(topic=topic):
-                return self._overlap(combinations(self._on(topic), 2))
+                return self.differ(combinations(self._on(topic), 2))
             case RightOverlap(right=right):
                 needing = [clause for clause in self.clauses if needs(clause, right)]
                 waiving = [clause for clause in self.clauses if waives(clause, right)]
-                return self._overlap((one, other) for one in needing for other in waiving)
+                return self.differ((one, other) for one in needing for other in waiving)
             case Dead(clause=name):
                 clause = self.agreement.by_id[name]
                 return None if self.view(clause).effective(clause) else NOTHING_KNOWN
@@ -290,7 +297,8 @@ class BitsetProver:
         view = self.view(*clauses)
         return _witness(view, view.everything & ~view.any_effective(clauses))
 
-    def _overlap(self, pairs: Iterable[tuple[Clause, Clause]]) -> Situation | None:
+    def differ(self, pairs: Iterable[tuple[Clause, Clause]]) -> Situation | None:
+        """A situation in which two of a pair both decide, and say different things."""
         for one, other in pairs:
             if one.effect != other.effect:
                 view = self.view(one, other)
@@ -368,9 +376,17 @@ class BitsetProver:
                             [clause],
                             everywhere | {TIME.name},
                             lambda view, c=clause, k=kind: (  # type: ignore[misc]
-                                _asked(view, [c], k) & ~self._reachable(view, k)
+                                _asked(view, [c], k) & ~self._there(view, self.agreement.of_kind[k.value])
                             ),
                         )
+                for rung, party in self._on_the_ladder():
+                    yield (
+                        [rung],
+                        {TIME.name},
+                        lambda view, r=rung, p=party: (  # type: ignore[misc]
+                            view.effective(r) & ~self._there(view, p)
+                        ),
+                    )
             case Hidden(kind=kind, sections=sections):
                 for clause in self._services:
                     for opening in self._on(("disclosure", _need(clause).service.value)):
@@ -405,7 +421,7 @@ class BitsetProver:
 
     def _suspect(self) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
         serving = [clause for clause in self.clauses if isinstance(clause.effect, SuspectServedBy)]
-        yield serving, set(), lambda view: view.everything & ~view.any_effective(serving)
+        yield serving, set(_ADDRESSING), lambda view: view.everything & ~_served(view, serving)
         for clause in self._services:
             for suspect in serving:
                 effect = suspect.effect
@@ -432,16 +448,14 @@ class BitsetProver:
         for rung in (clause for clause in self.clauses if isinstance(clause.effect, Rung)):
             effect = rung.effect
             assert isinstance(effect, Rung)  # noqa: S101 - chosen so above
-            for selector in effect.also:
-                party = self.agreement.party_of[selector]
-                if party.kind:
-                    yield (
-                        [rung],
-                        set(_ADDRESSING),
-                        lambda view, r=rung, k=party.kind: (  # type: ignore[misc]
-                            view.effective(r) & view.excluded(k)
-                        ),
-                    )
+            everybody = (*effect.to, *effect.also)
+            yield (
+                [rung],
+                set(_ADDRESSING),
+                lambda view, r=rung, codes=everybody: (  # type: ignore[misc]
+                    view.effective(r) & ~self._anybody(view, codes)
+                ),
+            )
 
     def _ladders(self) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
         """A rung that cannot be told goes on to the next in the list; the list must not end before somebody is told."""
@@ -466,13 +480,33 @@ class BitsetProver:
                 # It has the referral, so it is there and not excluded.
                 return view.everything
             code = self.agreement.of_kind[addressee.value].above if selector == RUNG_ABOVE else selector
-            party = self.agreement.party_of.get(code)
-            if party:
-                mask |= view.everything & ~(view.excluded(party.kind) if party.kind else 0)
+            if code in self.agreement.party_of:
+                mask |= view.told(code)
         return mask
 
-    def _reachable(self, view: View, kind: AgencyKind) -> int:
-        party = self.agreement.of_kind[kind.value]
+    def _anybody(self, view: View, codes: Iterable[str]) -> int:
+        """Where one of them may be told at all; who is excluded is passed over by the ladder itself."""
+        mask = 0
+        for code in codes:
+            if code in (ADDRESSEE, RUNG_ABOVE):
+                return view.everything
+            mask |= view.told(code)
+        return mask
+
+    def _on_the_ladder(self) -> Iterator[tuple[Clause, Party]]:
+        """Who may be told by which rung, besides the agency itself."""
+        for rung in (clause for clause in self.clauses if isinstance(clause.effect, Rung)):
+            effect = rung.effect
+            assert isinstance(effect, Rung)  # noqa: S101 - chosen so above
+            above = [party.above for party in self.agreement.parties if party.kind and party.above]
+            codes = above if RUNG_ABOVE in effect.to else []
+            for code in dict.fromkeys((*codes, *effect.to, *effect.also)):
+                if code in self.agreement.party_of:
+                    yield rung, self.agreement.party_of[code]
+
+    @staticmethod
+    def _there(view: View, party: Party) -> int:
+        """Where somebody of the party is in the office or on duty."""
         bands = frozenset(band.value for band in party.open_in | party.duty_in)
         return view.layout.holding(Condition(TIME.name, bands)) if bands else 0
 
@@ -480,6 +514,16 @@ class BitsetProver:
 def _witness(view: View, mask: int) -> Situation | None:
     mask &= view.everything
     return view.layout.situation(mask) if mask else None
+
+
+def _served(view: View, serving: Iterable[Clause]) -> int:
+    """Where somebody serves the suspect."""
+    mask = 0
+    for clause in serving:
+        assert isinstance(clause.effect, SuspectServedBy)  # noqa: S101 - chosen so by the caller
+        for where in view.first(clause.effect.lead).values():
+            mask |= view.effective(clause) & where
+    return mask
 
 
 def _need(clause: Clause) -> ServiceNeeded:
@@ -509,7 +553,8 @@ def _kinds(agreement: Agreement, need: ServiceNeeded) -> set[AgencyKind]:
     selectors = {*need.lead, *need.support}
     if COMPLAINT_CENTRE in selectors:
         return set(AgencyKind)
-    return {kind for selector in selectors if (kind := agreement.party_of[selector].kind)}
+    parties = (agreement.party_of.get(selector) for selector in selectors)
+    return {party.kind for party in parties if party and party.kind}
 
 
 def _keeps(clause: Clause, demand: ClockAtMost) -> bool:

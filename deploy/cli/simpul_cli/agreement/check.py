@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -24,15 +25,17 @@ from simpul_cli.agreement.questions import (
 )
 from simpul_cli.agreement.solver import SolverProver
 from simpul_routing.agreement import Finding, Proof, digest_of
+from simpul_routing.agreement.proof import PROVERS as PROVER_NAMES
 from simpul_routing.agreement.reading import CLAUSES_FOLDER, read_with_findings
-from simpul_routing.domain.agreement import Agreement, Clause, Topic, Where
+from simpul_routing.domain.agreement import Agreement, Clause, Topic, UrgencyIs, Where
 from simpul_routing.domain.engine import Engine, Origin
-from simpul_routing.domain.facts import Situation, situations
+from simpul_routing.domain.facts import URGENCY, AgencyKind, Situation, situations
 from simpul_routing.domain.properties import PROPERTIES, QUESTION_WORDS
 from simpul_routing.domain.words import report_of, sentence
 from simpul_runtime.city import City
 
 PROVERS: Final = (BitsetProver, SolverProver)
+assert tuple(prover.name for prover in PROVERS) == PROVER_NAMES  # noqa: S101 - what a stored proof must name
 Tell = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done and how much there is."""
 
@@ -50,7 +53,7 @@ def check_version(folder: Path, city: City, tell: Tell = lambda *_: None) -> Che
     """Everything that is asked of a version before it may be signed."""
     tell("reading", 0, 1)
     agreement, findings = read_with_findings(folder, city)
-    if agreement is None or findings:
+    if agreement is None or not _is_whole(agreement):
         return Checked(agreement, tuple(findings), None)
     tell("examples and scenarios", 0, 1)
     findings += example_findings(agreement)
@@ -71,6 +74,22 @@ def check_version(folder: Path, city: City, tell: Tell = lambda *_: None) -> Che
         provers=tuple(prover.name for prover in PROVERS),
     )
     return Checked(agreement, (), proof)
+
+
+def _is_whole(agreement: Agreement) -> bool:
+    """Whether there is enough to go on with: names are unique, nothing depends on itself, every kind has its party."""
+    circular = any(
+        isinstance(clause.effect, UrgencyIs) and condition.fact == URGENCY.name
+        for clause in agreement.clauses
+        for condition in clause.when
+    )
+    belonging = all(party.part_of in ("", *_independent(agreement)) for party in agreement.parties)
+    named_once = len(agreement.by_id) == len(agreement.clauses)
+    return named_once and belonging and not circular and len(agreement.of_kind) == len(AgencyKind)
+
+
+def _independent(agreement: Agreement) -> set[str]:
+    return {party.code for party in agreement.parties if not party.part_of}
 
 
 def prove(agreement: Agreement, day: date, tell: Tell = lambda *_: None) -> list[Finding]:
@@ -108,6 +127,7 @@ class _Words:
     def __init__(self, agreement: Agreement, day: date) -> None:
         self._agreement = agreement
         self._engine = Engine(agreement, day)
+        self._prover = BitsetProver(agreement, day)
 
     def of(self, question: Question, shown: Situation) -> Iterator[Finding]:
         decided = self._engine.decide(shown, Origin()).effective
@@ -127,8 +147,12 @@ class _Words:
                     "add a service, or a `not_needed` with its reason", self._texts(of_right[-2:]), report,
                 )  # fmt: skip
             case Overlap(topic=topic):
-                both = [clause for clause in decided if clause.topic == topic]
-                yield self._overlap(both, f"two clauses say different things about {_asked(topic)}", report)
+                on_topic = [clause for clause in self._prover.clauses if clause.topic == topic]
+                for pair in combinations(on_topic, 2):
+                    witness = self._prover.differ([pair])
+                    if witness:
+                        problem = f"two clauses say different things about {_asked(topic)}"
+                        yield self._overlap(pair, problem, report_of(witness))
             case RightOverlap(right=right):
                 both = [clause for clause in decided if needs(clause, right) or waives(clause, right)]
                 yield self._overlap(both, f"the right {right} is served and said not to need a service", report)
@@ -142,9 +166,13 @@ class _Words:
                     self._texts([clause, *winners][:6]),
                 )  # fmt: skip
             case Broken(property=wanted):
+                kinds = {"R7_no_consent_of_a_suspect": "basis", "R1_mediation_locked": "mediation"}
+                about = [c for c in decided if c.when and c.topic[0] == kinds.get(wanted.name, "service")]
                 yield Finding(
-                    Where(CLAUSES_FOLDER), f"property {wanted.name} does not hold: {wanted.words.en}",
-                    "mend the clauses that decide this report; `simpul agreement explain` shows them", (), report,
+                    about[0].where if about else Where(CLAUSES_FOLDER),
+                    f"property {wanted.name} does not hold: {wanted.words.en}",
+                    "mend the clauses that decide this report; `simpul agreement explain` shows all of them",
+                    self._texts(about[:4]), report,
                 )  # fmt: skip
 
     def _overlap(self, both: Sequence[Clause], problem: str, report: str) -> Finding:

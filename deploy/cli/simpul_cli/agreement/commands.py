@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -10,17 +11,18 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
+from ruamel.yaml.error import YAMLError
 
 from simpul_cli.agreement.explain import Explanation, as_text
 from simpul_cli.agreement.reports import ReportUnreadable, invented_year, past_reports, read_report
 from simpul_cli.agreement.simulate import simulate
 from simpul_cli.agreement.stored import CaseNotFound, stored_decision
-from simpul_routing.agreement import AgreementInvalid, Proof, read_agreement
+from simpul_routing.agreement import AgreementInvalid, Proof, digest_of, read_agreement
 from simpul_routing.agreement.documents import FILES
 from simpul_routing.agreement.versions import sign_version, signatories, standing_of
 from simpul_routing.domain.agreement import Agreement
 from simpul_routing.domain.engine import Engines
-from simpul_runtime.city import City
+from simpul_runtime.city import City, CityInvalid
 from simpul_runtime.database import utc_now
 from simpul_schema.vocabulary import Urgency
 from simpul_seal import Directory, KeyRing
@@ -30,14 +32,30 @@ app = typer.Typer(no_args_is_help=True, help="The agreement between the agencies
 ReportFile = Annotated[Path | None, typer.Argument(help="a report as intake takes it, or facts, as JSON or YAML")]
 SchemaDir = Annotated[Path, typer.Argument(help="where they go")]
 VersionDir = Annotated[
-    Path, typer.Argument(help="folder of one version, such as deploy/kediri/agreement/2026-10", exists=True)
+    Path,
+    typer.Argument(help="folder of one version, such as deploy/kediri/agreement/2026-11", exists=True, file_okay=False),
 ]
-Language = Annotated[str, typer.Option(help="id or en")]
+
+
+class Tongue(StrEnum):
+    """The languages of the city."""
+
+    ID = "id"
+    EN = "en"
+
+
+Language = Annotated[Tongue, typer.Option(help="Bahasa Indonesia or English")]
 
 
 def city_of(version: Path) -> City:
-    """The city whose folder holds the version."""
-    return City.read(version.resolve().parent.parent)
+    """The city whose folder holds the version; ends with the reason when there is none."""
+    folder = version.resolve().parent.parent
+    try:
+        return City.read(folder)
+    except (OSError, UnicodeDecodeError, YAMLError, CityInvalid, KeyError, TypeError) as error:
+        typer.echo(f"{folder} is no folder of a city: {error}", err=True)
+        typer.echo("name a version's folder, such as deploy/kediri/agreement/2026-11", err=True)
+        raise typer.Exit(2) from error
 
 
 def _read(version: Path) -> tuple[Agreement, City]:
@@ -91,7 +109,7 @@ def explain(
     case: Annotated[str, typer.Option(help="a decided case instead, by its id")] = "",
     database_url: Annotated[str, typer.Option(envvar="SIMPUL_DATABASE_URL", help="routing's database")] = "",
     key_file: Annotated[Path | None, typer.Option(envvar="SIMPUL_KEY_FILE", help="routing's private keys")] = None,
-    language: Language = "id",
+    language: Language = Tongue.ID,
     every: Annotated[bool, typer.Option("--all", help="also why each of the other clauses does not apply")] = False,
 ) -> None:
     """Why a report is decided as it is, clause by clause, and the smallest change that would alter it."""
@@ -99,12 +117,13 @@ def explain(
     day = utc_now().astimezone(city.zone).date()
     try:
         if case:
+            case_id = UUID(case)
             if key_file is None:
                 typer.echo("give --key-file: the facts of a case are locked with routing's key", err=True)
                 raise typer.Exit(2)
-            stored = asyncio.run(stored_decision(database_url, UUID(case), KeyRing.read(key_file)))
-            if stored.agreement != agreement.version:
-                typer.echo(f"the case was decided by version {stored.agreement}; give its folder", err=True)
+            stored = asyncio.run(stored_decision(database_url, case_id, KeyRing.read(key_file)))
+            if (stored.agreement, stored.digest) != (agreement.version, digest_of(version.resolve())):
+                typer.echo(f"another text decided this case: {stored.agreement}, {stored.digest}", err=True)
                 raise typer.Exit(2)
             day = stored.decided_at.astimezone(city.zone).date()
             situation, origin = stored.facts.situation, stored.facts.origin
@@ -113,15 +132,15 @@ def explain(
         else:
             typer.echo("give a report file, or --case with its id", err=True)
             raise typer.Exit(2)
-    except (ReportUnreadable, CaseNotFound, OSError) as error:
+    except (ReportUnreadable, CaseNotFound, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    explanation = Explanation(agreement, Engines(agreement).on(day), situation, origin)
+    explanation = Explanation(agreement, Engines(agreement).on(day), situation, origin, city)
     typer.echo(as_text(explanation, language, all_clauses=every))
 
 
 @app.command()
-def diff(old: VersionDir, new: VersionDir, language: Language = "id") -> None:
+def diff(old: VersionDir, new: VersionDir, language: Language = Tongue.ID) -> None:
     """Which situations, past referrals and agencies' work change from one version to another."""
     from simpul_cli.agreement.compare import Comparison  # noqa: PLC0415 - loads a prover
 
@@ -133,6 +152,8 @@ def diff(old: VersionDir, new: VersionDir, language: Language = "id") -> None:
     for change in changes:
         typer.echo(f"\n{' '.join(filter(None, change.topic))}: {change.situations:,} situations")
         typer.echo(f"  {change.where}\n    - {change.before}\n    + {change.after}")
+    for words in comparison.beside():
+        typer.echo(f"  {words}")
     reports = past_reports(city)
     differing = list(comparison.referrals(reports))
     typer.echo(f"\n{len(differing)} of {len(reports)} past reports would be referred otherwise")
@@ -195,6 +216,10 @@ def sign(
 ) -> None:
     """Put a party's signature beside a proven version."""
     agreement, city = _read(version)
+    proof = Proof.read(version.resolve())
+    if proof is None or not proof.is_of(agreement, digest_of(version.resolve())):
+        typer.echo(f"{agreement.version} is not proven; run `simpul agreement check {version}` first", err=True)
+        raise typer.Exit(1)
     wanted = set(signatories(agreement, city))
     for path in key_file:
         ring = KeyRing.read(path)

@@ -2,17 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Final
 
 from simpul_cli.agreement.bitset import BitsetProver, Layout, View
 from simpul_cli.agreement.reports import TakenReport
-from simpul_routing.domain.agreement import Agreement, Clause, Condition, Effect, Topic
+from simpul_routing.domain.agreement import Agreement, Clause, Condition, Effect, Party, Topic, Words
 from simpul_routing.domain.engine import Decision, Engine, Origin
 from simpul_routing.domain.facts import FACTS, Situation
 from simpul_routing.domain.properties import QUESTION_WORDS
-from simpul_routing.domain.words import condition_words, effect_words
+from simpul_routing.domain.words import condition_words, effect_words, source_words
 
 MOST_SENTENCES: Final = 40
 """Sentences on one question; a change that needs more is easier read in the two documents."""
@@ -60,6 +60,27 @@ class Comparison:
                             topic, changed.bit_count() * others, self._words(effect, self._old.agreement, old),
                             self._words(other, self._new.agreement, new), self._where(layout, changed),
                         )  # fmt: skip
+
+    def beside(self) -> Iterator[str]:
+        """What changes beside the clauses' effects: parties, hours, holidays, sources."""
+        old, new = self._old.agreement, self._new.agreement
+        for code in dict.fromkeys((*old.party_of, *new.party_of)):
+            before, after = old.party_of.get(code), new.party_of.get(code)
+            if before is None or after is None:
+                yield f"{code}: {'+' if before is None else '-'}"
+                continue
+            for field in fields(Party):
+                values = getattr(before, field.name), getattr(after, field.name)
+                if field.name != "where" and values[0] != values[1]:
+                    yield f"{code}, {field.name}: {_shown(values[0])} -> {_shown(values[1])}"
+        if old.hours != new.hours:
+            yield f"bands: {len([m for m in old.hours if old.hours[m] is not new.hours.get(m)])} min"
+        if old.holidays != new.holidays:
+            yield f"holidays: {', '.join(map(str, sorted(old.holidays ^ new.holidays)))}"
+        for name in old.by_id.keys() & new.by_id.keys():
+            one, other = old.by_id[name].source, new.by_id[name].source
+            if one != other:
+                yield f"{name}: {source_words(one, self._language)} -> {source_words(other, self._language)}"
 
     def referrals(self, reports: Sequence[TakenReport]) -> Iterator[tuple[str, list[str]]]:
         """Past reports whose referrals, urgency or protection would differ, with what differs."""
@@ -172,6 +193,12 @@ def _joined(conditions: Sequence[Condition]) -> Iterator[Condition]:
     yield from (condition for condition in conditions if not condition.none_of)
     if absent:
         yield Condition(absent[0].fact, none_of=frozenset().union(*(condition.none_of for condition in absent)))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(map(str, value))) or "-"
+    return value.id if isinstance(value, Words) else str(value)
 
 
 def _differences(before: Decision, after: Decision) -> Iterator[str]:

@@ -23,6 +23,7 @@ from simpul_routing.domain.agreement import (
 )
 from simpul_routing.domain.engine import Decision, Engine, Engines, Origin
 from simpul_routing.domain.facts import BY_NAME, FACTS, URGENCY, Situation, situation, values_of
+from simpul_routing.domain.rights import opened
 from simpul_routing.domain.words import sentence
 from simpul_runtime.city import City
 from simpul_schema.vocabulary import Urgency
@@ -163,6 +164,7 @@ def outcome(decision: Decision) -> dict[str, Any]:
         "basis": decision.basis.basis if decision.basis else None,
         "referrals": {assigned.service: [assigned.lead, *assigned.support] for assigned in decision.assignments},
         "suspect_served_by": decision.suspect_served_by,
+        "rights": {right: entry.state for right, entry in opened(decision).items()},
         "hand_over": {}, "clocks": {}, "ladder": {}, "discloses": {}, "keeps": {},
     }  # fmt: skip
     for clause in decision.effective:
@@ -185,14 +187,14 @@ def outcome(decision: Decision) -> dict[str, Any]:
 def _stated(written: WrittenScenario) -> dict[str, Any]:
     return {
         **{name: getattr(written, name) for name in ("urgency", "mediation", "basis", "suspect_served_by")},
-        **{name: getattr(written, name) for name in ("referrals", "hand_over", "ladder", "keeps")},
+        **{name: getattr(written, name) for name in ("referrals", "rights", "hand_over", "ladder", "keeps")},
         "answer": written.answer.read(),
         "clocks": {name: time.read() for name, time in written.clocks.items()},
         "discloses": {service: frozenset(sections) for service, sections in written.discloses.items()},
     }
 
 
-_IN_PART: Final = frozenset({"hand_over", "clocks", "ladder", "discloses", "keeps"})
+_IN_PART: Final = frozenset({"rights", "hand_over", "clocks", "ladder", "discloses", "keeps"})
 """What a scenario states as far as it matters there."""
 
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from simpul_cli.agreement.origins import origin_for
 from simpul_routing.domain.agreement import Agreement, Clause, ServiceNeeded
 from simpul_routing.domain.engine import Decision, Engine, Origin
-from simpul_routing.domain.facts import FACTS, URGENCY, Fact, Situation
+from simpul_routing.domain.facts import CENTRE, EXCLUDED, FACTS, RESIDENCE, URGENCY, Fact, Situation
 from simpul_routing.domain.words import (
     FACT_WORDS,
     condition_words,
@@ -17,6 +18,7 @@ from simpul_routing.domain.words import (
     value_words,
     within_words,
 )
+from simpul_runtime.city import City
 from simpul_schema.vocabulary import Term
 
 
@@ -40,15 +42,16 @@ class Change:
 class Explanation:
     """A decision that can be asked for its reasons."""
 
-    def __init__(self, agreement: Agreement, engine: Engine, situation: Situation, origin: Origin) -> None:
+    def __init__(self, agreement: Agreement, engine: Engine, situation: Situation, origin: Origin, city: City) -> None:
         self.agreement = agreement
         self.situation = situation
         self.decision = engine.decide(situation, origin)
         self._engine = engine
         self._origin = origin
+        self._city = city
 
     def reasons(self, language: str) -> Iterator[Reason]:
-        """Every clause of the day, in the order of the agreement."""
+        """Every clause of the day, by chapter."""
         deciding = set(self.decision.clause_ids)
         for clause in sorted(self._engine.clauses, key=lambda c: (c.chapter, c.where.line)):
             if clause.id in deciding:
@@ -117,7 +120,7 @@ class Explanation:
         )
 
     def _difference(self, other: Situation, language: str) -> tuple[str, ...]:
-        decided = self._engine.decide(other, self._origin)
+        decided = self._engine.decide(other, self._origin_of(other))
         if _result(decided) == _result(self.decision):
             return ()
         before, after = set(self.decision.clause_ids), set(decided.clause_ids)
@@ -126,6 +129,19 @@ class Explanation:
             for sign, names in (("+", after - before), ("-", before - after))
             for name in sorted(names)
         )
+
+    def _origin_of(self, other: Situation) -> Origin:
+        """The case's own agencies, and others only for the facts that were changed."""
+        assumed = origin_for(other, self._city)
+
+        def is_changed(fact: Fact) -> bool:
+            return other[fact.name] != self.situation[fact.name]
+
+        home = assumed if is_changed(RESIDENCE) else self._origin
+        return Origin(
+            home.satgas, home.kecamatan, (assumed if is_changed(CENTRE) else self._origin).centre,
+            (assumed if is_changed(EXCLUDED) else self._origin).excluded,
+        )  # fmt: skip
 
     def _applies(self, clause: Clause) -> bool:
         return all(condition.admits(self._values(condition.fact)) for condition in clause.when)

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from simpul_cli.agreement.simulate import Year
 from simpul_routing.agreement import Proof, digest_of
+from simpul_routing.agreement.versions import signatories
 from simpul_routing.domain.agreement import (
     Agreement,
     Clause,
@@ -90,7 +91,7 @@ def contents(folder: Path, agreement: Agreement, city: City, language: str) -> d
         "properties": [wanted.words.of(language) for wanted in PROPERTIES],
         "parties": [_party(party, language) for party in agreement.parties if party.kind],
         "told": [_party(party, language) for party in agreement.parties if not party.kind],
-        "signers": [party.name.of(language) for party in agreement.parties if party.signs],
+        "signers": [*_signers(agreement, city, language), _HEADINGS[language]["knows"]],
         "services": _services(agreement, language),
         "chapters": [
             {"title": chapter.title.of(language), "clauses": [
@@ -117,6 +118,15 @@ def contents(folder: Path, agreement: Agreement, city: City, language: str) -> d
             for name in dict.fromkeys(ward.kecamatan for ward in city.kelurahan)
         ],
     }  # fmt: skip
+
+
+def _signers(agreement: Agreement, city: City, language: str) -> list[str]:
+    """Each party that signs; of a kind with many, each of them by its own name."""
+    names = {agency.code: agency.name for agency in city.agencies}
+    return [
+        agreement.party_of[code].name.of(language) if code in agreement.party_of else names[code]
+        for code in signatories(agreement, city)
+    ]
 
 
 def _party(party: Party, language: str) -> dict[str, Any]:
@@ -155,7 +165,8 @@ def _clock(clause: Clause, agreement: Agreement, language: str) -> dict[str, str
     of = f" ({effect.service.label(language)})" if effect.service else ""
     return {
         "name": effect.clock.label(language) + of, "within": within_words(effect.within, language),
-        "when": when or ("selalu" if language == "id" else "always"), "source": source_words(clause.source, language),
+        "when": when or ("selalu" if language == "id" else "always"),
+        "since": effect.since.of(language) if effect.since else "", "source": source_words(clause.source, language),
     }  # fmt: skip
 
 
@@ -167,12 +178,13 @@ _HEADINGS: Final[dict[str, dict[str, str]]] = {
         "service": "Layanan", "lead": "Penanggung jawab", "else": "Bila tidak dapat", "support": "Pendukung",
         "deadlines": "Tenggat dan dasarnya", "deadline": "Tenggat", "when": "Bila", "source": "Dasar",
         "ladder": "Jenjang eskalasi", "disclosure": "Data yang dibuka", "retention": "Masa simpan",
-        "clauses": "Ketentuan", "annex": "Lampiran: kelurahan Kota Kediri", "kelurahan": "kelurahan",
+        "clauses": "Ketentuan", "annex": "Lampiran: kelurahan", "kelurahan": "kelurahan",
+        "knows": "Mengetahui: Wali Kota",
         "proof": "Bukti kelengkapan", "signatures": "Tanda tangan", "name": "Nama dan tanda tangan", "date": "Tanggal",
         "disclosure_words": "Setelah menerima rujukan, instansi melihat hanya yang dibutuhkan layanannya.",
-        "proven": "Dua pembukti yang saling bebas memeriksa setiap keadaan yang mungkin, tanpa contoh dan tanpa "
-                  "pengecualian: tidak ada celah, tidak ada tumpang tindih, tidak ada ketentuan mati, dan setiap "
-                  "jaminan di bawah ini berlaku.",
+        "proven": "Dua alat pembuktian yang dibuat terpisah memeriksa setiap keadaan yang mungkin, tanpa "
+                  "pencuplikan dan tanpa pengecualian: tidak ada celah, tidak ada tumpang tindih, tidak ada ketentuan "
+                  "mati, dan setiap jaminan di bawah ini berlaku.",
         "unproven": "RANCANGAN: versi ini belum dibuktikan dan belum boleh ditandatangani.",
         "situations": "keadaan", "questions": "pertanyaan", "digest": "Sidik teks (SHA-256)",
         "lawyer": "Ketentuan bertanda «default proyek» belum ditetapkan kota; yang bertanda «perlu diperiksa ahli "
@@ -185,7 +197,7 @@ _HEADINGS: Final[dict[str, dict[str, str]]] = {
         "service": "Service", "lead": "Lead", "else": "Where it cannot", "support": "Support",
         "deadlines": "Deadlines and their basis", "deadline": "Deadline", "when": "When", "source": "Basis",
         "ladder": "Escalation ladder", "disclosure": "Data that is disclosed", "retention": "Retention",
-        "clauses": "Clauses", "annex": "Annex: the kelurahan of Kota Kediri", "kelurahan": "kelurahan",
+        "clauses": "Clauses", "annex": "Annex: kelurahan", "knows": "Acknowledged: the Mayor", "kelurahan": "kelurahan",
         "proof": "Proof of completeness", "signatures": "Signatures", "name": "Name and signature", "date": "Date",
         "disclosure_words": "Once it has accepted a referral, an agency sees only what its service needs.",
         "proven": "Two independent provers looked at every possible situation, without sampling and without exception: "

@@ -10,7 +10,9 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from simpul_cli.agreement.origins import origin_for
 from simpul_cli.demo.play import read_reports
 from simpul_intake.api import ReportIn
 from simpul_intake.publisher import case_reported
@@ -51,19 +53,29 @@ def taken(title: str, sent: Mapping[str, Any], city: City) -> TakenReport:
 
 def read_report(path: Path, agreement: Agreement, city: City) -> tuple[Situation, Origin]:
     """A file with a report: as JSON or YAML for intake, or with facts of the agreement as its examples have them."""
-    told = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    try:
+        told = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        msg = f"{path}: not YAML or JSON in UTF-8"
+        raise ReportUnreadable(msg) from error
     if not isinstance(told, dict):
         msg = f"{path}: write one report, as fields and values"
         raise ReportUnreadable(msg)
     if "channel" in told:
         try:
-            return taken(path.name, told, city).seen(agreement)
+            report = taken(path.name, told, city)
+            unknown = set(report.facts.excluded_agencies) - city.agency_codes
+            if unknown:
+                msg = f"{path}: no agency has the code {', '.join(sorted(unknown))}"
+                raise ReportUnreadable(msg)
+            return report.seen(agreement)
         except ValidationError as error:
             fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors(include_input=False))
             msg = f"{path}: intake would refuse {fields}"
             raise ReportUnreadable(msg) from error
     try:
-        return situation({name: values_of(BY_NAME[name], str(word)) for name, word in told.items()}), Origin()
+        seen_as = situation({name: values_of(BY_NAME[name], str(word)) for name, word in told.items()})
+        return seen_as, origin_for(seen_as, city)
     except KeyError as error:
         msg = f"{path}: {error.args[0]} is no fact and no value of one; the facts are {', '.join(BY_NAME)}"
         raise ReportUnreadable(msg) from error

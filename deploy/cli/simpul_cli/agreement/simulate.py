@@ -90,7 +90,7 @@ def simulate(agreement: Agreement, city: City, reports: Sequence[TakenReport], s
         now = report.received_at
         situation, origin = report.seen(agreement)
         decision = engines.on(now.astimezone(city.zone).date()).decide(situation, origin)
-        plan = plan_case(decision, agreement, now, city.zone)
+        plan = plan_case(decision, agreement, origin, now, city.zone)
         months[now.astimezone(city.zone).month - 1] += len(plan.referrals)
         urgencies[plan.urgency] += 1
         for agency in dict.fromkeys(referral.agency for referral in plan.referrals):

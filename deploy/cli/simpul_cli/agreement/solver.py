@@ -34,6 +34,7 @@ from simpul_routing.domain.agreement import (
     Disclosure,
     Effect,
     Mediation,
+    Party,
     Rung,
     ServiceNeeded,
     SuspectServedBy,
@@ -196,7 +197,10 @@ class SolverProver:
             is_there = self._values["residence", "kelurahan"]
         else:
             is_there = z3.BoolVal(True, self._context)
-        return is_there if kind is None else self._and(is_there, self._not(self._values["excluded", kind.value]))
+        belongs_to = kind if selector == COMPLAINT_CENTRE else self.agreement.excluded_with(selector)
+        if belongs_to is None:
+            return is_there
+        return self._and(is_there, self._not(self._values["excluded", belongs_to.value]))
 
     def _chosen(self, selectors: tuple[str, ...], kind: AgencyKind | None) -> Formula:
         """Where the first of the selectors that may be addressed is of the kind."""
@@ -278,8 +282,9 @@ class SolverProver:
             case LadderGoesOn():
                 return self._ladder_goes_on()
             case Reachable():
-                return self._and(*(
-                    self._any((self._not(self._involved(kind)), self._somebody_is_there(kind))) for kind in AgencyKind
+                return self._and(self._ladder_is_reachable(), *(
+                    self._any((self._not(self._involved(kind)), self._is_there(self.agreement.of_kind[kind.value])))
+                    for kind in AgencyKind
                 ))  # fmt: skip
             case Hidden(kind=kind, sections=sections):
                 return self._none(
@@ -297,7 +302,9 @@ class SolverProver:
             for name, clause in self._clauses.items()
             if isinstance(clause.effect, SuspectServedBy)
         ]
-        somebody = self._any(holds for holds, _ in serving)
+        somebody = self._any(
+            self._and(holds, self._chosen(lead, kind)) for holds, lead in serving for kind in (*AgencyKind, None)
+        )
         shared = self._any(
             self._and(holds, self._chosen(lead, kind), self._involved(kind))
             for holds, lead in serving
@@ -306,15 +313,15 @@ class SolverProver:
         return self._and(somebody, self._not(shared))
 
     def _excluded_get_nothing(self) -> Formula:
-        told_besides = [
-            self._and(self._in_force[name], self._values["excluded", party.kind.value])
+        told_nobody = [
+            self._and(self._in_force[name], self._none(self._is_told(selector, AgencyKind.HUB) for selector in codes))
             for name, clause in self._clauses.items()
             if isinstance(clause.effect, Rung)
-            for selector in clause.effect.also
-            if (party := self.agreement.party_of[selector]).kind
+            for codes in [(*clause.effect.to, *clause.effect.also)]
+            if not {ADDRESSEE, RUNG_ABOVE} & set(codes)
         ]
         asked = [self._and(self._values["excluded", kind.value], self._involved(kind)) for kind in AgencyKind]
-        return self._none([*told_besides, *asked])
+        return self._none([*told_nobody, *asked])
 
     def _ladder_goes_on(self) -> Formula:
         stuck = []
@@ -333,9 +340,22 @@ class SolverProver:
         code = self.agreement.of_kind[addressee.value].above if selector == RUNG_ABOVE else selector
         if not code:
             return z3.BoolVal(False, self._context)
-        kind = self.agreement.party_of[code].kind
+        if code not in self.agreement.party_of:
+            return z3.BoolVal(False, self._context)
+        kind = self.agreement.excluded_with(code)
         return z3.BoolVal(True, self._context) if kind is None else self._not(self._values["excluded", kind.value])
 
-    def _somebody_is_there(self, kind: AgencyKind) -> Formula:
-        party = self.agreement.of_kind[kind.value]
+    def _ladder_is_reachable(self) -> Formula:
+        """Whoever a rung may tell, besides the agency itself, is there or on duty."""
+        absent = []
+        for name, clause in self._clauses.items():
+            if isinstance(clause.effect, Rung):
+                codes = {*clause.effect.to, *clause.effect.also}
+                if RUNG_ABOVE in codes:
+                    codes |= {party.above for party in self.agreement.parties if party.kind}
+                parties = [party for party in self.agreement.parties if party.code in codes]
+                absent += [self._and(self._in_force[name], self._not(self._is_there(party))) for party in parties]
+        return self._none(absent)
+
+    def _is_there(self, party: Party) -> Formula:
         return self._any(self._values["time_of_report", band.value] for band in party.open_in | party.duty_in)

@@ -19,6 +19,7 @@ class StoredDecision:
     """When and by which version a case was decided, and on which facts."""
 
     agreement: str
+    digest: str
     decided_at: datetime
     facts: StoredFacts
 
@@ -28,7 +29,7 @@ async def stored_decision(database_url: str, case_id: UUID, ring: KeyRing) -> St
     connection = await asyncpg.connect(database_url)
     try:
         row = await connection.fetchrow(
-            "SELECT agreement, decided_at, situation FROM case_plan WHERE case_id = $1", case_id
+            "SELECT agreement, agreement_digest, decided_at, situation FROM case_plan WHERE case_id = $1", case_id
         )
     finally:
         await connection.close()
@@ -36,4 +37,4 @@ async def stored_decision(database_url: str, case_id: UUID, ring: KeyRing) -> St
         msg = f"no case {case_id} in this database"
         raise CaseNotFound(msg)
     facts = read(unlock(row["situation"], ring, place=place_of(case_id)))
-    return StoredDecision(row["agreement"], row["decided_at"], facts)
+    return StoredDecision(row["agreement"], row["agreement_digest"], row["decided_at"], facts)

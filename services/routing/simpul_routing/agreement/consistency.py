@@ -15,8 +15,9 @@ from simpul_routing.domain.agreement import (
     Rung,
     ServiceNeeded,
     SuspectServedBy,
+    UrgencyIs,
 )
-from simpul_routing.domain.facts import AgencyKind
+from simpul_routing.domain.facts import URGENCY, AgencyKind
 from simpul_routing.domain.words import sentence
 from simpul_runtime.city import City
 
@@ -30,7 +31,17 @@ _GROUPS: Mapping[AgencyKind, str] = {
 
 def inconsistencies(agreement: Agreement, city: City) -> list[Finding]:
     """Everything of that kind, in the order in which it is written."""
-    checks = (_names, _overrides, _bands, _dates, lambda a: _parties(a, city), _addressees)
+    checks = (
+        _names,
+        _overrides,
+        _urgency,
+        _bands,
+        _rights,
+        _dates,
+        _validity,
+        lambda a: _parties(a, city),
+        _addressees,
+    )
     return [finding for check in checks for finding in check(agreement)]
 
 
@@ -55,12 +66,42 @@ def _overrides(agreement: Agreement) -> Iterator[Finding]:
                 "decide which of them wins and delete the override of another",
                 tuple(f"{name}: {sentence(agreement.by_id[name], agreement, 'id')}" for name in cycle[:-1]),
             )  # fmt: skip
-            return
         for other in sorted(clause.overrides):
-            if agreement.by_id[other].topic != clause.topic and clause.topic[0] not in ("service", "not_needed"):
+            if not _same_question(clause, agreement.by_id[other]):
                 yield Finding(
                     clause.where, f"{clause.id} overrides {other}, which decides something else",
                     "a clause overrides only clauses on the same question",
+                )  # fmt: skip
+
+
+def _same_question(one: Clause, other: Clause) -> bool:
+    """Whether one may override the other: both answer the same, or both speak of the same right."""
+    rights = {getattr(clause.effect, "right", None) for clause in (one, other)}
+    return one.topic == other.topic or (len(rights) == 1 and None not in rights)
+
+
+def _urgency(agreement: Agreement) -> Iterator[Finding]:
+    for clause in agreement.clauses:
+        if isinstance(clause.effect, UrgencyIs) and any(c.fact == URGENCY.name for c in clause.when):
+            yield Finding(clause.where, f"{clause.id} decides the urgency by the urgency", "name the facts instead")
+
+
+def _validity(agreement: Agreement) -> Iterator[Finding]:
+    """A clause may not ask anything of a party on a day on which that party does not count."""
+    for clause in agreement.clauses:
+        first = clause.valid_from or agreement.active_from.date()
+        for code in _addressed_by(clause):
+            party = agreement.party_of.get(code)
+            if party is None:
+                continue
+            begins_late = party.valid_from is not None and party.valid_from > first
+            last = party.valid_until
+            ends_early = last is not None and (clause.valid_until is None or clause.valid_until > last)
+            if begins_late or ends_early:
+                span = f"from {party.valid_from}" if begins_late else f"until {last}"
+                yield Finding(
+                    clause.where, f"{clause.id} addresses {code}, which counts only {span}",
+                    "give the clause the same dates, and write another for the other days",
                 )  # fmt: skip
 
 
@@ -109,6 +150,19 @@ def _moment(minute: int) -> str:
     return f"{days[minute // 1440]} at {minute % 1440 // 60:02}:{minute % 60:02}"
 
 
+def _rights(agreement: Agreement) -> Iterator[Finding]:
+    for clause in agreement.clauses:
+        match clause.effect:
+            case ServiceNeeded(service=service, right=right) if agreement.right_of[service] is not right:
+                other = agreement.right_of[service]
+                yield Finding(
+                    clause.where, f"{clause.id}: {service} answers {right} here, and {other} elsewhere",
+                    "a service answers one right",
+                )  # fmt: skip
+            case _:
+                continue
+
+
 def _dates(agreement: Agreement) -> Iterator[Finding]:
     everything: tuple[Clause | Party, ...] = (*agreement.clauses, *agreement.parties)
     for dated in everything:
@@ -129,6 +183,10 @@ def _parties(agreement: Agreement, city: City) -> Iterator[Finding]:
             yield Finding(
                 party.where, f"{party.code} is no agency of {city.name}", nearest(party.code, city.agency_codes)
             )
+        independent = {other.code for other in agreement.parties if not other.part_of}
+        if party.part_of and party.part_of not in independent:
+            problem = f"{party.code} is part of {party.part_of}, which is no party of its own"
+            yield Finding(party.where, problem, nearest(party.part_of, independent))
         if party.above and party.above not in codes:
             yield Finding(
                 party.where, f"{party.code} stands below {party.above}, which is no party", nearest(party.above, codes)
@@ -164,6 +222,13 @@ def _addressees(agreement: Agreement) -> Iterator[Finding]:
         allowed = codes | set(LADDER_SELECTORS) if isinstance(clause.effect, Rung) else codes
         words = (f"{clause.id}",)
         for selector in addressed:
+            outside = isinstance(clause.effect, ServiceNeeded) and selector in _outside(agreement)
+            if outside:
+                yield Finding(
+                    clause.where,
+                    f"{clause.id}: {selector} takes no referrals",
+                    "let a party with a kind lead or support",
+                )
             if selector not in allowed:
                 yield Finding(clause.where, f"{clause.id}: {selector} is no party", nearest(selector, allowed), words)
                 continue
@@ -182,6 +247,10 @@ def _addressees(agreement: Agreement) -> Iterator[Finding]:
     for party in agreement.parties:
         if party.kind and party.code not in named:
             yield Finding(party.where, f"no clause asks anything of {party.code}", "let it lead or support a service")
+
+
+def _outside(agreement: Agreement) -> set[str]:
+    return {party.code for party in agreement.parties if party.kind is None}
 
 
 def _addressed_by(clause: Clause) -> tuple[str, ...]:

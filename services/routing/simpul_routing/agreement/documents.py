@@ -1,12 +1,24 @@
 """The form of the YAML files. Their JSON schemas, for an editor's completion, are made from these classes."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 
 from simpul_routing.domain.agreement import (
+    LADDER_SELECTORS,
+    SELECTORS,
     Basis,
     BasisIs,
     ClockName,
@@ -27,12 +39,34 @@ from simpul_routing.domain.agreement import (
     Within,
     Words,
 )
-from simpul_routing.domain.facts import AgencyKind, TimeBand
-from simpul_schema.vocabulary import Right, Service, Urgency
+from simpul_routing.domain.facts import FACTS, URGENCY, AgencyKind, Fact, TimeBand
+from simpul_schema.vocabulary import Right, RightState, Service, Urgency
 
 ClauseId = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9-]*$", description="stays with the clause for ever")]
-Selector = Annotated[str, Field(description="a party, satgas_of_residence, kecamatan_of_residence, complaint_centre")]
+_SELECTOR_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"enum": [*SELECTORS, *LADDER_SELECTORS]}, {"type": "string", "description": "code of a party"}]
+}
+Selector = Annotated[str, WithJsonSchema(_SELECTOR_SCHEMA)]
 Selectors = Selector | Annotated[list[Selector], Field(min_length=1)]
+
+
+def _facts_schema(*, in_conditions: bool) -> dict[str, Any]:
+    """What an editor offers: the facts, and for each its values."""
+
+    def values(fact: Fact) -> dict[str, Any]:
+        listed = {"type": "array", "minItems": 1, "items": {"enum": list(fact.values)}}
+        if fact.holds_many and in_conditions:
+            return {"type": "object", "additionalProperties": False, "properties": {"any": listed, "none": listed}}
+        if fact.holds_many:
+            # Kinds that hold together are joined by +.
+            kind = f"({'|'.join(fact.values)})"
+            joined = {"type": "string", "pattern": rf"^{kind}(\+{kind})*$"}
+            return {"anyOf": [{"enum": list(fact.values)}, joined, {"type": "array", "items": joined}]}
+        return listed if in_conditions else {"anyOf": [{"enum": list(fact.values)}, listed]}
+
+    facts = (*FACTS, URGENCY) if in_conditions else FACTS
+    properties = {fact.name: values(fact) for fact in facts}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
 class _Written(BaseModel):
@@ -78,7 +112,7 @@ class Violences(_Written):
 
 
 Values = str | list[str]
-Told = dict[str, Values]
+Told = Annotated[dict[str, Values], WithJsonSchema(_facts_schema(in_conditions=False))]
 """Fact -> value, or several values: then each is meant by itself. Kinds of violence that hold together: a+b."""
 
 
@@ -131,10 +165,11 @@ class ThenNotNeeded(_Written):
 
     right: Right
     not_needed: WrittenWords = Field(description="the reason, as it stands in the rights ledger")
+    ask_again: bool = Field(default=False, description="not certain: the right stays unanswered until it was asked")
 
     def read(self) -> Effect:
         """As the domain has it."""
-        return RightNotNeeded(self.right, self.not_needed.read())
+        return RightNotNeeded(self.right, self.not_needed.read(), self.ask_again)
 
 
 class ThenUrgency(_Written):
@@ -153,10 +188,11 @@ class ThenClock(_Written):
     clock: ClockName
     within: WrittenTime
     service: Service | None = Field(default=None, description="only for this service; else for the whole case")
+    since: WrittenWords | None = Field(default=None, description="what it begins with, where not with the referral")
 
     def read(self) -> Effect:
         """As the domain has it."""
-        return ClockRuns(self.clock, self.within.read(), self.service)
+        return ClockRuns(self.clock, self.within.read(), self.service, self.since.read() if self.since else None)
 
 
 class ThenMediation(_Written):
@@ -258,7 +294,9 @@ class WrittenClause(_Written):
     """One sentence of the agreement."""
 
     id: ClauseId
-    when: dict[str, Values | Violences] = Field(default_factory=dict, description="all must hold; empty is always")
+    when: Annotated[dict[str, Values | Violences], WithJsonSchema(_facts_schema(in_conditions=True))] = Field(
+        default_factory=dict, description="all must hold; empty is always"
+    )
     then: Then
     source: WrittenSource | None = Field(default=None, description="the chapter's when left out")
     overrides: list[str] = Field(default_factory=list, description="clauses or chapters that give way to this one")
@@ -297,8 +335,8 @@ class WrittenBand(_Written):
 
     band: TimeBand
     days: Annotated[str, AfterValidator(_weekdays)]
-    start: str = Field(alias="from", pattern=r"^[0-2]\d:[0-5]\d$")
-    end: str = Field(alias="until", pattern=r"^[0-2]\d:[0-5]\d$", description="00:00 is midnight")
+    start: str = Field(alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    end: str = Field(alias="until", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="00:00 is midnight")
 
 
 class WrittenParty(_Written):
@@ -313,6 +351,7 @@ class WrittenParty(_Written):
     open_in: list[TimeBand] = Field(default_factory=list, description="when somebody is in the office")
     duty_in: list[TimeBand] = Field(default_factory=list, description="when somebody on duty can be reached besides")
     above: str = Field(default="", description="the party of the next rung; empty at the top")
+    part_of: str = Field(default="", description="the party it belongs to; where that is excluded, so is this")
     signs: bool = Field(default=True, description="whether the agreement needs its signature")
     valid_from: date | None = None
     valid_until: date | None = None
@@ -323,18 +362,20 @@ class AgreementFile(_Written):
 
     version: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$", description="year and month; the folder's name")
     title: WrittenWords
-    active_from: datetime = Field(description="with its zone; from then on new cases follow it")
+    active_from: AwareDatetime = Field(description="with its zone; from then on new cases follow it")
     hub: str = Field(description="who gets what no rule places")
-    bands: list[WrittenBand]
+    bands: list[WrittenBand] = Field(min_length=1)
     holidays: list[date] = Field(default_factory=list)
-    parties: list[WrittenParty]
+    parties: list[WrittenParty] = Field(min_length=1)
 
 
 class WrittenScenario(_Written):
     """A whole report and what must come of it."""
 
     scenario: str = Field(min_length=1)
-    report: dict[str, str] = Field(description="fact -> value; what is left out is not known")
+    report: Annotated[dict[str, str], WithJsonSchema(_facts_schema(in_conditions=False))] = Field(
+        description="fact -> value; what is left out is not known"
+    )
     kelurahan: str = Field(default="", description="name of the kelurahan of residence")
     centre: str = Field(default="", description="code of the complaint centre")
     excluded: list[str] = Field(default_factory=list, description="codes of agencies that receive nothing")
@@ -344,6 +385,7 @@ class WrittenScenario(_Written):
     basis: Basis
     referrals: dict[Service, list[str]] = Field(description="service -> its lead, then those who support it")
     suspect_served_by: str = ""
+    rights: dict[Right, RightState] = Field(default_factory=dict, description="right -> its state at triage; some")
     hand_over: dict[Service, str] = Field(default_factory=dict, description="who follows when the lead declines")
     clocks: dict[str, WrittenTime] = Field(default_factory=dict, description="clock, or clock/service -> time; some")
     ladder: dict[Literal["50", "100", "200"], list[str]] = Field(default_factory=dict, description="step -> who; some")

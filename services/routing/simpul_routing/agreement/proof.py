@@ -4,8 +4,15 @@ import json
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Final
 
-PROOF_FILE = "proof.json"
+from simpul_routing.domain.agreement import Agreement
+from simpul_routing.domain.facts import situations
+from simpul_routing.domain.properties import PROPERTIES
+
+PROOF_FILE: Final = "proof.json"
+PROVERS: Final = ("bitset", "z3")
+"""Both must have agreed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,17 @@ class Proof:
     def write(self, folder: Path) -> None:
         """Store it beside the agreement; the same proof is the same bytes."""
         (folder / PROOF_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    def is_of(self, agreement: Agreement, digest: str) -> bool:
+        """Whether it proves this text, by both provers, for every property and situation that counts today."""
+        return (
+            self.digest == digest
+            and self.version == agreement.version
+            and self.clauses == len(agreement.clauses)
+            and self.situations == situations()
+            and self.properties == tuple(wanted.name for wanted in PROPERTIES)
+            and self.provers == PROVERS
+        )
 
     @classmethod
     def read(cls, folder: Path) -> "Proof | None":

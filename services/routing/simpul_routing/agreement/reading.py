@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.reader import ReaderError
 
 from simpul_routing.agreement.consistency import inconsistencies
 from simpul_routing.agreement.documents import (
@@ -86,6 +87,9 @@ def read_with_findings(folder: Path, city: City) -> tuple[Agreement | None, list
     bodies = [
         read_document(path, folder, ClausesFile, findings) for path in sorted((folder / CLAUSES_FOLDER).glob("*.yaml"))
     ]
+    for stray in sorted((folder / CLAUSES_FOLDER).glob("*.yml")):
+        shown = str(stray.relative_to(folder))
+        findings.append(Finding(Where(shown), "the file is not read", "name it .yaml"))
     if not bodies:
         findings.append(Finding(Where(CLAUSES_FOLDER), "there are no clauses", "write them into clauses/*.yaml"))
     if head is None or any(body is None for body in bodies):
@@ -101,6 +105,12 @@ def read_document(
     shown = str(path.relative_to(folder))
     try:
         written = Written(path, shown)
+    except (UnicodeDecodeError, ReaderError):
+        findings.append(Finding(Where(shown), "the file is not text in UTF-8", "save it as UTF-8"))
+        return None
+    except IsADirectoryError:
+        findings.append(Finding(Where(shown), "a folder stands where a file should", "move it away"))
+        return None
     except FileNotFoundError:
         findings.append(Finding(Where(shown), "the file is missing", "write it; deploy/kediri has one to learn from"))
         return None
@@ -145,7 +155,6 @@ class _Reader:
         self._written, self._head = head
         self._bodies = bodies
         self._findings = findings
-        self._parties = frozenset(party.party for party in self._head.parties)
 
     def agreement(self) -> Agreement:
         head = self._head
@@ -188,6 +197,7 @@ class _Reader:
             open_in=frozenset(party.open_in),
             duty_in=frozenset(party.duty_in),
             above=party.above,
+            part_of=party.part_of,
             signs=party.signs,
             valid_from=party.valid_from,
             valid_until=party.valid_until,
@@ -244,6 +254,14 @@ class _Reader:
                 condition = Condition(name, frozenset(values.any), frozenset(values.none))
             else:
                 condition = Condition(name, frozenset(_listed(values)))
+            if not fact.holds_many and (condition.none_of or not condition.any_of):
+                problem = f"{clause.id}: {name} has one value at a time; list those that are meant"
+                self._find(written.where(*path, name), problem, f"write {name}: [...]")
+                continue
+            if fact.holds_many and not (condition.any_of or condition.none_of):
+                problem = f"{clause.id}: the condition on {name} names nothing"
+                self._find(written.where(*path, name), problem, "fill `any` or `none`, or delete it")
+                continue
             unknown = (condition.any_of | condition.none_of) - set(fact.values)
             for word in sorted(unknown):
                 problem = f"{clause.id}: {word} is no value of {name}"

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from simpul_routing.agreement.findings import AgreementInvalid
-from simpul_routing.agreement.proof import Proof, digest_of
+from simpul_routing.agreement.proof import PROOF_FILE, Proof, digest_of
 from simpul_routing.agreement.reading import AGREEMENT_FILE, read_agreement
 from simpul_routing.domain.agreement import KECAMATAN_OF_RESIDENCE, SATGAS_OF_RESIDENCE, Agreement
 from simpul_routing.domain.engine import Engines
@@ -61,7 +62,8 @@ def signatories(agreement: Agreement, city: City) -> list[str]:
 def sign_version(folder: Path, ring: KeyRing, now: datetime) -> Path:
     """Put a party's signature beside the agreement; it covers the text as it stands now."""
     text = {
-        "version": folder.name, "digest": digest_of(folder), "party": ring.party, "signed_at": now.isoformat(),
+        "version": folder.name, "digest": digest_of(folder), "proof": _digest_of_proof(folder), "party": ring.party,
+        "signed_at": now.isoformat(),
     }  # fmt: skip
     path = folder / SIGNATURES_FOLDER / f"{ring.party}.json"
     path.parent.mkdir(exist_ok=True)
@@ -73,8 +75,8 @@ def standing_of(folder: Path, agreement: Agreement, city: City, directory: Direc
     """How far a version has come."""
     digest = digest_of(folder)
     proof = Proof.read(folder)
-    if proof is None or proof.digest != digest:
-        lacking = "no proof" if proof is None else "the text was changed after its proof"
+    if proof is None or not proof.is_of(agreement, digest):
+        lacking = "no proof" if proof is None else "the proof is of another text, or of fewer properties than today's"
         return Standing(State.DRAFT, (f"{lacking}; run `simpul agreement check {folder}`",))
     missing = [code for code in signatories(agreement, city) if not _has_signed(folder, code, digest, directory)]
     if missing:
@@ -89,9 +91,14 @@ def _has_signed(folder: Path, party: str, digest: str, directory: Directory) -> 
     try:
         signed = json.loads((folder / SIGNATURES_FOLDER / f"{party}.json").read_bytes())
         signer = verify(signed, directory, datetime.fromisoformat(signed["signed_at"]))
-        return signer == party and signed["digest"] == digest
+        return signer == party and signed["digest"] == digest and signed["proof"] == _digest_of_proof(folder)
     except (OSError, ValueError, KeyError, TypeError, SealError):
         return False
+
+
+def _digest_of_proof(folder: Path) -> str:
+    """A party signs the text together with what was proven of it."""
+    return sha256((folder / PROOF_FILE).read_bytes()).hexdigest()
 
 
 class Versions:
@@ -114,7 +121,7 @@ class Versions:
 
     def read(self, now: datetime) -> None:
         """Take new versions; what is refused is logged once for each change, and those that were taken stay."""
-        self._read_from = self._on_disk()
+        on_disk = self._on_disk()
         found = dict(self._engines)
         for folder in sorted(path.parent for path in self._folder.glob(f"*/{AGREEMENT_FILE}")):
             reason = self._take(folder, now, found)
@@ -122,6 +129,7 @@ class Versions:
                 log.warning("agreement_refused", version=folder.name, reason=reason)
             self._seen[folder.name] = reason
         self._engines = found
+        self._read_from = on_disk
 
     def _on_disk(self) -> frozenset[tuple[str, int, int]]:
         """What would have to be read again, told by size and time of change."""
@@ -133,12 +141,16 @@ class Versions:
         try:
             agreement = read_agreement(folder, self._city)
             standing = standing_of(folder, agreement, self._city, self._directory, now)
-        except (AgreementInvalid, OSError) as error:
+        except AgreementInvalid as error:
+            first = error.findings[0].where
+            return f"{len(error.findings)} findings, the first at {first}"
+        except Exception as error:
+            # A folder that nobody can read must not keep the others from being read.
             return f"cannot be read: {type(error).__name__}"
         if standing.state in (State.DRAFT, State.PROVEN):
             return standing.state.value
         if folder.name not in found:
-            found[folder.name] = Engines(agreement)
+            found[folder.name] = Engines(agreement, digest_of(folder))
             log.info("agreement_loaded", version=folder.name, count=len(agreement.clauses))
         elif found[folder.name].agreement != agreement:
             # Running cases keep the text they began with: a signed version is never changed, only followed by another.

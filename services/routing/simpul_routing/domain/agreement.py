@@ -47,7 +47,7 @@ class Section(Term):
     MEDICAL = "medical", "Medis", "Medical"
     LEGAL = "legal", "Hukum", "Legal"
     SCHOOL = "school", "Sekolah", "School"
-    LOGISTICS = "logistics", "Kontak dan logistik", "Contact and logistics"
+    LOGISTICS = "logistics", "Kontak/logistik", "Contact/logistics"
 
 
 class ClockName(Term):
@@ -57,7 +57,7 @@ class ClockName(Term):
     RECEIPT = "receipt", "Penerimaan oleh sistem instansi", "Receipt by the agency's machine"
     CONTACT = "contact", "Kontak dengan anak", "Contact with the child"
     SERVICE = "service", "Layanan dimulai", "Service begins"
-    HEALTH_WINDOW = "health_window", "Pencegahan kesehatan", "Health window"
+    HEALTH_WINDOW = "health_window", "Batas waktu medis", "Medical window"
     POLICE_REPORT = "police_report", "Penyampaian ke polisi", "Passing on to the police"
     TEMPORARY_PROTECTION = "temporary_protection", "Perlindungan sementara", "Temporary protection"
     RESTITUTION_PAPERS = "restitution_papers", "Berkas restitusi lengkap", "Restitution papers complete"
@@ -150,10 +150,14 @@ class ServiceNeeded:
 
 @dataclass(frozen=True, slots=True)
 class RightNotNeeded:
-    """A right asks for no service now; the reason stands in the rights ledger."""
+    """A right asks for no service now; the reason stands in the rights ledger.
+
+    With `ask_again` that is not certain yet: the right stays unanswered until somebody has asked.
+    """
 
     right: Right
     reason: Words
+    ask_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +169,15 @@ class UrgencyIs:
 
 @dataclass(frozen=True, slots=True)
 class ClockRuns:
-    """A deadline; `service` is empty when it is one of every referral of the case."""
+    """A deadline; `service` is empty when it is one of every referral of the case.
+
+    It begins with the referral, or with the event that `since` names.
+    """
 
     clock: ClockName
     within: Within
     service: Service | None = None
+    since: Words | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +319,8 @@ class Party:
     """When somebody on duty can be reached outside opening hours."""
     above: str
     """The party of the next rung; empty at the top."""
+    part_of: str
+    """The party to which it belongs; where that is excluded, so is this."""
     signs: bool
     valid_from: date | None
     valid_until: date | None
@@ -362,6 +372,19 @@ class Agreement:
     def of_kind(self) -> Mapping[str, Party]:
         """The parties that take referrals, by kind."""
         return {party.kind.value: party for party in self.parties if party.kind}
+
+    def excluded_with(self, code: str) -> AgencyKind | None:
+        """The kind whose exclusion excludes this party; None for one that nothing excludes."""
+        party = self.party_of.get(code)
+        if party is None or not party.part_of:
+            return party.kind if party else None
+        return self.excluded_with(party.part_of)
+
+    @cached_property
+    def right_of(self) -> Mapping[Service, Right]:
+        """Which right a service answers."""
+        needs = (clause.effect for clause in self.clauses)
+        return {need.service: need.right for need in needs if isinstance(need, ServiceNeeded)}
 
     @cached_property
     def hours(self) -> Mapping[int, TimeBand]:

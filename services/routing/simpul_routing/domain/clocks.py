@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from simpul_routing.domain.agreement import (
     ADDRESSEE,
+    KECAMATAN_OF_RESIDENCE,
     RUNG_ABOVE,
     Agreement,
     Clause,
@@ -74,26 +75,44 @@ def clocks_of(
                 continue
 
 
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """The agency that has a referral, its kind, and for a task force of a kelurahan that of its own kecamatan."""
+
+    agency: str
+    kind: str
+    kecamatan: str = ""
+
+
 def told_at(
-    step: Step, clauses: Iterable[Clause], agreement: Agreement, addressee: str, kind: str, origin: Origin
+    step: Step, clauses: Iterable[Clause], agreement: Agreement, addressee: Addressee, origin: Origin
 ) -> tuple[str, ...]:
     """Whom the ladder tells at a step: the first who may be told, and whoever is told besides; nobody excluded."""
     for clause in clauses:
         match clause.effect:
             case Rung(step=at, to=to, also=also) if at is step:
-                codes = [_rung(selector, agreement, addressee, kind, origin) for selector in to]
-                first = next((code for code in codes if code), "")
-                besides = (origin.resolve(code) for code in also)
-                return tuple(dict.fromkeys(code for code in (first, *besides) if code))
+                rungs = [_rung(selector, agreement, addressee, origin) for selector in to]
+                besides = [_rung(selector, agreement, addressee, origin) for selector in also]
+                return tuple(dict.fromkeys(code for code in (*_first(rungs), *besides) if code))
             case _:
                 continue
     return ()
 
 
-def _rung(selector: str, agreement: Agreement, addressee: str, kind: str, origin: Origin) -> str:
+def _first(codes: Iterable[str]) -> tuple[str, ...]:
+    return next(((code,) for code in codes if code), ())
+
+
+def _rung(selector: str, agreement: Agreement, addressee: Addressee, origin: Origin) -> str:
     if selector == ADDRESSEE:
-        return addressee
+        return addressee.agency
+    code = selector
     if selector == RUNG_ABOVE:
-        party = agreement.of_kind.get(kind)
-        return origin.resolve(party.above) if party and party.above else ""
-    return origin.resolve(selector)
+        # The rung above an agency follows from the agency, not from where the child lives.
+        above = agreement.of_kind.get(addressee.kind)
+        code = above.above if above else ""
+        code = addressee.kecamatan if code == KECAMATAN_OF_RESIDENCE else code
+    party = agreement.party_of.get(code)
+    if party and party.part_of in origin.excluded:
+        return ""
+    return "" if code in origin.excluded else code

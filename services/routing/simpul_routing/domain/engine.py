@@ -28,7 +28,7 @@ from simpul_routing.domain.agreement import (
     UrgencyIs,
     Within,
 )
-from simpul_routing.domain.facts import FACTS, URGENCY, Fact, Situation
+from simpul_routing.domain.facts import FACTS, URGENCY, VIOLENCE, Fact, Situation, all_sets
 from simpul_schema.vocabulary import Right, Service, Urgency
 
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
@@ -88,11 +88,16 @@ class Decision:
 
     urgency: Urgency | None
     answer: Within | None
-    mediation_is_locked: bool
+    mediation: Mediation | None
     basis: BasisIs | None
     suspect_served_by: str
     assignments: tuple[Assignment, ...]
     effective: tuple[Clause, ...]
+
+    @property
+    def mediation_is_locked(self) -> bool:
+        """Whether nobody may mediate; where no clause says anything, nobody may."""
+        return self.mediation is None or self.mediation.is_locked
 
     @property
     def clause_ids(self) -> tuple[str, ...]:
@@ -145,6 +150,8 @@ class Engine:
             frozenset(position[other] for other in clause.overrides if other in position) for clause in self._asked
         ]
         tables = {fact.name: self._masks(fact) for fact in (*FACTS, URGENCY)}
+        for kinds in all_sets(VIOLENCE):
+            _ = tables[VIOLENCE.name][kinds]
         self._by_urgency = tables.pop(URGENCY.name)
         self._tables = tuple(tables.items())
 
@@ -177,7 +184,8 @@ class Engine:
 
     def _said(self, numbers: list[int], urgency: Urgency | None, origin: Origin) -> Decision:
         asking: dict[Service, list[int]] = {}
-        answer, basis, suspect, is_locked = None, None, "", False
+        answer, basis, suspect = None, None, ""
+        mediation: Mediation | None = None
         for number in numbers:
             need = self._needs[number]
             if need is not None:
@@ -186,10 +194,11 @@ class Engine:
             match self._effects[number]:
                 case ClockRuns(clock=ClockName.ANSWER, service=None, within=within):
                     answer = within
-                case Mediation(is_locked=locked):
-                    is_locked |= locked
-                case BasisIs() as said:
-                    basis = said
+                case Mediation() as said:
+                    # A proof allows one answer; without it the lock is the safe one.
+                    mediation = said if mediation is None or said.is_locked else mediation
+                case BasisIs() as found:
+                    basis = found
                 case SuspectServedBy(lead=lead):
                     suspect = origin.first(lead)
                 case _:
@@ -197,10 +206,10 @@ class Engine:
         return Decision(
             urgency=urgency,
             answer=answer,
-            mediation_is_locked=is_locked,
+            mediation=mediation,
             basis=basis,
             suspect_served_by=suspect,
-            assignments=tuple(self._assigned(found, origin) for found in asking.values()),
+            assignments=tuple(self._assigned(clauses, origin) for clauses in asking.values()),
             effective=(*(self._asked[number] for number in numbers), *self._standing),
         )
 
@@ -227,8 +236,9 @@ def _is_read(effect: Effect) -> bool:
 class Engines:
     """One engine for each period between two days on which clauses begin or end to count."""
 
-    def __init__(self, agreement: Agreement) -> None:
+    def __init__(self, agreement: Agreement, digest: str = "") -> None:
         self.agreement = agreement
+        self.digest = digest
         self._days = agreement.periods()
         self._engines = [Engine(agreement, day) for day in self._days]
 

@@ -1,8 +1,9 @@
 """The finite facts of the agreement, and the one situation that every report maps to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import combinations
 from types import MappingProxyType
 from typing import Final
 
@@ -46,9 +47,9 @@ class TimeBand(Term):
     """When the report came in, by the bands that the agreement declares."""
 
     OFFICE_HOURS = "office_hours", "Jam kerja", "Office hours"
-    EVENING = "evening", "Sore dan malam", "Evening"
-    NIGHT = "night", "Tengah malam", "Night"
-    DAY_OFF = "day_off", "Akhir pekan", "Weekend"
+    EVENING = "evening", "Sore", "Evening"
+    NIGHT = "night", "Malam", "Night"
+    DAY_OFF = "day_off", "Hari libur", "Day off"
 
 
 def _values(terms: type[Enum]) -> tuple[str, ...]:
@@ -96,6 +97,12 @@ def situations() -> int:
     for fact in FACTS:
         count *= 2 ** len(fact.values) - 1 if fact.holds_many else len(fact.values)
     return count
+
+
+def all_sets(fact: Fact) -> Iterator[frozenset[str]]:
+    """Every set of values of a fact of which several hold at once; at least one always does."""
+    for size in range(1, len(fact.values) + 1):
+        yield from map(frozenset, combinations(fact.values, size))
 
 
 def values_of(fact: Fact, word: str) -> frozenset[str]:

@@ -23,6 +23,13 @@ class Successor:
     is_raised_to_hub: bool
 
 
+def caretaker(agreement: Agreement, origin: Origin) -> str:
+    """Who decides where no rule does: the hub, else who can triage, else any party; empty when all are excluded."""
+    able = [party.code for party in agreement.parties if Service.MANUAL_TRIAGE in party.services]
+    anybody = [party.code for party in agreement.parties if party.kind]
+    return origin.first([agreement.hub, *able, *anybody])
+
+
 def successor(
     agreement: Agreement,
     clauses: Collection[str],
@@ -32,8 +39,8 @@ def successor(
     *,
     asked: Collection[str],
     hand_overs: int,
-) -> Successor:
-    """The next agency by the agreement.
+) -> Successor | None:
+    """The next agency by the agreement; None when every party is excluded, which an operator must be told.
 
     `asked` are the agencies that have declined this service or already serve it in this case. First come the
     alternates of the clauses that asked for it, then every other party with the service in its mandate. Whoever is
@@ -45,7 +52,10 @@ def successor(
             agency = origin.resolve(selector)
             if agency and agency not in asked:
                 return Successor(agency, service, role, count, is_raised_to_hub=False)
-    return Successor(_hub(agreement, origin), Service.MANUAL_TRIAGE, ReferralRole.LEAD, count, is_raised_to_hub=True)
+    decides = caretaker(agreement, origin)
+    if not decides:
+        return None
+    return Successor(decides, Service.MANUAL_TRIAGE, ReferralRole.LEAD, count, is_raised_to_hub=True)
 
 
 def _alternates(agreement: Agreement, clauses: Collection[str]) -> list[str]:
@@ -55,9 +65,3 @@ def _alternates(agreement: Agreement, clauses: Collection[str]) -> list[str]:
 
 def _able(agreement: Agreement, service: Service) -> list[str]:
     return [party.code for party in agreement.parties if service in party.services]
-
-
-def _hub(agreement: Agreement, origin: Origin) -> str:
-    """The hub, or who does manual triage where the hub is excluded; a case is never left without anybody."""
-    able = [party.code for party in agreement.parties if Service.MANUAL_TRIAGE in party.services]
-    return origin.first([agreement.hub, *able]) or agreement.hub

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from simpul_routing.domain.agreement import Agreement, Within
-from simpul_routing.domain.engine import Decision
-from simpul_schema.vocabulary import ReferralRole, Service, Urgency
+from simpul_routing.domain.agreement import Agreement, RightNotNeeded, Within
+from simpul_routing.domain.engine import Decision, Origin
+from simpul_routing.domain.hand_over import caretaker
+from simpul_routing.domain.rights import Ledger, opened
+from simpul_schema.vocabulary import ReferralRole, Right, Service, Urgency
 
 NO_RULE_WITHIN = Within()
 """What nothing in the agreement covers is due at once."""
@@ -31,12 +33,17 @@ class CasePlan:
     answer_by: datetime
     mediation_locked: bool
     referrals: tuple[PlannedReferral, ...]
+    rights: Ledger
     is_covered: bool = True
-    """False when the agreement had no answer, which a proof rules out: the hub decides, an operator is told."""
+    """False when the agreement lacks an answer, which a proof rules out, or everybody is excluded: an alarm."""
 
 
-def plan_case(decision: Decision, agreement: Agreement, now: datetime, zone: ZoneInfo) -> CasePlan:
-    """The referrals of a case. A decision with a hole in it becomes manual triage by the hub, never nothing (R9)."""
+def plan_case(decision: Decision, agreement: Agreement, origin: Origin, now: datetime, zone: ZoneInfo) -> CasePlan:
+    """The referrals of a case. A decision with a hole in it becomes manual triage, never nothing (R9).
+
+    The proof rules holes out for one excluded kind of party. With several, a service can be left without a lead:
+    then too somebody who is not excluded decides by hand.
+    """
     referrals = [
         planned
         for assignment in decision.assignments
@@ -49,17 +56,25 @@ def plan_case(decision: Decision, agreement: Agreement, now: datetime, zone: Zon
             ),
         )
     ]
-    covered = (
-        decision.urgency is not None and decision.answer is not None and bool(referrals)
-        and all(assignment.lead for assignment in decision.assignments)
-    )  # fmt: skip
-    if not covered and Service.MANUAL_TRIAGE not in {referral.service for referral in referrals}:
-        referrals.append(PlannedReferral(Service.MANUAL_TRIAGE, agreement.hub, ReferralRole.LEAD))
+    is_covered = _is_covered(decision)
+    is_triaged = any(referral.service is Service.MANUAL_TRIAGE for referral in referrals)
+    if not is_triaged and not (is_covered and referrals and all(a.lead for a in decision.assignments)):
+        decides = caretaker(agreement, origin)
+        referrals += [PlannedReferral(Service.MANUAL_TRIAGE, decides, ReferralRole.LEAD)] if decides else []
     return CasePlan(
         agreement=agreement.version,
         urgency=decision.urgency or Urgency.HIGH,
         answer_by=(decision.answer or NO_RULE_WITHIN).due(now, zone, agreement.holidays),
         mediation_locked=decision.mediation_is_locked,
         referrals=tuple(referrals),
-        is_covered=covered,
+        rights=opened(decision),
+        is_covered=is_covered and bool(referrals),
     )
+
+
+def _is_covered(decision: Decision) -> bool:
+    """Whether the agreement answered everything it must answer."""
+    said = (decision.urgency, decision.answer, decision.mediation, decision.basis)
+    served = {assigned.right for assigned in decision.assignments}
+    waived = {clause.effect.right for clause in decision.effective if isinstance(clause.effect, RightNotNeeded)}
+    return None not in said and served | waived == set(Right)

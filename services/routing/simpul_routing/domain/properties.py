@@ -207,12 +207,12 @@ PROPERTIES: Final = (
     ),
     Property(
         "the_72_hours_are_kept",
-        Words("Dalam 72 jam setelah kekerasan seksual, pencegahan ditawarkan dan tenggatnya berjalan",
-              "Within 72 hours after sexual violence the treatment is offered and its clock runs"),
+        Words("Dalam 72 jam setelah kekerasan seksual, pencegahan ditawarkan dan paling lambat 24 jam lagi dimulai",
+              "Within 72 hours after sexual violence the treatment is offered, to begin within 24 more"),
         (_if("sexual_under_72h", "yes"),),
         (
             UrgencyMustBe(Urgency.HIGH), Asked(Service.PEP_72H),
-            ClockAtMost(ClockName.HEALTH_WINDOW, timedelta(hours=72), Service.PEP_72H),
+            ClockAtMost(ClockName.HEALTH_WINDOW, timedelta(hours=24), Service.PEP_72H),
         ),
     ),
     Property(

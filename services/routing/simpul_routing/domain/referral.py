@@ -6,7 +6,7 @@ from uuid import UUID
 
 from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.lifecycle import ReferralState, Standing
-from simpul_schema.vocabulary import ReferralRole, Service, Urgency
+from simpul_schema.vocabulary import ReferralOutcome, ReferralRole, Service, Urgency
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,8 @@ class NewReferral:
     urgency: Urgency
     answer_by: datetime
     agreement: str
-    clauses: tuple[str, ...]
+    clauses: bytes
+    """Locked; see `stored_facts`."""
     clocks: tuple[Running, ...]
     hand_overs: int = 0
     handed_over_from: UUID | None = None
@@ -37,9 +38,11 @@ class StoredReferral:
     role: ReferralRole
     answer_by: datetime
     agreement: str
-    clauses: tuple[str, ...]
+    clauses: bytes
+    """Locked; see `stored_facts`."""
     hand_overs: int
     standing: Standing
+    outcome: ReferralOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +54,4 @@ class Move:
     actor: str
     cause: UUID
     reason: str = ""
+    outcome: ReferralOutcome | None = None

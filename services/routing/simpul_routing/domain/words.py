@@ -44,7 +44,6 @@ from simpul_routing.domain.facts import (
 )
 from simpul_schema.vocabulary import AgeBand, Answer, Place, Relation, Term, Urgency, Violence
 
-LANGUAGES: Final = ("id", "en")
 FACT_WORDS: Final[Mapping[str, Words]] = MappingProxyType({
     "violence": Words("bentuk kekerasan", "kind of violence"),
     "perpetrator_is_child": Words("terduga pelaku masih anak", "the suspect is a child"),
@@ -142,7 +141,9 @@ def party_words(agreement: Agreement, selector: str, language: str) -> str:
     """A party, or who a selector stands for."""
     if selector in _SELECTOR_WORDS:
         return _SELECTOR_WORDS[selector].of(language)
-    return agreement.party_of[selector].name.of(language)
+    party = agreement.party_of.get(selector)
+    # A misspelled party is a finding of its own; here it stands as it was written.
+    return party.name.of(language) if party else selector
 
 
 def within_words(within: Within, language: str) -> str:
@@ -150,6 +151,9 @@ def within_words(within: Within, language: str) -> str:
     if within.working_days:
         return f"{within.working_days} " + ("hari kerja" if language == "id" else "working days")
     minutes = int(within.time.total_seconds()) // 60
+    if minutes % 1440 == 0 and minutes <= 3 * 1440:
+        # As Indonesian law counts short periods, so that nobody takes them for working days.
+        return f"{minutes // 1440} x 24 " + ("jam" if language == "id" else "hours")
     size, unit = next((size, words.of(language)) for size, words in _UNITS if minutes % size == 0 and minutes >= size)
     count = minutes // size
     return f"{count} {unit.removesuffix('s') if count == 1 and language == 'en' else unit}"
@@ -181,9 +185,9 @@ def effect_words(  # noqa: C901, PLR0911, PLR0912 - one branch for each kind of 
                     else f"the right to {right.label('en').lower()} asks for no service yet: {reason.en}")  # fmt: skip
         case UrgencyIs(urgency=urgency):
             return ("kegentingan " if indonesian else "urgency is ") + urgency.label(language).lower()
-        case ClockRuns(clock=clock, within=within, service=service):
+        case ClockRuns(clock=clock, within=within, service=service, since=since):
             said = f"{clock.label(language)}: " + ("paling lambat " if indonesian else "within ")
-            said += within_words(within, language)
+            said += within_words(within, language) + (f" {since.of(language)}" if since else "")
             return said if service is None else f"{said} ({service.label(language)})"
         case Mediation(is_locked=is_locked):
             if is_locked:
@@ -198,7 +202,10 @@ def effect_words(  # noqa: C901, PLR0911, PLR0912 - one branch for each kind of 
             opened = listing(shown, language, last=AND) if shown else nothing
             return f"{service.label(language)}: " + ("yang dibuka " if indonesian else "disclosed: ") + opened
         case Rung(step=step, to=to, also=also):
-            told = parties(to, OR) + (f" {AND.of(language)} {parties(also, AND)}" if also else "")
+            told = party_words(agreement, to[0], language)
+            if to[1:]:
+                told += (" (bila tidak dapat: " if indonesian else " (where it cannot be: ") + parties(to[1:], OR) + ")"
+            told += f" {AND.of(language)} {parties(also, AND)}" if also else ""
             return (f"pada {step.value} % tenggat diberitahukan kepada {told}" if indonesian
                     else f"at {step.value} % of the deadline this is told to {told}")  # fmt: skip
         case Retention(section=section, years=years):

@@ -6,13 +6,16 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+import structlog
+
 from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
 from simpul_routing.domain.clocks import STOPPED_BY
 from simpul_routing.domain.hand_over import Successor, successor
 from simpul_routing.domain.lifecycle import ReferralState, Said, Unchanged, judge_reply
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
-from simpul_routing.stored_facts import StoredFacts, place_of, read
+from simpul_routing.domain.rights import Ledger, after
+from simpul_routing.stored_facts import StoredFacts, place_of, place_of_referral, read, read_clauses
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event, Producer
@@ -24,7 +27,7 @@ from simpul_schema.messages import (
     ReferralStartedV1,
 )
 from simpul_schema.messages.reply import CompletionData, DeclineData, ReplyData
-from simpul_schema.vocabulary import ReplyRefusal
+from simpul_schema.vocabulary import ReferralRole, ReplyRefusal
 
 _ANNOUNCED: Final[Mapping[ReferralState, tuple[type[Event], str]]] = MappingProxyType({
     ReferralState.ACCEPTED: (ReferralAcceptedV1, "accepted_at"),
@@ -33,6 +36,7 @@ _ANNOUNCED: Final[Mapping[ReferralState, tuple[type[Event], str]]] = MappingProx
     ReferralState.DECLINED: (ReferralDeclinedV1, "declined_at"),
 })  # fmt: skip
 """State -> what everybody hears of it, and what the moment is called there."""
+_MOVES_RIGHTS: Final = frozenset({ReferralState.IN_PROGRESS, ReferralState.COMPLETED})
 _ROUTING: Final = "routing"
 
 
@@ -53,6 +57,9 @@ class Reply:
 class _Declined:
     referral: StoredReferral
     reply: Reply
+
+
+log = structlog.get_logger()
 
 
 class JudgeReplies:
@@ -77,7 +84,9 @@ class JudgeReplies:
             elif isinstance(outcome, Unchanged):
                 overtaken += [referral.referral_id] if said is Said.DELIVERED else []
             else:
-                moves.append(Move(referral, outcome, reply.agency, reply.event.id, reason.value if reason else ""))
+                ended = reply.data.outcome if isinstance(reply.data, CompletionData) else None
+                why = reason.value if reason else ""
+                moves.append(Move(referral, outcome, reply.agency, reply.event.id, why, ended))
                 self._announce(transaction, referral, outcome, reply)
         await repository.note_delivered(transaction, overtaken)
         declined = [move for move in moves if move.after is ReferralState.DECLINED]
@@ -85,6 +94,7 @@ class JudgeReplies:
         hand_overs = [_Declined(move.referral, by_id[move.cause]) for move in declined]
         moves += await self._hand_over(transaction, hand_overs)
         await repository.move(transaction, moves)
+        await self._move_rights(transaction, moves)
         await repository.stop_clocks(transaction, [
             (move.referral.referral_id, clock) for move in moves for clock, stops in STOPPED_BY.items() if said in stops
         ])  # fmt: skip
@@ -122,22 +132,63 @@ class JudgeReplies:
             plan = plans[referral.case_id]
             facts = read(self._keys.unlock(plan.situation, place=place_of(referral.case_id)))
             already = asked.setdefault((referral.case_id, referral.service), set())  # type: ignore[attr-defined]
-            follows = self._successor(referral, facts, already)
+            clauses = self._keys.unlock(referral.clauses, place=place_of_referral(referral.referral_id))
+            follows = self._successor(referral, read_clauses(clauses), facts, already)
+            if follows is None:
+                # It stays declined, which is no end: every agency of the city is excluded from this case.
+                log.error("nobody_is_left_to_ask", referral_id=referral.referral_id, case_id=referral.case_id)
+                continue
             already.add(follows.agency)
+            following_id = uuid4()
             following = NewReferral(
-                referral_id=uuid4(), case_id=referral.case_id, agency=follows.agency, service=follows.service,
-                role=follows.role, urgency=referral.standing.urgency, answer_by=referral.answer_by,
-                agreement=referral.agreement, clauses=referral.clauses, hand_overs=follows.hand_overs,
-                handed_over_from=referral.referral_id, clocks=tuple(clocks[referral.referral_id]),
-            )  # fmt: skip
+                referral_id=following_id,
+                case_id=referral.case_id,
+                agency=follows.agency,
+                service=follows.service,
+                role=follows.role,
+                urgency=referral.standing.urgency,
+                answer_by=referral.answer_by,
+                agreement=referral.agreement,
+                clauses=self._keys.lock(clauses, place=place_of_referral(following_id)),
+                hand_overs=follows.hand_overs,
+                handed_over_from=referral.referral_id,
+                clocks=tuple(clocks[referral.referral_id]),
+            )
             self._offer(transaction, entry, following, follows, facts)
             moves.append(Move(referral, ReferralState.REROUTED, _ROUTING, entry.reply.event.id, follows.agency))
         return moves
 
-    def _successor(self, referral: StoredReferral, facts: StoredFacts, asked: set[str]) -> Successor:
+    async def _move_rights(self, transaction: Transaction, moves: Sequence[Move]) -> None:
+        """The rights follow the services of their leads."""
+        moving = {
+            move.referral.case_id: move
+            for move in moves
+            if move.after in _MOVES_RIGHTS and move.referral.role is ReferralRole.LEAD
+        }
+        if not moving:
+            return
+        ledgers = await repository.ledgers_for_update(transaction, moving)
+        leads = await repository.leads_of(transaction, moving)
+        changed: dict[UUID, Ledger] = {}
+        for case_id, ledger in ledgers.items():
+            right_of = self._versions.of(moving[case_id].referral.agreement).agreement.right_of
+            moved = {
+                right: after(entry, [served for case, service, served in leads
+                                     if case == case_id and right_of[service] is right])
+                for right, entry in ledger.items()
+            }  # fmt: skip
+            news = {right: entry for right, entry in moved.items() if entry != ledger[right]}
+            if news:
+                changed[case_id] = {**ledger, **news}
+                transaction.announce(publisher.rights_changed(case_id, news, moving[case_id].cause))
+        await repository.write_ledgers(transaction, changed)
+
+    def _successor(
+        self, referral: StoredReferral, clauses: tuple[str, ...], facts: StoredFacts, asked: set[str]
+    ) -> Successor | None:
         agreement = self._versions.of(referral.agreement).agreement
         return successor(
-            agreement, referral.clauses, referral.service, referral.role, facts.origin, asked=asked,
+            agreement, clauses, referral.service, referral.role, facts.origin, asked=asked,
             hand_overs=referral.hand_overs,
         )  # fmt: skip
 

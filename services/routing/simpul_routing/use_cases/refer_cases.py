@@ -16,7 +16,7 @@ from simpul_routing.domain.engine import Decision, Origin
 from simpul_routing.domain.facts import Situation, situation_of
 from simpul_routing.domain.plan import CasePlan, PlannedReferral, plan_case
 from simpul_routing.domain.referral import NewReferral
-from simpul_routing.stored_facts import place_of, written
+from simpul_routing.stored_facts import place_of, place_of_referral, written, written_clauses
 from simpul_runtime.city import City
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys
@@ -45,7 +45,7 @@ class ReferCases:
             case_id, ward = event.data.case_id, self._city.find_kelurahan(triage.kelurahan)
             situation, origin = seen(triage, self._city, engines.agreement, event.data.received_at)
             decision = engines.on(transaction.now.astimezone(self._city.zone).date()).decide(situation, origin)
-            plan = plan_case(decision, engines.agreement, transaction.now, self._city.zone)
+            plan = plan_case(decision, engines.agreement, origin, transaction.now, self._city.zone)
             if not plan.is_covered:
                 AGREEMENT_GAPS.labels(plan.agreement).inc()
                 log.error("agreement_has_a_gap", case_id=case_id, version=plan.agreement)
@@ -53,7 +53,8 @@ class ReferCases:
                 triage, ward.kecamatan if ward else "", mediation_locked=plan.mediation_locked
             )
             locked = self._keys.lock(written(situation, origin, shared), place=place_of(case_id))
-            repository.add_plan(transaction, case_id, plan, locked)
+            repository.add_plan(transaction, case_id, plan, engines.digest, locked)
+            transaction.announce(publisher.rights_changed(case_id, plan.rights, event.id))
             for planned in plan.referrals:
                 referral = self._new_referral(case_id, plan, planned, decision, transaction.now, engines.agreement)
                 repository.add_referral(transaction, referral)
@@ -69,8 +70,9 @@ class ReferCases:
         agreement: Agreement,
     ) -> NewReferral:
         clocks = clocks_of(decision.effective, planned.service, planned.role, now, self._city.zone, agreement.holidays)
+        referral_id = uuid4()
         return NewReferral(
-            referral_id=uuid4(),
+            referral_id=referral_id,
             case_id=case_id,
             agency=planned.agency,
             service=planned.service,
@@ -78,7 +80,7 @@ class ReferCases:
             urgency=plan.urgency,
             answer_by=plan.answer_by,
             agreement=plan.agreement,
-            clauses=planned.clauses,
+            clauses=self._keys.lock(written_clauses(planned.clauses), place=place_of_referral(referral_id)),
             clocks=tuple(clocks),
         )
 

@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
-from simpul_routing.domain.clocks import Running, told_at
+from simpul_routing.domain.clocks import Addressee, Running, told_at
 from simpul_routing.domain.lifecycle import TERMINAL
 from simpul_routing.domain.referral import StoredReferral
 from simpul_routing.repository import StoredPlan
@@ -81,6 +81,5 @@ class SweepClocks:
         engine = engines.on(clock.started_at.astimezone(self._city.zone).date())
         decision = engine.decide(facts.situation, facts.origin)
         agency = referral.standing.agency
-        return told_at(
-            clock.step, decision.effective, engines.agreement, agency, self._city.kinds.get(agency, ""), facts.origin
-        )
+        addressee = Addressee(agency, self._city.kinds.get(agency, ""), self._city.kecamatan_of.get(agency, ""))
+        return told_at(clock.step, decision.effective, engines.agreement, addressee, facts.origin)

@@ -2,7 +2,7 @@
 
 from simpul_schema.envelope import Event
 from simpul_schema.messages.alert import AlertFailedV1, AlertSentV1
-from simpul_schema.messages.case import CaseReportedV1
+from simpul_schema.messages.case import CaseClosedV1, CaseReopenedV1, CaseReportedV1, RightChangedV1
 from simpul_schema.messages.referral import (
     ReferralAcceptedV1,
     ReferralCompletedV1,
@@ -28,6 +28,9 @@ from simpul_schema.messages.reply import (
 
 MESSAGES: tuple[type[Event], ...] = (
     CaseReportedV1,
+    RightChangedV1,
+    CaseClosedV1,
+    CaseReopenedV1,
     ReferralOfferedV1,
     ReferralAcceptedV1,
     ReferralDeclinedV1,
@@ -62,6 +65,8 @@ __all__ = [
     "MESSAGES",
     "AlertFailedV1",
     "AlertSentV1",
+    "CaseClosedV1",
+    "CaseReopenedV1",
     "CaseReportedV1",
     "ReferralAcceptedV1",
     "ReferralCompletedV1",
@@ -81,5 +86,6 @@ __all__ = [
     "ReplyReferralSeenV1",
     "ReplyReferralStartedV1",
     "ReplyReferralUnattendedV1",
+    "RightChangedV1",
     "message_class",
 ]

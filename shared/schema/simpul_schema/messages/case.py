@@ -6,7 +6,19 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from simpul_schema.envelope import Event, EventData, Instant
-from simpul_schema.vocabulary import AgeBand, Answer, Channel, Place, Relation, Reporter, Sex, Violence
+from simpul_schema.vocabulary import (
+    AgeBand,
+    Answer,
+    CaseEnd,
+    Channel,
+    Place,
+    Relation,
+    Reporter,
+    Right,
+    RightState,
+    Sex,
+    Violence,
+)
 
 
 class TriageFacts(BaseModel):
@@ -43,6 +55,61 @@ class CaseReportedData(EventData):
 
     case_id: UUID = Field(description="random reference of the case")
     received_at: Instant = Field(description="when the complaint centre received the report, UTC")
+
+
+class RightEntry(BaseModel):
+    """One right of the child and where it stands."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    right: Right = Field(description="the right")
+    state: RightState = Field(description="where it stands now")
+
+
+class RightChangedData(EventData):
+    """Rights that changed together; at triage all eight, later those that moved."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    rights: tuple[RightEntry, ...] = Field(min_length=1, description="each right that changed, with its new state")
+
+
+class RightChangedV1(Event):
+    """Sent by routing when the rights ledger of a case was opened or changed."""
+
+    WIRE_NAME: ClassVar[str] = "right.changed.v1"
+    type: Literal["right.changed.v1"] = "right.changed.v1"
+    data: RightChangedData
+
+
+class CaseClosedData(EventData):
+    """A case ended, and how."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    end: CaseEnd = Field(description="how it ended")
+    closed_at: Instant = Field(description="when, UTC")
+
+
+class CaseClosedV1(Event):
+    """Sent by routing when a case was terminated."""
+
+    WIRE_NAME: ClassVar[str] = "case.closed.v1"
+    type: Literal["case.closed.v1"] = "case.closed.v1"
+    data: CaseClosedData
+
+
+class CaseReopenedData(EventData):
+    """A terminated case goes on."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    reopened_at: Instant = Field(description="when, UTC")
+
+
+class CaseReopenedV1(Event):
+    """Sent by routing when a terminated case was opened again."""
+
+    WIRE_NAME: ClassVar[str] = "case.reopened.v1"
+    type: Literal["case.reopened.v1"] = "case.reopened.v1"
+    data: CaseReopenedData
 
 
 class CaseReportedV1(Event):

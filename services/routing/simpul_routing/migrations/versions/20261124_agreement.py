@@ -12,7 +12,8 @@ down_revision = "20261124_start"
 def upgrade() -> None:
     op.execute("""
         ALTER TABLE case_plan ADD COLUMN agreement text NOT NULL DEFAULT '',
+            ADD COLUMN agreement_digest text NOT NULL DEFAULT '',
             ADD COLUMN situation bytea NOT NULL DEFAULT ''""")
     op.execute("""
         ALTER TABLE referral ADD COLUMN agreement text NOT NULL DEFAULT '',
-            ADD COLUMN clauses text[] NOT NULL DEFAULT '{}'""")
+            ADD COLUMN clauses bytea NOT NULL DEFAULT ''""")

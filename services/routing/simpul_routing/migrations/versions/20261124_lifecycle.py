@@ -1,4 +1,4 @@
-"""Lifecycle of a referral: hand-overs, transitions, clocks.
+"""Lifecycle: hand-overs, transitions, clocks, the rights ledger and the end of a case.
 
 New columns with a constant default and new tables: nothing is rewritten, locks last a moment.
 """
@@ -18,10 +18,17 @@ def upgrade() -> None:
             ADD COLUMN started_at timestamptz,
             ADD COLUMN ended_at timestamptz""")
     op.execute("""
+        ALTER TABLE referral ADD COLUMN outcome text""")
+    op.execute("""
+        ALTER TABLE case_plan ADD COLUMN rights jsonb NOT NULL DEFAULT '{}',
+            ADD COLUMN ended_as text,
+            ADD COLUMN ended_at timestamptz,
+            ADD COLUMN version integer NOT NULL DEFAULT 1""")
+    op.execute("""
         CREATE TABLE transition (
             transition_id uuid PRIMARY KEY,
             case_id uuid NOT NULL,
-            referral_id uuid NOT NULL,
+            referral_id uuid,
             agency text NOT NULL,
             actor text NOT NULL,
             before text NOT NULL,

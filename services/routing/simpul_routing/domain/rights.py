@@ -1,0 +1,81 @@
+"""The ledger of a case: each right of the child is answered, or the case cannot be closed as completed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from simpul_routing.domain.agreement import RightNotNeeded
+from simpul_routing.domain.engine import Decision
+from simpul_routing.domain.lifecycle import ReferralState
+from simpul_schema.vocabulary import ReferralOutcome, Right, RightState
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a right stands, and why where that needs a reason."""
+
+    state: RightState
+    reason: str = ""
+
+
+Ledger = Mapping[Right, Entry]
+
+NEED_A_REASON: Final = frozenset({RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE})
+_SETTLED: Final = frozenset({RightState.FULFILLED, *NEED_A_REASON})
+
+
+def opened(decision: Decision) -> Ledger:
+    """The ledger at triage: referred where a service is asked, not applicable where the agreement says why."""
+    waived = {
+        clause.effect.right: Entry(
+            RightState.UNANSWERED if clause.effect.ask_again else RightState.NOT_APPLICABLE, clause.effect.reason.id
+        )
+        for clause in decision.effective
+        if isinstance(clause.effect, RightNotNeeded)
+    }
+    referred = {assigned.right for assigned in decision.assignments if assigned.lead}
+    return {
+        right: Entry(RightState.REFERRED) if right in referred
+        else waived.get(right, Entry(RightState.UNANSWERED))
+        for right in Right
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A lead referral of a right, and how it ended if it has."""
+
+    state: ReferralState
+    outcome: ReferralOutcome | None = None
+
+
+_OUTCOME: Final[Mapping[ReferralOutcome, RightState]] = {
+    ReferralOutcome.SERVED: RightState.FULFILLED,
+    ReferralOutcome.SERVED_IN_PART: RightState.IN_PROGRESS,
+    ReferralOutcome.REFUSED_BY_VICTIM: RightState.REFUSED_BY_VICTIM,
+    ReferralOutcome.NOT_NEEDED: RightState.NOT_APPLICABLE,
+}
+_BEST_FIRST: Final = (
+    RightState.FULFILLED, RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE,
+)  # fmt: skip
+
+
+def after(entry: Entry, referrals: Iterable[Served]) -> Entry:
+    """Where a right stands after one of its referrals moved; handed-over ones count through their successors.
+
+    What a person set by hand with a reason stays as it is.
+    """
+    counting = [referral for referral in referrals if referral.state is not ReferralState.REROUTED]
+    if entry.state in NEED_A_REASON or not counting:
+        return entry
+    ended = [_OUTCOME[served.outcome] for served in counting if served.outcome is not None]
+    if len(ended) == len(counting) and RightState.IN_PROGRESS not in ended:
+        state = next(state for state in _BEST_FIRST if state in ended)
+        return Entry(state, "outcome" if state in NEED_A_REASON else "")
+    begun = any(served.state is ReferralState.IN_PROGRESS or served.outcome is not None for served in counting)
+    return Entry(RightState.IN_PROGRESS if begun else RightState.REFERRED)
+
+
+def unanswered(ledger: Ledger) -> list[Right]:
+    """What still keeps a case from being closed as completed."""
+    return [right for right, entry in ledger.items() if entry.state not in _SETTLED]
