@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -45,6 +46,8 @@ class LocalCity:
     """Agencies whose consumers run; all of the city's when empty."""
     database_prefix: str = "simpul_"
     environment: dict[str, str] = field(default_factory=dict)
+    api_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    """What routing's HTTP API asks for."""
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -201,6 +204,8 @@ class LocalCity:
             }
         if name == "intake":
             given["SIMPUL_VAULT_KEY_FILE"] = str(self.folder / "vault.key")
+        if name == "routing":
+            given["SIMPUL_API_TOKEN"] = self.api_token
         if name == "notify":
             given |= {
                 "SIMPUL_KANNEL_URL": f"{self.url('handset')}/cgi-bin/sendsms",

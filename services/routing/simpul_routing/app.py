@@ -3,10 +3,11 @@
 from fastapi import FastAPI
 
 from simpul_routing.agreement import Versions
+from simpul_routing.api import add_api
 from simpul_routing.consumers import handlers
 from simpul_routing.errors import AgreementMissing
 from simpul_routing.settings import RoutingSettings
-from simpul_routing.use_cases import JudgeReplies, ReferCases, SweepClocks
+from simpul_routing.use_cases import EndCases, JudgeReplies, ReferCases, SweepClocks
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
@@ -24,7 +25,9 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     service.consume(
         handlers(service.keys, ReferCases(versions, service.city, service.keys), JudgeReplies(versions, service.keys))
     )
-    return service, shell_for(service, title="Simpul routing", description="Decides referrals and follows them.")
+    web = shell_for(service, title="Simpul routing", description="Decides referrals and follows them.")
+    add_api(web, service, EndCases(service.transactions), settings.api_token)
+    return service, web
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Facts of routing as messages of the contract."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from simpul_runtime.outbox import Announcement
 from simpul_runtime.transaction import subject_of_case, subject_of_referral, subject_of_reply
 from simpul_schema import Event
 from simpul_schema.messages import (
+    CaseClosedV1,
+    CaseReopenedV1,
     ReferralEscalatedV1,
     ReferralOfferedV1,
     ReferralOverdueV1,
@@ -21,7 +24,7 @@ from simpul_schema.messages import (
 )
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
-from simpul_schema.vocabulary import ReplyRefusal
+from simpul_schema.vocabulary import CaseEnd, ReplyRefusal
 
 
 def referral_facts(triage: TriageFacts, kecamatan: str, *, mediation_locked: bool) -> ReferralFacts:
@@ -55,7 +58,7 @@ def referral_offered(referral: NewReferral, facts: ReferralFacts, cause: UUID) -
     )
 
 
-def rights_changed(case_id: UUID, rights: Ledger, cause: UUID) -> Announcement:
+def rights_changed(case_id: UUID, rights: Ledger, cause: UUID | None) -> Announcement:
     """`right.changed.v1`."""
     return Announcement(
         RightChangedV1,
@@ -67,6 +70,20 @@ def rights_changed(case_id: UUID, rights: Ledger, cause: UUID) -> Announcement:
             "rights": [{"right": right, "state": entry.state} for right, entry in rights.items()],
         },
     )
+
+
+def case_closed(case_id: UUID, end: CaseEnd, when: datetime) -> Announcement:
+    """`case.closed.v1`."""
+    return _of_case(CaseClosedV1, case_id, end=end, closed_at=when)
+
+
+def case_reopened(case_id: UUID, when: datetime) -> Announcement:
+    """`case.reopened.v1`."""
+    return _of_case(CaseReopenedV1, case_id, reopened_at=when)
+
+
+def _of_case(message: type[Event], case_id: UUID, **data: Any) -> Announcement:
+    return Announcement(message, subject=subject_of_case(case_id), case_id=case_id, data={"case_id": case_id, **data})
 
 
 def referral_changed(message: type[Event], referral: StoredReferral, cause: UUID | None, **more: Any) -> Announcement:

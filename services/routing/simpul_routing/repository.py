@@ -4,10 +4,12 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import DateTime, Text, Uuid
 
 from simpul_routing.domain.agreement import ClockName, Step
@@ -18,7 +20,16 @@ from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
 from simpul_routing.domain.rights import Entry, Ledger, Served
 from simpul_routing.tables import CasePlanRow, ClockRow, ReferralRow, RefusedReplyRow, TransitionRow
 from simpul_runtime.transaction import Transaction
-from simpul_schema.vocabulary import ReferralOutcome, ReferralRole, ReplyRefusal, Right, RightState, Service, Urgency
+from simpul_schema.vocabulary import (
+    CaseEnd,
+    ReferralOutcome,
+    ReferralRole,
+    ReplyRefusal,
+    Right,
+    RightState,
+    Service,
+    Urgency,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ _MOVE = text("""
         delivered_at = CASE WHEN m.state = 'delivered' THEN coalesce(r.delivered_at, :now) ELSE r.delivered_at END,
         accepted_at = CASE WHEN m.state = 'accepted' THEN coalesce(r.accepted_at, :now) ELSE r.accepted_at END,
         started_at = CASE WHEN m.state = 'in_progress' THEN coalesce(r.started_at, :now) ELSE r.started_at END,
-        ended_at = CASE WHEN m.state IN ('completed', 'rerouted') THEN :now ELSE r.ended_at END
+        ended_at = CASE WHEN m.state IN ('completed', 'rerouted', 'cancelled') THEN :now ELSE r.ended_at END
     FROM unnest(:ids, :states, :outcomes) AS m (referral_id, state, outcome) WHERE r.referral_id = m.referral_id
 """).bindparams(
     bindparam("ids", type_=ARRAY(Uuid)), bindparam("states", type_=ARRAY(Text)),
@@ -73,6 +84,32 @@ _WRITE_LEDGERS = text("""
     UPDATE case_plan p SET rights = CAST(w.rights AS jsonb), version = p.version + 1
     FROM unnest(:ids, :rights) AS w (case_id, rights) WHERE p.case_id = w.case_id
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("rights", type_=ARRAY(Text)))
+_CASE = text("""
+    SELECT case_id, urgency, mediation_locked, agreement, rights, ended_as, ended_at, decided_at, version
+    FROM case_plan WHERE case_id = :case_id
+""")
+_LOCK_CASE = text(f"{_CASE.text} FOR UPDATE")
+_WRITE_CASE = text("""
+    UPDATE case_plan SET rights = CAST(:rights AS jsonb), ended_as = :ended_as, ended_at = :ended_at,
+        version = version + 1
+    WHERE case_id = :case_id
+""").bindparams(bindparam("ended_at", type_=DateTime(timezone=True)), bindparam("ended_as", type_=Text))
+_OPEN_OF_CASE = text("SELECT referral_id FROM referral WHERE case_id = :case_id AND ended_at IS NULL")
+_OF_CASE = text("""
+    SELECT referral_id, agency, service, role, state, answer_by, hand_overs, offered_at, delivered_at, accepted_at,
+        started_at, ended_at, outcome
+    FROM referral WHERE case_id = :case_id ORDER BY offered_at, service, role, referral_id
+""")
+_TRANSITIONS = text("""
+    SELECT t.at, t.agency, t.actor, t.before, t.after, t.reason, r.service
+    FROM transition t LEFT JOIN referral r ON r.referral_id = t.referral_id
+    WHERE t.case_id = :case_id ORDER BY t.at, t.transition_id
+""")
+_WORKLIST = text("""
+    SELECT referral_id, case_id, agency, service, role, state, urgency, answer_by, hand_overs FROM referral
+    WHERE agency = :agency AND ended_at IS NULL AND (answer_by, referral_id) > (:answer_by, :referral_id)
+    ORDER BY answer_by, referral_id LIMIT :most
+""").bindparams(bindparam("answer_by", type_=DateTime(timezone=True)), bindparam("referral_id", type_=Uuid))
 _ASKED = text("SELECT case_id, service, agency FROM referral WHERE case_id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )
@@ -288,3 +325,80 @@ def add_refusal(transaction: Transaction, event_id: UUID, referral_id: UUID, age
 
 def _running(clock: str, started_at: datetime, due_at: datetime, step: str | None) -> Running:
     return Running(ClockName(clock), started_at, due_at, Step(step) if step else None)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCase:
+    """A case as it stands."""
+
+    case_id: UUID
+    urgency: Urgency
+    mediation_locked: bool
+    agreement: str
+    rights: Ledger
+    ended_as: CaseEnd | None
+    ended_at: datetime | None
+    decided_at: datetime
+    version: int
+
+
+async def case_of(connection: AsyncConnection, case_id: UUID, *, for_update: bool = False) -> StoredCase | None:
+    """A case, locked until the transaction ends where that is wanted; None when there is none."""
+    found = await connection.execute(_LOCK_CASE if for_update else _CASE, {"case_id": case_id})
+    row = found.one_or_none()
+    if row is None:
+        return None
+    return StoredCase(
+        row.case_id, Urgency(row.urgency), row.mediation_locked, row.agreement, _read(row.rights),
+        CaseEnd(row.ended_as) if row.ended_as else None, row.ended_at, row.decided_at, row.version,
+    )  # fmt: skip
+
+
+async def write_case(transaction: Transaction, case: StoredCase) -> None:
+    """Write a case that was read for update."""
+    await transaction.connection.execute(
+        _WRITE_CASE,
+        {
+            "case_id": case.case_id,
+            "rights": json.dumps(_written(case.rights)),
+            "ended_as": case.ended_as.value if case.ended_as else None,
+            "ended_at": case.ended_at,
+        },
+    )
+
+
+async def open_referrals_of(transaction: Transaction, case_id: UUID) -> list[UUID]:
+    """The referrals of a case that have not ended."""
+    return list((await transaction.connection.execute(_OPEN_OF_CASE, {"case_id": case_id})).scalars())
+
+
+def add_case_transition(
+    transaction: Transaction, case_id: UUID, before: str, after: str, actor: str, reason: str
+) -> None:
+    """A change of the case itself, for ever."""
+    transaction.add(
+        TransitionRow,
+        {
+            "transition_id": uuid4(), "case_id": case_id, "referral_id": None, "agency": "", "actor": actor,
+            "before": before, "after": after, "reason": reason, "causation_id": None, "at": transaction.now,
+        },
+    )  # fmt: skip
+
+
+async def referrals_of(connection: AsyncConnection, case_id: UUID) -> list[Mapping[str, Any]]:
+    """Every referral of a case, in the order in which they were offered."""
+    return [row._asdict() for row in await connection.execute(_OF_CASE, {"case_id": case_id})]
+
+
+async def transitions_of(connection: AsyncConnection, case_id: UUID) -> list[Mapping[str, Any]]:
+    """Every change of a case, in order."""
+    return [row._asdict() for row in await connection.execute(_TRANSITIONS, {"case_id": case_id})]
+
+
+async def worklist(
+    connection: AsyncConnection, agency: str, after: tuple[datetime, UUID], most: int
+) -> list[Mapping[str, Any]]:
+    """Referrals of an agency that have not ended, by the time an answer is due, from a place onwards."""
+    answer_by, referral_id = after
+    values = {"agency": agency, "answer_by": answer_by, "referral_id": referral_id, "most": most}
+    return [row._asdict() for row in await connection.execute(_WORKLIST, values)]

@@ -1,7 +1,11 @@
 """What routing is told from outside."""
 
+from pydantic import Field, SecretStr
+
 from simpul_runtime.settings import ServiceSettings
 
 
 class RoutingSettings(ServiceSettings):
-    """Only what every service needs."""
+    """Beside what every service needs."""
+
+    api_token: SecretStr = Field(min_length=16, description="what the desk and operators show to use the HTTP API")

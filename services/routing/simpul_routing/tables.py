@@ -41,6 +41,9 @@ class ReferralRow(RoutingTable, table=True):
     """One service asked of one agency."""
 
     __tablename__ = "referral"
+    __table_args__ = (
+        Index("referral_worklist", "agency", "answer_by", "referral_id", postgresql_where=text("ended_at IS NULL")),
+    )
     referral_id: UUID = Field(primary_key=True)
     case_id: UUID = Field(foreign_key="case_plan.case_id", index=True)
     agency: str = Field(sa_type=Text)

@@ -63,6 +63,13 @@ CATALOG: tuple[CatalogRow, ...] = (
         "referral.completed.v1", "routing", (EVENTS, REFERRALS), ("notify", "desk", ANY_AGENCY), "the service has ended"
     ),
     CatalogRow(
+        "referral.cancelled.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "nothing more is asked, because the case ended",
+    ),
+    CatalogRow(
         "referral.reminded.v1",
         "routing",
         (EVENTS, REFERRALS),

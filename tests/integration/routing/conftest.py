@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from simpul_routing.consumers import handlers
 from simpul_routing.use_cases import JudgeReplies, ReferCases, SweepClocks
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async
-from simpul_runtime.outbox import Outbox
+from simpul_runtime.outbox import Outbox, OutboxRow
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import message_class
@@ -63,8 +63,11 @@ class Room:
             transaction = Transaction(connection, self.now, self.outbox)
             yield transaction
             await transaction.flush()
-        events = {row.event_id: json.loads(row.body) for row in transaction.outgoing}
-        self.said += events.values()
+        self.keep(transaction.outgoing)
+
+    def keep(self, rows: Sequence[OutboxRow]) -> None:
+        """Remember what was announced, each event once."""
+        self.said += {row.event_id: json.loads(row.body) for row in rows}.values()
 
     async def report(self, **facts: Any) -> UUID:
         """A reported case; returns its id."""

@@ -22,6 +22,7 @@ class ReferralState(Term):
     IN_PROGRESS = "in_progress", "dilayani", "being served"
     COMPLETED = "completed", "selesai", "completed"
     REROUTED = "rerouted", "dilimpahkan", "handed over"
+    CANCELLED = "cancelled", "dibatalkan", "cancelled"
 
 
 class Said(StrEnum):
@@ -52,7 +53,7 @@ TRANSITIONS: Final[Mapping[tuple[ReferralState, Said], ReferralState]] = Mapping
     )},
 })  # fmt: skip
 """What is not here is refused, except what comes late or twice, which changes nothing."""
-TERMINAL: Final = frozenset({_S.COMPLETED, _S.REROUTED})
+TERMINAL: Final = frozenset({_S.COMPLETED, _S.REROUTED, _S.CANCELLED})
 """Declined is not among them: a declined referral is handed over in the same transaction."""
 _RECEIPTS: Final = (Said.DELIVERED, Said.SEEN)
 _OF_SERVICE: Final = frozenset({Said.SCHEDULED, Said.UNATTENDED, Said.STARTED, Said.COMPLETED})
@@ -112,6 +113,9 @@ def as_mermaid() -> str:
         arrows.setdefault((state.value, after.value), []).append(said.value)
     lines = ["stateDiagram-v2", "    [*] --> offered"]
     lines += [f"    {before} --> {after}: {', '.join(said)}" for (before, after), said in arrows.items()]
-    lines += ["    declined --> rerouted: at once, by routing"]
+    lines += [
+        "    declined --> rerouted: at once, by routing",
+        "    offered --> cancelled: with its case, from any state",
+    ]
     lines += [f"    {state.value} --> [*]" for state in ReferralState if state in TERMINAL]
     return "\n".join(lines) + "\n"

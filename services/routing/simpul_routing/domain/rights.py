@@ -21,6 +21,7 @@ class Entry:
 Ledger = Mapping[Right, Entry]
 
 NEED_A_REASON: Final = frozenset({RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE})
+_NOT_COUNTED: Final = frozenset({ReferralState.REROUTED, ReferralState.CANCELLED})
 _SETTLED: Final = frozenset({RightState.FULFILLED, *NEED_A_REASON})
 
 
@@ -65,7 +66,7 @@ def after(entry: Entry, referrals: Iterable[Served]) -> Entry:
 
     What a person set by hand with a reason stays as it is.
     """
-    counting = [referral for referral in referrals if referral.state is not ReferralState.REROUTED]
+    counting = [served for served in referrals if served.state not in _NOT_COUNTED]
     if entry.state in NEED_A_REASON or not counting:
         return entry
     ended = [_OUTCOME[served.outcome] for served in counting if served.outcome is not None]

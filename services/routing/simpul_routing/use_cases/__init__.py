@@ -1,7 +1,8 @@
 """What routing does, one file for each thing."""
 
+from simpul_routing.use_cases.end_cases import EndCases
 from simpul_routing.use_cases.judge_replies import JudgeReplies, Reply
 from simpul_routing.use_cases.refer_cases import ReferCases, seen
 from simpul_routing.use_cases.sweep_clocks import SweepClocks
 
-__all__ = ["JudgeReplies", "ReferCases", "Reply", "SweepClocks", "seen"]
+__all__ = ["EndCases", "JudgeReplies", "ReferCases", "Reply", "SweepClocks", "seen"]

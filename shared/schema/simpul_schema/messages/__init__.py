@@ -5,6 +5,7 @@ from simpul_schema.messages.alert import AlertFailedV1, AlertSentV1
 from simpul_schema.messages.case import CaseClosedV1, CaseReopenedV1, CaseReportedV1, RightChangedV1
 from simpul_schema.messages.referral import (
     ReferralAcceptedV1,
+    ReferralCancelledV1,
     ReferralCompletedV1,
     ReferralDeclinedV1,
     ReferralEscalatedV1,
@@ -37,6 +38,7 @@ MESSAGES: tuple[type[Event], ...] = (
     ReferralReroutedV1,
     ReferralStartedV1,
     ReferralCompletedV1,
+    ReferralCancelledV1,
     ReferralReplyRefusedV1,
     ReferralRemindedV1,
     ReferralOverdueV1,
@@ -69,6 +71,7 @@ __all__ = [
     "CaseReopenedV1",
     "CaseReportedV1",
     "ReferralAcceptedV1",
+    "ReferralCancelledV1",
     "ReferralCompletedV1",
     "ReferralDeclinedV1",
     "ReferralEscalatedV1",

@@ -210,3 +210,20 @@ class ReferralEscalatedV1(Event):
     WIRE_NAME: ClassVar[str] = "referral.escalated.v1"
     type: Literal["referral.escalated.v1"] = "referral.escalated.v1"
     data: ClockStepData
+
+
+class ReferralCancelledData(EventData):
+    """Nothing more is asked of the agency, because the case ended."""
+
+    referral_id: UUID = Field(description="random reference of the referral")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency")
+    cancelled_at: Instant = Field(description="when, UTC")
+
+
+class ReferralCancelledV1(Event):
+    """Sent when a referral that was still open ended with its case."""
+
+    WIRE_NAME: ClassVar[str] = "referral.cancelled.v1"
+    type: Literal["referral.cancelled.v1"] = "referral.cancelled.v1"
+    data: ReferralCancelledData

@@ -49,4 +49,5 @@ def upgrade() -> None:
             stopped_at timestamptz,
             PRIMARY KEY (referral_id, clock)
         )""")
+    op.execute("CREATE INDEX referral_worklist ON referral (agency, answer_by, referral_id) WHERE ended_at IS NULL")
     op.execute("CREATE INDEX clock_due ON clock (next_at) WHERE next_at IS NOT NULL")
