@@ -34,7 +34,7 @@ from simpul_schema.envelope import MAX_EVENT_BYTES
 
 ATTEMPTS: Final = 10
 """With waits doubling from one second to ten minutes this is about half an hour of trouble elsewhere."""
-BATCH: Final = 100
+BATCH: Final = 50
 """Deliveries handled in one transaction at most."""
 SWEEP: Final = 1.0
 """Seconds between looks at what waits for a retry, a predecessor or a replay."""

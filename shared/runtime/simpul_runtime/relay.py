@@ -27,7 +27,7 @@ WINDOW: Final = 200
 """Publishes in flight at once; the gain flattens at 100 to 200."""
 MEMORY: Final = 20_000
 """Rows kept in memory while the broker lags; the table holds the others."""
-AHEAD: Final = 400
+AHEAD: Final = 200
 """Rows a consumer may be ahead of the broker's confirms before it takes the next batch."""
 CONFIRM_WITHIN: Final = 5.0
 """Seconds; aio-pika's and FastStream's own timeouts do not cover a frozen broker."""

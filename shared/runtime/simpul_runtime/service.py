@@ -153,7 +153,7 @@ def _calm_the_collector() -> None:
     """What was loaded at the start lives for ever; walking it again and again would stall messages for 100 ms."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(8_000, 20, 50)
+    gc.set_threshold(5_000, 20, 50)
 
 
 async def _undecoded(message: Any) -> Any:

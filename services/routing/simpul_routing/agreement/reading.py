@@ -51,9 +51,9 @@ Document = TypeVar("Document", AgreementFile, ClausesFile, ScenariosFile)
 class Written:
     """A YAML file with the place of everything in it."""
 
-    def __init__(self, path: Path, shown: str) -> None:
+    def __init__(self, path: Path, shown: str, *, with_places: bool) -> None:
         self.shown = shown
-        self.tree: Any = YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
+        self.tree: Any = YAML(typ="rt" if with_places else "safe", pure=True).load(path.read_text(encoding="utf-8"))
 
     def where(self, *steps: str | int) -> Where:
         """The place of a value, by the keys and positions that lead to it; the nearest one known otherwise."""
@@ -72,20 +72,24 @@ class Written:
         return Where(self.shown, line + 1, column + 1)
 
 
-def read_agreement(folder: Path, city: City) -> Agreement:
-    """A version as written in its folder; AgreementInvalid with every finding otherwise."""
-    agreement, findings = read_with_findings(folder, city)
+def read_agreement(folder: Path, city: City, *, with_places: bool = True) -> Agreement:
+    """A version as written in its folder; AgreementInvalid with every finding otherwise.
+
+    Without places it takes less memory, and its clauses do not know where they stand.
+    """
+    agreement, findings = read_with_findings(folder, city, with_places=with_places)
     if agreement is None or findings:
         raise AgreementInvalid(findings)
     return agreement
 
 
-def read_with_findings(folder: Path, city: City) -> tuple[Agreement | None, list[Finding]]:
+def read_with_findings(folder: Path, city: City, *, with_places: bool = True) -> tuple[Agreement | None, list[Finding]]:
     """The agreement as far as it can be read, and what is wrong with it."""
     findings: list[Finding] = []
-    head = read_document(folder / AGREEMENT_FILE, folder, AgreementFile, findings)
+    head = read_document(folder / AGREEMENT_FILE, folder, AgreementFile, findings, with_places=with_places)
     bodies = [
-        read_document(path, folder, ClausesFile, findings) for path in sorted((folder / CLAUSES_FOLDER).glob("*.yaml"))
+        read_document(path, folder, ClausesFile, findings, with_places=with_places)
+        for path in sorted((folder / CLAUSES_FOLDER).glob("*.yaml"))
     ]
     for stray in sorted((folder / CLAUSES_FOLDER).glob("*.yml")):
         shown = str(stray.relative_to(folder))
@@ -99,12 +103,12 @@ def read_with_findings(folder: Path, city: City) -> tuple[Agreement | None, list
 
 
 def read_document(
-    path: Path, folder: Path, form: type[Document], findings: list[Finding]
+    path: Path, folder: Path, form: type[Document], findings: list[Finding], *, with_places: bool = True
 ) -> tuple[Written, Document] | None:
     """One file in its form with the place of everything in it; None when it is not, with the findings added."""
     shown = str(path.relative_to(folder))
     try:
-        written = Written(path, shown)
+        written = Written(path, shown, with_places=with_places)
     except (UnicodeDecodeError, ReaderError):
         findings.append(Finding(Where(shown), "the file is not text in UTF-8", "save it as UTF-8"))
         return None

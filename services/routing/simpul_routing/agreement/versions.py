@@ -139,7 +139,7 @@ class Versions:
     def _take(self, folder: Path, now: datetime, found: dict[str, Engines]) -> str:
         """Why a version was not taken; empty when it was, or already is."""
         try:
-            agreement = read_agreement(folder, self._city)
+            agreement = read_agreement(folder, self._city, with_places=False)
             standing = standing_of(folder, agreement, self._city, self._directory, now)
         except AgreementInvalid as error:
             first = error.findings[0].where
