@@ -7,7 +7,8 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simpul_cli.agreement.bitset import BitsetProver, Layout
+from simpul_cli.agreement.bitset import BitsetProver
+from simpul_cli.agreement.layout import Layout
 from simpul_cli.agreement.origins import origin_for
 from simpul_cli.agreement.questions import Broken, Dead, Gap, Overlap, questions_on
 from simpul_cli.agreement.solver import SolverProver

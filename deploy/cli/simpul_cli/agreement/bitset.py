@@ -7,9 +7,9 @@ so its values are not walked one by one; nothing is sampled and nothing is skipp
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import combinations
-from math import prod
 from typing import Final
 
+from simpul_cli.agreement.layout import Layout, View
 from simpul_cli.agreement.questions import (
     Answers,
     Broken,
@@ -44,14 +44,11 @@ from simpul_routing.domain.agreement import (
     UrgencyIs,
 )
 from simpul_routing.domain.facts import (
-    BY_NAME,
     CENTRE,
     EXCLUDED,
-    FACTS,
     NOTHING_KNOWN,
     RESIDENCE,
     TIME,
-    UNKNOWN,
     URGENCY,
     AgencyKind,
     Situation,
@@ -75,157 +72,6 @@ from simpul_routing.domain.properties import (
     UrgencyMustBe,
 )
 from simpul_schema.vocabulary import Right, Service
-
-WIDEST: Final = 1 << 27
-"""Situations in one layout; 16 MB for each integer."""
-
-
-class Layout:
-    """The situations over some of the facts, numbered."""
-
-    def __init__(self, facts: Iterable[str]) -> None:
-        chosen = set(facts)
-        self.facts = [fact for fact in FACTS if fact.name in chosen]
-        self._sizes = [1 << len(fact.values) if fact.holds_many else len(fact.values) for fact in self.facts]
-        self.cells = prod(self._sizes)
-        if self.cells > WIDEST:
-            msg = f"{self.cells:,} situations over {', '.join(fact.name for fact in self.facts)}"
-            raise TooWide(msg)
-        self._strides: dict[str, int] = {}
-        stride = 1
-        for fact, size in zip(self.facts, self._sizes, strict=True):
-            self._strides[fact.name] = stride
-            stride *= size
-        self.everything = (1 << self.cells) - 1
-        for fact in self.facts:
-            if fact.holds_many:
-                # A report names at least one kind, so the empty set stands for no report.
-                self.everything &= ~self._repeated(fact.name, {0})
-
-    def holding(self, condition: Condition) -> int:
-        """The situations in which a condition holds."""
-        fact = BY_NAME[condition.fact]
-        if fact.holds_many:
-            wanted = sum(1 << fact.values.index(value) for value in condition.any_of)
-            barred = sum(1 << fact.values.index(value) for value in condition.none_of)
-            indices = {n for n in range(1, 1 << len(fact.values)) if (not wanted or n & wanted) and not n & barred}
-        else:
-            indices = {fact.values.index(value) for value in condition.any_of}
-        return self._repeated(fact.name, indices)
-
-    def _repeated(self, fact: str, indices: set[int]) -> int:
-        stride = self._strides[fact]
-        size = self._sizes[[known.name for known in self.facts].index(fact)]
-        ones = (1 << stride) - 1
-        pattern = sum(ones << index * stride for index in indices)
-        length = stride * size
-        while length < self.cells:
-            pattern |= pattern << length
-            length *= 2
-        return pattern & ((1 << self.cells) - 1)
-
-    def situation(self, mask: int) -> Situation:
-        """The first situation of a set; the facts outside the layout are not known."""
-        index = (mask & -mask).bit_length() - 1
-        found = dict(NOTHING_KNOWN)
-        for fact, size in zip(self.facts, self._sizes, strict=True):
-            index, value = divmod(index, size)
-            found[fact.name] = (
-                frozenset(name for bit, name in enumerate(fact.values) if value >> bit & 1)
-                if fact.holds_many else frozenset({fact.values[value]})
-            )  # fmt: skip
-        return found
-
-
-class View:
-    """What the clauses say in each situation of one layout."""
-
-    def __init__(self, prover: "BitsetProver", facts: Iterable[str]) -> None:
-        self._prover = prover
-        self.layout = Layout(facts)
-        self.everything = self.layout.everything
-        self._applies: dict[str, int] = {}
-
-    def holding(self, conditions: Iterable[Condition]) -> int:
-        """The situations in which all conditions hold."""
-        mask = self.everything
-        for condition in conditions:
-            mask &= self._urgent(condition) if condition.fact == URGENCY.name else self.layout.holding(condition)
-        return mask
-
-    def _urgent(self, condition: Condition) -> int:
-        mask = 0
-        for clause in self._prover.urgency:
-            if isinstance(clause.effect, UrgencyIs) and clause.effect.urgency.value in condition.any_of:
-                mask |= self.effective(clause)
-        return mask
-
-    def applies(self, clause: Clause) -> int:
-        """The situations in which a clause's conditions hold."""
-        if clause.id not in self._applies:
-            self._applies[clause.id] = self.holding(clause.when)
-        return self._applies[clause.id]
-
-    def effective(self, clause: Clause) -> int:
-        """The situations in which a clause decides: it applies and nothing that applies overrides it."""
-        mask = self.applies(clause)
-        for other in self._prover.over[clause.id]:
-            mask &= ~self.applies(other)
-        return mask
-
-    def any_effective(self, clauses: Iterable[Clause]) -> int:
-        """The situations in which at least one of them decides."""
-        mask = 0
-        for clause in clauses:
-            mask |= self.effective(clause)
-        return mask
-
-    def centre(self, kind: AgencyKind) -> int:
-        """The situations in which a party of the kind took the report."""
-        return self.layout.holding(Condition(CENTRE.name, frozenset({kind.value})))
-
-    def excluded(self, kind: AgencyKind) -> int:
-        """The situations in which the kind is excluded."""
-        return self.layout.holding(Condition(EXCLUDED.name, frozenset({kind.value})))
-
-    def available(self, selector: str) -> dict[AgencyKind | None, int]:
-        """Of which kind the party behind a selector is, and in which situations it may be addressed."""
-        if selector == COMPLAINT_CENTRE:
-            return {kind: self.centre(kind) & ~self.excluded(kind) for kind in AgencyKind}
-        party = self._prover.agreement.party_of.get(selector)
-        if party is None:
-            # Told as a finding of its own; here it is nobody.
-            return {}
-        mask = self.told(selector)
-        if party.kind in (AgencyKind.SATGAS_KELURAHAN, AgencyKind.SATGAS_KECAMATAN):
-            mask &= ~self.layout.holding(Condition(RESIDENCE.name, frozenset({UNKNOWN})))
-        return {party.kind: mask}
-
-    def told(self, code: str) -> int:
-        """The situations in which a party may be told, because it is not excluded."""
-        kind = self._prover.agreement.excluded_with(code)
-        return self.everything & ~(self.excluded(kind) if kind else 0)
-
-    def first(self, selectors: Sequence[str]) -> dict[AgencyKind | None, int]:
-        """Which kind is the first of the selectors that may be addressed, and in which situations."""
-        found: dict[AgencyKind | None, int] = {}
-        left = self.everything
-        for selector in selectors:
-            taken = 0
-            for kind, mask in self.available(selector).items():
-                found[kind] = found.get(kind, 0) | (mask & left)
-                taken |= mask
-            left &= ~taken
-        return found
-
-    def addressed(self, need: ServiceNeeded) -> dict[AgencyKind | None, int]:
-        """Which kinds lead or support, and in which situations, once the service is needed."""
-        found = self.first(need.lead)
-        for selector in need.support:
-            for kind, mask in self.available(selector).items():
-                found[kind] = found.get(kind, 0) | mask
-        return found
-
 
 _ADDRESSING: Final = frozenset({EXCLUDED.name, RESIDENCE.name, CENTRE.name})
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from math import prod
 from typing import Final
 
-from simpul_cli.agreement.bitset import BitsetProver, Layout, View
+from simpul_cli.agreement.bitset import BitsetProver
+from simpul_cli.agreement.layout import Layout, View
 from simpul_cli.agreement.reports import TakenReport
 from simpul_routing.domain.agreement import Agreement, Clause, Condition, Effect, Party, Topic, Words
 from simpul_routing.domain.engine import Decision, Engine, Origin
