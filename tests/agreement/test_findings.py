@@ -192,3 +192,51 @@ def test_the_report_of_a_broken_property_shows_it_when_it_is_explained(
     assert origin.centre
     assert origin.centre not in (emergency.lead, *emergency.support)
     assert any("EMG-1" in words for words in broken.clauses)
+
+
+def test_a_clause_that_begins_later_and_an_override_for_a_time_can_be_proven(version: Path, edit: Edit) -> None:
+    later = """
+      - id: RET-7
+        then: {retain: logistics, years: 2}
+        overrides: [RET-6]
+        valid_from: 2027-01-01
+        valid_until: 2027-07-01
+        examples:
+          applies:
+            - {safe_now: no}
+"""
+    path = version / "clauses" / "80-ladder-retention.yaml"
+    path.write_text(path.read_text().rstrip() + later)
+
+    checked = check_version(version, CITY)
+
+    assert [str(finding) for finding in checked.findings] == []
+    assert checked.proof is not None
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        (HEAD, "days: saturday-sunday", "days: sunday-saturday", "the earlier of the week first"),
+        (HEAD, "party: bapas", "party: city-board", "city-board stands 2 times"),
+        (HEAD, "part_of: uptd-ppa", "part_of: uptd-pa", "part of uptd-pa, which is no party of its own"),
+        (
+            "scenarios.yaml",
+            "centre: satgas-kel-lirboyo",
+            "centre: satgas-kel-lirboyoo",
+            "satgas-kel-lirboyoo is no agency",
+        ),
+        (
+            "scenarios.yaml",
+            "report: {violence: physical,",
+            "report: {urgency: high,",
+            "urgency is no fact that a report can tell",
+        ),
+    ],
+)
+def test_what_would_be_passed_over_in_silence_is_told(
+    version: Path, edit: Edit, file: str, old: str, new: str, words: str
+) -> None:
+    edit(file, old, new)
+
+    assert words in findings(version)

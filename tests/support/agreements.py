@@ -9,7 +9,7 @@ from typing import Any
 from simpul_routing.agreement import read_agreement
 from simpul_routing.domain.agreement import Agreement, Clause, Condition, Effect, Source, Status
 from simpul_routing.domain.engine import Decision, Engine, Origin
-from simpul_routing.domain.facts import BY_NAME, Situation, situation, values_of
+from simpul_routing.domain.facts import Situation, meant
 from simpul_runtime.city import City
 
 KEDIRI = Path(__file__).parents[2] / "deploy" / "kediri"
@@ -27,7 +27,7 @@ def kediri() -> Agreement:
 
 def told(**facts: str) -> Situation:
     """A situation; kinds of violence that hold together are joined by +."""
-    return situation({name: values_of(BY_NAME[name], word) for name, word in facts.items()})
+    return meant(facts)
 
 
 def decide(origin: Origin = HOME, **facts: str) -> Decision:

@@ -1,7 +1,7 @@
 """Reads, tries and proves a version; every finding in one run, and the proof only when there is none."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import combinations
 from pathlib import Path
@@ -59,9 +59,14 @@ def check_version(folder: Path, city: City, tell: Tell = lambda *_: None) -> Che
     findings += example_findings(agreement)
     findings += scenario_findings(agreement, read_scenarios(folder, findings), city)
     questions = 0
-    for day in agreement.periods():
+    days = agreement.periods()
+    dead = {clause.id for clause in agreement.clauses}
+    for day in days:
         questions += len(questions_on(agreement, day))
-        findings += prove(agreement, day, tell)
+        found, asleep = prove(agreement, day, tell)
+        findings += [replace(f, problem=f"from {day}: {f.problem}") for f in found] if len(days) > 1 else found
+        dead &= asleep | {clause.id for clause in agreement.clauses if not clause.is_valid_on(day)}
+    findings += [dead_finding(agreement, name) for name in sorted(dead)]
     if findings:
         return Checked(agreement, tuple(findings), None)
     proof = Proof(
@@ -92,8 +97,11 @@ def _independent(agreement: Agreement) -> set[str]:
     return {party.code for party in agreement.parties if not party.part_of}
 
 
-def prove(agreement: Agreement, day: date, tell: Tell = lambda *_: None) -> list[Finding]:
-    """What either prover finds, and where they disagree, which would be a fault of ours."""
+def prove(agreement: Agreement, day: date, tell: Tell = lambda *_: None) -> tuple[list[Finding], set[str]]:
+    """What either prover finds on a day, where they disagree (a fault of ours), and the clauses that decide nothing.
+
+    A clause may sleep while another overrides it for a time; it is dead when it sleeps on every day.
+    """
     total = len(questions_on(agreement, day))
     answers: list[Answers] = []
     for prover in PROVERS:
@@ -108,17 +116,33 @@ def prove(agreement: Agreement, day: date, tell: Tell = lambda *_: None) -> list
             answers.append(prover(agreement, day).answers(count))
         except TooWide as error:
             where = Where(CLAUSES_FOLDER)
-            return [Finding(where, f"a question cannot be laid out: {error}", "split the clauses that read so much")]
+            problem = f"a question cannot be laid out: {error}"
+            return [Finding(where, problem, "split the clauses that read so much")], set()
     first, second = answers
     words = _Words(agreement, day)
-    findings = []
+    findings: list[Finding] = []
+    asleep: set[str] = set()
     for question in first:
         if (first[question] is None) is not (second[question] is None):
             problem = f"the provers disagree about {question}"
             findings.append(Finding(Where(CLAUSES_FOLDER), problem, "report this: one of the two provers is wrong"))
+        elif isinstance(question, Dead):
+            asleep |= {question.clause} if first[question] is not None else set()
         elif (shown := first[question]) is not None:
             findings += words.of(question, shown)
-    return findings
+    return findings, asleep
+
+
+def dead_finding(agreement: Agreement, name: str) -> Finding:
+    """A clause that never decides anything, with what is in its way."""
+    clause = agreement.by_id[name]
+    winners = [other for other in agreement.clauses if name in other.overrides]
+    return Finding(
+        clause.where, f"unreachable: {name} never decides anything",
+        f"it is always overridden by {', '.join(c.id for c in winners)}; narrow them or delete it"
+        if winners else "its conditions contradict one another; mend or delete it",
+        tuple(f"{c.id}: {sentence(c, agreement, 'id')}" for c in (clause, *winners[:5])),
+    )  # fmt: skip
 
 
 class _Words:
@@ -156,15 +180,8 @@ class _Words:
             case RightOverlap(right=right):
                 both = [clause for clause in decided if needs(clause, right) or waives(clause, right)]
                 yield self._overlap(both, f"the right {right} is served and said not to need a service", report)
-            case Dead(clause=name):
-                clause = self._agreement.by_id[name]
-                winners = [c for c in self._agreement.clauses if name in c.overrides]
-                yield Finding(
-                    clause.where, f"unreachable: {name} never decides anything",
-                    f"it is always overridden by {', '.join(c.id for c in winners)}; narrow them or delete it"
-                    if winners else "its conditions contradict one another; mend or delete it",
-                    self._texts([clause, *winners][:6]),
-                )  # fmt: skip
+            case Dead():
+                return
             case Broken(property=wanted):
                 kinds = {"R7_no_consent_of_a_suspect": "basis", "R1_mediation_locked": "mediation"}
                 about = [c for c in decided if c.when and c.topic[0] == kinds.get(wanted.name, "service")]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from simpul_routing.agreement.documents import ScenariosFile, WrittenScenario
-from simpul_routing.agreement.findings import Finding
+from simpul_routing.agreement.findings import Finding, nearest
 from simpul_routing.agreement.reading import SCENARIOS_FILE, read_document
 from simpul_routing.domain.agreement import (
     Agreement,
@@ -22,7 +22,7 @@ from simpul_routing.domain.agreement import (
     Where,
 )
 from simpul_routing.domain.engine import Decision, Engine, Engines, Origin
-from simpul_routing.domain.facts import BY_NAME, FACTS, URGENCY, Situation, situation, values_of
+from simpul_routing.domain.facts import BY_NAME, FACTS, URGENCY, Situation, meant, situation
 from simpul_routing.domain.rights import opened
 from simpul_routing.domain.words import sentence
 from simpul_runtime.city import City
@@ -122,20 +122,25 @@ def read_scenarios(folder: Path, findings: list[Finding]) -> list[Scenario]:
 
 
 def scenario_findings(agreement: Agreement, scenarios: Iterable[Scenario], city: City) -> list[Finding]:
-    """Scenarios that come out otherwise than they say, and clauses that none of them and no example reaches."""
-    engine = Engines(agreement).on(agreement.active_from.date())
+    """Scenarios that come out otherwise than they say, and clauses that none of them reaches on any day."""
+    engines = Engines(agreement)
     findings: list[Finding] = []
     reached: set[str] = set()
     for scenario in scenarios:
         try:
-            told = {name: values_of(BY_NAME[name], word) for name, word in scenario.written.report.items()}
-            decision = engine.decide(situation(told), origin_of(scenario.written, city))
+            told, origin = meant(scenario.written.report), origin_of(scenario.written, city)
         except KeyError as error:
-            problem = f"{error.args[0]} is no fact and no value of one"
+            problem = f"{error.args[0]} is no fact that a report can tell, and no value of one"
             findings.append(Finding(scenario.where, problem, f"the facts are {', '.join(fact.name for fact in FACTS)}"))
             continue
-        reached |= set(decision.clause_ids)
-        findings += _scenario_findings(scenario, decision)
+        unknown = {scenario.written.centre, *scenario.written.excluded} - city.agency_codes - {""}
+        findings += [
+            Finding(scenario.where, f"{code} is no agency", nearest(code, city.agency_codes))
+            for code in sorted(unknown)
+        ]
+        findings += _scenario_findings(scenario, engines.on(agreement.active_from.date()).decide(told, origin))
+        for day in agreement.periods():
+            reached |= set(engines.on(day).decide(told, origin).clause_ids)
     findings += [
         Finding(clause.where, f"no scenario reaches {clause.id}", "add one to scenarios.yaml, or delete the clause",
                 (f"{clause.id}: {sentence(clause, agreement, 'id')}",))

@@ -18,7 +18,7 @@ from simpul_intake.api import ReportIn
 from simpul_intake.publisher import case_reported
 from simpul_routing.domain.agreement import Agreement
 from simpul_routing.domain.engine import Origin
-from simpul_routing.domain.facts import BY_NAME, Situation, situation, values_of
+from simpul_routing.domain.facts import FACTS, Situation, meant
 from simpul_routing.use_cases import seen
 from simpul_runtime.city import City
 from simpul_schema.messages.case import TriageFacts
@@ -74,10 +74,11 @@ def read_report(path: Path, agreement: Agreement, city: City) -> tuple[Situation
             msg = f"{path}: intake would refuse {fields}"
             raise ReportUnreadable(msg) from error
     try:
-        seen_as = situation({name: values_of(BY_NAME[name], str(word)) for name, word in told.items()})
+        seen_as = meant({name: str(word) for name, word in told.items()})
         return seen_as, origin_for(seen_as, city)
     except KeyError as error:
-        msg = f"{path}: {error.args[0]} is no fact and no value of one; the facts are {', '.join(BY_NAME)}"
+        known = ", ".join(fact.name for fact in FACTS)
+        msg = f"{path}: {error.args[0]} is no fact and no value of one; the facts are {known}"
         raise ReportUnreadable(msg) from error
 
 

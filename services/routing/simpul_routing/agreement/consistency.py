@@ -50,6 +50,9 @@ def _names(agreement: Agreement) -> Iterator[Finding]:
     for clause in agreement.clauses:
         if counts[clause.id] > 1:
             yield Finding(clause.where, f"{clause.id} is the id of {counts[clause.id]} clauses", "give each its own id")
+    for code, count in Counter(party.code for party in agreement.parties).items():
+        if count > 1:
+            yield Finding(agreement.party_of[code].where, f"{code} stands {count} times among the parties", "keep one")
     for chapter, count in Counter(chapter.id for chapter in agreement.chapters).items():
         if count > 1:
             where = next(clause.where for clause in agreement.clauses if clause.chapter == chapter)

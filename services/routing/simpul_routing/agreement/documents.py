@@ -324,8 +324,8 @@ class ClausesFile(_Written):
 def _weekdays(words: str) -> str:
     known = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
     parts = words.split("-")
-    if len(parts) > 2 or any(part not in known for part in parts):
-        msg = "write a weekday or two with a dash between, such as monday-friday"
+    if len(parts) > 2 or any(part not in known for part in parts) or sorted(parts, key=known.index) != parts:
+        msg = "write a weekday or two with a dash between, the earlier of the week first, such as monday-friday"
         raise ValueError(msg)
     return words
 

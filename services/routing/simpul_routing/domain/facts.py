@@ -116,6 +116,12 @@ def values_of(fact: Fact, word: str) -> frozenset[str]:
     return values
 
 
+def meant(told: Mapping[str, str]) -> Situation:
+    """A whole situation from the words of a scenario or a report; KeyError for what is no fact and no value of one."""
+    by_name = {fact.name: fact for fact in FACTS}
+    return situation({name: values_of(by_name[name], word) for name, word in told.items()})
+
+
 def situation(told: Mapping[str, frozenset[str]]) -> Situation:
     """A whole situation from what is told; all else is not known."""
     return {**NOTHING_KNOWN, **told}
