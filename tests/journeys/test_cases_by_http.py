@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from simpul_cli.local import LocalCity
-from tests.support.ledger import settle
+from tests.support.ledger import eventually, settle
 from tests.support.reports import a_report
 
 
@@ -104,3 +104,21 @@ async def test_refusals_say_what_to_do_in_both_languages(city: LocalCity, case_i
     assert "prompt_response" in lacking[1]["rights"]
     assert "Hak ini belum terjawab" in lacking[1]["detail"]
     assert "cursor is not valid" in cursor[1]["detail"]
+
+
+async def test_a_case_that_ended_leaves_the_board(city: LocalCity, case_id: str) -> None:
+    reference = (await call(city, "GET", f"/cases/{case_id}"))[1]["reference"]
+
+    async def is_shown() -> bool:
+        async with aiohttp.ClientSession() as session, session.get(city.url("desk")) as page:
+            return reference in await page.text()
+
+    async def is_gone() -> bool:
+        return not await is_shown()
+
+    await eventually(is_shown)
+    _, _, headers = await call(city, "GET", f"/cases/{case_id}")
+    closing = {"by": "uptd-ppa", "end": "closed", "reason": "moved away"}
+    await call(city, "POST", f"/cases/{case_id}/close", json=closing, headers={"If-Match": headers["ETag"]})
+
+    await eventually(is_gone)

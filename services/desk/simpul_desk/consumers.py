@@ -5,7 +5,15 @@ from collections.abc import Mapping
 from simpul_desk import repository
 from simpul_runtime.inbox import Handler
 from simpul_schema import Event
-from simpul_schema.messages import AlertFailedV1, AlertSentV1, ReferralAcceptedV1, ReferralOfferedV1
+from simpul_schema.messages import (
+    AlertFailedV1,
+    AlertSentV1,
+    ReferralAcceptedV1,
+    ReferralCancelledV1,
+    ReferralCompletedV1,
+    ReferralOfferedV1,
+    ReferralReroutedV1,
+)
 
 
 def handlers() -> Mapping[type[Event], Handler]:
@@ -13,6 +21,9 @@ def handlers() -> Mapping[type[Event], Handler]:
     return {
         ReferralOfferedV1: repository.note_offered,
         ReferralAcceptedV1: repository.note_accepted,
+        ReferralReroutedV1: repository.note_ended,
+        ReferralCompletedV1: repository.note_ended,
+        ReferralCancelledV1: repository.note_ended,
         AlertSentV1: repository.note_alerted,
         AlertFailedV1: repository.note_alerted,
     }

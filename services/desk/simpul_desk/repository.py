@@ -9,7 +9,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from simpul_runtime.transaction import Transaction
-from simpul_schema.messages import AlertFailedV1, AlertSentV1, ReferralAcceptedV1, ReferralOfferedV1
+from simpul_schema.messages import (
+    AlertFailedV1,
+    AlertSentV1,
+    ReferralAcceptedV1,
+    ReferralCancelledV1,
+    ReferralCompletedV1,
+    ReferralOfferedV1,
+    ReferralReroutedV1,
+)
 
 _OFFERED = text("""
     INSERT INTO board (referral_id, case_id, agency, service, urgency, answer_by)
@@ -21,6 +29,10 @@ _ACCEPTED = text("""
     INSERT INTO board (referral_id, case_id, accepted_at) VALUES (:referral_id, :case_id, :accepted_at)
     ON CONFLICT (referral_id) DO UPDATE SET accepted_at = excluded.accepted_at
 """)
+_ENDED = text("""
+    INSERT INTO board (referral_id, case_id, ended_as) VALUES (:referral_id, :case_id, :ended_as)
+    ON CONFLICT (referral_id) DO UPDATE SET ended_as = excluded.ended_as
+""")
 _ALERTED = text("""
     INSERT INTO board (referral_id, case_id, alerts_sent, alerts_failed)
     VALUES (:referral_id, :case_id, :sent, :failed)
@@ -29,9 +41,10 @@ _ALERTED = text("""
 """)
 _SHOWN = text("""
     WITH shown AS (
-        (SELECT * FROM board WHERE accepted_at IS NULL AND answer_by IS NOT NULL ORDER BY answer_by LIMIT :most)
+        (SELECT * FROM board WHERE accepted_at IS NULL AND ended_as IS NULL AND answer_by IS NOT NULL
+            ORDER BY answer_by LIMIT :most)
         UNION ALL
-        (SELECT * FROM board WHERE accepted_at IS NOT NULL AND answer_by IS NOT NULL
+        (SELECT * FROM board WHERE accepted_at IS NOT NULL AND ended_as IS NULL AND answer_by IS NOT NULL
             ORDER BY accepted_at DESC LIMIT :most))
     SELECT referral_id, case_id, agency, service, urgency, answer_by, accepted_at, alerts_sent, alerts_failed
     FROM shown ORDER BY accepted_at DESC NULLS FIRST, answer_by, referral_id LIMIT :most
@@ -67,6 +80,17 @@ async def note_accepted(transaction: Transaction, events: Sequence[ReferralAccep
     """Referrals were accepted."""
     rows = [event.data.model_dump(include={"referral_id", "case_id", "accepted_at"}) for event in events]
     await transaction.connection.execute(_ACCEPTED, rows)
+
+
+async def note_ended(
+    transaction: Transaction, events: Sequence[ReferralReroutedV1 | ReferralCompletedV1 | ReferralCancelledV1]
+) -> None:
+    """Referrals were handed over, completed or cancelled."""
+    rows = [
+        event.data.model_dump(include={"referral_id", "case_id"}) | {"ended_as": event.type.split(".")[1]}
+        for event in events
+    ]
+    await transaction.connection.execute(_ENDED, rows)
 
 
 async def note_alerted(transaction: Transaction, events: Sequence[AlertSentV1 | AlertFailedV1]) -> None:

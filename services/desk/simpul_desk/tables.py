@@ -21,8 +21,8 @@ class BoardRow(DeskTable, table=True):
 
     __tablename__ = "board"
     __table_args__ = (
-        Index("board_waiting", "answer_by", postgresql_where=text("accepted_at IS NULL")),
-        Index("board_accepted", "accepted_at", postgresql_where=text("accepted_at IS NOT NULL")),
+        Index("board_waiting", "answer_by", postgresql_where=text("accepted_at IS NULL AND ended_as IS NULL")),
+        Index("board_accepted", "accepted_at", postgresql_where=text("accepted_at IS NOT NULL AND ended_as IS NULL")),
     )
     referral_id: UUID = Field(primary_key=True)
     case_id: UUID
@@ -31,5 +31,7 @@ class BoardRow(DeskTable, table=True):
     urgency: str | None = Field(default=None, sa_type=Text)
     answer_by: datetime | None = Field(default=None, sa_type=_MOMENT)
     accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    ended_as: str | None = Field(default=None, sa_type=Text)
+    """How it ended, and so left the board: handed over, completed, cancelled."""
     alerts_sent: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)
     alerts_failed: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)

@@ -137,7 +137,7 @@ def scenario_findings(agreement: Agreement, scenarios: Iterable[Scenario], city:
         findings += [
             Finding(scenario.where, f"{code} is no agency", nearest(code, city.agency_codes))
             for code in sorted(unknown)
-        ]
+        ]  # fmt: skip
         findings += _scenario_findings(scenario, engines.on(agreement.active_from.date()).decide(told, origin))
         for day in agreement.periods():
             reached |= set(engines.on(day).decide(told, origin).clause_ids)
