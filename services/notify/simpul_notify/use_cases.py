@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -84,19 +84,19 @@ class SendAlerts:
         self._patience = patience
         # One limit for each channel: a provider that hangs holds up only its own.
         self._limits = {channel: asyncio.Semaphore(concurrency) for channel in channels}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[UUID, asyncio.Task[None]] = {}
         self._one_ended = asyncio.Event()
         self._fates: Batcher[tuple[Alert, Outcome], None] = Batcher("fates", self._record)
 
     def send_soon(self, alert: Alert) -> None:
-        """Send an alert that was just recorded; when too many are under way the sweep takes it later."""
-        if len(self._under_way) < MOST:
+        """Send an alert; one that is under way is left alone, and when too many are the sweep takes it later."""
+        if alert.alert_id not in self._under_way and len(self._under_way) < MOST:
             task = asyncio.create_task(self._send(alert))
-            self._under_way.add(task)
-            task.add_done_callback(self._ended)
+            self._under_way[alert.alert_id] = task
+            task.add_done_callback(partial(self._ended, alert.alert_id))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
+    def _ended(self, alert_id: UUID, _: asyncio.Task[None]) -> None:
+        self._under_way.pop(alert_id, None)
         self._one_ended.set()
 
     async def has_room(self) -> None:

@@ -86,9 +86,10 @@ def add_api(  # noqa: C901 - one short function for each route
                 raise CaseUnknown
             referrals = await repository.referrals_of(connection, case_id)
             changes = await repository.transitions_of(connection, case_id)
-        lines = [(row["offered_at"], _offered_words(row, names, language)) for row in referrals]
-        lines += [(row["at"], _change_words(row, names, language)) for row in changes]
-        return [{"at": at, "words": words} for at, words in sorted(lines, key=lambda line: line[0])]
+        # At the same moment a change comes before the offer that follows from it.
+        lines = [(row["at"], 0, _change_words(row, names, language)) for row in changes]
+        lines += [(row["offered_at"], 1, _offered_words(row, names, language)) for row in referrals]
+        return [{"at": at, "words": words} for at, _, words in sorted(lines, key=lambda line: line[:2])]
 
     @web.get("/referrals", summary="An agency's open referrals, by the time an answer is due", **guarded)
     async def worklist(agency: str, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
@@ -128,7 +129,7 @@ def add_api(  # noqa: C901 - one short function for each route
 
 def _number(version: str) -> int:
     bare = version.removeprefix("W/").strip('"')
-    if not bare.isdigit():
+    if not (bare.isascii() and bare.isdecimal()):
         raise CaseChanged
     return int(bare)
 
@@ -142,10 +143,11 @@ def _place(cursor: str) -> tuple[datetime, UUID]:
         return _BEGINNING
     try:
         moment, _, referral_id = urlsafe_b64decode(cursor).decode().partition("|")
-        return datetime.fromisoformat(moment), UUID(referral_id)
-    except ValueError as error:
+        place = datetime.fromisoformat(moment).astimezone(UTC), UUID(referral_id)
+    except (ValueError, OverflowError) as error:
         words = "Penanda halaman tidak sah; mulai dari awal. / The cursor is not valid; begin again without it."
         raise HTTPException(422, words) from error
+    return place
 
 
 def _case_out(case: StoredCase) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from simpul_routing.domain.lifecycle import Said
 from simpul_routing.use_cases import JudgeReplies, ReferCases, Reply
+from simpul_runtime.errors import ParkReason, Unprocessable
 from simpul_runtime.inbox import Handler
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
@@ -43,6 +44,10 @@ def handlers(keys: Keys, refer_cases: ReferCases, judge_replies: JudgeReplies) -
 
     def replied(said: Said) -> Handler:
         async def judge(transaction: Transaction, events: Sequence[Any]) -> None:
+            for event in events:
+                if event.subject_id != event.data.referral_id:
+                    # Order is kept by subject, so a reply must speak of the referral whose stream it is in.
+                    raise Unprocessable(ParkReason.INVALID, "subject")
             await judge_replies.judge(transaction, said, [Reply(event, event.data) for event in events])
 
         return judge

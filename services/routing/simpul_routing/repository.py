@@ -38,6 +38,7 @@ class StoredPlan:
 
     agreement: str
     situation: bytes
+    has_ended: bool
 
 
 _LOCK = text("""
@@ -68,18 +69,20 @@ _STOP = text("""
     bindparam("now", type_=DateTime(timezone=True)),
 )  # fmt: skip
 _CLOCKS = text("""
-    SELECT referral_id, clock, started_at, due_at, step FROM clock
-    WHERE referral_id = ANY(:ids) AND stopped_at IS NULL
+    SELECT referral_id, clock, started_at, due_at, step FROM clock WHERE referral_id = ANY(:ids)
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_PLANS = text("SELECT case_id, agreement, situation FROM case_plan WHERE case_id = ANY(:ids)").bindparams(
-    bindparam("ids", type_=ARRAY(Uuid))
-)
+_PLANS = text("""
+    SELECT case_id, agreement, situation, ended_as FROM case_plan WHERE case_id = ANY(:ids) ORDER BY case_id
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_LOCK_PLANS = text(f"{_PLANS.text} FOR UPDATE").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 _LEDGERS = text(
     "SELECT case_id, rights FROM case_plan WHERE case_id = ANY(:ids) ORDER BY case_id FOR UPDATE"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_LEADS = text(
-    "SELECT case_id, service, state, outcome FROM referral WHERE case_id = ANY(:ids) AND role = 'lead'"
-).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_LEADS = text("""
+    SELECT r.case_id, r.service, r.state, r.outcome, s.service IS DISTINCT FROM r.service AS is_raised
+    FROM referral r LEFT JOIN referral s ON s.handed_over_from = r.referral_id
+    WHERE r.case_id = ANY(:ids) AND r.role = 'lead'
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 _WRITE_LEDGERS = text("""
     UPDATE case_plan p SET rights = CAST(w.rights AS jsonb), version = p.version + 1
     FROM unnest(:ids, :rights) AS w (case_id, rights) WHERE p.case_id = w.case_id
@@ -103,7 +106,7 @@ _OF_CASE = text("""
 _TRANSITIONS = text("""
     SELECT t.at, t.agency, t.actor, t.before, t.after, t.reason, r.service
     FROM transition t LEFT JOIN referral r ON r.referral_id = t.referral_id
-    WHERE t.case_id = :case_id ORDER BY t.at, t.transition_id
+    WHERE t.case_id = :case_id ORDER BY t.position
 """)
 _WORKLIST = text("""
     SELECT referral_id, case_id, agency, service, role, state, urgency, answer_by, hand_overs FROM referral
@@ -113,10 +116,14 @@ _WORKLIST = text("""
 _ASKED = text("SELECT case_id, service, agency FROM referral WHERE case_id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )
-_DUE = text("""
-    SELECT referral_id, clock, started_at, due_at, step FROM clock WHERE next_at <= :now
-    ORDER BY next_at LIMIT :most FOR UPDATE SKIP LOCKED
-""").bindparams(bindparam("now", type_=DateTime(timezone=True)))
+_DUE = text("SELECT referral_id FROM clock WHERE next_at <= :now ORDER BY next_at LIMIT :most").bindparams(
+    bindparam("now", type_=DateTime(timezone=True))
+)
+_LOCK_FREE = text(f"{_LOCK.text} SKIP LOCKED").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_DUE_OF = text("""
+    SELECT referral_id, clock, started_at, due_at, step FROM clock
+    WHERE referral_id = ANY(:ids) AND next_at <= :now ORDER BY next_at FOR UPDATE
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("now", type_=DateTime(timezone=True)))
 _ADVANCE = text("""
     UPDATE clock c SET step = a.step, next_at = a.next_at
     FROM unnest(:ids, :clocks, :steps, :moments) AS a (referral_id, clock, step, next_at)
@@ -183,14 +190,15 @@ def add_referral(transaction: Transaction, referral: NewReferral) -> None:
 async def referrals_for_update(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, StoredReferral]:
     """Where these referrals stand, locked until the transaction ends."""
     found = await transaction.connection.execute(_LOCK, {"ids": list(ids)})
-    return {
-        row.referral_id: StoredReferral(
-            row.referral_id, row.case_id, Service(row.service), ReferralRole(row.role), row.answer_by, row.agreement,
-            row.clauses, row.hand_overs,
-            Standing(row.agency, ReferralState(row.state), Urgency(row.urgency), row.started_at is not None),
-        )
-        for row in found
-    }  # fmt: skip
+    return {row.referral_id: _referral(row) for row in found}
+
+
+def _referral(row: Any) -> StoredReferral:
+    return StoredReferral(
+        row.referral_id, row.case_id, Service(row.service), ReferralRole(row.role), row.answer_by, row.agreement,
+        row.clauses, row.hand_overs,
+        Standing(row.agency, ReferralState(row.state), Urgency(row.urgency), row.started_at is not None),
+    )  # fmt: skip
 
 
 async def move(transaction: Transaction, moves: Sequence[Move]) -> None:
@@ -236,7 +244,10 @@ async def leads_of(transaction: Transaction, cases: Collection[UUID]) -> list[tu
     return [
         (
             row.case_id, Service(row.service),
-            Served(ReferralState(row.state), ReferralOutcome(row.outcome) if row.outcome else None),
+            Served(
+                ReferralState(row.state), ReferralOutcome(row.outcome) if row.outcome else None,
+                is_raised=row.state == ReferralState.REROUTED.value and row.is_raised,
+            ),
         )
         for row in await transaction.connection.execute(_LEADS, {"ids": list(cases)})
     ]  # fmt: skip
@@ -274,20 +285,26 @@ async def stop_clocks(transaction: Transaction, stopped: Iterable[tuple[UUID, Cl
 
 
 async def clocks_of(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, list[Running]]:
-    """The deadlines of these referrals that still run."""
+    """The deadlines of these referrals, also those that were stopped."""
     found: dict[UUID, list[Running]] = {referral_id: [] for referral_id in ids}
     for row in await transaction.connection.execute(_CLOCKS, {"ids": list(ids)}):
         found[row.referral_id].append(_running(row.clock, row.started_at, row.due_at, row.step))
     return found
 
 
+async def plans_for_update(transaction: Transaction, cases: Collection[UUID]) -> dict[UUID, StoredPlan]:
+    """What was decided for these cases, locked until the transaction ends."""
+    found = await transaction.connection.execute(_LOCK_PLANS, {"ids": list(cases)})
+    return {row.case_id: StoredPlan(row.agreement, row.situation, row.ended_as is not None) for row in found}
+
+
 async def plans_of(transaction: Transaction, cases: Collection[UUID]) -> dict[UUID, StoredPlan]:
     """What was decided for these cases."""
     found = await transaction.connection.execute(_PLANS, {"ids": list(cases)})
-    return {row.case_id: StoredPlan(row.agreement, row.situation) for row in found}
+    return {row.case_id: StoredPlan(row.agreement, row.situation, row.ended_as is not None) for row in found}
 
 
-async def agencies_asked(transaction: Transaction, cases: Collection[UUID]) -> Mapping[tuple[UUID, Service], set[str]]:
+async def agencies_asked(transaction: Transaction, cases: Collection[UUID]) -> dict[tuple[UUID, Service], set[str]]:
     """Which agencies were asked for which service of these cases, whatever became of it."""
     asked: dict[tuple[UUID, Service], set[str]] = {}
     for row in await transaction.connection.execute(_ASKED, {"ids": list(cases)}):
@@ -295,10 +312,21 @@ async def agencies_asked(transaction: Transaction, cases: Collection[UUID]) -> M
     return asked
 
 
-async def take_due(transaction: Transaction, now: datetime, most: int) -> list[tuple[UUID, Running]]:
-    """Clocks whose next step is due, the longest due first, locked; those another process holds are left to it."""
+async def take_due(
+    transaction: Transaction, now: datetime, most: int
+) -> tuple[dict[UUID, StoredReferral], list[tuple[UUID, Running]]]:
+    """Referrals with a step that is due, and those clocks, locked in the order in which replies lock them.
+
+    What another process holds is left to it.
+    """
     found = await transaction.connection.execute(_DUE, {"now": now, "most": most})
-    return [(row.referral_id, _running(row.clock, row.started_at, row.due_at, row.step)) for row in found]
+    ids = list(set(found.scalars()))
+    free = await transaction.connection.execute(_LOCK_FREE, {"ids": ids}) if ids else ()
+    referrals = {row.referral_id: _referral(row) for row in free}
+    if not referrals:
+        return {}, []
+    due = await transaction.connection.execute(_DUE_OF, {"ids": list(referrals), "now": now})
+    return referrals, [(row.referral_id, _running(row.clock, row.started_at, row.due_at, row.step)) for row in due]
 
 
 async def advance(transaction: Transaction, clocks: Sequence[tuple[UUID, Running]]) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, LargeBinary, SmallInteger, Text, text
+from sqlalchemy import BigInteger, DateTime, Identity, Index, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -42,6 +42,7 @@ class ReferralRow(RoutingTable, table=True):
 
     __tablename__ = "referral"
     __table_args__ = (
+        Index("referral_successor", "handed_over_from", postgresql_where=text("handed_over_from IS NOT NULL")),
         Index("referral_worklist", "agency", "answer_by", "referral_id", postgresql_where=text("ended_at IS NULL")),
     )
     referral_id: UUID = Field(primary_key=True)
@@ -71,7 +72,7 @@ class TransitionRow(RoutingTable, table=True):
     """Every change of a referral or a case, never altered: who, when, why, caused by which event."""
 
     __tablename__ = "transition"
-    __table_args__ = (Index("transition_of_case", "case_id", "at"),)
+    __table_args__ = (Index("transition_of_case", "case_id", "position"),)
     transition_id: UUID = Field(primary_key=True)
     case_id: UUID
     referral_id: UUID | None = None
@@ -82,6 +83,8 @@ class TransitionRow(RoutingTable, table=True):
     reason: str = Field(default="", sa_type=Text)
     causation_id: UUID | None = None
     at: datetime = Field(sa_type=_MOMENT)
+    position: int | None = Field(default=None, sa_type=BigInteger, sa_column_args=(Identity(always=True),))
+    """The order in which they were written."""
 
 
 class ClockRow(RoutingTable, table=True):

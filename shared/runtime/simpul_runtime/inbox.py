@@ -206,7 +206,7 @@ class Inbox:
         self,
         transaction: Transaction,
         read: Sequence[_Accepted | _Refused],
-        handle: Callable[[Transaction, Sequence[_Accepted]], Awaitable[None]],
+        handle: Callable[[Transaction, Sequence[_Accepted]], Awaitable[Sequence[_Accepted]]],
     ) -> None:
         connection = transaction.connection
         accepted = {entry.key: entry for entry in read if isinstance(entry, _Accepted)}
@@ -217,8 +217,13 @@ class Inbox:
         ready, early = await self._in_order(connection, fresh)
         for entry in early:
             await self._keep(connection, entry, state="waiting", reason="predecessor", attempts=0)
+        held: set[tuple[str, str]] = set()
         for group in ready:
-            await handle(transaction, group)
+            for entry in (entry for entry in group if entry.stream in held):
+                # Its predecessor arrived in this very batch and could not be handled.
+                await self._keep(connection, entry, state="waiting", reason="predecessor", attempts=0)
+            free = [entry for entry in group if entry.stream not in held]
+            held |= {entry.stream for entry in await handle(transaction, free)} if free else set()
 
     def _read(self, delivery: Delivery, now: datetime) -> _Accepted | _Refused:
         try:
@@ -317,7 +322,7 @@ class Inbox:
             pending = rest
         return groups, []
 
-    async def _handle(self, transaction: Transaction, group: Sequence[_Accepted]) -> None:
+    async def _handle(self, transaction: Transaction, group: Sequence[_Accepted]) -> Sequence[_Accepted]:
         wire_name = group[0].event.type
         handler = self._handlers.get(wire_name)
         if handler is not None:
@@ -326,18 +331,19 @@ class Inbox:
             await transaction.flush()
         outcome = MESSAGES_HANDLED.labels(wire_name, "ignored" if handler is None else "done")
         transaction.after_commit.append(partial(outcome.inc, len(group)))
+        return ()
 
-    async def _handle_guarded(self, transaction: Transaction, group: Sequence[_Accepted]) -> None:
-        """The group in one savepoint; when that fails each event in its own, so that only the culprit stays behind."""
+    async def _handle_guarded(self, transaction: Transaction, group: Sequence[_Accepted]) -> Sequence[_Accepted]:
+        """The group in one savepoint; when that fails each event in its own. Returns what stays behind."""
         try:
             async with transaction.savepoint():
                 await self._handle(transaction, group)
         except Exception as error:
             if len(group) > 1:
-                for entry in group:
-                    await self._handle_guarded(transaction, [entry])
-                return
+                return [left for entry in group for left in await self._handle_guarded(transaction, [entry])]
             await self._not_handled(transaction.connection, group[0], error, attempts=0)
+            return group
+        return ()
 
     async def _not_handled(
         self, connection: AsyncConnection, entry: _Accepted, error: Exception, *, attempts: int

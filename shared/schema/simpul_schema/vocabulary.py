@@ -251,6 +251,11 @@ class ReplyRefusal(Term):
         "Terima rujukan ini dahulu, baru laporkan pelayanannya.",
         "Accept the referral first, then report its service.",
     )
+    NOT_NOW = (
+        "not_now",
+        "Balasan ini tidak sesuai dengan keadaan rujukan sekarang.",
+        "This reply does not fit where the referral stands.",
+    )
     FIRST_AID_FIRST = (
         "first_aid_first",
         "Anak dalam bahaya: catat pertolongan pertama dahulu, baru limpahkan.",

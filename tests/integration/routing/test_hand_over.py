@@ -34,12 +34,27 @@ async def test_a_hand_over_never_buys_time(room: Room) -> None:
     after = await room.rows(clocks, following["referral_id"])
     assert following["answer_by"] == first["answer_by"]
     assert {row["clock"]: row["due_at"] - START for row in after} == {
-        "receipt": timedelta(minutes=5),
+        "receipt": timedelta(minutes=15),
         "answer": timedelta(minutes=15),
         "contact": timedelta(hours=1),
         "service": timedelta(hours=1),
     }
     assert await room.rows(clocks, first["referral_id"]) == []
+
+
+async def test_clocks_that_the_first_agency_had_stopped_run_for_the_next(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.offered(case, "shelter")
+    room.now = START + timedelta(minutes=2)
+    for said, more in (("accepted", {}), ("started", {}), ("declined", {"reason": "no_capacity"})):
+        await room.reply(said, first, **more)
+
+    following = room.offered(case, "shelter")
+    running = await room.rows(
+        "SELECT clock FROM clock WHERE referral_id = $1 AND stopped_at IS NULL ORDER BY clock", following["referral_id"]
+    )
+    assert [row["clock"] for row in running] == ["answer", "contact", "receipt", "service"]
+    assert following["answer_by"] == first["answer_by"]
 
 
 async def test_what_is_known_travels_with_the_hand_over(room: Room) -> None:
@@ -142,7 +157,7 @@ async def test_every_transition_says_who_when_why_and_by_which_event(room: Room)
         ("delivered", "seen", "dinsos-peksos", ""),
         ("seen", "accepted", "dinsos-peksos", ""),
         ("accepted", "declined", "dinsos-peksos", "no_capacity"),
-        ("accepted", "rerouted", "routing", "uptd-ppa"),
+        ("declined", "rerouted", "routing", "uptd-ppa"),
     ]
     assert all(row["causation_id"] for row in made)
     assert [row["at"] - START for row in made] == [timedelta(minutes=m) for m in (1, 2, 3, 4, 4)]

@@ -131,6 +131,22 @@ async def test_a_failing_event_stays_behind_alone_and_is_retried(room: Room) -> 
     assert room.handled[-1] == (bad, 7)
 
 
+async def test_a_follower_in_the_same_batch_waits_for_its_failed_predecessor(room: Room) -> None:
+    subject = uuid4()
+    room.failing[1] = OSError()
+    await room.inbox.receive([event(subject, 1), event(subject, 2)])
+    states = await room.states()
+    assert (states[1], states[2]) == ("retrying", "waiting")
+    assert room.handled == []
+
+    room.failing.clear()
+    await asyncio.sleep(2.1)
+    while await room.inbox.sweep():
+        pass
+
+    assert room.handled == [(subject, 1), (subject, 2)]
+
+
 async def test_an_event_that_can_never_work_is_parked_at_once_and_can_be_replayed(room: Room) -> None:
     subject = uuid4()
     room.failing[1] = Unprocessable(ParkReason.CANNOT_OPEN)

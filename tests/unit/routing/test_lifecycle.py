@@ -57,6 +57,9 @@ def judged(state: ReferralState, said: Said) -> ReferralState | Unchanged | Repl
         (S.SEEN, Said.STARTED, ReplyRefusal.NOT_YET_ACCEPTED),
         (S.REROUTED, Said.ACCEPTED, ReplyRefusal.HANDED_OVER),
         (S.COMPLETED, Said.DECLINED, ReplyRefusal.ALREADY_ENDED),
+        (S.ACCEPTED, Said.UNATTENDED, ReplyRefusal.NOT_NOW),
+        (S.DECLINED, Said.COMPLETED, ReplyRefusal.NOT_NOW),
+        (S.DECLINED, Said.ACCEPTED, ReplyRefusal.NOT_NOW),
     ],
 )
 def test_a_reply_is_judged_by_where_the_referral_stands(
@@ -109,7 +112,9 @@ def test_the_diagram_of_the_readme_is_made_from_the_table() -> None:
 
 def next_after(*asked: str, service: Service = Service.SHELTER, hand_overs: int = 0, origin: Origin = HOME) -> str:
     clauses = {Service.SHELTER: ["SHE-1"], Service.OUTREACH: ["OUT-1"]}[service]
-    found = successor(kediri(), clauses, service, ReferralRole.LEAD, origin, asked=asked, hand_overs=hand_overs)
+    found = successor(
+        kediri(), clauses, service, ReferralRole.LEAD, origin, asked=asked, triaging=(), hand_overs=hand_overs
+    )
     return found.agency if found else ""
 
 
@@ -130,9 +135,24 @@ def test_who_is_excluded_is_never_handed_anything() -> None:
     assert next_after(HOME.satgas, service=Service.OUTREACH, origin=origin) == "uptd-ppa"
 
 
+def test_a_hub_that_declines_too_is_not_asked_again() -> None:
+    chain: list[str] = []
+    while len(chain) < 60:
+        found = successor(
+            kediri(), ["TRI-1"], Service.MANUAL_TRIAGE, ReferralRole.LEAD, HOME, asked=chain, triaging=chain,
+            hand_overs=len(chain),
+        )  # fmt: skip
+        if found is None:
+            break
+        chain.append(found.agency)
+
+    assert chain[:2] == ["uptd-ppa", "ylpa"]
+    assert len(chain) == len(set(chain)) < 60
+
+
 def test_the_third_hand_over_raises_the_case_to_the_hub() -> None:
     raised = successor(
-        kediri(), ["SHE-1"], Service.SHELTER, ReferralRole.LEAD, HOME, asked=["dinsos-peksos"],
+        kediri(), ["SHE-1"], Service.SHELTER, ReferralRole.LEAD, HOME, asked=["dinsos-peksos"], triaging=(),
         hand_overs=MOST_HAND_OVERS,
     )  # fmt: skip
 

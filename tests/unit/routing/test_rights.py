@@ -21,7 +21,7 @@ def test_the_agreement_opens_all_eight_rights() -> None:
     assert set(ledger) == set(Right)
     assert ledger[Right.SOCIAL_AID].state is RightState.REFERRED
     assert ledger[Right.RESTITUTION].state is RightState.NOT_APPLICABLE
-    assert "restitusi" in ledger[Right.RESTITUTION].reason
+    assert ledger[Right.RESTITUTION].reason == "agreement"
     # Whether the child needs a psychologist is not known, and not knowing is no answer.
     assert ledger[Right.PSYCHOLOGICAL_REHABILITATION].state is RightState.UNANSWERED
 
@@ -37,6 +37,7 @@ def test_the_agreement_opens_all_eight_rights() -> None:
         ([ended(ReferralOutcome.SERVED), ended(ReferralOutcome.SERVED_IN_PART)], RightState.IN_PROGRESS),
         ([ended(ReferralOutcome.REFUSED_BY_VICTIM)], RightState.REFUSED_BY_VICTIM),
         ([ended(ReferralOutcome.SERVED), Served(ReferralState.REROUTED)], RightState.FULFILLED),
+        ([ended(ReferralOutcome.SERVED), Served(ReferralState.REROUTED, is_raised=True)], RightState.IN_PROGRESS),
     ],
 )
 def test_a_right_follows_its_referrals(referrals: list[Served], state: RightState) -> None:

@@ -23,11 +23,15 @@ class Successor:
     is_raised_to_hub: bool
 
 
-def caretaker(agreement: Agreement, origin: Origin) -> str:
-    """Who decides where no rule does: the hub, else who can triage, else any party; empty when all are excluded."""
+def caretaker(agreement: Agreement, origin: Origin, asked: Collection[str] = ()) -> str:
+    """Who decides where no rule does: the hub, else who can triage, else any party.
+
+    Empty when all are excluded or have declined to.
+    """
     able = [party.code for party in agreement.parties if Service.MANUAL_TRIAGE in party.services]
     anybody = [party.code for party in agreement.parties if party.kind]
-    return origin.first([agreement.hub, *able, *anybody])
+    codes = map(origin.resolve, (agreement.hub, *able, *anybody))
+    return next((code for code in codes if code and code not in asked), "")
 
 
 def successor(
@@ -38,11 +42,13 @@ def successor(
     origin: Origin,
     *,
     asked: Collection[str],
+    triaging: Collection[str],
     hand_overs: int,
 ) -> Successor | None:
-    """The next agency by the agreement; None when every party is excluded, which an operator must be told.
+    """The next agency by the agreement; None when nobody is left, which an operator must be told.
 
-    `asked` are the agencies that have declined this service or already serve it in this case. First come the
+    `asked` are the agencies that have declined this service or already serve it in this case, `triaging` those that
+    were asked for manual triage. First come the
     alternates of the clauses that asked for it, then every other party with the service in its mandate. Whoever is
     excluded is passed over. When nobody is left, or it was handed over too often, the case manager decides.
     """
@@ -52,7 +58,7 @@ def successor(
             agency = origin.resolve(selector)
             if agency and agency not in asked:
                 return Successor(agency, service, role, count, is_raised_to_hub=False)
-    decides = caretaker(agreement, origin)
+    decides = caretaker(agreement, origin, triaging)
     if not decides:
         return None
     return Successor(decides, Service.MANUAL_TRIAGE, ReferralRole.LEAD, count, is_raised_to_hub=True)

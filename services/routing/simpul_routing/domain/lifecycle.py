@@ -59,6 +59,7 @@ _RECEIPTS: Final = (Said.DELIVERED, Said.SEEN)
 _OF_SERVICE: Final = frozenset({Said.SCHEDULED, Said.UNATTENDED, Said.STARTED, Said.COMPLETED})
 _RESULT: Final = MappingProxyType({said: state for (_, said), state in TRANSITIONS.items()})
 _NOT_ACCEPTED: Final = frozenset({_S.OFFERED, _S.DELIVERED, _S.SEEN})
+_PAST_ACCEPTANCE: Final = frozenset({_S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS})
 _OUT_OF_REACH: Final = frozenset({DeclineReason.OUTSIDE_MANDATE, DeclineReason.OUTSIDE_AREA})
 
 
@@ -103,7 +104,9 @@ def judge_reply(  # noqa: PLR0911 - one sentence of the rules for each
         and not standing.has_first_aid
     ):  # fmt: skip
         return ReplyRefusal.FIRST_AID_FIRST
-    return TRANSITIONS.get((standing.state, said), Unchanged.LATE_OR_REPEATED)
+    if said is Said.ACCEPTED and standing.state in _PAST_ACCEPTANCE:
+        return Unchanged.LATE_OR_REPEATED
+    return TRANSITIONS.get((standing.state, said), ReplyRefusal.NOT_NOW)
 
 
 def as_mermaid() -> str:

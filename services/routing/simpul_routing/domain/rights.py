@@ -20,6 +20,8 @@ class Entry:
 
 Ledger = Mapping[Right, Entry]
 
+BY_THE_AGREEMENT: Final = "agreement"
+"""The reason stands in a clause; its words tell what happened to the child, so they are not kept in clear."""
 NEED_A_REASON: Final = frozenset({RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE})
 _NOT_COUNTED: Final = frozenset({ReferralState.REROUTED, ReferralState.CANCELLED})
 _SETTLED: Final = frozenset({RightState.FULFILLED, *NEED_A_REASON})
@@ -29,7 +31,7 @@ def opened(decision: Decision) -> Ledger:
     """The ledger at triage: referred where a service is asked, not applicable where the agreement says why."""
     waived = {
         clause.effect.right: Entry(
-            RightState.UNANSWERED if clause.effect.ask_again else RightState.NOT_APPLICABLE, clause.effect.reason.id
+            RightState.UNANSWERED if clause.effect.ask_again else RightState.NOT_APPLICABLE, BY_THE_AGREEMENT
         )
         for clause in decision.effective
         if isinstance(clause.effect, RightNotNeeded)
@@ -48,6 +50,8 @@ class Served:
 
     state: ReferralState
     outcome: ReferralOutcome | None = None
+    is_raised: bool = False
+    """Handed to the case manager, so that nobody gives the service itself until somebody decides."""
 
 
 _OUTCOME: Final[Mapping[ReferralOutcome, RightState]] = {
@@ -66,7 +70,7 @@ def after(entry: Entry, referrals: Iterable[Served]) -> Entry:
 
     What a person set by hand with a reason stays as it is.
     """
-    counting = [served for served in referrals if served.state not in _NOT_COUNTED]
+    counting = [served for served in referrals if served.is_raised or served.state not in _NOT_COUNTED]
     if entry.state in NEED_A_REASON or not counting:
         return entry
     ended = [_OUTCOME[served.outcome] for served in counting if served.outcome is not None]
@@ -79,4 +83,4 @@ def after(entry: Entry, referrals: Iterable[Served]) -> Entry:
 
 def unanswered(ledger: Ledger) -> list[Right]:
     """What still keeps a case from being closed as completed."""
-    return [right for right, entry in ledger.items() if entry.state not in _SETTLED]
+    return [right for right in Right if right not in ledger or ledger[right].state not in _SETTLED]

@@ -36,6 +36,9 @@ class EndCases:
             case = await _locked(transaction, case_id, version)
             if case.ended_as is not None:
                 raise CaseHasEnded
+            if set(await repository.open_referrals_of(transaction, case_id)) - referrals.keys():
+                # One was handed over while we waited for it.
+                raise CaseChanged
             lacking = unanswered(case.rights)
             if end is CaseEnd.COMPLETED and lacking:
                 raise RightsLacking(lacking)

@@ -1,7 +1,8 @@
 """What an agency says about a referral is judged, recorded and announced; a decline is handed over at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -10,7 +11,8 @@ import structlog
 
 from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
-from simpul_routing.domain.clocks import STOPPED_BY
+from simpul_routing.domain.agreement import ClockName
+from simpul_routing.domain.clocks import STOPPED_BY, Running
 from simpul_routing.domain.hand_over import Successor, successor
 from simpul_routing.domain.lifecycle import ReferralState, Said, Unchanged, judge_reply
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
@@ -27,7 +29,7 @@ from simpul_schema.messages import (
     ReferralStartedV1,
 )
 from simpul_schema.messages.reply import CompletionData, DeclineData, ReplyData
-from simpul_schema.vocabulary import ReferralRole, ReplyRefusal
+from simpul_schema.vocabulary import ReferralRole, ReplyRefusal, Service
 
 _ANNOUNCED: Final[Mapping[ReferralState, tuple[type[Event], str]]] = MappingProxyType({
     ReferralState.ACCEPTED: (ReferralAcceptedV1, "accepted_at"),
@@ -88,6 +90,8 @@ class JudgeReplies:
                 why = reason.value if reason else ""
                 moves.append(Move(referral, outcome, reply.agency, reply.event.id, why, ended))
                 self._announce(transaction, referral, outcome, reply)
+                # Another reply about it in this batch is judged by where it stands now.
+                known[referral.referral_id] = _moved(referral, outcome)
         await repository.note_delivered(transaction, overtaken)
         declined = [move for move in moves if move.after is ReferralState.DECLINED]
         by_id = {reply.event.id: reply for reply in replies}
@@ -123,22 +127,26 @@ class JudgeReplies:
         if not declined:
             return []
         cases = {entry.referral.case_id for entry in declined}
-        plans = await repository.plans_of(transaction, cases)
+        plans = await repository.plans_for_update(transaction, cases)
         asked = await repository.agencies_asked(transaction, cases)
         clocks = await repository.clocks_of(transaction, [entry.referral.referral_id for entry in declined])
         moves = []
         for entry in declined:
-            referral = entry.referral
+            referral, cause = entry.referral, entry.reply.event.id
             plan = plans[referral.case_id]
             facts = read(self._keys.unlock(plan.situation, place=place_of(referral.case_id)))
-            already = asked.setdefault((referral.case_id, referral.service), set())  # type: ignore[attr-defined]
+            if plan.has_ended:
+                moves.append(Move(_moved(referral, ReferralState.DECLINED), ReferralState.CANCELLED, _ROUTING, cause))
+                continue
+            triaging = asked.setdefault((referral.case_id, Service.MANUAL_TRIAGE), set())
+            already = asked.setdefault((referral.case_id, referral.service), set())
             clauses = self._keys.unlock(referral.clauses, place=place_of_referral(referral.referral_id))
-            follows = self._successor(referral, read_clauses(clauses), facts, already)
+            follows = self._successor(referral, read_clauses(clauses), facts, already, triaging)
             if follows is None:
                 # It stays declined, which is no end: every agency of the city is excluded from this case.
                 log.error("nobody_is_left_to_ask", referral_id=referral.referral_id, case_id=referral.case_id)
                 continue
-            already.add(follows.agency)
+            asked.setdefault((referral.case_id, follows.service), set()).add(follows.agency)
             following_id = uuid4()
             following = NewReferral(
                 referral_id=following_id,
@@ -152,10 +160,12 @@ class JudgeReplies:
                 clauses=self._keys.lock(clauses, place=place_of_referral(following_id)),
                 hand_overs=follows.hand_overs,
                 handed_over_from=referral.referral_id,
-                clocks=tuple(clocks[referral.referral_id]),
+                clocks=tuple(_goes_on(clock, transaction.now) for clock in clocks[referral.referral_id]),
             )
             self._offer(transaction, entry, following, follows, facts)
-            moves.append(Move(referral, ReferralState.REROUTED, _ROUTING, entry.reply.event.id, follows.agency))
+            moves.append(
+                Move(_moved(referral, ReferralState.DECLINED), ReferralState.REROUTED, _ROUTING, cause, follows.agency)
+            )
         return moves
 
     async def _move_rights(self, transaction: Transaction, moves: Sequence[Move]) -> None:
@@ -184,11 +194,17 @@ class JudgeReplies:
         await repository.write_ledgers(transaction, changed)
 
     def _successor(
-        self, referral: StoredReferral, clauses: tuple[str, ...], facts: StoredFacts, asked: set[str]
+        self,
+        referral: StoredReferral,
+        clauses: tuple[str, ...],
+        facts: StoredFacts,
+        asked: set[str],
+        triaging: set[str],
     ) -> Successor | None:
         agreement = self._versions.of(referral.agreement).agreement
         return successor(
             agreement, clauses, referral.service, referral.role, facts.origin, asked=asked,
+            triaging=triaging,
             hand_overs=referral.hand_overs,
         )  # fmt: skip
 
@@ -204,3 +220,15 @@ class JudgeReplies:
             )
         )  # fmt: skip
         transaction.announce(publisher.referral_offered(following, facts.shared, cause))
+
+
+def _moved(referral: StoredReferral, state: ReferralState) -> StoredReferral:
+    begun = referral.standing.has_first_aid or state is ReferralState.IN_PROGRESS
+    return replace(referral, standing=replace(referral.standing, state=state, has_first_aid=begun))
+
+
+def _goes_on(clock: Running, now: datetime) -> Running:
+    """A hand-over never buys time: the clocks of the first agency go on. Only a machine's receipt begins anew."""
+    if clock.clock is ClockName.RECEIPT:
+        return Running(clock.clock, now, now + (clock.due_at - clock.started_at))
+    return clock

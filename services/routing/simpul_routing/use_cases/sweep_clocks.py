@@ -1,6 +1,7 @@
 """Deadlines that come near or pass are told, each step once, whatever was restarted in between."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -53,11 +54,9 @@ class SweepClocks:
 
     async def sweep(self, transaction: Transaction, now: datetime) -> int:
         """One step of each clock that is due by then; returns how many were looked at."""
-        due = await repository.take_due(transaction, now, MOST)
+        referrals, due = await repository.take_due(transaction, now, MOST)
         if not due:
             return 0
-        # Locked and read again here: an answer that came a moment ago ends the matter.
-        referrals = await repository.referrals_for_update(transaction, {referral_id for referral_id, _ in due})
         plans = await repository.plans_of(transaction, {referral.case_id for referral in referrals.values()})
         following: list[tuple[UUID, Running]] = []
         for referral_id, clock in due:
@@ -66,12 +65,22 @@ class SweepClocks:
             if step is None or referral.standing.state in TERMINAL:
                 following.append((referral_id, Running(clock.clock, clock.started_at, clock.due_at, None)))
                 continue
-            told = self._told(referral, clock, plans[referral.case_id])
+            told = self._told_or_nobody(referral, clock, plans)
             transaction.announce(publisher.clock_step(referral, clock, step, told))
             CLOCK_STEPS.labels(clock.clock.value, step.value).inc()
             following.append((referral_id, clock.after(step)))
         await repository.advance(transaction, following)
         return len(due)
+
+    def _told_or_nobody(
+        self, referral: StoredReferral, clock: Running, plans: Mapping[UUID, StoredPlan]
+    ) -> tuple[str, ...]:
+        """One case that cannot be read must not keep the deadlines of all others from being told."""
+        try:
+            return self._told(referral, clock, plans[referral.case_id])
+        except Exception as error:
+            log.error("ladder_unknown", referral_id=referral.referral_id, case_id=referral.case_id, exc_info=error)
+            return ()
 
     def _told(self, referral: StoredReferral, clock: Running, plan: StoredPlan) -> tuple[str, ...]:
         if clock.step is None:

@@ -35,9 +35,11 @@ def upgrade() -> None:
             after text NOT NULL,
             reason text NOT NULL DEFAULT '',
             causation_id uuid,
-            at timestamptz NOT NULL
+            at timestamptz NOT NULL,
+            position bigint GENERATED ALWAYS AS IDENTITY
         )""")
-    op.execute("CREATE INDEX transition_of_case ON transition (case_id, at)")
+    op.execute("CREATE INDEX transition_of_case ON transition (case_id, position)")
+    op.execute("CREATE INDEX referral_successor ON referral (handed_over_from) WHERE handed_over_from IS NOT NULL")
     op.execute("""
         CREATE TABLE clock (
             referral_id uuid NOT NULL,
