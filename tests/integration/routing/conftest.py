@@ -25,7 +25,7 @@ from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox, OutboxRow
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
-from simpul_schema import message_class
+from simpul_schema import Event, message_class
 from simpul_schema.messages import CaseReportedV1, ReferralOfferedV1
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
@@ -95,16 +95,23 @@ class Room:
 
     async def reply(self, said: str, referral: dict[str, Any], agency: str = "", **more: Any) -> None:
         """An agency says something about a referral; the addressed one unless another is named."""
+        await self.receive([self.reply_of(said, referral, agency, **more)])
+
+    def reply_of(self, said: str, referral: dict[str, Any], agency: str = "", **more: Any) -> Event:
+        """The message of such a reply."""
         message = message_class(f"reply.referral.{said}.v1")
         assert message is not None
         by = agency or referral["agency"]
-        event = message.model_validate({
+        return message.model_validate({
             "id": uuid4(), "source": f"/kediri/agency/{by}", "subject": f"referral/{referral['referral_id']}",
             "time": self.now, "sequence": "0000000001", "correlationid": referral["case_id"],
             "data": {"referral_id": referral["referral_id"], "agency": by, **more},
         })  # fmt: skip
+
+    async def receive(self, replies: Sequence[Event]) -> None:
+        """Messages of one type arrive together."""
         async with self.transaction() as transaction:
-            await self._handlers[message](transaction, [event])
+            await self._handlers[type(replies[0])](transaction, replies)
 
     async def sweep_until(self, end: datetime, step: timedelta) -> None:
         """Let the time pass, sweeping as the service does."""

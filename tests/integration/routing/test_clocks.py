@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+from sqlalchemy import text
+
 from simpul_routing.use_cases.sweep_clocks import MOST
 from tests.integration.routing.conftest import START, Room
 
@@ -100,3 +102,17 @@ async def test_a_year_of_low_urgency_runs_in_seconds_and_working_days_leave_out_
     assert [entry["due_at"][:10] for entry in overdue] == ["2026-12-02"]
     left = await room.rows("SELECT 1 FROM clock WHERE next_at IS NOT NULL")
     assert left == []
+
+
+async def test_a_case_that_cannot_be_read_does_not_keep_the_others_from_being_told(room: Room) -> None:
+    broken, sound = await room.report(safe_now="no"), await room.report(safe_now="no")
+    async with room.transaction() as transaction:
+        await transaction.connection.execute(
+            text("UPDATE case_plan SET situation = '\\x00' WHERE case_id = :case"), {"case": broken}
+        )
+    room.now = START + timedelta(days=5)
+    await room.sweep()
+
+    for case in (broken, sound):
+        referral = room.of("referral.offered.v1", case_id=str(case))[0]
+        assert [wire_name for wire_name, _ in answer_steps(room, referral)] == list(STEPS)

@@ -2,7 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
+import pytest
+from sqlalchemy import text
+
+from simpul_runtime.errors import ParkReason, Unprocessable
 from tests.integration.routing.conftest import START, Room
 
 SHELTER = {"safe_now": "no", "perpetrator_lives_with_child": "yes"}
@@ -170,3 +175,40 @@ async def test_two_agencies_that_decline_at_the_same_moment_are_both_handed_over
     await asyncio.gather(*(room.reply("declined", asked, reason="no_capacity") for asked in (lead, outreach)))
 
     assert len(room.of("referral.rerouted.v1")) == 2
+
+
+async def test_two_declines_that_arrive_together_ask_one_successor(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.offered(case, "shelter")
+
+    await room.receive([room.reply_of("declined", first, reason="no_capacity") for _ in range(2)])
+
+    successors = room.of("referral.offered.v1", handed_over_from=first["referral_id"])
+    assert [entry["agency"] for entry in successors] == ["uptd-ppa"]
+    assert len(room.of("referral.declined.v1", referral_id=first["referral_id"])) == 1
+
+
+async def test_a_reply_in_the_stream_of_another_referral_is_parked(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    reply = room.reply_of("declined", room.offered(case, "shelter"), reason="no_capacity")
+
+    with pytest.raises(Unprocessable) as parked:
+        await room.receive([reply.model_copy(update={"subject": f"referral/{uuid4()}"})])
+
+    assert parked.value.reason is ParkReason.INVALID
+    assert room.of("referral.declined.v1") == []
+
+
+async def test_nobody_is_asked_any_more_once_the_case_has_ended(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.offered(case, "shelter")
+    async with room.transaction() as transaction:
+        await transaction.connection.execute(
+            text("UPDATE case_plan SET ended_as = 'completed', ended_at = now() WHERE case_id = :case"), {"case": case}
+        )
+
+    await room.reply("declined", first, reason="no_capacity")
+
+    assert room.of("referral.offered.v1", handed_over_from=first["referral_id"]) == []
+    states = await room.rows("SELECT state FROM referral WHERE referral_id = $1", first["referral_id"])
+    assert states == [{"state": "cancelled"}]
