@@ -165,6 +165,8 @@ class BitsetProver:
         self, demand: Demand
     ) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
         """Clauses and facts to look at, and the situations that violate the demand among them."""
+        # Here and below, a lambda made in a loop keeps its own value of the loop's variable as a default; mypy cannot
+        # infer the type of such a lambda, which is what the ignores are for.
         everywhere = set(_ADDRESSING)
         match demand:
             case Asked(service=service):
