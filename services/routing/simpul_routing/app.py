@@ -7,7 +7,7 @@ from simpul_routing.api import add_api
 from simpul_routing.consumers import handlers
 from simpul_routing.errors import AgreementMissing
 from simpul_routing.settings import RoutingSettings
-from simpul_routing.use_cases import EndCases, JudgeReplies, ReferCases, SweepClocks
+from simpul_routing.use_cases import EndCases, JudgeReplies, ReferCases, ReplanCases, SweepClocks, TriageCases
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
@@ -22,11 +22,23 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     versions.active(utc_now())
     service.run_beside(versions.keep_reading)
     service.run_beside(SweepClocks(service.transactions, versions, service.city, service.keys).run)
+    replan_cases = ReplanCases(versions, service.city, service.keys)
     service.consume(
-        handlers(service.keys, ReferCases(versions, service.city, service.keys), JudgeReplies(versions, service.keys))
+        handlers(
+            service.keys,
+            ReferCases(versions, service.city, service.keys),
+            replan_cases,
+            JudgeReplies(versions, service.keys, replan_cases),
+        )
     )
     web = shell_for(service, title="Simpul routing", description="Decides referrals and follows them.")
-    add_api(web, service, EndCases(service.transactions), settings.api_token)
+    add_api(
+        web,
+        service,
+        TriageCases(service.transactions, replan_cases, versions, service.city, service.keys),
+        EndCases(service.transactions, replan_cases, service.keys),
+        settings.api_token,
+    )
     return service, web
 
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simpul_routing.domain.lifecycle import Said
-from simpul_routing.use_cases import JudgeReplies, ReferCases, Reply
+from simpul_routing.use_cases import JudgeReplies, ReferCases, ReplanCases, Reply
 from simpul_runtime.errors import ParkReason, Unprocessable
 from simpul_runtime.inbox import Handler
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event
 from simpul_schema.messages import (
+    CaseAmendedV1,
     CaseReportedV1,
     ReplyReferralAcceptedV1,
     ReplyReferralCompletedV1,
@@ -35,12 +36,20 @@ _SAID: Mapping[type[Event], Said] = {
 }
 
 
-def handlers(keys: Keys, refer_cases: ReferCases, judge_replies: JudgeReplies) -> Mapping[type[Event], Handler]:
+def handlers(
+    keys: Keys, refer_cases: ReferCases, replan_cases: ReplanCases, judge_replies: JudgeReplies
+) -> Mapping[type[Event], Handler]:
     """What routing does with each message."""
 
     async def case_reported(transaction: Transaction, events: Sequence[CaseReportedV1]) -> None:
         opened = [(event, keys.open(event, "triage", TriageFacts)) for event in events]
         await refer_cases.refer(transaction, opened)
+
+    async def case_amended(transaction: Transaction, events: Sequence[CaseAmendedV1]) -> None:
+        for event in events:
+            await replan_cases.amend(transaction, event, keys.open(event, "triage", TriageFacts))
+            # The next may be about the same case.
+            await transaction.flush()
 
     def replied(said: Said) -> Handler:
         async def judge(transaction: Transaction, events: Sequence[Any]) -> None:
@@ -52,4 +61,5 @@ def handlers(keys: Keys, refer_cases: ReferCases, judge_replies: JudgeReplies) -
 
         return judge
 
-    return {CaseReportedV1: case_reported, **{message: replied(said) for message, said in _SAID.items()}}
+    replies = {message: replied(said) for message, said in _SAID.items()}
+    return {CaseReportedV1: case_reported, CaseAmendedV1: case_amended, **replies}

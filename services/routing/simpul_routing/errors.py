@@ -1,12 +1,49 @@
 """Named refusals."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from simpul_schema.vocabulary import Right
 
 
 class AgreementMissing(Exception):
     """No version of the agreement may decide; the message says where it was looked for and what to run."""
+
+
+class AgencyExcluded(Exception):
+    """The agency may receive nothing of this case; pick another."""
+
+
+class AgencyUnable(Exception):
+    """The agency is not one of the city's, or the service is not in its mandate; pick another."""
+
+
+class CaseMerged(Exception):
+    """The case goes on in another one; `into` says in which."""
+
+    def __init__(self, into: UUID) -> None:
+        super().__init__(str(into))
+        self.into = into
+
+
+class MediationLocked(Exception):
+    """Nobody may mediate in this case (UU 12/2022 art. 23)."""
+
+
+class NotFromHere(Exception):
+    """Where the case stands, this is not the next stage."""
+
+
+class ReferralUnknown(Exception):
+    """The case has no such referral that is open; read it again."""
+
+
+class StillServed(Exception):
+    """The child already has this service open (R8); `referral_id` says where. Give a reason to ask all the same."""
+
+    def __init__(self, referral_id: UUID) -> None:
+        super().__init__(str(referral_id))
+        self.referral_id = referral_id
 
 
 class CaseUnknown(Exception):
@@ -34,4 +71,4 @@ class RightsLacking(Exception):
 
 
 class ReasonMissing(Exception):
-    """A right that is refused or does not apply, and a case that is closed or transferred, need a reason."""
+    """Whoever takes something from a child - a right, a service, urgency, a case - must say why."""

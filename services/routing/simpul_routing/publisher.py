@@ -1,12 +1,16 @@
 """Facts of routing as messages of the contract."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from simpul_routing.domain.agreement import Step
 from simpul_routing.domain.clocks import Running
+from simpul_routing.domain.plan import CasePlan
 from simpul_routing.domain.referral import NewReferral, StoredReferral
 from simpul_routing.domain.rights import Ledger
 from simpul_runtime.outbox import Announcement
@@ -14,7 +18,11 @@ from simpul_runtime.transaction import subject_of_case, subject_of_referral, sub
 from simpul_schema import Event
 from simpul_schema.messages import (
     CaseClosedV1,
+    CaseMergedV1,
     CaseReopenedV1,
+    CaseReplannedV1,
+    CaseVoidedV1,
+    ReferralAmendedV1,
     ReferralEscalatedV1,
     ReferralOfferedV1,
     ReferralOverdueV1,
@@ -24,7 +32,7 @@ from simpul_schema.messages import (
 )
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
-from simpul_schema.vocabulary import CaseEnd, ReplyRefusal
+from simpul_schema.vocabulary import CaseEnd, ReferralRole, ReplanReason, ReplyRefusal, Service, Urgency
 
 
 def referral_facts(triage: TriageFacts, kecamatan: str, *, mediation_locked: bool) -> ReferralFacts:
@@ -34,7 +42,7 @@ def referral_facts(triage: TriageFacts, kecamatan: str, *, mediation_locked: boo
     return ReferralFacts(kecamatan=kecamatan, mediation_locked=mediation_locked, **known)
 
 
-def referral_offered(referral: NewReferral, facts: ReferralFacts, cause: UUID) -> Announcement:
+def referral_offered(referral: NewReferral, facts: ReferralFacts, cause: UUID | None) -> Announcement:
     """`referral.offered.v1`, the facts sealed to the addressed agency."""
     return Announcement(
         ReferralOfferedV1,
@@ -82,17 +90,63 @@ def case_reopened(case_id: UUID, when: datetime) -> Announcement:
     return _of_case(CaseReopenedV1, case_id, reopened_at=when)
 
 
-def _of_case(message: type[Event], case_id: UUID, **data: Any) -> Announcement:
-    return Announcement(message, subject=subject_of_case(case_id), case_id=case_id, data={"case_id": case_id, **data})
+def case_merged(case_id: UUID, into: UUID, when: datetime) -> Announcement:
+    """`case.merged.v1`."""
+    return _of_case(CaseMergedV1, case_id, into=into, merged_at=when)
 
 
-def referral_changed(message: type[Event], referral: StoredReferral, cause: UUID | None, **more: Any) -> Announcement:
-    """An event about a referral, to its agency and to everybody who follows it."""
+def case_voided(case_id: UUID, when: datetime) -> Announcement:
+    """`case.voided.v1`."""
+    return _of_case(CaseVoidedV1, case_id, voided_at=when)
+
+
+def case_replanned(
+    case_id: UUID,
+    why: ReplanReason,
+    plan: CasePlan,
+    *,
+    added: Sequence[NewReferral],
+    withdrawn: Sequence[StoredReferral],
+    kept: Sequence[StoredReferral],
+    cause: UUID | None,
+) -> Announcement:
+    """`case.replanned.v1`."""
+    return _of_case(
+        CaseReplannedV1, case_id, cause, why=why, agreement=plan.agreement, urgency=plan.urgency,
+        added=[_replanned(r.referral_id, r.agency, r.service, r.role) for r in added],
+        withdrawn=[_replanned(r.referral_id, r.standing.agency, r.service, r.role) for r in withdrawn],
+        kept=[_replanned(r.referral_id, r.standing.agency, r.service, r.role) for r in kept],
+    )  # fmt: skip
+
+
+def _replanned(referral_id: UUID, agency: str, service: Service, role: ReferralRole) -> dict[str, Any]:
+    return {"referral_id": referral_id, "agency": agency, "service": service, "role": role}
+
+
+def _of_case(message: type[Event], case_id: UUID, cause: UUID | None = None, **data: Any) -> Announcement:
+    return Announcement(
+        message, subject=subject_of_case(case_id), case_id=case_id, causation=cause, data={"case_id": case_id, **data}
+    )
+
+
+def referral_amended(
+    referral: StoredReferral, facts: ReferralFacts, urgency: Urgency, answer_by: datetime, cause: UUID | None
+) -> Announcement:
+    """`referral.amended.v1`, the facts sealed to the agency."""
+    sealed: dict[str, tuple[str, BaseModel]] = {"facts": (referral.standing.agency, facts)}
+    changed = referral_changed(ReferralAmendedV1, referral, cause, urgency=urgency, answer_by=answer_by)
+    return replace(changed, sealed=sealed)
+
+
+def referral_changed(
+    message: type[Event], referral: StoredReferral, cause: UUID | None, *, is_told: bool = True, **more: Any
+) -> Announcement:
+    """An event about a referral, to everybody who follows it, and to its agency if that may be told."""
     return Announcement(
         message,
         subject=subject_of_referral(referral.referral_id),
         case_id=referral.case_id,
-        agency=referral.standing.agency,
+        agency=referral.standing.agency if is_told else "",
         causation=cause,
         data={
             "referral_id": referral.referral_id,

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 from simpul_routing.domain.engine import Origin
-from simpul_routing.domain.facts import Situation
+from simpul_routing.domain.facts import CENTRE, EXCLUDED, NONE, TIME, UNKNOWN, VIOLENCE, Situation
 from simpul_schema.messages.referral import ReferralFacts
+
+NOBODY: Final = frozenset({NONE})
 
 
 def place_of(case_id: UUID) -> str:
@@ -45,6 +48,48 @@ def read(stored: bytes) -> StoredFacts:
         origin=Origin(told["satgas"], told["kecamatan"], told["centre"], frozenset(told["excluded"])),
         shared=ReferralFacts.model_validate(told["shared"]),
     )
+
+
+def amended(before: StoredFacts, now: StoredFacts) -> StoredFacts:
+    """The new facts; who was excluded stays excluded, and the report keeps its time and centre."""
+    kept = {TIME.name, CENTRE.name}
+    situation = {fact: before.situation[fact] if fact in kept else values for fact, values in now.situation.items()}
+    facts = StoredFacts(situation, replace(now.origin, centre=before.origin.centre), now.shared)
+    return with_excluded(facts, before.origin.excluded, before.situation[EXCLUDED.name])
+
+
+def with_excluded(facts: StoredFacts, agencies: frozenset[str], kind: frozenset[str]) -> StoredFacts:
+    """The same facts with more agencies that receive nothing; `kind` stands for them where none stood before."""
+    stands = facts.situation[EXCLUDED.name]
+    situation = {**facts.situation, EXCLUDED.name: kind if stands == NOBODY else stands}
+    return replace(facts, situation=situation, origin=replace(facts.origin, excluded=facts.origin.excluded | agencies))
+
+
+def united(facts: StoredFacts, twin: StoredFacts) -> StoredFacts:
+    """What two reports of one child say together; where they contradict each other the first counts."""
+    situation = dict(facts.situation)
+    for fact, values in twin.situation.items():
+        if fact == VIOLENCE.name:
+            situation[fact] = (situation[fact] | values) - {UNKNOWN} or situation[fact]
+        elif situation[fact] == {UNKNOWN}:
+            situation[fact] = values
+    shared = facts.shared.model_dump()
+    for name, value in twin.shared.model_dump().items():
+        if shared[name] in (UNKNOWN, ""):
+            shared[name] = value
+    kinds = dict.fromkeys((*facts.shared.violence, *twin.shared.violence))
+    shared["violence"] = [kind for kind in kinds if kind != UNKNOWN] or list(kinds)
+    origin = Origin(
+        facts.origin.satgas or twin.origin.satgas, facts.origin.kecamatan or twin.origin.kecamatan,
+        facts.origin.centre or twin.origin.centre, facts.origin.excluded,
+    )  # fmt: skip
+    both = StoredFacts(situation, origin, ReferralFacts.model_validate(shared))
+    return with_excluded(both, twin.origin.excluded, twin.situation[EXCLUDED.name])
+
+
+def place_of_note(case_id: UUID) -> str:
+    """What binds what a person wrote to its case."""
+    return f"note/{case_id}"
 
 
 def place_of_referral(referral_id: UUID) -> str:

@@ -22,7 +22,10 @@ class CasePlanRow(RoutingTable, table=True):
 
     __tablename__ = "case_plan"
     case_id: UUID = Field(primary_key=True)
+    state: str = Field(sa_type=Text)
     urgency: str = Field(sa_type=Text)
+    urgency_from_facts: str = Field(sa_type=Text)
+    """What the facts alone said when it was last decided; a person may have raised or lowered it since."""
     mediation_locked: bool
     agreement: str = Field(sa_type=Text)
     agreement_digest: str = Field(sa_type=Text)
@@ -33,6 +36,7 @@ class CasePlanRow(RoutingTable, table=True):
     """The ledger: right -> its state and reason."""
     ended_as: str | None = Field(default=None, sa_type=Text)
     ended_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    merged_into: UUID | None = None
     version: int = 1
     decided_at: datetime = Field(sa_type=_MOMENT)
 
@@ -43,6 +47,7 @@ class ReferralRow(RoutingTable, table=True):
     __tablename__ = "referral"
     __table_args__ = (
         Index("referral_successor", "handed_over_from", postgresql_where=text("handed_over_from IS NOT NULL")),
+        Index("referral_offered", "offered_at"),
         Index("referral_worklist", "agency", "answer_by", "referral_id", postgresql_where=text("ended_at IS NULL")),
     )
     referral_id: UUID = Field(primary_key=True)
@@ -61,6 +66,7 @@ class ReferralRow(RoutingTable, table=True):
     version: int = 1
     offered_at: datetime = Field(sa_type=_MOMENT)
     delivered_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    seen_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     started_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     """When the service began for the first time; first aid counts."""
@@ -81,6 +87,9 @@ class TransitionRow(RoutingTable, table=True):
     before: str = Field(sa_type=Text)
     after: str = Field(sa_type=Text)
     reason: str = Field(default="", sa_type=Text)
+    """A code; what a person wrote stands in `note`."""
+    note: bytes = Field(default=b"", sa_type=LargeBinary)
+    """Locked with routing's own key, because people write names."""
     causation_id: UUID | None = None
     at: datetime = Field(sa_type=_MOMENT)
     position: int | None = Field(default=None, sa_type=BigInteger, sa_column_args=(Identity(always=True),))

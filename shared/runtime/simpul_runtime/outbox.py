@@ -14,7 +14,7 @@ from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
 
 from simpul_runtime.signing import Keys
 from simpul_schema import Event, service_source
-from simpul_schema.catalog import routing_key, row_of
+from simpul_schema.catalog import EVENTS, routing_key, row_of
 from simpul_schema.envelope import wire_json
 
 HOT: Final = timedelta(seconds=5)
@@ -46,6 +46,7 @@ class Announcement:
     case_id: UUID
     data: dict[str, Any]
     agency: str = ""
+    """The agency it is sent to; without one only those hear it who follow all events."""
     causation: UUID | None = None
     sealed: dict[str, tuple[str, BaseModel]] = field(default_factory=dict)
     """section -> (recipient, content)"""
@@ -86,6 +87,7 @@ class Outbox:
                     body, event_id, announcement.case_id,
                 )
                 for exchange in row_of(wire_name).exchanges
+                if exchange == EVENTS or announcement.agency
             ]  # fmt: skip
         await connection.execute(
             _STORE,

@@ -25,9 +25,19 @@ class CatalogRow:
 
 CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow("case.reported.v1", "intake", (EVENTS,), ("routing", "desk"), "a report was accepted"),
+    CatalogRow("case.amended.v1", "intake", (EVENTS,), ("routing", "desk"), "new facts; routing decides again"),
+    CatalogRow(
+        "case.replanned.v1",
+        "routing",
+        (EVENTS,),
+        ("desk",),
+        "decided again: what was added, withdrawn, kept",
+    ),
     CatalogRow("right.changed.v1", "routing", (EVENTS,), ("desk",), "the rights ledger was opened or changed"),
     CatalogRow("case.closed.v1", "routing", (EVENTS,), ("desk",), "a case was terminated, and how"),
     CatalogRow("case.reopened.v1", "routing", (EVENTS,), ("desk",), "a terminated case goes on"),
+    CatalogRow("case.merged.v1", "routing", (EVENTS,), ("desk",), "a case goes on in another one of the same child"),
+    CatalogRow("case.voided.v1", "routing", (EVENTS,), ("desk",), "a case was entered in error"),
     CatalogRow(
         "referral.offered.v1",
         "routing",
@@ -67,7 +77,21 @@ CATALOG: tuple[CatalogRow, ...] = (
         "routing",
         (EVENTS, REFERRALS),
         ("notify", "desk", ANY_AGENCY),
-        "nothing more is asked, because the case ended",
+        "nothing more is asked: the case ended, or it was taken back",
+    ),
+    CatalogRow(
+        "referral.revoked.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "nothing more is asked, because the case was decided again",
+    ),
+    CatalogRow(
+        "referral.amended.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "facts, urgency or deadline of an open referral changed",
     ),
     CatalogRow(
         "referral.reminded.v1",

@@ -263,6 +263,25 @@ class ReplyRefusal(Term):
     )
 
 
+class CancelReason(Term):
+    """Why a referral was cancelled."""
+
+    CASE_ENDED = "case_ended", "Kasus sudah diakhiri", "The case ended"
+    CASE_MERGED = "case_merged", "Sudah ditangani dalam kasus lain anak ini", "Served in another case of this child"
+    TAKEN_BACK = "taken_back", "Ditarik oleh manajer kasus", "Taken back by the case manager"
+    ENTERED_IN_ERROR = "entered_in_error", "Salah input", "Entered in error"
+
+
+class ReplanReason(Term):
+    """What made routing decide a case again."""
+
+    FACTS_AMENDED = "facts_amended", "Ada fakta baru", "New facts"
+    URGENCY_CHANGED = "urgency_changed", "Tingkat risiko diubah", "The risk was changed"
+    AGENCY_EXCLUDED = "agency_excluded", "Sebuah instansi dikecualikan", "An agency was excluded"
+    CASE_REOPENED = "case_reopened", "Kasus dibuka kembali", "The case was reopened"
+    TWIN_MERGED = "twin_merged", "Kasus kembar digabung", "A twin case was merged"
+
+
 class AlertChannel(Term):
     """How a person on duty is told."""
 

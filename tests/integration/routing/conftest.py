@@ -19,14 +19,14 @@ from simpul_cli.databases import create_databases
 from simpul_routing.agreement import Versions
 from simpul_routing.agreement.versions import sign_version, signatories
 from simpul_routing.consumers import handlers
-from simpul_routing.use_cases import JudgeReplies, ReferCases, SweepClocks
+from simpul_routing.use_cases import EndCases, JudgeReplies, ReferCases, ReplanCases, SweepClocks, TriageCases
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox, OutboxRow
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import Event, message_class
-from simpul_schema.messages import CaseReportedV1, ReferralOfferedV1
+from simpul_schema.messages import CaseAmendedV1, CaseReportedV1, ReferralOfferedV1
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_seal import Directory, KeyRing, generate, open_section, seal_section
@@ -34,6 +34,18 @@ from tests.support.agreements import CITY, KEDIRI, kediri
 
 START = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
 """Friday, 22:00 in Kediri."""
+
+
+class _AtRoomTime(Transactions):
+    """Transactions that begin when the test says."""
+
+    def __init__(self, room: "Room") -> None:
+        self._room = room
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        async with self._room.transaction() as transaction:
+            yield transaction
 
 
 @dataclass
@@ -49,13 +61,23 @@ class Room:
     now: datetime = START
     said: list[dict[str, Any]] = field(default_factory=list)
     """Every event routing announced."""
+    sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Every copy of them, with the key it goes by."""
+    told: dict[UUID, dict[str, Any]] = field(default_factory=dict)
+    """What intake knows of each case."""
 
     def __post_init__(self) -> None:
+        replan_cases = ReplanCases(self.versions, CITY, self.keys)
         self._handlers = handlers(
-            self.keys, ReferCases(self.versions, CITY, self.keys), JudgeReplies(self.versions, self.keys)
+            self.keys,
+            ReferCases(self.versions, CITY, self.keys),
+            replan_cases,
+            JudgeReplies(self.versions, self.keys, replan_cases),
         )
-        transactions = Transactions(self.engine, self.outbox, lambda _: None)
+        transactions = _AtRoomTime(self)
         self.clocks = SweepClocks(transactions, self.versions, CITY, self.keys)
+        self.triage = TriageCases(transactions, replan_cases, self.versions, CITY, self.keys)
+        self.end = EndCases(transactions, replan_cases, self.keys)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -68,6 +90,7 @@ class Room:
     def keep(self, rows: Sequence[OutboxRow]) -> None:
         """Remember what was announced, each event once."""
         self.said += {row.event_id: json.loads(row.body) for row in rows}.values()
+        self.sent += [(row.routing_key, json.loads(row.body)) for row in rows]
 
     async def report(self, **facts: Any) -> UUID:
         """A reported case; returns its id."""
@@ -78,20 +101,31 @@ class Room:
             "place": "other",
             "kelurahan": "Bujel",
         }
-        triage = TriageFacts.model_validate(told | facts)
-        event_id, case_id = uuid4(), uuid4()
-        sealed = seal_section(
-            triage.model_dump_json().encode(), self.keys.directory.current("routing", START), event_id=event_id,
-            case_id=case_id, section="triage",
-        )  # fmt: skip
-        event = CaseReportedV1.model_validate({
-            "id": event_id, "source": "/kediri/intake", "subject": f"case/{case_id}", "time": self.now,
-            "sequence": "0000000001", "correlationid": case_id,
-            "data": {"case_id": case_id, "received_at": self.now, "sealed": {"triage": sealed}},
-        })  # fmt: skip
-        async with self.transaction() as transaction:
-            await self._handlers[CaseReportedV1](transaction, [event])
+        case_id = uuid4()
+        self.told[case_id] = told | facts
+        await self.receive([self._from_intake(CaseReportedV1, case_id, 1, received_at=self.now)])
         return case_id
+
+    async def amend(self, case_id: UUID, **facts: Any) -> None:
+        """New facts about a case; those told before stay."""
+        self.told[case_id] |= facts
+        await self.receive([self._from_intake(CaseAmendedV1, case_id, 2, amended_at=self.now, revision=2)])
+
+    def _from_intake(self, message: type[Event], case_id: UUID, position: int, **data: Any) -> Event:
+        event_id = uuid4()
+        sealed = seal_section(
+            TriageFacts.model_validate(self.told[case_id]).model_dump_json().encode(),
+            self.keys.directory.current("routing", START), event_id=event_id, case_id=case_id, section="triage",
+        )  # fmt: skip
+        return message.model_validate({
+            "id": event_id, "source": "/kediri/intake", "subject": f"case/{case_id}", "time": self.now,
+            "sequence": f"{position:010d}", "correlationid": case_id,
+            "data": {"case_id": case_id, "sealed": {"triage": sealed}, **data},
+        })  # fmt: skip
+
+    async def version(self, case_id: UUID) -> int:
+        """Of a case, as it would be read now."""
+        return int((await self.rows("SELECT version FROM case_plan WHERE case_id = $1", case_id))[0]["version"])
 
     async def reply(self, said: str, referral: dict[str, Any], agency: str = "", **more: Any) -> None:
         """An agency says something about a referral; the addressed one unless another is named."""
@@ -125,6 +159,11 @@ class Room:
         while taken:
             async with self.transaction() as transaction:
                 taken = await self.clocks.sweep(transaction, self.now)
+
+    def sent_to(self, agency: str) -> list[dict[str, Any]]:
+        """The events that went to an agency's own queue."""
+        prefix = f"referral.{agency}."
+        return [event for key, event in self.sent if key.startswith(prefix)]
 
     def of(self, wire_name: str, **data: Any) -> list[dict[str, Any]]:
         """The data of the events of a type in which these fields have these values."""

@@ -5,25 +5,25 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from simpul_routing.errors import CaseChanged, CaseHasEnded, CaseIsOpen, CaseUnknown, ReasonMissing, RightsLacking
-from simpul_routing.use_cases import EndCases
-from simpul_runtime.transaction import Transactions
+from simpul_routing.domain.case_life import CaseDeed
+from simpul_routing.errors import (
+    CaseChanged,
+    CaseHasEnded,
+    CaseIsOpen,
+    CaseUnknown,
+    NotFromHere,
+    ReasonMissing,
+    RightsLacking,
+)
+from simpul_routing.stored_facts import place_of_note
 from simpul_schema.vocabulary import CaseEnd, Right, RightState
 from tests.integration.routing.conftest import Room
 
 
-def manager(room: Room) -> EndCases:
-    return EndCases(Transactions(room.engine, room.outbox, room.keep))
-
-
-async def version(room: Room, case: UUID) -> int:
-    return int((await room.rows("SELECT version FROM case_plan WHERE case_id = $1", case))[0]["version"])
-
-
 async def settle_rights(room: Room, case: UUID) -> None:
     for right in Right:
-        await manager(room).answer_right(
-            case, await version(room, case), right, RightState.FULFILLED, by="uptd-ppa", reason=""
+        await room.end.answer_right(
+            case, await room.version(case), right, RightState.FULFILLED, by="uptd-ppa", reason=""
         )
 
 
@@ -31,7 +31,7 @@ async def test_a_case_is_not_completed_while_a_right_is_not_settled_and_the_list
     case = await room.report(violence=["neglect"], safe_now="yes", injured="no")
 
     with pytest.raises(RightsLacking) as refusal:
-        await manager(room).close(case, 1, CaseEnd.COMPLETED, by="uptd-ppa", reason="")
+        await room.end.close(case, 1, CaseEnd.COMPLETED, by="uptd-ppa", reason="")
 
     assert {Right.SOCIAL_AID, Right.EDUCATION} <= set(refusal.value.rights)
     assert Right.RESTITUTION not in refusal.value.rights
@@ -42,7 +42,7 @@ async def test_a_completed_case_cancels_what_was_still_open_and_stops_its_clocks
     case = await room.report(violence=["neglect"], safe_now="yes")
     await settle_rights(room, case)
 
-    await manager(room).close(case, await version(room, case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
+    await room.end.close(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
 
     offered = {entry["referral_id"] for entry in room.of("referral.offered.v1")}
     assert {entry["referral_id"] for entry in room.of("referral.cancelled.v1")} == offered
@@ -52,7 +52,7 @@ async def test_a_completed_case_cancels_what_was_still_open_and_stops_its_clocks
 
 async def test_a_reply_after_the_end_is_refused(room: Room) -> None:
     case = await room.report()
-    await manager(room).close(case, 1, CaseEnd.TRANSFERRED, by="uptd-ppa", reason="lives in the regency")
+    await room.end.close(case, 1, CaseEnd.TRANSFERRED, by="uptd-ppa", reason="lives in the regency")
     await room.reply("accepted", room.offered(case, "intake"))
 
     assert [entry["reason"] for entry in room.of("referral.reply_refused.v1")] == ["already_ended"]
@@ -60,17 +60,19 @@ async def test_a_reply_after_the_end_is_refused(room: Room) -> None:
 
 async def test_a_case_that_ended_can_go_on_and_says_who_and_why(room: Room) -> None:
     case = await room.report()
-    await manager(room).close(case, 1, CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+    await room.end.close(case, 1, CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
     with pytest.raises(CaseHasEnded):
-        await manager(room).close(case, 2, CaseEnd.CLOSED, by="uptd-ppa", reason="again")
-    await manager(room).reopen(case, 2, by="uptd-ppa", reason="came back")
+        await room.end.close(case, 2, CaseEnd.CLOSED, by="uptd-ppa", reason="again")
+    await room.end.reopen(case, 2, by="uptd-ppa", reason="came back")
 
     made = await room.rows(
-        "SELECT before, after, actor, reason FROM transition WHERE case_id = $1 AND referral_id IS NULL ORDER BY at",
+        "SELECT before, after, actor, reason FROM transition WHERE case_id = $1 AND referral_id IS NULL"
+        " ORDER BY position",
         case,
     )
     assert [tuple(row.values()) for row in made] == [
-        ("open", "closed", "uptd-ppa", "moved away"), ("closed", "open", "uptd-ppa", "came back"),
+        ("triage", "terminated", "uptd-ppa", "closed"), ("terminated", "reopened", "uptd-ppa", "reopened"),
+        ("reopened", "reopened", "uptd-ppa", "case_reopened"),
     ]  # fmt: skip
     assert len(room.of("case.reopened.v1")) == 1
 
@@ -90,16 +92,14 @@ async def test_what_cannot_be_done_is_refused_by_name(
     asked: dict[str, Any] = {"case_id": case, "version": 1, "reason": "moved away"} | change
 
     with pytest.raises(refusal):
-        await manager(room).close(
-            asked["case_id"], asked["version"], CaseEnd.CLOSED, by="uptd-ppa", reason=asked["reason"]
-        )
+        await room.end.close(asked["case_id"], asked["version"], CaseEnd.CLOSED, by="uptd-ppa", reason=asked["reason"])
 
 
 async def test_only_a_case_that_ended_can_be_reopened(room: Room) -> None:
     case = await room.report()
 
     with pytest.raises(CaseIsOpen):
-        await manager(room).reopen(case, 1, by="uptd-ppa", reason="why not")
+        await room.end.reopen(case, 1, by="uptd-ppa", reason="why not")
 
 
 async def test_a_right_is_refused_by_the_victim_only_with_a_reason(room: Room) -> None:
@@ -107,7 +107,71 @@ async def test_a_right_is_refused_by_the_victim_only_with_a_reason(room: Room) -
     asked = (case, 1, Right.RESTITUTION, RightState.REFUSED_BY_VICTIM)
 
     with pytest.raises(ReasonMissing):
-        await manager(room).answer_right(*asked, by="uptd-ppa", reason="")
-    await manager(room).answer_right(*asked, by="uptd-ppa", reason="asked twice")
+        await room.end.answer_right(*asked, by="uptd-ppa", reason="")
+    await room.end.answer_right(*asked, by="uptd-ppa", reason="asked twice")
 
     assert room.of("right.changed.v1")[-1]["rights"] == [{"right": "restitution", "state": "refused_by_victim"}]
+
+
+async def test_what_a_person_writes_as_a_reason_stands_nowhere_in_clear(room: Room) -> None:
+    case = await room.report()
+    words = "Wenthilora Paksibumi moved away"
+    await room.end.answer_right(case, 1, Right.RESTITUTION, RightState.REFUSED_BY_VICTIM, by="uptd-ppa", reason=words)
+    await room.end.close(case, 2, CaseEnd.CLOSED, by="uptd-ppa", reason=words)
+
+    stored = str(await room.rows("SELECT * FROM transition")) + str(await room.rows("SELECT * FROM case_plan"))
+    notes = await room.rows("SELECT note FROM transition WHERE note <> ''")
+    assert "Wenthilora" not in stored
+    assert [room.keys.unlock(row["note"], place=place_of_note(case)).decode() for row in notes] == [words, words]
+
+
+async def test_a_reopened_case_asks_again_for_what_was_cut_off_and_not_for_what_was_done(room: Room) -> None:
+    case = await room.report(violence=["neglect"], safe_now="yes")
+    aid = room.offered(case, "social_aid")
+    await room.reply("accepted", aid)
+    await room.reply("completed", aid, outcome="served")
+    before = {entry["service"] for entry in room.of("referral.offered.v1", role="lead")}
+    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+    await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="came back")
+
+    [replanned] = room.of("case.replanned.v1", why="case_reopened")
+    assert {entry["service"] for entry in replanned["added"] if entry["role"] == "lead"} == before - {"social_aid"}
+    assert (replanned["withdrawn"], replanned["kept"]) == ([], [])
+
+
+async def test_a_case_entered_in_error_ends_with_all_its_referrals(room: Room) -> None:
+    case = await room.report()
+    await room.end.void(case, 1, by="uptd-ppa", reason="typed twice")
+
+    states = {row["state"] for row in await room.rows("SELECT state FROM referral")}
+    assert states == {"entered_in_error"}
+    assert {entry["why"] for entry in room.of("referral.cancelled.v1")} == {"entered_in_error"}
+    assert len(room.of("case.voided.v1", case_id=str(case))) == 1
+    with pytest.raises(CaseHasEnded):
+        await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="again")
+
+
+async def test_a_case_goes_through_its_stages_with_its_referrals(room: Room) -> None:
+    case = await room.report(violence=["neglect"], safe_now="yes")
+    seen = []
+
+    async def look() -> None:
+        seen.append((await room.rows("SELECT state FROM case_plan"))[0]["state"])
+
+    await look()
+    leads = room.of("referral.offered.v1", role="lead")
+    await room.reply("accepted", leads[0])
+    await look()
+    await room.triage.move_on(case, await room.version(case), CaseDeed.PLANNED, by="uptd-ppa", reason="")
+    await look()
+    await room.reply("started", leads[0])
+    await look()
+    for lead in leads[1:]:
+        await room.reply("accepted", lead)
+    for lead in leads:
+        await room.reply("completed", lead, outcome="served")
+    await look()
+
+    assert seen == ["triage", "assessment", "service_plan", "intervention", "monitoring"]
+    with pytest.raises(NotFromHere):
+        await room.triage.move_on(case, await room.version(case), CaseDeed.PLANNED, by="uptd-ppa", reason="")

@@ -99,7 +99,7 @@ def test_every_state_and_reply_has_an_outcome_and_a_terminal_state_never_moves()
 
 
 def test_every_state_can_be_reached_and_left_unless_it_is_terminal() -> None:
-    reached = set(TRANSITIONS.values()) | {S.OFFERED, S.REROUTED, S.CANCELLED}
+    reached = set(TRANSITIONS.values()) | {S.OFFERED, S.REROUTED, S.CANCELLED, S.REVOKED, S.ENTERED_IN_ERROR}
     left = {state for state, _ in TRANSITIONS} | {S.DECLINED}
 
     assert reached == set(ReferralState)

@@ -3,7 +3,7 @@
 import pytest
 
 from simpul_routing.domain.lifecycle import ReferralState
-from simpul_routing.domain.rights import Entry, Served, after, opened, unanswered
+from simpul_routing.domain.rights import BY_HAND, BY_THE_AGREEMENT, Entry, Served, after, opened, replanned, unanswered
 from simpul_schema.vocabulary import ReferralOutcome, Right, RightState
 from tests.support.agreements import HOME, decide
 
@@ -45,14 +45,42 @@ def test_a_right_follows_its_referrals(referrals: list[Served], state: RightStat
 
 
 def test_what_was_set_by_hand_with_a_reason_stays() -> None:
-    by_hand = Entry(RightState.REFUSED_BY_VICTIM, "asked twice")
+    by_hand = Entry(RightState.REFUSED_BY_VICTIM, BY_HAND)
 
     assert after(by_hand, [ended(ReferralOutcome.SERVED)]) is by_hand
 
 
+@pytest.mark.parametrize("state", [ReferralState.CANCELLED, ReferralState.REVOKED, ReferralState.ENTERED_IN_ERROR])
+def test_a_right_whose_only_service_was_taken_back_is_unanswered_again(state: ReferralState) -> None:
+    assert after(REFERRED, [Served(state)]) == Entry(RightState.UNANSWERED)
+
+
+def test_a_right_that_did_not_apply_is_referred_once_somebody_asks_for_its_service() -> None:
+    waived = Entry(RightState.NOT_APPLICABLE, BY_THE_AGREEMENT)
+
+    assert after(waived, []) is waived
+    assert after(waived, [WAITING]) == Entry(RightState.REFERRED)
+
+
+def test_decided_again_the_new_facts_count_unless_a_person_or_a_service_said_more() -> None:
+    ledger = {
+        Right.EDUCATION: Entry(RightState.NOT_APPLICABLE, BY_HAND), Right.SOCIAL_AID: Entry(RightState.FULFILLED),
+        Right.RESTITUTION: Entry(RightState.REFERRED), Right.PROMPT_RESPONSE: Entry(RightState.REFERRED),
+    }  # fmt: skip
+    decided = dict.fromkeys(ledger, Entry(RightState.REFERRED)) | {
+        Right.RESTITUTION: Entry(RightState.NOT_APPLICABLE, BY_THE_AGREEMENT)
+    }
+    served = {Right.SOCIAL_AID: [ended(ReferralOutcome.SERVED), WAITING], Right.PROMPT_RESPONSE: [WAITING]}
+
+    assert {right: entry.state for right, entry in replanned(ledger, decided, served).items()} == {
+        Right.EDUCATION: RightState.NOT_APPLICABLE, Right.SOCIAL_AID: RightState.IN_PROGRESS,
+        Right.RESTITUTION: RightState.NOT_APPLICABLE, Right.PROMPT_RESPONSE: RightState.REFERRED,
+    }  # fmt: skip
+
+
 def test_every_right_that_is_not_settled_keeps_the_case_open() -> None:
     ledger = dict.fromkeys(Right, Entry(RightState.FULFILLED)) | {
-        Right.EDUCATION: Entry(RightState.IN_PROGRESS), Right.RESTITUTION: Entry(RightState.NOT_APPLICABLE, "no loss"),
+        Right.EDUCATION: Entry(RightState.IN_PROGRESS), Right.RESTITUTION: Entry(RightState.NOT_APPLICABLE, BY_HAND),
     }  # fmt: skip
 
     assert unanswered(ledger) == [Right.EDUCATION]

@@ -45,6 +45,7 @@ class Running:
     started_at: datetime
     due_at: datetime
     step: Step | None = Step.HALF
+    is_stopped: bool = False
 
     def at(self, step: Step) -> datetime:
         """The moment a step falls due."""
@@ -73,6 +74,39 @@ def clocks_of(
                     yield Running(clock, start, within.due(start, zone, holidays))
             case _:
                 continue
+
+
+def goes_on(clock: Running, now: datetime) -> Running:
+    """A hand-over never buys time: the clocks of the first agency go on. Only a machine's receipt begins anew."""
+    if clock.clock is ClockName.RECEIPT:
+        return Running(clock.clock, now, now + (clock.due_at - clock.started_at))
+    return replace(clock, is_stopped=False)
+
+
+def tightened(running: Iterable[Running], wanted: Iterable[Running], said: frozenset[Said]) -> list[Running]:
+    """What changes when a case is decided again: a deadline only comes nearer, and what is new begins.
+
+    `said` is what the agency need not say any more. A step that was told is not told again.
+    """
+    known = {clock.clock: clock for clock in running}
+    changed = []
+    for clock in wanted:
+        before = known.get(clock.clock)
+        if before is None:
+            changed += [] if said & STOPPED_BY[clock.clock] else [clock]
+        elif not before.is_stopped and clock.due_at < before.due_at:
+            changed.append(replace(clock, step=before.step))
+    return changed
+
+
+def relaxed(running: Iterable[Running], wanted: Iterable[Running]) -> list[Running]:
+    """What changes when the risk was lowered by hand: each deadline as if it had been this one from the start."""
+    within = {clock.clock: clock.due_at - clock.started_at for clock in wanted}
+    return [
+        replace(clock, due_at=clock.started_at + within[clock.clock])
+        for clock in running
+        if clock.clock in within and not clock.is_stopped
+    ]
 
 
 @dataclass(frozen=True, slots=True)

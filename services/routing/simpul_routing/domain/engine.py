@@ -164,12 +164,14 @@ class Engine:
         }
         return _Masks(asking, self._everything)
 
-    def decide(self, situation: Situation, origin: Origin) -> Decision:
-        """Everything the agreement says about a situation."""
+    def decide(self, situation: Situation, origin: Origin, by_hand: Urgency | None = None) -> Decision:
+        """Everything the agreement says about a situation, and about the urgency where a person has set it."""
         applying = self._everything
         for fact, table in self._tables:
             applying &= table[situation[fact]]
         said = {self._urgency_of[number] for number in self._effective(applying & self._urgency_clauses)}
+        if by_hand:
+            said = {by_hand}
         applying &= self._by_urgency[frozenset(urgency.value for urgency in said)]
         # A proof allows exactly one; without it the most urgent is the safe one.
         urgency = next((urgency for urgency in Urgency if urgency in said), None)

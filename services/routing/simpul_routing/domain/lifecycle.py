@@ -23,6 +23,8 @@ class ReferralState(Term):
     COMPLETED = "completed", "selesai", "completed"
     REROUTED = "rerouted", "dilimpahkan", "handed over"
     CANCELLED = "cancelled", "dibatalkan", "cancelled"
+    REVOKED = "revoked", "dicabut", "revoked"
+    ENTERED_IN_ERROR = "entered_in_error", "salah input", "entered in error"
 
 
 class Said(StrEnum):
@@ -53,8 +55,17 @@ TRANSITIONS: Final[Mapping[tuple[ReferralState, Said], ReferralState]] = Mapping
     )},
 })  # fmt: skip
 """What is not here is refused, except what comes late or twice, which changes nothing."""
-TERMINAL: Final = frozenset({_S.COMPLETED, _S.REROUTED, _S.CANCELLED})
+TERMINAL: Final = frozenset({_S.COMPLETED, _S.REROUTED, _S.CANCELLED, _S.REVOKED, _S.ENTERED_IN_ERROR})
 """Declined is not among them: a declined referral is handed over in the same transaction."""
+SAID_BEFORE: Final[Mapping[ReferralState, frozenset[Said]]] = MappingProxyType({
+    _S.DELIVERED: frozenset({Said.DELIVERED}),
+    _S.SEEN: frozenset({Said.DELIVERED, Said.SEEN}),
+    _S.ACCEPTED: frozenset({Said.DELIVERED, Said.SEEN, Said.ACCEPTED}),
+    _S.SCHEDULED: frozenset({Said.DELIVERED, Said.SEEN, Said.ACCEPTED, Said.SCHEDULED}),
+    _S.UNATTENDED: frozenset({Said.DELIVERED, Said.SEEN, Said.ACCEPTED, Said.SCHEDULED}),
+    _S.IN_PROGRESS: frozenset({Said.DELIVERED, Said.SEEN, Said.ACCEPTED, Said.STARTED}),
+})  # fmt: skip
+"""What an agency has said, or need not say any more, when its referral stands there."""
 _RECEIPTS: Final = (Said.DELIVERED, Said.SEEN)
 _OF_SERVICE: Final = frozenset({Said.SCHEDULED, Said.UNATTENDED, Said.STARTED, Said.COMPLETED})
 _RESULT: Final = MappingProxyType({said: state for (_, said), state in TRANSITIONS.items()})
@@ -72,6 +83,16 @@ class Standing:
     urgency: Urgency
     has_first_aid: bool
     """Whether the service has ever begun; what was begun is first aid."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still asked of the agency."""
+        return self.state not in TERMINAL
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the child is being served, so that facts alone do not end it."""
+        return self.is_open and (self.state is ReferralState.IN_PROGRESS or self.has_first_aid)
 
 
 class Unchanged(StrEnum):
@@ -118,7 +139,9 @@ def as_mermaid() -> str:
     lines += [f"    {before} --> {after}: {', '.join(said)}" for (before, after), said in arrows.items()]
     lines += [
         "    declined --> rerouted: at once, by routing",
-        "    offered --> cancelled: with its case, from any state",
+        "    offered --> cancelled: with its case or taken back, from any state",
+        "    offered --> revoked: no longer asked after new facts, from any state",
+        "    offered --> entered_in_error: by the case manager, from any state",
     ]
     lines += [f"    {state.value} --> [*]" for state in ReferralState if state in TERMINAL]
     return "\n".join(lines) + "\n"

@@ -41,8 +41,10 @@ class StoredReferral:
     clauses: bytes
     """Locked; see `stored_facts`."""
     hand_overs: int
+    handed_over_from: UUID | None
     standing: Standing
     outcome: ReferralOutcome | None = None
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +57,5 @@ class Move:
     cause: UUID
     reason: str = ""
     outcome: ReferralOutcome | None = None
+    note: bytes = b""
+    """What a person wrote, locked; see `stored_facts`."""

@@ -1,6 +1,6 @@
 """The ledger of a case: each right of the child is answered, or the case cannot be closed as completed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +22,16 @@ Ledger = Mapping[Right, Entry]
 
 BY_THE_AGREEMENT: Final = "agreement"
 """The reason stands in a clause; its words tell what happened to the child, so they are not kept in clear."""
+BY_OUTCOME: Final = "outcome"
+"""The agency that served the child said so."""
+BY_HAND: Final = "by_hand"
+"""A person said so; the words are locked in the case's history."""
 NEED_A_REASON: Final = frozenset({RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE})
-_NOT_COUNTED: Final = frozenset({ReferralState.REROUTED, ReferralState.CANCELLED})
+_NOT_COUNTED: Final = frozenset({
+    ReferralState.REROUTED, ReferralState.CANCELLED, ReferralState.REVOKED, ReferralState.ENTERED_IN_ERROR,
+})  # fmt: skip
+BY_REFERRALS: Final = frozenset({RightState.UNANSWERED, RightState.REFERRED, RightState.IN_PROGRESS})
+"""What follows from referrals alone."""
 _SETTLED: Final = frozenset({RightState.FULFILLED, *NEED_A_REASON})
 
 
@@ -68,17 +76,33 @@ _BEST_FIRST: Final = (
 def after(entry: Entry, referrals: Iterable[Served]) -> Entry:
     """Where a right stands after one of its referrals moved; handed-over ones count through their successors.
 
-    What a person set by hand with a reason stays as it is.
+    What a person said by hand stays. A right whose services were all taken back is unanswered again.
     """
-    counting = [served for served in referrals if served.is_raised or served.state not in _NOT_COUNTED]
-    if entry.state in NEED_A_REASON or not counting:
+    if entry.reason == BY_HAND:
         return entry
+    counting = [served for served in referrals if served.is_raised or served.state not in _NOT_COUNTED]
+    if not counting:
+        is_taken_back = entry.state in BY_REFERRALS and entry.reason != BY_THE_AGREEMENT
+        return Entry(RightState.UNANSWERED) if is_taken_back else entry
     ended = [_OUTCOME[served.outcome] for served in counting if served.outcome is not None]
     if len(ended) == len(counting) and RightState.IN_PROGRESS not in ended:
         state = next(state for state in _BEST_FIRST if state in ended)
-        return Entry(state, "outcome" if state in NEED_A_REASON else "")
+        return Entry(state, BY_OUTCOME if state in NEED_A_REASON else "")
     begun = any(served.state is ReferralState.IN_PROGRESS or served.outcome is not None for served in counting)
     return Entry(RightState.IN_PROGRESS if begun else RightState.REFERRED)
+
+
+def replanned(ledger: Ledger, decided: Ledger, served: Mapping[Right, Sequence[Served]]) -> Ledger:
+    """The ledger after a case was decided again: what the new facts say, unless a person or a service said more."""
+    return {
+        right: after(entry if entry.reason == BY_HAND else _as_decided(decided[right]), served.get(right, ()))
+        for right, entry in ledger.items()
+    }
+
+
+def _as_decided(entry: Entry) -> Entry:
+    # Referred is what referrals make it, not what a plan asks for.
+    return Entry(RightState.UNANSWERED) if entry.state is RightState.REFERRED else entry
 
 
 def unanswered(ledger: Ledger) -> list[Right]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -11,13 +10,14 @@ import structlog
 
 from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
-from simpul_routing.domain.agreement import ClockName
-from simpul_routing.domain.clocks import STOPPED_BY, Running
+from simpul_routing.domain.case_life import CaseDeed
+from simpul_routing.domain.clocks import STOPPED_BY, goes_on
 from simpul_routing.domain.hand_over import Successor, successor
 from simpul_routing.domain.lifecycle import ReferralState, Said, Unchanged, judge_reply
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
-from simpul_routing.domain.rights import Ledger, after
-from simpul_routing.stored_facts import StoredFacts, place_of, place_of_referral, read, read_clauses
+from simpul_routing.stored_facts import StoredFacts, place_of, place_of_referral, read, read_clauses, with_excluded
+from simpul_routing.use_cases.cases import locked, rights_follow
+from simpul_routing.use_cases.replan_cases import ROUTING, ReplanCases, Why
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event, Producer
@@ -29,7 +29,7 @@ from simpul_schema.messages import (
     ReferralStartedV1,
 )
 from simpul_schema.messages.reply import CompletionData, DeclineData, ReplyData
-from simpul_schema.vocabulary import ReferralRole, ReplyRefusal, Service
+from simpul_schema.vocabulary import DeclineReason, ReferralRole, ReplanReason, ReplyRefusal, Service
 
 _ANNOUNCED: Final[Mapping[ReferralState, tuple[type[Event], str]]] = MappingProxyType({
     ReferralState.ACCEPTED: (ReferralAcceptedV1, "accepted_at"),
@@ -39,7 +39,10 @@ _ANNOUNCED: Final[Mapping[ReferralState, tuple[type[Event], str]]] = MappingProx
 })  # fmt: skip
 """State -> what everybody hears of it, and what the moment is called there."""
 _MOVES_RIGHTS: Final = frozenset({ReferralState.IN_PROGRESS, ReferralState.COMPLETED})
-_ROUTING: Final = "routing"
+_MOVES_CASES: Final = (
+    (ReferralState.ACCEPTED, CaseDeed.ACCEPTED), (ReferralState.IN_PROGRESS, CaseDeed.BEGUN),
+    (ReferralState.COMPLETED, CaseDeed.SERVED),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,12 @@ class _Declined:
     referral: StoredReferral
     reply: Reply
 
+    @property
+    def is_conflict(self) -> bool:
+        """Whether the agency may not even learn who follows it."""
+        data = self.reply.data
+        return isinstance(data, DeclineData) and data.reason is DeclineReason.CONFLICT_OF_INTEREST
+
 
 log = structlog.get_logger()
 
@@ -67,9 +76,10 @@ log = structlog.get_logger()
 class JudgeReplies:
     """Judges the replies of one kind that arrived together."""
 
-    def __init__(self, versions: Versions, keys: Keys) -> None:
+    def __init__(self, versions: Versions, keys: Keys, replan_cases: ReplanCases) -> None:
         self._versions = versions
         self._keys = keys
+        self._replan_cases = replan_cases
 
     async def judge(self, transaction: Transaction, said: Said, replies: Sequence[Reply]) -> None:
         """Move each referral, or tell the agency why its reply changes nothing."""
@@ -98,10 +108,13 @@ class JudgeReplies:
         hand_overs = [_Declined(move.referral, by_id[move.cause]) for move in declined]
         moves += await self._hand_over(transaction, hand_overs)
         await repository.move(transaction, moves)
-        await self._move_rights(transaction, moves)
+        await self._move_cases(transaction, moves)
         await repository.stop_clocks(transaction, [
             (move.referral.referral_id, clock) for move in moves for clock, stops in STOPPED_BY.items() if said in stops
         ])  # fmt: skip
+        for move in declined:
+            if move.reason == DeclineReason.CONFLICT_OF_INTEREST.value:
+                await self._exclude(transaction, move)
 
     def _refuse(self, transaction: Transaction, reply: Reply, reason: ReplyRefusal) -> None:
         referral_id = reply.data.referral_id
@@ -127,7 +140,7 @@ class JudgeReplies:
         if not declined:
             return []
         cases = {entry.referral.case_id for entry in declined}
-        plans = await repository.plans_for_update(transaction, cases)
+        plans = await repository.cases_for_update(transaction, cases)
         asked = await repository.agencies_asked(transaction, cases)
         clocks = await repository.clocks_of(transaction, [entry.referral.referral_id for entry in declined])
         moves = []
@@ -136,10 +149,12 @@ class JudgeReplies:
             plan = plans[referral.case_id]
             facts = read(self._keys.unlock(plan.situation, place=place_of(referral.case_id)))
             if plan.has_ended:
-                moves.append(Move(_moved(referral, ReferralState.DECLINED), ReferralState.CANCELLED, _ROUTING, cause))
+                moves.append(Move(_moved(referral, ReferralState.DECLINED), ReferralState.CANCELLED, ROUTING, cause))
                 continue
             triaging = asked.setdefault((referral.case_id, Service.MANUAL_TRIAGE), set())
             already = asked.setdefault((referral.case_id, referral.service), set())
+            if entry.is_conflict:
+                facts = with_excluded(facts, frozenset({referral.standing.agency}), facts.situation["excluded"])
             clauses = self._keys.unlock(referral.clauses, place=place_of_referral(referral.referral_id))
             follows = self._successor(referral, read_clauses(clauses), facts, already, triaging)
             if follows is None:
@@ -160,38 +175,36 @@ class JudgeReplies:
                 clauses=self._keys.lock(clauses, place=place_of_referral(following_id)),
                 hand_overs=follows.hand_overs,
                 handed_over_from=referral.referral_id,
-                clocks=tuple(_goes_on(clock, transaction.now) for clock in clocks[referral.referral_id]),
+                clocks=tuple(goes_on(clock, transaction.now) for clock in clocks[referral.referral_id]),
             )
             self._offer(transaction, entry, following, follows, facts)
             moves.append(
-                Move(_moved(referral, ReferralState.DECLINED), ReferralState.REROUTED, _ROUTING, cause, follows.agency)
+                Move(_moved(referral, ReferralState.DECLINED), ReferralState.REROUTED, ROUTING, cause, follows.agency)
             )
         return moves
 
-    async def _move_rights(self, transaction: Transaction, moves: Sequence[Move]) -> None:
-        """The rights follow the services of their leads."""
-        moving = {
-            move.referral.case_id: move
+    async def _move_cases(self, transaction: Transaction, moves: Sequence[Move]) -> None:
+        """A case and its rights follow its referrals."""
+        for state, deed in _MOVES_CASES:
+            cases = {move.referral.case_id for move in moves if move.after is state}
+            await repository.move_cases(transaction, deed, cases, ROUTING)
+        leading = {
+            move.referral.case_id: move.cause
             for move in moves
             if move.after in _MOVES_RIGHTS and move.referral.role is ReferralRole.LEAD
         }
-        if not moving:
-            return
-        ledgers = await repository.ledgers_for_update(transaction, moving)
-        leads = await repository.leads_of(transaction, moving)
-        changed: dict[UUID, Ledger] = {}
-        for case_id, ledger in ledgers.items():
-            right_of = self._versions.of(moving[case_id].referral.agreement).agreement.right_of
-            moved = {
-                right: after(entry, [served for case, service, served in leads
-                                     if case == case_id and right_of[service] is right])
-                for right, entry in ledger.items()
-            }  # fmt: skip
-            news = {right: entry for right, entry in moved.items() if entry != ledger[right]}
-            if news:
-                changed[case_id] = {**ledger, **news}
-                transaction.announce(publisher.rights_changed(case_id, news, moving[case_id].cause))
-        await repository.write_ledgers(transaction, changed)
+        if leading:
+            await rights_follow(transaction, self._versions, leading)
+
+    async def _exclude(self, transaction: Transaction, move: Move) -> None:
+        """Who declares a conflict of interest in one service receives nothing of the case any more (R6)."""
+        # The hand-over of what it declined must be seen by what is decided now.
+        await transaction.flush()
+        case_id, agency = move.referral.case_id, move.actor
+        cases, referrals = await locked(transaction, [case_id])
+        if not cases[case_id].has_ended:
+            why = Why(ReplanReason.AGENCY_EXCLUDED, agency, move.cause)
+            await self._replan_cases.exclude(transaction, cases[case_id], referrals, agency, why)
 
     def _successor(
         self,
@@ -215,7 +228,8 @@ class JudgeReplies:
         cause = entry.reply.event.id
         transaction.announce(
             publisher.referral_changed(
-                ReferralReroutedV1, entry.referral, cause, successor_id=following.referral_id,
+                ReferralReroutedV1, entry.referral, cause, is_told=not entry.is_conflict,
+                successor_id=following.referral_id,
                 successor=following.agency, hand_overs=follows.hand_overs, is_raised_to_hub=follows.is_raised_to_hub,
             )
         )  # fmt: skip
@@ -225,10 +239,3 @@ class JudgeReplies:
 def _moved(referral: StoredReferral, state: ReferralState) -> StoredReferral:
     begun = referral.standing.has_first_aid or state is ReferralState.IN_PROGRESS
     return replace(referral, standing=replace(referral.standing, state=state, has_first_aid=begun))
-
-
-def _goes_on(clock: Running, now: datetime) -> Running:
-    """A hand-over never buys time: the clocks of the first agency go on. Only a machine's receipt begins anew."""
-    if clock.clock is ClockName.RECEIPT:
-        return Running(clock.clock, now, now + (clock.due_at - clock.started_at))
-    return clock

@@ -14,7 +14,7 @@ from simpul_routing.agreement import Versions
 from simpul_routing.domain.clocks import Addressee, Running, told_at
 from simpul_routing.domain.lifecycle import TERMINAL
 from simpul_routing.domain.referral import StoredReferral
-from simpul_routing.repository import StoredPlan
+from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import place_of, read
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
@@ -54,10 +54,13 @@ class SweepClocks:
 
     async def sweep(self, transaction: Transaction, now: datetime) -> int:
         """One step of each clock that is due by then; returns how many were looked at."""
-        referrals, due = await repository.take_due(transaction, now, MOST)
+        found = await repository.due_referrals(transaction, now, MOST)
+        # In the order in which replies lock them; what another process holds is left to it.
+        referrals = await repository.referrals_free_for_update(transaction, found) if found else {}
+        due = await repository.due_clocks(transaction, now, referrals) if referrals else []
         if not due:
             return 0
-        plans = await repository.plans_of(transaction, {referral.case_id for referral in referrals.values()})
+        cases = await repository.cases_of(transaction.connection, {referral.case_id for referral in referrals.values()})
         following: list[tuple[UUID, Running]] = []
         for referral_id, clock in due:
             referral = referrals[referral_id]
@@ -65,7 +68,7 @@ class SweepClocks:
             if step is None or referral.standing.state in TERMINAL:
                 following.append((referral_id, Running(clock.clock, clock.started_at, clock.due_at, None)))
                 continue
-            told = self._told_or_nobody(referral, clock, plans)
+            told = self._told_or_nobody(referral, clock, cases)
             transaction.announce(publisher.clock_step(referral, clock, step, told))
             CLOCK_STEPS.labels(clock.clock.value, step.value).inc()
             following.append((referral_id, clock.after(step)))
@@ -73,22 +76,22 @@ class SweepClocks:
         return len(due)
 
     def _told_or_nobody(
-        self, referral: StoredReferral, clock: Running, plans: Mapping[UUID, StoredPlan]
+        self, referral: StoredReferral, clock: Running, cases: Mapping[UUID, StoredCase]
     ) -> tuple[str, ...]:
         """One case that cannot be read must not keep the deadlines of all others from being told."""
         try:
-            return self._told(referral, clock, plans[referral.case_id])
+            return self._told(referral, clock, cases[referral.case_id])
         except Exception as error:
             log.error("ladder_unknown", referral_id=referral.referral_id, case_id=referral.case_id, exc_info=error)
             return ()
 
-    def _told(self, referral: StoredReferral, clock: Running, plan: StoredPlan) -> tuple[str, ...]:
+    def _told(self, referral: StoredReferral, clock: Running, case: StoredCase) -> tuple[str, ...]:
         if clock.step is None:
             return ()
         engines = self._versions.of(referral.agreement)
-        facts = read(self._keys.unlock(plan.situation, place=place_of(referral.case_id)))
+        facts = read(self._keys.unlock(case.situation, place=place_of(referral.case_id)))
         engine = engines.on(clock.started_at.astimezone(self._city.zone).date())
-        decision = engine.decide(facts.situation, facts.origin)
+        decision = engine.decide(facts.situation, facts.origin, by_hand=case.urgency)
         agency = referral.standing.agency
         addressee = Addressee(agency, self._city.kinds.get(agency, ""), self._city.kecamatan_of.get(agency, ""))
         return told_at(clock.step, decision.effective, engines.agreement, addressee, facts.origin)

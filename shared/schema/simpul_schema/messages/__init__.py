@@ -2,9 +2,19 @@
 
 from simpul_schema.envelope import Event
 from simpul_schema.messages.alert import AlertFailedV1, AlertSentV1
-from simpul_schema.messages.case import CaseClosedV1, CaseReopenedV1, CaseReportedV1, RightChangedV1
+from simpul_schema.messages.case import (
+    CaseAmendedV1,
+    CaseClosedV1,
+    CaseMergedV1,
+    CaseReopenedV1,
+    CaseReplannedV1,
+    CaseReportedV1,
+    CaseVoidedV1,
+    RightChangedV1,
+)
 from simpul_schema.messages.referral import (
     ReferralAcceptedV1,
+    ReferralAmendedV1,
     ReferralCancelledV1,
     ReferralCompletedV1,
     ReferralDeclinedV1,
@@ -14,6 +24,7 @@ from simpul_schema.messages.referral import (
     ReferralRemindedV1,
     ReferralReplyRefusedV1,
     ReferralReroutedV1,
+    ReferralRevokedV1,
     ReferralStartedV1,
 )
 from simpul_schema.messages.reply import (
@@ -29,9 +40,13 @@ from simpul_schema.messages.reply import (
 
 MESSAGES: tuple[type[Event], ...] = (
     CaseReportedV1,
+    CaseAmendedV1,
+    CaseReplannedV1,
     RightChangedV1,
     CaseClosedV1,
     CaseReopenedV1,
+    CaseMergedV1,
+    CaseVoidedV1,
     ReferralOfferedV1,
     ReferralAcceptedV1,
     ReferralDeclinedV1,
@@ -39,6 +54,8 @@ MESSAGES: tuple[type[Event], ...] = (
     ReferralStartedV1,
     ReferralCompletedV1,
     ReferralCancelledV1,
+    ReferralRevokedV1,
+    ReferralAmendedV1,
     ReferralReplyRefusedV1,
     ReferralRemindedV1,
     ReferralOverdueV1,
@@ -67,10 +84,15 @@ __all__ = [
     "MESSAGES",
     "AlertFailedV1",
     "AlertSentV1",
+    "CaseAmendedV1",
     "CaseClosedV1",
+    "CaseMergedV1",
     "CaseReopenedV1",
+    "CaseReplannedV1",
     "CaseReportedV1",
+    "CaseVoidedV1",
     "ReferralAcceptedV1",
+    "ReferralAmendedV1",
     "ReferralCancelledV1",
     "ReferralCompletedV1",
     "ReferralDeclinedV1",
@@ -80,6 +102,7 @@ __all__ = [
     "ReferralRemindedV1",
     "ReferralReplyRefusedV1",
     "ReferralReroutedV1",
+    "ReferralRevokedV1",
     "ReferralStartedV1",
     "ReplyReferralAcceptedV1",
     "ReplyReferralCompletedV1",

@@ -12,11 +12,15 @@ from simpul_schema.vocabulary import (
     CaseEnd,
     Channel,
     Place,
+    ReferralRole,
     Relation,
+    ReplanReason,
     Reporter,
     Right,
     RightState,
+    Service,
     Sex,
+    Urgency,
     Violence,
 )
 
@@ -112,9 +116,87 @@ class CaseReopenedV1(Event):
     data: CaseReopenedData
 
 
+class CaseMergedData(EventData):
+    """Two cases turned out to be one child's."""
+
+    case_id: UUID = Field(description="random reference of the case that ends here")
+    into: UUID = Field(description="random reference of the case that goes on")
+    merged_at: Instant = Field(description="when, UTC")
+
+
+class CaseMergedV1(Event):
+    """Sent by routing when a case went on in another one of the same child."""
+
+    WIRE_NAME: ClassVar[str] = "case.merged.v1"
+    type: Literal["case.merged.v1"] = "case.merged.v1"
+    data: CaseMergedData
+
+
+class CaseVoidedData(EventData):
+    """The case should never have been entered."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    voided_at: Instant = Field(description="when, UTC")
+
+
+class CaseVoidedV1(Event):
+    """Sent by routing when a case was marked as entered in error."""
+
+    WIRE_NAME: ClassVar[str] = "case.voided.v1"
+    type: Literal["case.voided.v1"] = "case.voided.v1"
+    data: CaseVoidedData
+
+
+class ReplannedReferral(BaseModel):
+    """One referral and what is asked of whom in it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    referral_id: UUID = Field(description="random reference of the referral")
+    agency: str = Field(description="code of the agency")
+    service: Service = Field(description="what is asked")
+    role: ReferralRole = Field(description="whether the agency leads the service or supports it")
+
+
+class CaseReplannedData(EventData):
+    """What exactly changed; nothing else did."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    why: ReplanReason = Field(description="what made routing decide again")
+    agreement: str = Field(description="version of the agreement that decided")
+    urgency: Urgency = Field(description="of the case from now on")
+    added: tuple[ReplannedReferral, ...] = Field(description="asked from now on")
+    withdrawn: tuple[ReplannedReferral, ...] = Field(description="no longer asked")
+    kept: tuple[ReplannedReferral, ...] = Field(description="still open and unchanged in agency and service")
+
+
+class CaseReplannedV1(Event):
+    """Sent by routing when it decided a case again."""
+
+    WIRE_NAME: ClassVar[str] = "case.replanned.v1"
+    type: Literal["case.replanned.v1"] = "case.replanned.v1"
+    data: CaseReplannedData
+
+
 class CaseReportedV1(Event):
     """Sent by intake when a report was accepted and stored."""
 
     WIRE_NAME: ClassVar[str] = "case.reported.v1"
     type: Literal["case.reported.v1"] = "case.reported.v1"
     data: CaseReportedData
+
+
+class CaseAmendedData(EventData):
+    """New facts; all facts of the case as they stand now are in the section `triage`, sealed to routing."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    amended_at: Instant = Field(description="when intake stored the new facts, UTC")
+    revision: int = Field(ge=2, description="which revision of the facts this is; the report was the first")
+
+
+class CaseAmendedV1(Event):
+    """Sent by intake when facts of a case were added or corrected; routing decides the case again."""
+
+    WIRE_NAME: ClassVar[str] = "case.amended.v1"
+    type: Literal["case.amended.v1"] = "case.amended.v1"
+    data: CaseAmendedData

@@ -9,9 +9,11 @@ from simpul_schema.envelope import Event, EventData, Instant
 from simpul_schema.vocabulary import (
     AgeBand,
     Answer,
+    CancelReason,
     DeclineReason,
     ReferralOutcome,
     ReferralRole,
+    ReplanReason,
     ReplyRefusal,
     Service,
     Sex,
@@ -213,17 +215,54 @@ class ReferralEscalatedV1(Event):
 
 
 class ReferralCancelledData(EventData):
-    """Nothing more is asked of the agency, because the case ended."""
+    """Nothing more is asked of the agency, because the case ended or the case manager took it back."""
 
     referral_id: UUID = Field(description="random reference of the referral")
     case_id: UUID = Field(description="random reference of the case")
     agency: str = Field(description="code of the agency")
     cancelled_at: Instant = Field(description="when, UTC")
+    why: CancelReason = Field(default=CancelReason.CASE_ENDED, description="what made it end")
 
 
 class ReferralCancelledV1(Event):
-    """Sent when a referral that was still open ended with its case."""
+    """Sent when a referral that was still open ended with its case, or was taken back by the case manager."""
 
     WIRE_NAME: ClassVar[str] = "referral.cancelled.v1"
     type: Literal["referral.cancelled.v1"] = "referral.cancelled.v1"
     data: ReferralCancelledData
+
+
+class ReferralRevokedData(EventData):
+    """The agency is asked no longer, because what is known of the case has changed."""
+
+    referral_id: UUID = Field(description="random reference of the referral")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency")
+    why: ReplanReason = Field(description="what has changed")
+    revoked_at: Instant = Field(description="when, UTC")
+
+
+class ReferralRevokedV1(Event):
+    """Sent when routing decided a case again and no longer asks this of the agency."""
+
+    WIRE_NAME: ClassVar[str] = "referral.revoked.v1"
+    type: Literal["referral.revoked.v1"] = "referral.revoked.v1"
+    data: ReferralRevokedData
+
+
+class ReferralAmendedData(EventData):
+    """What is known now; the facts are in the section `facts`, sealed to the agency, and replace the earlier ones."""
+
+    referral_id: UUID = Field(description="random reference of the referral")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency")
+    urgency: Urgency = Field(description="of the case from now on")
+    answer_by: Instant = Field(description="a human answer is due by then, UTC; never later than before by new facts")
+
+
+class ReferralAmendedV1(Event):
+    """Sent when facts, urgency or deadline of an open referral have changed, so that nobody asks twice."""
+
+    WIRE_NAME: ClassVar[str] = "referral.amended.v1"
+    type: Literal["referral.amended.v1"] = "referral.amended.v1"
+    data: ReferralAmendedData

@@ -1,0 +1,97 @@
+"""What can be read by HTTP: a case, its timeline, an agency's worklist."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from fastapi import FastAPI, HTTPException, Query, Response
+
+from simpul_routing import repository
+from simpul_routing.api.words import change_words, offered_words
+from simpul_routing.errors import CaseUnknown
+from simpul_routing.repository import StoredCase
+from simpul_routing.stored_facts import place_of_note
+from simpul_runtime.service import Service
+from simpul_schema.references import case_reference, referral_code
+
+_BEGINNING: Final = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+
+
+def add_reading(web: FastAPI, service: Service, guard: Any) -> None:
+    """The routes that change nothing."""
+    names = {agency.code: agency.name for agency in service.city.agencies}
+    guarded: dict[str, Any] = {"dependencies": [guard], "tags": ["cases"]}
+
+    @web.get("/cases/{case_id}", summary="A case with its rights and referrals", **guarded)
+    async def case(case_id: UUID, response: Response) -> dict[str, Any]:
+        async with service.engine.connect() as connection:
+            found = (await repository.cases_of(connection, [case_id])).get(case_id)
+            if found is None:
+                raise CaseUnknown
+            referrals = await repository.referrals_of(connection, case_id)
+        response.headers["ETag"] = f'"{found.version}"'
+        return _case_out(found) | {"referrals": [_referral_out(row, names) for row in referrals]}
+
+    @web.get("/cases/{case_id}/timeline", summary="What happened, in plain words", **guarded)
+    async def timeline(case_id: UUID, language: Literal["id", "en"] = "id") -> list[dict[str, Any]]:
+        async with service.engine.connect() as connection:
+            if case_id not in await repository.cases_of(connection, [case_id]):
+                raise CaseUnknown
+            referrals = await repository.referrals_of(connection, case_id)
+            changes = await repository.transitions_of(connection, case_id)
+        place = place_of_note(case_id)
+        notes = [service.keys.unlock(row["note"], place=place).decode() if row["note"] else "" for row in changes]
+        # At the same moment a change comes before the offer that follows from it.
+        lines = [
+            (row["at"], 0, change_words(row, note, names, language)) for row, note in zip(changes, notes, strict=True)
+        ]
+        lines += [(row["offered_at"], 1, offered_words(row, names, language)) for row in referrals]
+        return [{"at": at, "words": words} for at, _, words in sorted(lines, key=lambda line: line[:2])]
+
+    @web.get("/referrals", summary="An agency's open referrals, by the time an answer is due", **guarded)
+    async def worklist(agency: str, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
+        async with service.engine.connect() as connection:
+            rows = await repository.worklist(connection, agency, _place(after), limit + 1)
+        shown = rows[:limit]
+        return {
+            "referrals": [_referral_out(row, names) for row in shown],
+            "next": _cursor(shown[-1]) if len(rows) > limit else None,
+        }
+
+
+def _cursor(row: Mapping[str, Any]) -> str:
+    return urlsafe_b64encode(f"{row['answer_by'].isoformat()}|{row['referral_id']}".encode()).decode()
+
+
+def _place(cursor: str) -> tuple[datetime, UUID]:
+    if not cursor:
+        return _BEGINNING
+    try:
+        moment, _, referral_id = urlsafe_b64decode(cursor).decode().partition("|")
+        place = datetime.fromisoformat(moment).astimezone(UTC), UUID(referral_id)
+    except (ValueError, OverflowError) as error:
+        words = "Penanda halaman tidak sah; mulai dari awal. / The cursor is not valid; begin again without it."
+        raise HTTPException(422, words) from error
+    return place
+
+
+def _case_out(case: StoredCase) -> dict[str, Any]:
+    return {
+        "case_id": case.case_id,
+        "reference": case_reference(case.case_id),
+        "state": case.state,
+        "urgency": case.urgency,
+        "mediation_locked": case.mediation_locked,
+        "agreement": case.agreement,
+        "decided_at": case.decided_at,
+        "ended_as": case.ended_as,
+        "ended_at": case.ended_at,
+        "merged_into": case.merged_into,
+        "rights": {right.value: {"state": entry.state, "reason": entry.reason} for right, entry in case.rights.items()},
+    }
+
+
+def _referral_out(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    return {**row, "code": referral_code(row["referral_id"]), "agency_name": names.get(row["agency"], row["agency"])}

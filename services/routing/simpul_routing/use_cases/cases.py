@@ -1,0 +1,86 @@
+"""What every change of a case by a person begins and ends with."""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from simpul_routing import publisher, repository
+from simpul_routing.agreement import Versions
+from simpul_routing.domain.referral import StoredReferral
+from simpul_routing.domain.rights import Ledger, Served, after
+from simpul_routing.errors import CaseChanged, CaseHasEnded, CaseMerged, CaseUnknown
+from simpul_routing.repository import StoredCase
+from simpul_runtime.transaction import Transaction
+from simpul_schema.vocabulary import Right
+
+
+async def locked(
+    transaction: Transaction, ids: Collection[UUID]
+) -> tuple[dict[UUID, StoredCase], list[StoredReferral]]:
+    """Cases with all their referrals, nobody else changing them until the transaction ends.
+
+    Referrals are locked before cases, as replies do it; a hand-over that was under way may have added one meanwhile.
+    """
+    await repository.referrals_of_cases_for_update(transaction, ids)
+    cases = await repository.cases_for_update(transaction, ids)
+    return cases, await repository.referrals_of_cases_for_update(transaction, ids)
+
+
+async def locked_at(transaction: Transaction, case_id: UUID, version: int) -> tuple[StoredCase, list[StoredReferral]]:
+    """A case as somebody read it. Raises CaseUnknown, CaseChanged."""
+    cases, referrals = await locked(transaction, [case_id])
+    case = cases.get(case_id)
+    if case is None:
+        raise CaseUnknown
+    if case.version != version:
+        raise CaseChanged
+    return case, referrals
+
+
+async def open_at(transaction: Transaction, case_id: UUID, version: int) -> tuple[StoredCase, list[StoredReferral]]:
+    """The same of a case that goes on. Raises CaseUnknown, CaseChanged, CaseMerged, CaseHasEnded."""
+    case, referrals = await locked_at(transaction, case_id, version)
+    if case.merged_into:
+        raise CaseMerged(case.merged_into)
+    if case.has_ended:
+        raise CaseHasEnded
+    return case, referrals
+
+
+async def rights_follow(
+    transaction: Transaction, versions: Versions, cases: Mapping[UUID, UUID | None]
+) -> dict[UUID, Ledger]:
+    """Let the rights of cases follow the services of their leads, and announce each that moved.
+
+    `cases` says which event caused it. What was offered in this transaction must be flushed before.
+    """
+    stored = await repository.cases_for_update(transaction, cases)
+    served = await served_rights(transaction, versions, stored)
+    changed: dict[UUID, Ledger] = {}
+    for case_id, case in stored.items():
+        moved = {right: after(entry, served[case_id].get(right, ())) for right, entry in case.rights.items()}
+        changed |= announce_rights(transaction, case, moved, cases[case_id])
+    await repository.write_ledgers(transaction, changed)
+    return changed
+
+
+async def served_rights(
+    transaction: Transaction, versions: Versions, cases: Mapping[UUID, StoredCase]
+) -> dict[UUID, dict[Right, list[Served]]]:
+    """What the leads of each case do for each right."""
+    found: dict[UUID, dict[Right, list[Served]]] = {case_id: {} for case_id in cases}
+    for case_id, service, served in await repository.leads_of(transaction, cases):
+        right = versions.of(cases[case_id].agreement).agreement.right_of.get(service)
+        if right:
+            found[case_id].setdefault(right, []).append(served)
+    return found
+
+
+def announce_rights(
+    transaction: Transaction, case: StoredCase, rights: Ledger, cause: UUID | None
+) -> dict[UUID, Ledger]:
+    """The whole new ledger of the case, if any right moved."""
+    news = {right: entry for right, entry in rights.items() if entry != case.rights.get(right)}
+    if not news:
+        return {}
+    transaction.announce(publisher.rights_changed(case.case_id, news, cause))
+    return {case.case_id: {**case.rights, **news}}

@@ -1,0 +1,133 @@
+"""What the agreement could not decide a person decides; what a person may not decide is refused by name."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from simpul_routing.errors import (
+    AgencyExcluded,
+    AgencyUnable,
+    CaseUnknown,
+    MediationLocked,
+    ReasonMissing,
+    ReferralUnknown,
+    StillServed,
+)
+from simpul_schema.vocabulary import CancelReason, ReferralRole, Service
+from tests.integration.routing.conftest import Room
+
+
+async def ask(room: Room, case: UUID, service: Service, agency: str, **more: Any) -> UUID:
+    asked: dict[str, Any] = {"by": "uptd-ppa", "reason": "", "role": ReferralRole.LEAD} | more
+    return await room.triage.ask(case, await room.version(case), service, agency, asked.pop("role"), **asked)
+
+
+async def test_a_manual_triage_is_answered_by_a_referral_by_hand(room: Room) -> None:
+    case = await room.report(violence=["unknown"])
+    triage = room.offered(case, "manual_triage")
+    await ask(room, case, Service.SOCIAL_AID, "dinsos-peksos", settles=UUID(triage["referral_id"]))
+
+    assert room.of("referral.completed.v1", referral_id=triage["referral_id"])[0]["outcome"] == "served"
+    assert room.offered(case, "social_aid")["agency"] == "dinsos-peksos"
+    # New facts do not take back what a person asked for.
+    await room.amend(case, violence=["physical"])
+    assert room.of("referral.revoked.v1", agency="dinsos-peksos") == []
+
+
+async def test_what_was_raised_to_the_hub_keeps_its_clock_when_the_hub_decides(room: Room) -> None:
+    case = await room.report(violence=["neglect"], safe_now="no", perpetrator_lives_with_child="yes")
+    first = room.offered(case, "shelter")
+    while True:
+        [entry] = await room.rows(
+            "SELECT referral_id::text, case_id::text, agency, service FROM referral WHERE ended_at IS NULL AND"
+            " role = 'lead' AND (service = 'shelter' OR service = 'manual_triage' AND handed_over_from IS NOT NULL)"
+        )
+        if entry["service"] == "manual_triage":
+            break
+        await room.reply("declined", entry, reason="no_capacity")
+    room.now += timedelta(minutes=20)
+    await ask(
+        room, case, Service.SHELTER, "dinsos-peksos", reason="a bed is free now", settles=UUID(entry["referral_id"])
+    )
+
+    due = {
+        row["referral_id"]: row["due_at"]
+        for row in await room.rows("SELECT referral_id::text, due_at FROM clock WHERE clock = 'service'")
+    }
+    following = room.offered(case, "shelter")
+    assert due[following["referral_id"]] == due[first["referral_id"]]
+    await room.reply("accepted", following)
+    await room.reply("completed", following, outcome="served")
+    [row] = await room.rows("SELECT rights->'social_rehabilitation'->>'state' AS state FROM case_plan")
+    assert row["state"] in ("fulfilled", "in_progress")
+
+
+async def test_r8_the_same_service_twice_is_said_and_a_reason_overrides_it(room: Room) -> None:
+    case = await room.report(violence=["neglect"], safe_now="yes")
+    aid = room.offered(case, "social_aid")
+    with pytest.raises(StillServed) as refusal:
+        await ask(room, case, Service.SOCIAL_AID, "uptd-ppa")
+    await ask(room, case, Service.SOCIAL_AID, "uptd-ppa", reason="another household")
+
+    assert str(refusal.value.referral_id) == aid["referral_id"]
+    assert room.offered(case, "social_aid")["agency"] == "uptd-ppa"
+
+
+@pytest.mark.parametrize(
+    ("service", "agency", "more", "refusal"),
+    [
+        (Service.SHELTER, "ylpa", {}, AgencyExcluded),
+        (Service.SHELTER, "rs-rujukan", {}, AgencyUnable),
+        (Service.SHELTER, "nobody", {}, AgencyUnable),
+        (Service.SHELTER, "dinsos-peksos", {"settles": uuid4()}, ReferralUnknown),
+    ],
+)
+async def test_an_agency_that_may_or_can_not_is_not_asked_by_hand_either(
+    room: Room, service: Service, agency: str, more: dict[str, Any], refusal: type[Exception]
+) -> None:
+    case = await room.report(excluded_agencies=["ylpa"])
+    service = Service.LEGAL_AID if refusal is AgencyExcluded else service
+
+    with pytest.raises(refusal):
+        await ask(room, case, service, agency, **more)
+
+
+async def test_a_referral_taken_back_leaves_its_right_unanswered(room: Room) -> None:
+    case = await room.report(violence=["neglect"], safe_now="yes")
+    aid = room.offered(case, "social_aid")
+    with pytest.raises(ReasonMissing):
+        await room.triage.take_back(
+            case, 1, UUID(aid["referral_id"]), CancelReason.TAKEN_BACK, by="uptd-ppa", reason=""
+        )
+    await room.triage.take_back(
+        case, 1, UUID(aid["referral_id"]), CancelReason.ENTERED_IN_ERROR, by="uptd-ppa", reason="wrong case"
+    )
+
+    assert room.of("referral.cancelled.v1")[-1]["why"] == "entered_in_error"
+    assert {"right": "social_aid", "state": "unanswered"} in room.of("right.changed.v1")[-1]["rights"]
+    await room.reply("accepted", aid)
+    assert room.of("referral.reply_refused.v1")[-1]["reason"] == "already_ended"
+
+
+async def test_scenario_9_mediation_of_a_sexual_case_is_refused_and_the_attempt_is_kept(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    sexual, other = (
+        await room.report(violence=["sexual"]),
+        await room.report(violence=["physical"], perpetrator_is_child="yes", place="school"),
+    )
+    with pytest.raises(MediationLocked):
+        await room.triage.mediate(sexual, 1, by="satgas-kel-bujel", reason="the families agree")
+    await room.triage.mediate(other, 1, by="klinik-pendidikan", reason="two pupils")
+
+    kept = await room.rows("SELECT case_id, actor, reason FROM transition ORDER BY position")
+    assert [tuple(row.values()) for row in kept] == [
+        (sexual, "satgas-kel-bujel", "mediation_refused"), (other, "klinik-pendidikan", "mediation_recorded"),
+    ]  # fmt: skip
+
+
+async def test_an_unknown_case_is_said_to_be_unknown(room: Room) -> None:
+    with pytest.raises(CaseUnknown):
+        await room.triage.mediate(uuid4(), 1, by="uptd-ppa", reason="")

@@ -1,0 +1,52 @@
+"""Figures that point at no child: small ones are not told, and cannot be worked out from the others."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simpul_routing.domain.indicators import ALL, SMALLEST, Line, by_lines, by_parts, suppressed
+
+COUNTS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 40), min_size=1)
+
+
+def test_a_small_figure_is_not_told_and_neither_is_the_next_one() -> None:
+    assert suppressed({"a": 3, "b": 9, "c": 20, "d": 0}) == {"a": None, "b": None, "c": 20, "d": 0}
+    assert suppressed({"a": 3, "b": 2, "c": 20}) == {"a": None, "b": None, "c": 20}
+    assert suppressed({"a": 5, "b": 0}) == {"a": 5, "b": 0}
+
+
+@given(COUNTS)
+def test_no_small_figure_is_told_and_never_can_one_be_worked_out_from_the_sum(parts: dict[str, int]) -> None:
+    told = suppressed(parts)
+    hidden = [key for key, count in told.items() if count is None]
+
+    assert all(count is None or count == 0 or count >= SMALLEST for count in told.values())
+    assert all(told[key] in (None, count) for key, count in parts.items())
+    # One alone is hidden only where nothing else was counted; then the sum itself is small and not told.
+    assert len(hidden) != 1 or sum(parts.values()) == parts[hidden[0]] < SMALLEST
+
+
+def test_a_table_has_its_sum_and_times_only_of_what_is_told() -> None:
+    lines = [
+        Line("ylpa", {"offered": 10, "seen": 2}, {"offered_p50": 4.0, "seen_p50": 7.0}),
+        Line("uptd-ppa", {"offered": 30, "seen": 30}, {"offered_p50": 5.0, "seen_p50": 6.0}),
+    ]
+
+    told = by_lines(lines)
+
+    assert [line.key for line in told] == ["ylpa", "uptd-ppa", ALL]
+    assert told[0].counts == {"offered": 10, "seen": None}
+    assert told[0].seconds == {"offered_p50": 4.0, "seen_p50": None}
+    # Told beside the sum, it would tell that of ylpa.
+    assert told[1].counts == {"offered": 30, "seen": None}
+    assert told[2].counts == {"offered": 40, "seen": 32}
+
+
+def test_a_small_sum_is_not_told_either_and_nothing_makes_an_empty_table() -> None:
+    assert by_lines([Line("ylpa", {"offered": 2})])[-1].counts == {"offered": None}
+    assert by_lines([]) == by_parts([]) == []
+
+
+def test_the_parts_of_each_line_hide_one_another() -> None:
+    assert by_parts([Line("answer", {"met": 40, "missed": 1, "running": 0})])[0].counts == {
+        "met": None, "missed": None, "running": 0,
+    }  # fmt: skip
