@@ -23,13 +23,7 @@ async def call(city: LocalCity, method: str, path: str, token: str | None = None
 
 @pytest.fixture
 async def case_id(city: LocalCity) -> str:
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(f"{city.url('intake')}/reports", json=a_report(safe_now="no")) as answer,
-    ):
-        found = str((await answer.json())["case_id"])
-    await settle(city, {found})
-    return found
+    return str((await reported(city, safe_now="no"))["case_id"])
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "0" * 32])
@@ -122,3 +116,131 @@ async def test_a_case_that_ended_leaves_the_board(city: LocalCity, case_id: str)
     await call(city, "POST", f"/cases/{case_id}/close", json=closing, headers={"If-Match": headers["ETag"]})
 
     await eventually(is_gone)
+
+
+async def amend(city: LocalCity, told: dict[str, Any], **facts: Any) -> tuple[int, Any]:
+    body = {"amendment_id": str(uuid4()), "receipt": told["receipt"]} | facts
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{city.url('intake')}/cases/{told['case_id']}/amendments", json=body) as answer,
+    ):
+        return answer.status, await answer.json()
+
+
+async def test_new_facts_reach_the_agencies_and_only_the_receipt_lets_somebody_tell_them(city: LocalCity) -> None:
+    told = await reported(city)
+    amendment_id = str(uuid4())
+    first = await amend(city, told, amendment_id=amendment_id, injured="yes")
+    again = await amend(city, told, amendment_id=amendment_id, injured="yes")
+    other = await amend(city, told, amendment_id=amendment_id, injured="no")
+    wrong = await amend(city, told | {"receipt": "satu dua tiga empat lima enam tujuh delapan"}, injured="yes")
+    unknown = await amend(city, told | {"case_id": str(uuid4())}, injured="yes")
+    excluded = await amend(city, told, excluded_agencies=["nobody"])
+
+    async def is_asked() -> bool:
+        case = (await call(city, "GET", f"/cases/{told['case_id']}"))[1]
+        return any(r["service"] == "medical_care" and r["delivered_at"] for r in case["referrals"])
+
+    await eventually(is_asked)
+    assert first == again == (202, {"status": "accepted", "revision": 2})
+    assert [status for status, _ in (other, wrong, unknown, excluded)] == [409, 404, 404, 422]
+    assert wrong[1] == unknown[1]
+    _, lines, _ = await call(city, "GET", f"/cases/{told['case_id']}/timeline?language=id")
+    assert any("Ada fakta baru" in line["words"] for line in lines)
+
+
+async def reported(city: LocalCity, **facts: Any) -> dict[str, Any]:
+    """What the reporting person got for a report that was decided meanwhile."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{city.url('intake')}/reports", json=a_report(**facts)) as answer,
+    ):
+        receipt: dict[str, Any] = await answer.json()
+    await settle(city, {receipt["case_id"]})
+    return receipt
+
+
+async def test_a_person_triages_by_http_and_the_timeline_says_so_in_words(city: LocalCity) -> None:
+    case_id = (await reported(city, violence=["sexual"], safe_now="no"))["case_id"]
+
+    async def do(method: str, path: str, **body: Any) -> tuple[int, Any]:
+        _, _, headers = await call(city, "GET", f"/cases/{case_id}")
+        status, answer, _ = await call(
+            city,
+            method,
+            f"/cases/{case_id}{path}",
+            json={"by": "uptd-ppa", **body},
+            headers={"If-Match": headers["ETag"]},
+        )
+        return status, answer
+
+    _, case, _ = await call(city, "GET", f"/cases/{case_id}")
+    open_lead = next(r for r in case["referrals"] if r["role"] == "lead" and not r["ended_at"])
+    overlap = await do("POST", "/referrals", service=open_lead["service"], agency="uptd-ppa")
+    asked = await do("POST", "/referrals", service="school_transfer", agency="klinik-pendidikan")
+    unable = await do("POST", "/referrals", service="shelter", agency="rs-rujukan")
+    raised = await do("PUT", "/urgency", urgency="high")
+    lowered = await do("PUT", "/urgency", urgency="low")
+    excluded = await do("POST", "/exclusions", agency="ylpa", reason="kerabat tersangka")
+    asked_excluded = await do("POST", "/referrals", service="legal_aid", agency="ylpa")
+    mediated = await do("POST", "/mediation", reason="keluarga setuju")
+    taken_back = await do("POST", f"/referrals/{asked[1]['referral_id']}/take-back", reason="sudah pindah")
+    planned = await do("POST", "/stage", stage="service_plan")
+    voided = await do("POST", "/void", reason="tercatat dua kali")
+
+    assert (overlap[0], overlap[1]["referral_id"]) == (409, open_lead["referral_id"])
+    assert [answer[0] for answer in (asked, unable, raised, lowered)] == [201, 422, 204, 422]
+    assert [answer[0] for answer in (excluded, asked_excluded, mediated)] == [204, 409, 403]
+    assert [answer[0] for answer in (taken_back, planned, voided)] == [204, 204, 204]
+    _, lines, _ = await call(city, "GET", f"/cases/{case_id}/timeline?language=en")
+    told = "\n".join(line["words"] for line in lines)
+    for words in (
+        "Case: The risk was changed", "An agency was excluded", "kerabat tersangka",
+        "mediation was asked for and refused",
+        "Taken back by the case manager", "Case: service plan (the service plan was made)",
+        "Case: entered in error (Entered in error)",
+    ):  # fmt: skip
+        assert words in told
+
+
+async def test_a_twin_is_merged_by_http_and_says_where_it_goes_on(city: LocalCity) -> None:
+    cases = [(await reported(city))["case_id"] for _ in range(2)]
+    _, _, headers = await call(city, "GET", f"/cases/{cases[1]}")
+    merging = {"by": "uptd-ppa", "into": cases[0], "reason": "anak yang sama"}
+    merged, _, _ = await call(
+        city, "POST", f"/cases/{cases[1]}/merge", json=merging, headers={"If-Match": headers["ETag"]}
+    )
+    _, _, headers = await call(city, "GET", f"/cases/{cases[1]}")
+    reopened, told, _ = await call(
+        city, "POST", f"/cases/{cases[1]}/reopen", json={"by": "uptd-ppa", "reason": "x"},
+        headers={"If-Match": headers["ETag"]},
+    )  # fmt: skip
+
+    assert (merged, reopened, told["into"]) == (204, 409, cases[0])
+
+
+async def test_indicators_are_told_as_json_and_csv_without_small_figures(city: LocalCity, case_id: str) -> None:
+    _, told, _ = await call(city, "GET", "/indicators?by=service")
+    status, _, headers = await call(city, "GET", "/indicators?by=month&form=csv")
+    backwards, _, _ = await call(city, "GET", "/indicators?since=2026-12-01&until=2026-11-01")
+    refused, _, _ = await call(city, "GET", "/indicators", token="wrong")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(
+            f"{city.url('routing')}/indicators?form=csv", headers={"Authorization": f"Bearer {city.api_token}"}
+        ) as answer,
+    ):
+        lines = (await answer.text()).splitlines()
+
+    whole = told["referrals"][-1]
+    assert whole["key"] == "all"
+    assert whole["offered"] >= 5
+    figures = [
+        figure for table in ("referrals", "clocks", "rights") for line in told[table] for figure in line.values()
+    ]
+    counts = [figure for figure in figures if isinstance(figure, int)]
+    assert all(count == 0 or count >= 5 for count in counts)
+    assert (status, headers["Content-Type"]) == (200, "text/csv; charset=utf-8")
+    assert (backwards, refused) == (422, 401)
+    assert lines[0] == "table,key,figure,value"
+    assert {line.split(",")[0] for line in lines[1:]} == {"referrals", "clocks", "rights"}

@@ -7,9 +7,9 @@ from uuid import UUID
 from fastapi import FastAPI, HTTPException
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from simpul_intake.domain import Report
-from simpul_intake.errors import ReportIdReused
-from simpul_intake.use_cases import TakeReports
+from simpul_intake.domain import Amendment, Report
+from simpul_intake.errors import AmendmentIdReused, ReceiptUnknown, ReportIdReused
+from simpul_intake.use_cases import AmendReports, TakeReports
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
 from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex
@@ -104,6 +104,58 @@ class ReportIn(_Strict):
         )
 
 
+class AmendmentIn(_Strict):
+    """What is new or was wrong; whatever is left out stays as it is."""
+
+    amendment_id: UUID = Field(description="made by the client, random; sending it again changes nothing")
+    receipt: Line = Field(description="the words that the reporting person got")
+    violence: list[Category] | None = Field(default=None, min_length=1, max_length=16)
+    place: Place | None = None
+    kelurahan: Line | None = None
+    age: int | None = Field(default=None, ge=0, le=17, description="completed years")
+    sex: Sex | None = None
+    perpetrator_relation: Relation | None = None
+    perpetrator_is_child: Answer | None = None
+    perpetrator_lives_with_child: Answer | None = None
+    safe_now: Answer | None = None
+    injured: Answer | None = None
+    sexual_under_72h: Answer | None = None
+    suicidal_sign: Answer | None = None
+    trafficking_sign: Answer | None = None
+    pregnant: Answer | None = None
+    disability_need: Answer | None = None
+    in_school: Answer | None = None
+    excluded_agencies: list[Line] = Field(
+        default_factory=list,
+        max_length=16,
+        description="agencies besides those excluded before; nobody is let in again",
+    )
+    identity: IdentityIn = IdentityIn()
+    narrative: NarrativeIn = NarrativeIn()
+
+    def to_amendment(self, case_id: UUID) -> Amendment:
+        """As the domain understands it; an empty text is one that was left out."""
+        about = {"amendment_id", "receipt", "identity", "narrative"}
+        facts = {name: value for name, value in self if name not in about and value not in (None, [])}
+        if "violence" in facts:
+            facts["violence"] = tuple(facts["violence"])
+        return Amendment(
+            amendment_id=self.amendment_id,
+            case_id=case_id,
+            receipt=self.receipt,
+            facts=facts,
+            identity={name: words for name, words in self.identity if words},
+            narrative={name: words for name, words in self.narrative if words},
+        )
+
+
+class AmendedOut(BaseModel):
+    """The new facts are stored; routing decides again."""
+
+    status: str = "accepted"
+    revision: int = Field(description="number of the facts as they stand now; the report was 1")
+
+
 _UNKNOWN_AGENCY = "Kode instansi tidak dikenal; periksa ejaannya. / No agency has this code; check its spelling."
 
 
@@ -116,19 +168,41 @@ class ReceiptOut(BaseModel):
     receipt: str = Field(description="words for the reporting person; they prove later who reported")
 
 
-def add_api(web: FastAPI, take_reports: TakeReports, city: City) -> None:
+def add_api(web: FastAPI, take_reports: TakeReports, amend_reports: AmendReports, city: City) -> None:
     """The routes of the API."""
+
+    def check_agencies(codes: list[str]) -> None:
+        if not city.agency_codes.issuperset(codes):
+            # Passing over an unknown code would let the agency that was meant receive the case after all.
+            raise HTTPException(422, [{"field": "excluded_agencies", "problem": _UNKNOWN_AGENCY}])
 
     @web.post(
         "/reports", status_code=202, tags=["reports"], summary="Report violence against a child",
         responses={409: {"description": "report_id was used for other content"}, 413: {"description": "too large"}},
     )  # fmt: skip
     async def report(body: ReportIn) -> ReceiptOut:
-        if not city.agency_codes.issuperset(body.excluded_agencies):
-            # Passing over an unknown code would let the agency that was meant receive the case after all.
-            raise HTTPException(422, [{"field": "excluded_agencies", "problem": _UNKNOWN_AGENCY}])
+        check_agencies(body.excluded_agencies)
         try:
             receipt = await take_reports.take(body.to_report(utc_now()))
         except ReportIdReused as error:
             raise HTTPException(409, str(error)) from error
         return ReceiptOut(case_id=receipt.case_id, case_reference=receipt.case_reference, receipt=receipt.words)
+
+    @web.post(
+        "/cases/{case_id}/amendments", status_code=202, tags=["reports"],
+        summary="Add facts to a report, or correct them",
+        responses={404: {"description": "no such case and receipt"}, 409: {"description": "amendment_id was used"}},
+    )  # fmt: skip
+    async def amend(case_id: UUID, body: AmendmentIn) -> AmendedOut:
+        check_agencies(body.excluded_agencies)
+        try:
+            revision = await amend_reports.amend(body.to_amendment(case_id))
+        except ReceiptUnknown as error:
+            words = (
+                "Tidak ada kasus dengan tanda terima ini; periksa kata-katanya. / No case has this receipt; check it."
+            )
+            raise HTTPException(404, words) from error
+        except AmendmentIdReused as error:
+            words = "amendment_id sudah dipakai untuk isi lain; buat yang baru. / Make a new amendment_id."
+            raise HTTPException(409, words) from error
+        return AmendedOut(revision=revision)

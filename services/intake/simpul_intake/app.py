@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from simpul_intake.api import add_api
 from simpul_intake.pages import add_pages
 from simpul_intake.settings import IntakeSettings
-from simpul_intake.use_cases import TakeReports
+from simpul_intake.use_cases import AmendReports, TakeReports
 from simpul_intake.vault import Vault
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
@@ -14,13 +14,14 @@ from simpul_runtime.web import shell_for
 def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     """The service and its web application."""
     service = Service("intake", settings)
-    take_reports = TakeReports(service.transactions, Vault.from_file(settings.vault_key_file), service.city)
+    vault = Vault.from_file(settings.vault_key_file)
+    take_reports = TakeReports(service.transactions, vault, service.city)
     service.run_beside(take_reports.run)
     web = shell_for(
         service, title="Simpul intake", description="Takes reports of violence against children. Answers 202 once "
         "the report is stored; it then becomes referrals without anybody's help.",
     )  # fmt: skip
-    add_api(web, take_reports, service.city)
+    add_api(web, take_reports, AmendReports(service.transactions, vault, service.city), service.city)
     add_pages(web, take_reports, service.city)
     return service, web
 

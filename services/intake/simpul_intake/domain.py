@@ -2,8 +2,9 @@
 
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from simpul_schema.vocabulary import AgeBand, Answer, Channel, Place, Relation, Reporter, Sex, Violence
@@ -42,10 +43,70 @@ class Report:
         known = {term.value: term for term in Violence}
         return tuple(dict.fromkeys(known.get(word, Violence.UNKNOWN) for word in self.violence)) or (Violence.UNKNOWN,)
 
+    def facts(self) -> dict[str, object]:
+        """What routing decides on; the words as given, so that nothing said is lost."""
+        return {
+            "channel": self.channel.value,
+            "complaint_centre": self.complaint_centre,
+            "reporter": self.reporter.value,
+            "violence": list(self.violence),
+            "place": self.place.value,
+            "kelurahan": self.kelurahan,
+            "age": self.age,
+            "sex": self.sex.value,
+            "perpetrator_relation": self.perpetrator_relation.value,
+            "answers": {name: answer.value for name, answer in self.answers.items()},
+            "excluded_agencies": list(self.excluded_agencies),
+        }
+
     def sections(self) -> dict[str, Mapping[str, object]]:
-        """What the vault keeps, by section; the words as given, so that nothing said is lost."""
-        given = {"violence": list(self.violence), "kelurahan": self.kelurahan, "age": self.age}
-        return {"identity": self.identity, "narrative": {**self.narrative, "as_given": given}}
+        """What the vault keeps, by section."""
+        return {"triage": self.facts(), "identity": self.identity, "narrative": self.narrative}
+
+
+@dataclass(frozen=True, slots=True)
+class Amendment:
+    """What somebody who holds the receipt adds or corrects; what is not named stays."""
+
+    amendment_id: UUID
+    case_id: UUID
+    receipt: str = field(repr=False)
+    facts: Mapping[str, Any]
+    identity: Mapping[str, str] = field(repr=False)
+    narrative: Mapping[str, str] = field(repr=False)
+
+
+def report_of(report_id: UUID, received_at: datetime, sections: Mapping[str, Mapping[str, Any]]) -> Report:
+    """The report that the sections of a vault tell."""
+    facts = sections["triage"]
+    return Report(
+        report_id=report_id,
+        received_at=received_at,
+        channel=Channel(facts["channel"]),
+        complaint_centre=facts["complaint_centre"],
+        reporter=Reporter(facts["reporter"]),
+        violence=tuple(facts["violence"]),
+        place=Place(facts["place"]),
+        kelurahan=facts["kelurahan"],
+        age=facts["age"],
+        sex=Sex(facts["sex"]),
+        perpetrator_relation=Relation(facts["perpetrator_relation"]),
+        answers={name: Answer(answer) for name, answer in facts["answers"].items()},
+        excluded_agencies=tuple(facts["excluded_agencies"]),
+        identity=sections["identity"],
+        narrative=sections["narrative"],
+    )
+
+
+def amended(report: Report, amendment: Amendment) -> Report:
+    """The report with what is new; an agency that was excluded stays so."""
+    facts = dict(amendment.facts)
+    answers = {**report.answers, **{name: facts.pop(name) for name in report.answers if name in facts}}
+    excluded = tuple(dict.fromkeys((*report.excluded_agencies, *facts.pop("excluded_agencies", ()))))
+    return replace(
+        report, **facts, answers=answers, excluded_agencies=excluded,
+        identity={**report.identity, **amendment.identity}, narrative={**report.narrative, **amendment.narrative},
+    )  # fmt: skip
 
 
 def receipt_words(report_id: UUID, key: bytes, words: Sequence[str]) -> str:

@@ -1,17 +1,39 @@
 """Facts of intake as messages of the contract."""
 
+from datetime import datetime
 from uuid import UUID
 
 from simpul_intake.domain import Report
 from simpul_runtime.outbox import Announcement
 from simpul_runtime.transaction import subject_of_case
-from simpul_schema.messages import CaseReportedV1
+from simpul_schema.messages import CaseAmendedV1, CaseReportedV1
 from simpul_schema.messages.case import TriageFacts
 
 
 def case_reported(report: Report, case_id: UUID, kelurahan_code: str) -> Announcement:
     """`case.reported.v1`, the triage facts sealed to routing."""
-    facts = TriageFacts(
+    return Announcement(
+        CaseReportedV1,
+        subject=subject_of_case(case_id),
+        case_id=case_id,
+        data={"case_id": case_id, "received_at": report.received_at},
+        sealed={"triage": ("routing", _facts(report, kelurahan_code))},
+    )
+
+
+def case_amended(report: Report, case_id: UUID, kelurahan_code: str, revision: int, when: datetime) -> Announcement:
+    """`case.amended.v1`, all triage facts as they stand now sealed to routing."""
+    return Announcement(
+        CaseAmendedV1,
+        subject=subject_of_case(case_id),
+        case_id=case_id,
+        data={"case_id": case_id, "amended_at": when, "revision": revision},
+        sealed={"triage": ("routing", _facts(report, kelurahan_code))},
+    )
+
+
+def _facts(report: Report, kelurahan_code: str) -> TriageFacts:
+    return TriageFacts(
         channel=report.channel,
         complaint_centre=report.complaint_centre,
         reporter=report.reporter,
@@ -23,11 +45,4 @@ def case_reported(report: Report, case_id: UUID, kelurahan_code: str) -> Announc
         perpetrator_relation=report.perpetrator_relation,
         excluded_agencies=report.excluded_agencies,
         **report.answers,
-    )
-    return Announcement(
-        CaseReportedV1,
-        subject=subject_of_case(case_id),
-        case_id=case_id,
-        data={"case_id": case_id, "received_at": report.received_at},
-        sealed={"triage": ("routing", facts)},
     )

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import DateTime, LargeBinary, Uuid
 
-from simpul_intake.tables import CaseKeyRow, ReportRow, SectionRow
+from simpul_intake.tables import AmendmentRow, CaseKeyRow, ReportRow, SectionRow
 from simpul_runtime.transaction import Transaction
 
 
@@ -31,6 +31,35 @@ _ADD_REPORTS = text("""
     bindparam("report_ids", type_=ARRAY(Uuid)), bindparam("case_ids", type_=ARRAY(Uuid)),
     bindparam("macs", type_=ARRAY(LargeBinary)), bindparam("received", type_=ARRAY(DateTime(timezone=True))),
 )  # fmt: skip
+
+
+_LOCK_CASE = text("""
+    SELECT r.report_id, r.received_at, k.wrapped FROM report r JOIN case_key k USING (case_id)
+    WHERE r.case_id = :case_id FOR UPDATE OF k
+""")
+_SECTIONS = text("""
+    SELECT DISTINCT ON (name) name, revision, ciphertext FROM section WHERE case_id = :case_id
+    ORDER BY name, revision DESC
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Vaulted:
+    """A case as the vault keeps it: its wrapped key, and the newest revision of each section."""
+
+    report_id: UUID
+    received_at: datetime
+    wrapped_key: bytes
+    sections: dict[str, tuple[int, bytes]]
+    """name -> (revision, ciphertext)"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAmendment:
+    """What is known of an amendment id."""
+
+    content_mac: bytes
+    revision: int
 
 
 async def add_reports(transaction: Transaction, reports: Sequence[StoredReport]) -> set[UUID]:
@@ -63,3 +92,36 @@ def add_sections(transaction: Transaction, case_id: UUID, wrapped_key: bytes, se
     for name, ciphertext in sections.items():
         row = {"case_id": case_id, "name": name, "revision": 1, "ciphertext": ciphertext}
         transaction.add(SectionRow, row)
+
+
+async def vaulted_for_update(transaction: Transaction, case_id: UUID) -> Vaulted | None:
+    """A case of the vault, nobody else amending it until the transaction ends; None when there is none."""
+    found = (await transaction.connection.execute(_LOCK_CASE, {"case_id": case_id})).one_or_none()
+    if found is None:
+        return None
+    rows = await transaction.connection.execute(_SECTIONS, {"case_id": case_id})
+    sections = {row.name: (row.revision, row.ciphertext) for row in rows}
+    return Vaulted(found.report_id, found.received_at, found.wrapped, sections)
+
+
+def add_revision(transaction: Transaction, case_id: UUID, name: str, revision: int, ciphertext: bytes) -> None:
+    """A newer revision of a section; the older ones stay."""
+    transaction.add(SectionRow, {"case_id": case_id, "name": name, "revision": revision, "ciphertext": ciphertext})
+
+
+async def amendment_of(transaction: Transaction, amendment_id: UUID) -> StoredAmendment | None:
+    """What was stored under this id."""
+    table = AmendmentRow.__table__.c  # type: ignore[attr-defined]  # set by SQLModel
+    found = await transaction.connection.execute(
+        select(table.content_mac, table.revision).where(table.amendment_id == amendment_id)
+    )
+    row = found.one_or_none()
+    return StoredAmendment(*row) if row else None
+
+
+def add_amendment(
+    transaction: Transaction, amendment_id: UUID, case_id: UUID, content_mac: bytes, revision: int
+) -> None:
+    """Remember an amendment, so that the same one again changes nothing."""
+    row = {"case_id": case_id, "content_mac": content_mac, "revision": revision, "stored_at": transaction.now}
+    transaction.add(AmendmentRow, {"amendment_id": amendment_id, **row})

@@ -25,6 +25,17 @@ class ReportRow(IntakeTable, table=True):
     stored_at: datetime = Field(sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")})
 
 
+class AmendmentRow(IntakeTable, table=True):
+    """One accepted amendment of a report."""
+
+    __tablename__ = "amendment"
+    amendment_id: UUID = Field(primary_key=True)
+    case_id: UUID
+    content_mac: bytes = Field(sa_type=LargeBinary)
+    revision: int
+    stored_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
 class CaseKeyRow(IntakeTable, table=True):
     """The case's data key, wrapped by the master key; deleting it erases the case."""
 

@@ -1,5 +1,6 @@
 """What intake does."""
 
+import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -7,9 +8,9 @@ from importlib.resources import files
 from uuid import UUID, uuid4
 
 from simpul_intake import publisher, repository
-from simpul_intake.domain import Report, receipt_words
-from simpul_intake.errors import ReportIdReused
-from simpul_intake.repository import StoredReport
+from simpul_intake.domain import Amendment, Report, amended, receipt_words, report_of
+from simpul_intake.errors import AmendmentIdReused, ReceiptUnknown, ReportIdReused
+from simpul_intake.repository import StoredReport, Vaulted
 from simpul_intake.vault import Vault
 from simpul_runtime.batching import Batcher
 from simpul_runtime.city import City
@@ -35,7 +36,7 @@ class TakeReports:
         self._transactions = transactions
         self._vault = vault
         self._city = city
-        self._words = (files("simpul_intake") / "words.txt").read_text().split()
+        self._words = word_list()
         self._batcher: Batcher[Report, Receipt] = Batcher("reports", self._take, attempts=4)
         self.run = self._batcher.run
 
@@ -81,3 +82,69 @@ class TakeReports:
         # A retry may be sent later than the first attempt, so the moment is no part of the content.
         content = {name: getattr(report, name) for name in _CONTENT} | {"report_id": str(report.report_id)}
         return self._vault.mac(json.dumps(content, sort_keys=True).encode())
+
+
+class AmendReports:
+    """Adds facts to a report, or corrects them, for whoever holds its receipt."""
+
+    def __init__(self, transactions: Transactions, vault: Vault, city: City) -> None:
+        self._transactions = transactions
+        self._vault = vault
+        self._city = city
+        self._words = word_list()
+
+    async def amend(self, amendment: Amendment) -> int:
+        """Store new revisions and announce all facts as they stand now; returns the revision of the facts.
+
+        The same amendment again changes nothing. Raises ReceiptUnknown and AmendmentIdReused.
+        """
+        mac = self._mac(amendment)
+        async with self._transactions.begin() as transaction:
+            vaulted = await repository.vaulted_for_update(transaction, amendment.case_id)
+            if vaulted is None or not self._is_receipt(amendment.receipt, vaulted.report_id):
+                raise ReceiptUnknown
+            known = await repository.amendment_of(transaction, amendment.amendment_id)
+            if known:
+                if known.content_mac != mac:
+                    raise AmendmentIdReused
+                return known.revision
+            key = self._vault.case_key(amendment.case_id, vaulted.wrapped_key)
+            before = self._report(amendment.case_id, vaulted, key)
+            report = amended(before, amendment)
+            revision = vaulted.sections["triage"][0] + 1
+            kept = before.sections()
+            for name, content in report.sections().items():
+                # The facts get a revision each time, for its number is what routing hears.
+                if name == "triage" or content != kept[name]:
+                    number = vaulted.sections[name][0] + 1
+                    sealed = self._vault.seal(key, amendment.case_id, name, number, content)
+                    repository.add_revision(transaction, amendment.case_id, name, number, sealed)
+            repository.add_amendment(transaction, amendment.amendment_id, amendment.case_id, mac, revision)
+            ward = self._city.find_kelurahan(report.kelurahan)
+            transaction.announce(
+                publisher.case_amended(report, amendment.case_id, ward.code if ward else "", revision, transaction.now)
+            )
+        return revision
+
+    def _report(self, case_id: UUID, vaulted: Vaulted, key: bytes) -> Report:
+        sections = {
+            name: self._vault.open(key, ciphertext, case_id, name, revision)
+            for name, (revision, ciphertext) in vaulted.sections.items()
+        }
+        return report_of(vaulted.report_id, vaulted.received_at, sections)
+
+    def _is_receipt(self, words: str, report_id: UUID) -> bool:
+        right = receipt_words(report_id, self._vault.receipt_key, self._words)
+        return hmac.compare_digest(" ".join(words.casefold().split()).encode(), right.encode())
+
+    def _mac(self, amendment: Amendment) -> bytes:
+        content = {
+            "case": str(amendment.case_id), "facts": dict(amendment.facts),
+            "identity": dict(amendment.identity), "narrative": dict(amendment.narrative),
+        }  # fmt: skip
+        return self._vault.mac(json.dumps(content, sort_keys=True).encode())
+
+
+def word_list() -> list[str]:
+    """The words of receipts."""
+    return (files("simpul_intake") / "words.txt").read_text().split()

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -50,16 +51,22 @@ class Vault:
         clear = json.dumps(content, ensure_ascii=False).encode()
         return _encrypt(AESGCM(key), clear, _place(case_id, section, revision))
 
-    def open(self, wrapped: bytes, ciphertext: bytes, case_id: UUID, section: str, revision: int) -> dict[str, object]:
+    def case_key(self, case_id: UUID, wrapped: bytes) -> bytes:
+        """The data key of a case, in clear; VaultClosed with another master key or for another case."""
+        try:
+            return _decrypt(self._wrapping, wrapped, b"case-key|" + case_id.bytes)
+        except InvalidTag as error:
+            msg = "the case key does not open"
+            raise VaultClosed(msg) from error
+
+    def open(self, key: bytes, ciphertext: bytes, case_id: UUID, section: str, revision: int) -> dict[str, Any]:
         """The content of one section; VaultClosed when anything does not fit."""
         try:
-            key = _decrypt(self._wrapping, wrapped, b"case-key|" + case_id.bytes)
-            content: dict[str, object] = json.loads(
-                _decrypt(AESGCM(key), ciphertext, _place(case_id, section, revision))
-            )
+            clear = _decrypt(AESGCM(key), ciphertext, _place(case_id, section, revision))
         except InvalidTag as error:
             msg = f"section {section} does not open"
             raise VaultClosed(msg) from error
+        content: dict[str, Any] = json.loads(clear)
         return content
 
     def mac(self, content: bytes) -> bytes:

@@ -7,6 +7,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import DBAPIError
 
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.service import Service
@@ -105,9 +106,19 @@ def shell_for(service: Service, *, title: str, description: str) -> FastAPI:
         ]
         return JSONResponse({"detail": problems}, status_code=422)
 
+    @web.exception_handler(DBAPIError)
+    async def busy(_: Request, error: DBAPIError) -> JSONResponse:
+        if getattr(error.orig, "sqlstate", "") not in _TRY_AGAIN:
+            raise error
+        # Nothing of it was stored: two changes waited for each other and this one gave way.
+        words = "Sedang sibuk; kirim lagi. / Busy; send it again."
+        return JSONResponse({"detail": words}, 503, {"Retry-After": "1"})
+
     return web
 
 
+_TRY_AGAIN = frozenset({"40001", "40P01"})
+"""A serialization failure and a deadlock, in the SQL standard's and PostgreSQL's codes."""
 _PLAIN_WORDS: dict[str, tuple[str, str]] = {
     "missing": ("Wajib diisi.", "This field is required."),
     "extra_forbidden": ("Isian ini tidak dikenal; periksa namanya.", "This field is not known; check its name."),

@@ -1,5 +1,6 @@
 """Receipts, categories and the vault."""
 
+import json
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -7,11 +8,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from simpul_intake.api import ReportIn
-from simpul_intake.domain import RECEIPT_WORDS, receipt_words
+from simpul_intake.api import AmendmentIn, ReportIn
+from simpul_intake.domain import RECEIPT_WORDS, amended, receipt_words, report_of
 from simpul_intake.vault import Vault, VaultClosed, create_vault_key
 from simpul_schema.references import case_reference, referral_code
-from simpul_schema.vocabulary import AgeBand, Violence
+from simpul_schema.vocabulary import AgeBand, Answer, Violence
 from tests.support.reports import a_report
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -37,7 +38,7 @@ def test_unknown_category_counts_as_unknown_and_keeps_its_words() -> None:
     report = ReportIn.model_validate(a_report(violence=["physical", "perundungan"])).to_report(NOW)
 
     assert report.known_violence == (Violence.PHYSICAL, Violence.UNKNOWN)
-    assert report.sections()["narrative"]["as_given"]["violence"] == ["physical", "perundungan"]  # type: ignore[index]
+    assert report.sections()["triage"]["violence"] == ["physical", "perundungan"]
 
 
 @pytest.mark.parametrize(
@@ -53,10 +54,31 @@ def test_section_opens_in_its_place_only() -> None:
     key, wrapped = VAULT.new_case_key(CASE)
     sealed = VAULT.seal(key, CASE, "identity", 1, {"child_name": "Wenthilora"})
 
-    assert VAULT.open(wrapped, sealed, CASE, "identity", 1) == {"child_name": "Wenthilora"}
+    assert VAULT.case_key(CASE, wrapped) == key
+    assert VAULT.open(key, sealed, CASE, "identity", 1) == {"child_name": "Wenthilora"}
     for case_id, section, revision in ((uuid4(), "identity", 1), (CASE, "narrative", 1), (CASE, "identity", 2)):
         with pytest.raises(VaultClosed):
-            VAULT.open(wrapped, sealed, case_id, section, revision)
+            VAULT.open(key, sealed, case_id, section, revision)
+
+
+def test_a_report_read_back_from_its_sections_is_the_same() -> None:
+    report = ReportIn.model_validate(a_report(excluded_agencies=["ylpa"])).to_report(NOW)
+
+    assert report_of(report.report_id, report.received_at, json.loads(json.dumps(report.sections()))) == report
+
+
+def test_an_amendment_changes_what_it_names_and_never_lets_an_excluded_agency_in() -> None:
+    report = ReportIn.model_validate(a_report(excluded_agencies=["ylpa"])).to_report(NOW)
+    told = {"amendment_id": str(uuid4()), "receipt": "x", "injured": "yes", "excluded_agencies": ["rs-rujukan"],
+            "identity": {"school": "SD Contoh"}}  # fmt: skip
+
+    after = amended(report, AmendmentIn.model_validate(told).to_amendment(CASE))
+
+    assert (after.answers["injured"], after.answers["safe_now"]) == (Answer.YES, Answer.YES)
+    assert after.excluded_agencies == ("ylpa", "rs-rujukan")
+    assert after.identity["child_name"] == "Wenthilora Paksibumi"
+    assert after.identity["school"] == "SD Contoh"
+    assert after.violence == report.violence
 
 
 def test_master_key_file_is_never_replaced(tmp_path: Path) -> None:

@@ -1,0 +1,174 @@
+"""Whatever happens to a case, in whatever order: what must hold always, over random histories on a real database."""
+
+import random
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from simpul_routing.errors import (
+    AgencyExcluded,
+    AgencyUnable,
+    CaseHasEnded,
+    CaseIsOpen,
+    CaseMerged,
+    MediationLocked,
+    NotFromHere,
+    ReferralUnknown,
+    RightsLacking,
+)
+from simpul_routing.stored_facts import place_of, read
+from simpul_schema.vocabulary import CancelReason, CaseEnd, DeclineReason, ReferralRole, Service, Urgency
+from tests.integration.routing.conftest import Room
+from tests.support.agreements import CITY
+
+AGENCIES = ["polres-ppa", "uptd-ppa", "ylpa", "dinsos-peksos", "klinik-pendidikan", "rs-rujukan", "satgas-kel-bujel"]
+ANSWERS = ("safe_now", "injured", "in_school", "pregnant", "perpetrator_lives_with_child", "disability_need")
+SAID = ("delivered", "seen", "accepted", "accepted", "started", "completed", "declined", "declined")
+ITS_OWN_DOING = ("referral.declined.v1", "referral.reply_refused.v1")
+REFUSED = (
+    AgencyExcluded, AgencyUnable, CaseHasEnded, CaseIsOpen, CaseMerged, MediationLocked, NotFromHere, ReferralUnknown,
+    RightsLacking,
+)  # fmt: skip
+
+
+class History:
+    """Random deeds of agencies and case managers."""
+
+    def __init__(self, room: Room, seed: int) -> None:
+        self.room = room
+        self.dice = random.Random(seed)
+        self.cases: list[UUID] = []
+
+    def facts(self) -> dict[str, Any]:
+        dice = self.dice
+        return {
+            "violence": dice.sample(["physical", "sexual", "neglect", "unknown"], dice.randint(1, 2)),
+            "place": dice.choice(["household", "school", "other"]),
+            **{name: dice.choice(["yes", "no", "unknown"]) for name in ANSWERS},
+        }
+
+    async def report(self) -> None:
+        excluded = self.dice.sample(AGENCIES, self.dice.randint(0, 2))
+        self.cases.append(await self.room.report(**self.facts(), excluded_agencies=excluded))
+
+    async def reply(self) -> None:
+        rows = await self.room.rows(
+            "SELECT referral_id::text, case_id::text, agency FROM referral ORDER BY offered_at, referral_id"
+        )
+        said = self.dice.choice(
+            ["delivered", "seen", "accepted", "accepted", "started", "completed", "declined", "declined"]
+        )
+        more: dict[str, Any] = {}
+        if said == "declined":
+            more["reason"] = self.dice.choice([DeclineReason.NO_CAPACITY, DeclineReason.CONFLICT_OF_INTEREST]).value
+        if said == "completed":
+            more["outcome"] = "served"
+        await self.room.reply(said, self.dice.choice(rows), **more)
+
+    async def amend(self) -> None:
+        await self.room.amend(self.dice.choice(self.cases), **self.facts())
+
+    async def exclude(self, case: UUID, version: int) -> None:
+        agency = self.dice.choice(AGENCIES)
+        await self.room.triage.exclude(case, version, agency, by="uptd-ppa", reason="too close")
+
+    async def change_urgency(self, case: UUID, version: int) -> None:
+        await self.room.triage.change_urgency(case, version, self.dice.choice(list(Urgency)), by="uptd-ppa", reason="x")
+
+    async def ask(self, case: UUID, version: int) -> None:
+        service, agency = self.dice.choice(list(Service)), self.dice.choice(AGENCIES)
+        await self.room.triage.ask(case, version, service, agency, ReferralRole.SUPPORT, by="uptd-ppa", reason="x")
+
+    async def take_back(self, case: UUID, version: int) -> None:
+        rows = await self.room.rows("SELECT referral_id FROM referral WHERE case_id = $1 ORDER BY referral_id", case)
+        chosen = self.dice.choice(rows)["referral_id"]
+        await self.room.triage.take_back(case, version, chosen, CancelReason.TAKEN_BACK, by="uptd-ppa", reason="x")
+
+    async def mediate(self, case: UUID, version: int) -> None:
+        await self.room.triage.mediate(case, version, by="uptd-ppa", reason="")
+
+    async def end(self, case: UUID, version: int) -> None:
+        await self.room.end.close(case, version, CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+
+    async def reopen(self, case: UUID, version: int) -> None:
+        await self.room.end.reopen(case, version, by="uptd-ppa", reason="x")
+
+    async def merge(self, case: UUID, version: int) -> None:
+        others = [other for other in self.cases if other != case]
+        if others:
+            await self.room.end.merge(case, version, self.dice.choice(others), by="uptd-ppa", reason="x")
+
+    async def wait(self) -> None:
+        self.room.now += timedelta(minutes=self.dice.choice([3, 20, 200]))
+        await self.room.sweep()
+
+    async def step(self) -> None:
+        of_anybody = [self.reply, self.reply, self.reply, self.reply, self.amend, self.wait, self.wait]
+        of_a_person = [
+            self.exclude, self.change_urgency, self.ask, self.take_back, self.mediate, self.end, self.reopen,
+            self.merge,
+        ]  # fmt: skip
+        chosen = self.dice.randrange(len(of_anybody) + len(of_a_person))
+        if chosen < len(of_anybody):
+            await of_anybody[chosen]()
+            return
+        case = self.dice.choice(self.cases)
+        try:
+            await of_a_person[chosen - len(of_anybody)](case, await self.room.version(case))
+        except REFUSED:
+            return
+
+    async def check(self, sent: int = 0, said: int = 0) -> None:
+        """Everything that must hold after every deed; `sent` and `said` were there before it."""
+        await self._who_is_excluded_hears_nothing(sent, said)
+        asked = await self.room.rows(
+            "SELECT r.case_id, r.service, r.role, r.agency, r.state, p.ended_at, p.mediation_locked, p.situation FROM "
+            "referral r JOIN case_plan p USING (case_id) WHERE r.ended_at IS NULL"
+        )
+        leads = Counter((row["case_id"], row["service"]) for row in asked if row["role"] == "lead")
+        for row in asked:
+            assert row["ended_at"] is None, "something is asked in a case that has ended"
+            assert row["state"] != "declined", "a declined referral was not handed over"
+        assert not [key for key, count in leads.items() if count > 1 and key[1] != "manual_triage"], "two leads"
+        clocks = await self.room.rows(
+            "SELECT 1 FROM clock c JOIN referral r USING (referral_id)"
+            " WHERE r.ended_at IS NOT NULL AND c.next_at IS NOT NULL"
+        )
+        assert clocks == [], "a clock runs for a referral that has ended"
+        for case in await self.room.rows("SELECT * FROM case_plan WHERE ended_at IS NULL"):
+            facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
+            is_sexual = "sexual" in facts.situation["violence"]
+            assert not is_sexual or facts.situation["perpetrator_is_child"] == {"yes"} or case["mediation_locked"], "R1"
+
+    async def _who_is_excluded_hears_nothing(self, sent: int, said: int) -> None:
+        """R6: from the deed that excludes it on nothing of the case goes to the agency, escalation included.
+
+        It hears that its decline was recorded, and why a reply of its own is refused.
+        """
+        for case in await self.room.rows("SELECT case_id, situation FROM case_plan"):
+            facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
+            for key, event in self.room.sent[sent:]:
+                if event["correlationid"] == str(case["case_id"]) and event["type"] not in ITS_OWN_DOING:
+                    assert key.split(".")[1] not in facts.origin.excluded, event["type"]
+            for event in self.room.said[said:]:
+                if event["correlationid"] == str(case["case_id"]):
+                    assert not facts.origin.excluded & set(event["data"].get("told", ()))
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_happens_nobody_excluded_hears_anything_and_no_service_is_lost_or_doubled(
+    room: Room, seed: int
+) -> None:
+    history = History(room, seed)
+    await history.report()
+    await history.report()
+    await history.check()
+    assert set(AGENCIES) <= CITY.agency_codes
+
+    for _ in range(25):
+        before = len(room.sent), len(room.said)
+        await history.step()
+        await history.check(*before)
