@@ -7,10 +7,10 @@ export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint types bench schema lock clean
+.PHONY: help setup demo test test-fast lint types bench bench-scale schema lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## make .venv with the command .venv/bin/simpul
 
@@ -40,6 +40,9 @@ types: setup ## mypy, strict
 bench: setup ## decisions beside three rule engines, and the whole path beside a hand-written floor
 	@$(VENV)/bin/python -m tests.bench.decisions
 	@$(VENV)/bin/python -m tests.bench
+
+bench-scale: setup ## a page, a timeline and a sweep with 10,000 and with 1,000,000 cases; some minutes, 15 GB of disk
+	@$(VENV)/bin/python -m tests.bench.scale
 
 schema: setup ## write the JSON schemas and the event table; refuses a breaking change
 	@$(VENV)/bin/simpul contract write

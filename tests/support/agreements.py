@@ -1,16 +1,21 @@
 """The agreement of Kediri, and small ones built from its parties; a test says only what matters to it."""
 
+import shutil
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from simpul_routing.agreement import read_agreement
+from simpul_routing.agreement import Versions, read_agreement
+from simpul_routing.agreement.versions import sign_version, signatories
 from simpul_routing.domain.agreement import Agreement, Clause, Condition, Effect, Source, Status
 from simpul_routing.domain.engine import Decision, Engine, Origin
 from simpul_routing.domain.facts import Situation, meant
 from simpul_runtime.city import City
+from simpul_runtime.signing import Keys
+from simpul_seal import Directory, KeyRing, generate
 
 KEDIRI = Path(__file__).parents[2] / "deploy" / "kediri"
 VERSION = KEDIRI / "agreement" / "2026-11"
@@ -48,3 +53,20 @@ def a_clause(clause_id: str, effect: Effect, *overrides: str, **when: Any) -> Cl
 def an_agreement(*clauses: Clause) -> Agreement:
     """These clauses between the parties of Kediri."""
     return replace(kediri(), clauses=clauses)
+
+
+def signed_city(folder: Path, now: datetime) -> tuple[Versions, Keys, Mapping[str, KeyRing]]:
+    """Kediri in a folder of its own, its agreement signed by everybody: the versions, routing's keys, all key rings."""
+    parties = ["intake", "routing", *(agency.code for agency in CITY.agencies)]
+    pairs = {
+        party: generate(party, not_before=now - timedelta(days=60), not_after=now + timedelta(days=600))
+        for party in parties
+    }
+    shutil.copytree(KEDIRI, folder / "city")
+    version = folder / "city" / "agreement" / "2026-11"
+    for party in signatories(kediri(), CITY):
+        sign_version(version, pairs[party][0], now)
+    keys = Keys(pairs["routing"][0], Directory([public for _, public in pairs.values()]))
+    versions = Versions(version.parent, CITY, keys.directory)
+    versions.read(now)
+    return versions, keys, {party: ring for party, (ring, _) in pairs.items()}

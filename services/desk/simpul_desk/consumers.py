@@ -9,10 +9,12 @@ from simpul_schema.messages import (
     AlertFailedV1,
     AlertSentV1,
     ReferralAcceptedV1,
+    ReferralAmendedV1,
     ReferralCancelledV1,
     ReferralCompletedV1,
     ReferralOfferedV1,
     ReferralReroutedV1,
+    ReferralRevokedV1,
 )
 
 
@@ -24,6 +26,8 @@ def handlers() -> Mapping[type[Event], Handler]:
         ReferralReroutedV1: repository.note_ended,
         ReferralCompletedV1: repository.note_ended,
         ReferralCancelledV1: repository.note_ended,
+        ReferralRevokedV1: repository.note_ended,
+        ReferralAmendedV1: repository.note_amended,
         AlertSentV1: repository.note_alerted,
         AlertFailedV1: repository.note_alerted,
     }

@@ -13,10 +13,12 @@ from simpul_schema.messages import (
     AlertFailedV1,
     AlertSentV1,
     ReferralAcceptedV1,
+    ReferralAmendedV1,
     ReferralCancelledV1,
     ReferralCompletedV1,
     ReferralOfferedV1,
     ReferralReroutedV1,
+    ReferralRevokedV1,
 )
 
 _OFFERED = text("""
@@ -24,6 +26,9 @@ _OFFERED = text("""
     VALUES (:referral_id, :case_id, :agency, :service, :urgency, :answer_by)
     ON CONFLICT (referral_id) DO UPDATE SET agency = excluded.agency, service = excluded.service,
         urgency = excluded.urgency, answer_by = excluded.answer_by
+""")
+_AMENDED = text("""
+    UPDATE board SET urgency = :urgency, answer_by = :answer_by WHERE referral_id = :referral_id
 """)
 _ACCEPTED = text("""
     INSERT INTO board (referral_id, case_id, accepted_at) VALUES (:referral_id, :case_id, :accepted_at)
@@ -76,6 +81,15 @@ async def note_offered(transaction: Transaction, events: Sequence[ReferralOffere
     await transaction.connection.execute(_OFFERED, rows)
 
 
+async def note_amended(transaction: Transaction, events: Sequence[ReferralAmendedV1]) -> None:
+    """Urgency or deadline of referrals changed."""
+    rows = [
+        event.data.model_dump(include={"referral_id", "answer_by"}) | {"urgency": event.data.urgency.value}
+        for event in events
+    ]
+    await transaction.connection.execute(_AMENDED, rows)
+
+
 async def note_accepted(transaction: Transaction, events: Sequence[ReferralAcceptedV1]) -> None:
     """Referrals were accepted."""
     rows = [event.data.model_dump(include={"referral_id", "case_id", "accepted_at"}) for event in events]
@@ -83,9 +97,10 @@ async def note_accepted(transaction: Transaction, events: Sequence[ReferralAccep
 
 
 async def note_ended(
-    transaction: Transaction, events: Sequence[ReferralReroutedV1 | ReferralCompletedV1 | ReferralCancelledV1]
+    transaction: Transaction,
+    events: Sequence[ReferralReroutedV1 | ReferralCompletedV1 | ReferralCancelledV1 | ReferralRevokedV1],
 ) -> None:
-    """Referrals were handed over, completed or cancelled."""
+    """Referrals were handed over, completed, cancelled or revoked."""
     rows = [
         event.data.model_dump(include={"referral_id", "case_id"}) | {"ended_as": event.type.split(".")[1]}
         for event in events

@@ -32,6 +32,6 @@ class BoardRow(DeskTable, table=True):
     answer_by: datetime | None = Field(default=None, sa_type=_MOMENT)
     accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     ended_as: str | None = Field(default=None, sa_type=Text)
-    """How it ended, and so left the board: handed over, completed, cancelled."""
+    """How it ended, and so left the board: handed over, completed, cancelled, revoked."""
     alerts_sent: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)
     alerts_failed: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)

@@ -1,9 +1,8 @@
 """Routing's use cases on a real database with a clock of the test's own; what they announce is kept, not published."""
 
 import json
-import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_routing.agreement import Versions
-from simpul_routing.agreement.versions import sign_version, signatories
 from simpul_routing.consumers import handlers
 from simpul_routing.use_cases import EndCases, JudgeReplies, ReferCases, ReplanCases, SweepClocks, TriageCases
 from simpul_runtime.database import engine_for
@@ -29,8 +27,8 @@ from simpul_schema import Event, message_class
 from simpul_schema.messages import CaseAmendedV1, CaseReportedV1, ReferralOfferedV1
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
-from simpul_seal import Directory, KeyRing, generate, open_section, seal_section
-from tests.support.agreements import CITY, KEDIRI, kediri
+from simpul_seal import KeyRing, open_section, seal_section
+from tests.support.agreements import CITY, signed_city
 
 START = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
 """Friday, 22:00 in Kediri."""
@@ -195,21 +193,6 @@ class Room:
             await connection.close()
 
 
-@contextmanager
-def _signed(folder: Path) -> Iterator[tuple[Path, Keys, Mapping[str, KeyRing]]]:
-    parties = ["intake", "routing", *(agency.code for agency in CITY.agencies)]
-    pairs = {
-        party: generate(party, not_before=START - timedelta(days=60), not_after=START + timedelta(days=600))
-        for party in parties
-    }
-    shutil.copytree(KEDIRI, folder / "city")
-    version = folder / "city" / "agreement" / "2026-11"
-    for party in signatories(kediri(), CITY):
-        sign_version(version, pairs[party][0], START)
-    keys = Keys(pairs["routing"][0], Directory([public for _, public in pairs.values()]))
-    yield version.parent, keys, {party: ring for party, (ring, _) in pairs.items()}
-
-
 @pytest.fixture
 async def room(backends: Backends, tmp_path: Path) -> AsyncIterator[Room]:
     name = f"routing_{uuid4().hex[:8]}"
@@ -217,8 +200,6 @@ async def room(backends: Backends, tmp_path: Path) -> AsyncIterator[Room]:
     url = backends.database_url(name)
     await migrate_async(url, "simpul_routing")
     engine = engine_for(url, connections=4)
-    with _signed(tmp_path) as (agreements, keys, rings):
-        versions = Versions(agreements, CITY, keys.directory)
-        versions.read(START)
-        yield Room(engine, url, keys, Outbox("kediri", "routing", keys), versions, rings)
+    versions, keys, rings = signed_city(tmp_path, START)
+    yield Room(engine, url, keys, Outbox("kediri", "routing", keys), versions, rings)
     await engine.dispose()

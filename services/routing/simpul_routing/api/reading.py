@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import FastAPI, HTTPException, Query, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from simpul_routing import repository
 from simpul_routing.api.words import change_words, offered_words
@@ -14,9 +15,11 @@ from simpul_routing.errors import CaseUnknown
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import place_of_note
 from simpul_runtime.service import Service
+from simpul_runtime.signing import Keys
 from simpul_schema.references import case_reference, referral_code
 
-_BEGINNING: Final = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+BEGINNING: Final = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+"""Where a worklist begins."""
 
 
 def add_reading(web: FastAPI, service: Service, guard: Any) -> None:
@@ -37,18 +40,7 @@ def add_reading(web: FastAPI, service: Service, guard: Any) -> None:
     @web.get("/cases/{case_id}/timeline", summary="What happened, in plain words", **guarded)
     async def timeline(case_id: UUID, language: Literal["id", "en"] = "id") -> list[dict[str, Any]]:
         async with service.engine.connect() as connection:
-            if case_id not in await repository.cases_of(connection, [case_id]):
-                raise CaseUnknown
-            referrals = await repository.referrals_of(connection, case_id)
-            changes = await repository.transitions_of(connection, case_id)
-        place = place_of_note(case_id)
-        notes = [service.keys.unlock(row["note"], place=place).decode() if row["note"] else "" for row in changes]
-        # At the same moment a change comes before the offer that follows from it.
-        lines = [
-            (row["at"], 0, change_words(row, note, names, language)) for row, note in zip(changes, notes, strict=True)
-        ]
-        lines += [(row["offered_at"], 1, offered_words(row, names, language)) for row in referrals]
-        return [{"at": at, "words": words} for at, _, words in sorted(lines, key=lambda line: line[:2])]
+            return await timeline_of(connection, service.keys, case_id, names, language)
 
     @web.get("/referrals", summary="An agency's open referrals, by the time an answer is due", **guarded)
     async def worklist(agency: str, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
@@ -61,13 +53,30 @@ def add_reading(web: FastAPI, service: Service, guard: Any) -> None:
         }
 
 
+async def timeline_of(
+    connection: AsyncConnection, keys: Keys, case_id: UUID, names: Mapping[str, str], language: str
+) -> list[dict[str, Any]]:
+    """Everything that happened to a case, the earliest first; CaseUnknown when there is none."""
+    if case_id not in await repository.cases_of(connection, [case_id]):
+        raise CaseUnknown
+    referrals = await repository.referrals_of(connection, case_id)
+    changes = await repository.transitions_of(connection, case_id)
+    place = place_of_note(case_id)
+    lines = [(row["offered_at"], 1, offered_words(row, names, language)) for row in referrals]
+    for row in changes:
+        note = keys.unlock(row["note"], place=place).decode() if row["note"] else ""
+        # At the same moment a change comes before the offer that follows from it.
+        lines.append((row["at"], 0, change_words(row, note, names, language)))
+    return [{"at": at, "words": words} for at, _, words in sorted(lines, key=lambda line: line[:2])]
+
+
 def _cursor(row: Mapping[str, Any]) -> str:
     return urlsafe_b64encode(f"{row['answer_by'].isoformat()}|{row['referral_id']}".encode()).decode()
 
 
 def _place(cursor: str) -> tuple[datetime, UUID]:
     if not cursor:
-        return _BEGINNING
+        return BEGINNING
     try:
         moment, _, referral_id = urlsafe_b64decode(cursor).decode().partition("|")
         place = datetime.fromisoformat(moment).astimezone(UTC), UUID(referral_id)

@@ -24,7 +24,7 @@ from simpul_runtime.transaction import Transaction, Transactions
 
 SWEEP: Final = 2.0
 """Seconds between looks at what is due."""
-MOST: Final = 200
+MOST: Final = 100
 """Steps in one transaction; what a long outage left behind is told in the order in which it fell due."""
 CLOCK_STEPS: Final = Counter("simpul_clock_steps", "Steps of deadlines", ["clock", "step"], registry=REGISTRY)
 
