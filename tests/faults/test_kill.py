@@ -1,13 +1,14 @@
 """kill -9 under load: lost 0, every effect exactly once."""
 
 import asyncio
+from collections import Counter
 
 import aiohttp
 import pytest
 
 from tests.faults.conftest import BreakableCity
 from tests.support.doomed import POINTS
-from tests.support.ledger import assert_exactly_once, eventually, post_until_accepted, settle
+from tests.support.ledger import assert_exactly_once, eventually, post_until_accepted, received, rows, settle
 from tests.support.reports import a_report
 
 
@@ -35,6 +36,32 @@ async def test_nothing_is_lost_when_a_service_is_killed_under_load(breakable: Br
 
     assert len(cases) == 60
     await assert_exactly_once(breakable, cases)
+
+
+async def test_nothing_is_lost_when_the_agencies_are_killed_under_load(breakable: BreakableCity) -> None:
+    loading = asyncio.create_task(load(breakable, 60))
+    for _ in range(2):
+        await asyncio.sleep(0.6)
+        breakable.kill("agencies")
+        breakable.start("agencies")
+    cases = await loading
+    breakable.wait_ready("agencies")
+
+    await settle(breakable, cases)
+
+    planned = await rows(
+        breakable, "routing", "SELECT referral_id::text FROM referral WHERE case_id = ANY($1::uuid[])", cases
+    )
+    handled = Counter(line["referral_id"] for line in received(breakable) if line["case_id"] in cases)
+    # A handler that was at work when its process died is called again; nobody is told twice for that.
+    assert set(handled) == {row["referral_id"] for row in planned}
+    assert await rows(breakable, "routing", "SELECT reason FROM parked") == []
+    said = await rows(
+        breakable, "routing",
+        "SELECT 1 FROM inbox WHERE type = 'reply.referral.delivered.v1' AND subject = ANY($1)",
+        [f"referral/{row['referral_id']}" for row in planned],
+    )  # fmt: skip
+    assert len(said) == len(planned)
 
 
 @pytest.mark.parametrize(

@@ -1,38 +1,51 @@
-"""An agency's consumer on FastStream."""
+"""An agency's consumer on FastStream: store first, handle after, say until it is heard."""
 
 import asyncio
-import json
+import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timezone
-from typing import Any, Optional
+from typing import Any, Final, Optional, TypeVar
 from uuid import UUID, uuid4
 
 import structlog
 from faststream import AckPolicy, FastStream
 from faststream.rabbit import Channel, ExchangeType, RabbitBroker, RabbitExchange, RabbitMessage, RabbitQueue
-from pydantic import ValidationError
 
-from simpul_agency.received import ReceivedReferral, Reply
+from simpul_agency.drivers import driver_for
+from simpul_agency.grouping import Groups
+from simpul_agency.reading import NotReadable, Reader
+from simpul_agency.received import Received, Reply, subject_of
 from simpul_agency.settings import AgencySettings
-from simpul_schema import Producer
-from simpul_schema.catalog import REPLIES, may_publish, routing_key
-from simpul_schema.envelope import CONTENT_TYPE, MAX_EVENT_BYTES
+from simpul_agency.store import Arrived, Due, Handled, Outgoing, Store, Unreadable
+from simpul_schema import Event
+from simpul_schema.catalog import REPLIES, routing_key
+from simpul_schema.envelope import CONTENT_TYPE
 from simpul_schema.messages import ReferralOfferedV1
-from simpul_schema.messages.referral import ReferralFacts
-from simpul_seal import Directory, KeyRing, SealError, open_section, sign, verify
+from simpul_seal import Directory, KeyRing, sign
 
-Handler = Callable[[ReceivedReferral, Reply], Awaitable[None]]
+E = TypeVar("E", bound=Event)
+Handler = Callable[[Received[Any], Reply], Awaitable[None]]
 
-CONFIRM_WITHIN = 10.0
-LONGEST_WAIT = 60.0
-REMEMBERED = 10_000
+CONFIRM_WITHIN: Final = 10.0
+"""Seconds the broker has to confirm a reply."""
+PATIENCE: Final = 60.0
+"""Seconds an event waits for its predecessor before it is handled without."""
+LOOK: Final = 1.0
+"""Seconds between looks at what is due again."""
+LONGEST_WAIT: Final = 600.0
+"""Seconds between two calls of a handler that keeps failing."""
+LEAVE_WITHIN: Final = 15.0
+"""Seconds that handlers have to end when the agency stops."""
+REMEMBERED: Final = 1_000
+"""Events kept in memory between their arrival and their handler."""
 
 log = structlog.get_logger()
 
 
-class NotAReferral(Exception):
-    """The message is not a referral the city offered to this agency; the message says in what it fails."""
+class ReferralUnknown(Exception):
+    """This agency's store has no offer of that referral; check the id and the store's URL."""
 
 
 def _utc_now() -> datetime:
@@ -40,22 +53,31 @@ def _utc_now() -> datetime:
 
 
 class Agency:
-    """Receives the referrals of one agency."""
+    """Receives what the city addresses to one agency."""
 
     def __init__(self, settings: AgencySettings, keys: KeyRing, directory: Directory) -> None:
         self.code = settings.code
+        self.store = Store(driver_for(settings.store_url))
         self._settings = settings
         self._keys = keys
-        self._directory = directory
-        self._handler: Optional[Handler] = None
-        self._seen: OrderedDict[UUID, None] = OrderedDict()
+        self._reader = Reader(settings.code, keys, directory)
+        self._handlers: dict[str, Handler] = {}
+        self._arriving: Groups[Arrived | Unreadable] = Groups(self._take, self._not_stored)
+        self._handled: Groups[Handled] = Groups(self._finish, self._not_stored)
+        self._recent: OrderedDict[str, Received[Any]] = OrderedDict()
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._something_due = asyncio.Event()
+        self._something_said = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
         self._replies = RabbitExchange(REPLIES, type=ExchangeType.TOPIC, declare=False)
         self.broker = RabbitBroker(
             settings.amqp_url.get_secret_value(),
             # Replies must find a queue; without this an unroutable one would look published.
             default_channel=Channel(on_return_raises=True),
+            # What could not even be stored goes back to the queue's dead letters; it never just vanishes.
             ack_policy=AckPolicy.REJECT_ON_ERROR,
             apply_types=False,
+            fail_fast=False,
             logger=None,
         )
         self.broker.subscriber(
@@ -71,81 +93,203 @@ class Agency:
         found = settings or AgencySettings()  # the environment has the rest
         return cls(found, KeyRing.read(found.key_file), Directory.read(found.directory_file))
 
-    def on_referral(self, handler: Handler) -> Handler:
-        """Register what happens to a referral."""
-        self._handler = handler
-        return handler
+    def on(self, message: type[E]) -> Callable[[Callable[[Received[E], Reply], Awaitable[None]]], Handler]:
+        """Register what happens with events of a type: once each, in the order of their referral.
+
+        A handler that raises is called again after a growing wait; meanwhile the other referrals go on.
+        """
+
+        def register(handler: Callable[[Received[E], Reply], Awaitable[None]]) -> Handler:
+            self._handlers[message.WIRE_NAME] = handler
+            return handler
+
+        return register
+
+    @asynccontextmanager
+    async def reply(self, referral_id: UUID) -> AsyncIterator[Reply]:
+        """Answer a referral outside a handler, days later too; kept when the block ends without an error.
+
+        Raises ReferralUnknown when it was never offered to this agency.
+        """
+        body = await self.store.first_of(subject_of(referral_id))
+        if body is None:
+            msg = f"referral {referral_id} was not offered to {self.code}, or its offer is parked"
+            raise ReferralUnknown(msg)
+        offered = ReferralOfferedV1.model_validate_json(body)
+        reply = self._reply(offered)
+        yield reply
+        await self.store.say(reply.drafts)
+        self._something_said.set()
+
+    async def replay(self, name: str) -> bool:
+        """Read again what was set aside; False when there is nothing of that name."""
+        body = await self.store.take_out(name)
+        if body is None:
+            return False
+        await self._take([self._read(body, _utc_now())])
+        return True
+
+    async def start(self) -> None:
+        """Receive, handle and reply until `stop`."""
+        await self._begin()
+        await self.broker.start()
+
+    async def stop(self) -> None:
+        """Take nothing more, let handlers end, keep what is unsaid for the next start."""
+        await self.broker.stop()
+        await self._end()
 
     def run(self) -> None:
-        """Receive until told to stop."""
-        asyncio.run(FastStream(self.broker).run())
+        """The same until the process is told to end."""
+
+        @asynccontextmanager
+        async def lifespan() -> AsyncIterator[None]:
+            await self._begin()
+            try:
+                yield
+            finally:
+                await self._end()
+
+        asyncio.run(FastStream(self.broker, lifespan=lifespan).run())
+
+    async def _begin(self) -> None:
+        await self.store.open()
+        loops = (self._arriving.run, self._handled.run, self._keep_handling, self._keep_saying)
+        self._tasks = [asyncio.create_task(loop()) for loop in loops]
+
+    async def _end(self) -> None:
+        if self._under_way:
+            await asyncio.wait(self._under_way.values(), timeout=LEAVE_WITHIN)
+        for task in (*self._under_way.values(), *self._tasks):
+            task.cancel()
+        for task in (*self._under_way.values(), *self._tasks):
+            with suppress(asyncio.CancelledError):
+                await task
+        await self.store.close()
 
     async def _receive(self, message: RabbitMessage) -> None:
-        """Returning acknowledges; raising rejects into the city's dead-letter queue."""
+        """Returning acknowledges, so it returns once the message is stored."""
+        await self._arriving.submit(self._read(message.raw_message.body, _utc_now()))
+
+    def _read(self, body: bytes, now: datetime) -> "Arrived | Unreadable":
         try:
-            referral = self._read(message.raw_message.body, _utc_now())
-        except (NotAReferral, SealError) as error:
-            log.error("message_rejected", agency=self.code, reason=type(error).__name__)
-            raise
-        if referral is None or referral.event.id in self._seen:
-            return
-        reply = Reply(referral.event, self._settings.city, self._publish)
+            verified = self._reader.verified(body, now)
+            event = self._reader.event(verified)
+        except NotReadable as error:
+            log.error("message_parked", agency=self.code, reason=error.reason.value)
+            return Unreadable(body, error.reason.value)
+        known: dict[str, Any] = {
+            "source": event.source, "event_id": str(event.id), "subject": event.subject,
+            "sequence": event.position, "type": event.type, "body": body,
+        }  # fmt: skip
+        try:
+            received = self._reader.opened(event)
+        except NotReadable as error:
+            log.error("message_parked", agency=self.code, event_id=str(event.id), reason=error.reason.value)
+            return Arrived(**known, parked=error.reason.value)
+        self._remember(received)
+        if not isinstance(event, ReferralOfferedV1):
+            return Arrived(**known)
+        receipt = self._reply(event)
+        receipt.delivered()
+        return Arrived(**known, replies=receipt.drafts)
+
+    def _reply(self, about: Event) -> Reply:
+        return Reply(about, self._settings.city, lambda event: sign(event, self._keys), now=_utc_now())
+
+    async def _take(self, messages: Sequence["Arrived | Unreadable"]) -> None:
+        await self.store.take(messages, time.time())
+        self._something_due.set()
+        self._something_said.set()
+
+    async def _finish(self, handled: Sequence[Handled]) -> None:
+        await self.store.finish(handled)
+        self._something_said.set()
+
+    def _not_stored(self, error: Exception) -> None:
+        log.error("store_failed", agency=self.code, error=type(error).__name__)
+
+    async def _keep_handling(self) -> None:
+        while True:
+            self._something_due.clear()
+            free = self._settings.concurrency - len(self._under_way)
+            started = 0
+            if free > 0:
+                started = await self._start_due(free)
+            if not started:
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self._something_due.wait(), LOOK)
+
+    async def _start_due(self, free: int) -> int:
+        """Begin as many as there is room for; of one referral one at a time."""
+        try:
+            due = await self.store.due(time.time(), PATIENCE, free + len(self._under_way))
+        except Exception as error:
+            self._not_stored(error)
+            return 0
+        started = 0
+        for event in due:
+            if started < free and event.subject not in self._under_way:
+                self._under_way[event.subject] = asyncio.create_task(self._handle(event))
+                started += 1
+        return started
+
+    async def _handle(self, due: Due) -> None:
+        try:
+            await self._handled.submit(await self._call(due))
+        finally:
+            self._under_way.pop(due.subject, None)
+            self._something_due.set()
+
+    async def _call(self, due: Due) -> Handled:
+        handler = self._handlers.get(due.type)
+        if handler is None:
+            return Handled(due.source, due.event_id)
+        try:
+            received = self._recent.pop(due.event_id, None) or self._reader.opened(
+                self._reader.event(self._reader.verified(due.body, _utc_now()))
+            )
+            reply = self._reply(received.event)
+            await handler(received, reply)
+        except Exception as error:
+            wait = min(0.5 * 2.0**due.attempts, LONGEST_WAIT)
+            reason = type(error).__name__
+            log.warning(
+                "handler_failed", agency=self.code, event_id=due.event_id, error=reason, attempts=due.attempts + 1
+            )
+            return Handled(due.source, due.event_id, again_at=time.time() + wait, reason=reason)
+        return Handled(due.source, due.event_id, reply.drafts)
+
+    async def _keep_saying(self) -> None:
+        """Publish what is unsaid, in order, until the broker has confirmed it."""
         wait = 0.5
         while True:
+            self._something_said.clear()
             try:
-                await reply.delivered()
-                if self._handler is not None:
-                    await self._handler(referral, reply)
-                break
+                waiting = await self.store.unpublished(200)
+                told = await asyncio.gather(*(self._publish(reply) for reply in waiting), return_exceptions=True)
+                heard = [reply.position for reply, outcome in zip(waiting, told) if outcome is None]  # noqa: B905 - 3.10
+                await self.store.published(heard, time.time())
             except Exception as error:
-                log.warning("handler_failed", agency=self.code, error=type(error).__name__)
-                reply = Reply(referral.event, self._settings.city, self._publish)
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, LONGEST_WAIT)
-        self._remember(referral.event.id)
+                self._not_stored(error)
+                waiting, heard = [], []
+            if len(heard) == len(waiting):
+                wait = 0.5
+                if not waiting:
+                    with suppress(asyncio.TimeoutError):
+                        await asyncio.wait_for(self._something_said.wait(), LOOK * 5)
+                continue
+            log.warning("replies_wait", agency=self.code, count=len(waiting) - len(heard))
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, 30.0)
 
-    def _read(self, body: bytes, now: datetime) -> Optional[ReceivedReferral]:
-        """The referral, or None for an event of another type."""
-        event = self._verified(body, now)
-        if event["type"] != ReferralOfferedV1.WIRE_NAME:
-            return None
-        try:
-            offered = ReferralOfferedV1.model_validate(event)
-            sealed = offered.data.sealed["facts"]
-            opened = open_section(
-                sealed.ciphertext, self._keys, event_id=offered.id, case_id=offered.data.case_id, section="facts"
-            )
-            return ReceivedReferral(offered, ReferralFacts.model_validate_json(opened))
-        except (ValidationError, KeyError) as error:
-            msg = "the event does not match the contract"
-            raise NotAReferral(msg) from error
-
-    def _verified(self, body: bytes, now: datetime) -> dict[str, Any]:
-        try:
-            event = json.loads(body) if len(body) <= MAX_EVENT_BYTES else None
-        except (ValueError, RecursionError):
-            event = None
-        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-            msg = "the message is not an event of the contract"
-            raise NotAReferral(msg)
-        signer = verify(event, self._directory, now)
-        try:
-            producer = Producer.of(str(event.get("source")))
-        except ValueError as error:
-            raise NotAReferral(str(error)) from error
-        allowed = may_publish(producer.party, is_agency=producer.is_agency, wire_name=event["type"])
-        if signer != producer.party or not allowed:
-            msg = "the event does not come from the authority on it"
-            raise NotAReferral(msg)
-        return event
-
-    async def _publish(self, wire_name: str, event: dict[str, object]) -> None:
+    async def _publish(self, reply: Outgoing) -> None:
         publishing = self.broker.publish(
-            sign(event, self._keys),
+            reply.body,
             exchange=self._replies,
-            routing_key=routing_key(REPLIES, wire_name, self.code),
+            routing_key=routing_key(REPLIES, reply.wire_name, self.code),
             message_id=str(uuid4()),
-            correlation_id=str(event["correlationid"]),
+            correlation_id=reply.correlation_id,
             content_type=CONTENT_TYPE,
             headers={"simpul-exchange": REPLIES},
             persist=True,
@@ -153,10 +297,10 @@ class Agency:
         # The broker's own timeout is not honoured; this one is.
         await asyncio.wait_for(publishing, CONFIRM_WITHIN)
 
-    def _remember(self, event_id: UUID) -> None:
-        self._seen[event_id] = None
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
+    def _remember(self, received: Received[Any]) -> None:
+        self._recent[str(received.event.id)] = received
+        if len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
 
 
 async def _undecoded(message: Any) -> Any:

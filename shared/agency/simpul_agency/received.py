@@ -1,14 +1,15 @@
-"""What a handler gets: the referral, and a way to answer it."""
+"""What a handler gets: the event, and a way to answer it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import uuid5
+from typing import Any, Generic, Optional, TypeVar
+from uuid import UUID, uuid4
 
+from simpul_agency.store import Draft
 from simpul_schema import Event, agency_source
 from simpul_schema.envelope import wire_json
 from simpul_schema.messages import (
-    ReferralOfferedV1,
     ReplyReferralAcceptedV1,
     ReplyReferralCompletedV1,
     ReplyReferralDeclinedV1,
@@ -18,89 +19,111 @@ from simpul_schema.messages import (
     ReplyReferralStartedV1,
     ReplyReferralUnattendedV1,
 )
-from simpul_schema.messages.referral import ReferralFacts, ReferralOfferedData
+from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.references import referral_code
 from simpul_schema.vocabulary import DeclineReason, ReferralOutcome
 
+E = TypeVar("E", bound=Event)
 
-@dataclass(frozen=True, slots=True)
-class ReceivedReferral:
-    """A verified referral with its opened facts."""
 
-    event: ReferralOfferedV1
-    facts: ReferralFacts = field(repr=False)
+@dataclass(frozen=True)
+class Received(Generic[E]):
+    """A verified event, with its opened facts where it carries some."""
+
+    event: E
+    facts: Optional[ReferralFacts] = field(default=None, repr=False)
 
     @property
-    def offer(self) -> ReferralOfferedData:
-        """What is asked, of whom, until when."""
-        return self.event.data
+    def data(self) -> Any:
+        """What the event says."""
+        return self.event.data  # type: ignore[attr-defined]  # every message class has data
 
     @property
     def code(self) -> str:
         """The short code people use, such as `R-7K3Q2M`."""
-        return referral_code(self.offer.referral_id)
-
-
-Publish = Callable[[str, dict[str, object]], Awaitable[None]]
+        return referral_code(self.data.referral_id)
 
 
 class Reply:
-    """Answers one referral. The same answer made twice has the same id, so it counts once."""
+    """Answers one referral. What is said is kept with the end of the handler, and sent until the broker has it.
 
-    def __init__(self, offered: ReferralOfferedV1, city: str, publish: Publish) -> None:
-        self._offered = offered
-        self._source = agency_source(city, offered.data.agency)
-        self._publish = publish
-        # The offer's own time: a reply made again after a crash then has the same bytes, and is no new event.
-        self._time = offered.time
-        self._position = 0
+    Saying the same twice counts once; what a handler said before it failed was never said.
+    """
 
-    async def delivered(self) -> None:
-        """The agency's machine has it; the kit says so by itself before it calls the handler."""
-        await self._say(ReplyReferralDeliveredV1)
+    def __init__(self, about: Event, city: str, sign: Callable[[dict[str, Any]], bytes], *, now: datetime) -> None:
+        self._about = about
+        self._city = city
+        self._sign = sign
+        self._now = now
+        self._drafts: list[Draft] = []
+        self._said: list[tuple[type[Event], dict[str, object]]] = []
 
-    async def seen(self) -> None:
+    @property
+    def drafts(self) -> tuple[Draft, ...]:
+        """What was said so far."""
+        return tuple(self._drafts)
+
+    def delivered(self) -> None:
+        """The agency's machine has it; the kit says so by itself when it has stored the offer."""
+        self._say(ReplyReferralDeliveredV1)
+
+    def seen(self) -> None:
         """A person opened it for the first time."""
-        await self._say(ReplyReferralSeenV1)
+        self._say(ReplyReferralSeenV1)
 
-    async def accept(self) -> None:
+    def accept(self) -> None:
         """The agency takes the referral."""
-        await self._say(ReplyReferralAcceptedV1)
+        self._say(ReplyReferralAcceptedV1)
 
-    async def decline(self, reason: DeclineReason) -> None:
+    def decline(self, reason: DeclineReason) -> None:
         """The agency cannot serve; the city hands the referral over at once."""
-        await self._say(ReplyReferralDeclinedV1, reason=reason)
+        self._say(ReplyReferralDeclinedV1, reason=reason)
 
-    async def schedule(self, moment: datetime) -> None:
+    def schedule(self, moment: datetime) -> None:
         """The child has an appointment at that moment, which carries its zone."""
-        await self._say(ReplyReferralScheduledV1, scheduled_for=moment)
+        self._say(ReplyReferralScheduledV1, scheduled_for=moment)
 
-    async def unattended(self) -> None:
+    def unattended(self) -> None:
         """The child did not come to the appointment."""
-        await self._say(ReplyReferralUnattendedV1)
+        self._say(ReplyReferralUnattendedV1)
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """The service has begun; first aid counts."""
-        await self._say(ReplyReferralStartedV1)
+        self._say(ReplyReferralStartedV1)
 
-    async def complete(self, outcome: ReferralOutcome) -> None:
+    def complete(self, outcome: ReferralOutcome) -> None:
         """The service has ended."""
-        await self._say(ReplyReferralCompletedV1, outcome=outcome)
+        self._say(ReplyReferralCompletedV1, outcome=outcome)
 
-    async def _say(self, message: type[Event], **more: object) -> None:
-        self._position += 1
-        offered = self._offered
-        event = message.model_validate(
-            {
-                "id": uuid5(offered.id, message.WIRE_NAME),
-                "source": self._source,
-                "type": message.WIRE_NAME,
-                "subject": offered.subject,
-                "time": self._time,
-                "sequence": f"{self._position:010d}",
-                "correlationid": offered.correlationid,
-                "causationid": offered.id,
-                "data": {"referral_id": offered.data.referral_id, "agency": offered.data.agency, **more},
-            }
-        )
-        await self._publish(message.WIRE_NAME, wire_json(event))
+    def _say(self, message: type[Event], **more: object) -> None:
+        about, data = self._about, self._about.data  # type: ignore[attr-defined]  # every message class has data
+        if (message, more) in self._said:
+            return
+        self._said.append((message, more))
+        event_id = uuid4()
+        told = {"referral_id": data.referral_id, "agency": data.agency, **more}
+
+        def finish(position: int) -> bytes:
+            event = message.model_validate(
+                {
+                    "id": event_id,
+                    "source": agency_source(self._city, data.agency),
+                    "type": message.WIRE_NAME,
+                    "subject": about.subject,
+                    "time": self._now,
+                    "sequence": f"{position:010d}",
+                    "correlationid": about.correlationid,
+                    "causationid": about.id,
+                    "data": told,
+                }
+            )
+            return self._sign(wire_json(event))
+
+        # A mistake in what is said shows here, where it was made, and not when it is written.
+        finish(1)
+        self._drafts.append(Draft(about.subject, message.WIRE_NAME, str(event_id), str(about.correlationid), finish))
+
+
+def subject_of(referral_id: UUID) -> str:
+    """The stream of a referral."""
+    return f"referral/{referral_id}"

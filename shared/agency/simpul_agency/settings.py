@@ -18,4 +18,9 @@ class AgencySettings(BaseSettings):
     amqp_url: SecretStr = Field(description="amqp://user:password@host:port/vhost of the city's broker")
     key_file: Path = Field(description="the agency's private keys")
     directory_file: Path = Field(description="everybody's public keys")
-    prefetch: int = Field(default=32, ge=1, description="referrals under way at once")
+    store_url: str = Field(
+        default="sqlite:///simpul-agency.db",
+        description="where received events and replies are kept: sqlite:///path or postgresql://...",
+    )
+    concurrency: int = Field(default=16, ge=1, description="handlers at work at once; one for each referral")
+    prefetch: int = Field(default=64, ge=1, description="messages taken from the broker before they are stored")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from simpul_agency import Agency, AgencySettings, ReceivedReferral, Reply
+from simpul_agency import Agency, AgencySettings, Received, Reply
 from simpul_cli.keys import directory_file, key_file
 from simpul_runtime.city import City
+from simpul_schema.messages import ReferralOfferedV1
 
 
 async def serve(
@@ -21,8 +22,8 @@ async def serve(
     city = City.read(city_dir)
     with ledger.open("a", buffering=1) as file:
 
-        def note(kind: str, referral: ReceivedReferral) -> None:
-            offer = referral.offer
+        def note(kind: str, referral: Received[ReferralOfferedV1]) -> None:
+            offer = referral.data
             line = {
                 "kind": kind, "at": time.time(), "agency": offer.agency, "service": offer.service.value,
                 "referral_id": str(offer.referral_id), "case_id": str(offer.case_id), "code": referral.code,
@@ -30,31 +31,39 @@ async def serve(
             file.write(json.dumps(line) + "\n")
 
         codes = only or [agency.code for agency in city.agencies]
-        agencies = [_agency(city, code, keys, amqp_url, note, accept=accept) for code in codes]
-        await asyncio.gather(*(agency.broker.start() for agency in agencies))
+        stores = ledger.parent / "agencies"
+        agencies = [_agency(city, code, keys, amqp_url, stores, note, accept=accept) for code in codes]
+        await asyncio.gather(*(agency.start() for agency in agencies))
         gc.collect()
         gc.freeze()
         (ledger.parent / "agencies.ready").touch()
         try:
             await asyncio.Event().wait()
         finally:
-            await asyncio.gather(*(agency.broker.stop() for agency in agencies))
+            await asyncio.gather(*(agency.stop() for agency in agencies))
 
 
 def _agency(
-    city: City, code: str, keys: Path, amqp_url: str, note: Callable[[str, ReceivedReferral], None], *, accept: bool
+    city: City,
+    code: str,
+    keys: Path,
+    amqp_url: str,
+    stores: Path,
+    note: Callable[[str, Received[ReferralOfferedV1]], None],
+    *,
+    accept: bool,
 ) -> Agency:
     agency = Agency.from_settings(
         AgencySettings(
             city=city.code, code=code, amqp_url=SecretStr(amqp_url), key_file=key_file(keys, code),
-            directory_file=directory_file(keys),
+            directory_file=directory_file(keys), store_url=f"sqlite:///{stores / code}.db",
         )
     )  # fmt: skip
 
-    @agency.on_referral
-    async def receive(referral: ReceivedReferral, reply: Reply) -> None:
+    @agency.on(ReferralOfferedV1)
+    async def receive(referral: Received[ReferralOfferedV1], reply: Reply) -> None:
         note("received", referral)
         if accept:
-            await reply.accept()
+            reply.accept()
 
     return agency

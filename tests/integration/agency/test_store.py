@@ -1,0 +1,125 @@
+"""An agency's store keeps its promises on SQLite and on PostgreSQL alike."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from simpul_agency.drivers import StoreMissing, driver_for
+from simpul_agency.store import Arrived, Draft, Handled, Store, Unreadable
+from simpul_cli.backends import Backends
+from simpul_cli.databases import create_databases
+
+PATIENCE = 60.0
+SOURCE = "/kediri/routing"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    url = f"sqlite:///{tmp_path / 'agency.db'}"
+    if request.param == "postgresql":
+        backends: Backends = request.getfixturevalue("backends")
+        name = f"agency_{uuid4().hex[:8]}"
+        await create_databases(backends.postgres_url, {"agency": name})
+        url = backends.database_url(name)
+    found = Store(driver_for(url))
+    await found.open()
+    yield found
+    await found.close()
+
+
+def arrived(subject: str, sequence: int = 1, body: bytes = b"{}", event_id: str = "", *replies: Draft) -> Arrived:
+    return Arrived(SOURCE, event_id or str(uuid4()), subject, sequence, "referral.offered.v1", body, "", replies)
+
+
+def a_draft(subject: str, event_id: str = "") -> Draft:
+    return Draft(
+        subject, "reply.referral.delivered.v1", event_id or str(uuid4()), str(uuid4()), lambda n: str(n).encode()
+    )
+
+
+async def test_an_event_is_kept_once_and_its_replies_with_it(store: Store) -> None:
+    event = arrived("referral/a", 1, b"{}", "", a_draft("referral/a"))
+    await store.take([event, event], 1.0)
+    await store.take([event], 2.0)
+
+    assert [due.event_id for due in await store.due(5.0, PATIENCE, 10)] == [event.event_id]
+    assert [reply.body for reply in await store.unpublished(10)] == [b"1"]
+
+
+async def test_the_same_id_with_other_bytes_is_set_aside_as_altered(store: Store) -> None:
+    event_id = str(uuid4())
+    await store.take([arrived("referral/a", 1, b"{}", event_id), arrived("referral/a", 1, b"{1}", event_id)], 1.0)
+    await store.take([arrived("referral/a", 1, b"{2}", event_id)], 1.0)
+
+    assert [parked.reason for parked in await store.parked()] == ["altered", "altered"]
+    assert len(await store.due(5.0, PATIENCE, 10)) == 1
+
+
+async def test_an_event_waits_for_its_predecessor_and_not_for_ever(store: Store) -> None:
+    first, second = arrived("referral/a", 1), arrived("referral/a", 2)
+    await store.take([second], 1.0)
+    assert await store.due(5.0, PATIENCE, 10) == []
+    assert len(await store.due(1.0 + PATIENCE, PATIENCE, 10)) == 1
+    await store.take([first], 2.0)
+    assert [due.event_id for due in await store.due(5.0, PATIENCE, 10)] == [first.event_id]
+    await store.finish([Handled(SOURCE, first.event_id)])
+
+    assert [due.event_id for due in await store.due(5.0, PATIENCE, 10)] == [second.event_id]
+
+
+async def test_a_handler_that_failed_is_due_again_at_its_moment(store: Store) -> None:
+    event = arrived("referral/a")
+    await store.take([event], 1.0)
+    await store.finish([Handled(SOURCE, event.event_id, again_at=30.0, reason="ValueError")])
+
+    assert await store.due(29.0, PATIENCE, 10) == []
+    assert [(due.event_id, due.attempts) for due in await store.due(30.0, PATIENCE, 10)] == [(event.event_id, 1)]
+
+
+async def test_replies_have_places_without_gaps_and_wait_until_the_broker_has_them(store: Store) -> None:
+    event, again = arrived("referral/a", 1, b"{}", "", a_draft("referral/a")), a_draft("referral/a")
+    await store.take([event], 1.0)
+    await store.finish([Handled(SOURCE, event.event_id, (a_draft("referral/a"), again))])
+    # A commit whose answer was lost is written again.
+    await store.finish([Handled(SOURCE, event.event_id, (again,))])
+    await store.say([a_draft("referral/b"), a_draft("referral/a")])
+
+    waiting = await store.unpublished(10)
+    assert [reply.body for reply in waiting] == [b"1", b"2", b"3", b"1", b"4"]
+    await store.published([reply.position for reply in waiting[:2]], 3.0)
+    assert [reply.body for reply in await store.unpublished(10)] == [b"3", b"1", b"4"]
+    assert await store.backlog() == (0, 3, 0)
+
+
+async def test_what_was_set_aside_can_be_taken_out_and_read_again(store: Store) -> None:
+    parked = Arrived(SOURCE, str(uuid4()), "referral/a", 1, "referral.offered.v1", b"{sealed}", "cannot_open")
+    await store.take([Unreadable(b"nonsense", "not_json"), parked], 1.0)
+    names = {entry.reason: entry.name for entry in await store.parked()}
+
+    assert await store.backlog() == (0, 0, 2)
+    assert await store.first_of("referral/a") is None
+    assert await store.take_out(names["not_json"]) == b"nonsense"
+    assert await store.take_out(names["cannot_open"]) == b"{sealed}"
+    assert await store.take_out(names["cannot_open"]) is None
+    assert await store.parked() == []
+
+
+async def test_a_store_opened_again_has_everything(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'folder' / 'agency.db'}"
+    first = Store(driver_for(url))
+    await first.open()
+    await first.take([arrived("referral/a", 1, b"{}", "", a_draft("referral/a"))], 1.0)
+    await first.close()
+    second = Store(driver_for(url))
+    await second.open()
+
+    assert await second.backlog() == (1, 1, 0)
+    assert (tmp_path / "folder" / "agency.db").stat().st_mode & 0o077 == 0
+    await second.close()
+
+
+def test_an_unknown_store_is_refused_with_what_is_known() -> None:
+    with pytest.raises(StoreMissing, match="sqlite:///"):
+        driver_for("mysql://somewhere")
