@@ -1,7 +1,9 @@
 """Class, catalogue, sample and committed schema of every event agree."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -64,6 +66,35 @@ def _data(schema: dict[str, dict[str, dict[str, str]]]) -> str:
 def test_committed_schemas_and_event_table_are_what_the_classes_say() -> None:
     assert contract.stale(contract.published_schemas(), contract.current_schemas()) == []
     assert as_markdown() in README.read_text()
+
+
+def _spoiled(event: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The event with one mistake each: every attribute and field missing, and wrong in kind."""
+    optional = {"causationid", "traceparent", "keyid", "signature", "specversion", "datacontenttype", "type"}
+    for name in event.keys() - optional:
+        yield f"{name} missing", {key: value for key, value in event.items() if key != name}
+    for name in ("id", "time", "sequence", "subject", "source"):
+        yield f"{name} wrong", event | {name: "not one"}
+    for name in event["data"].keys() - {"sealed"}:
+        wrong = 7 if isinstance(event["data"][name], str) else "not one"
+        yield f"{name} wrong in kind", event | {"data": event["data"] | {name: wrong}}
+    yield "data is a list", event | {"data": []}
+    yield "another type", event | {"type": "something.else.v1"}
+
+
+@pytest.mark.parametrize(("wire_name", "file_name", "body"), SAMPLES, ids=[file for _, file, _ in SAMPLES])
+def test_every_event_with_a_mistake_in_it_is_refused_by_class_and_schema_alike(
+    wire_name: str, file_name: str, body: bytes
+) -> None:
+    message, schema = message_class(wire_name), contract.published_schemas()[wire_name]
+    assert message is not None, file_name
+    checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+
+    for mistake, event in _spoiled(json.loads(body)):
+        with pytest.raises(ValidationError):
+            message.model_validate_json(json.dumps(event))
+        # A format is advice to a schema, so what only breaks a format is the class's to refuse.
+        assert not checker.is_valid(event) or mistake in ("id wrong", "time wrong"), mistake
 
 
 def test_wrong_value_never_shows_in_the_error() -> None:

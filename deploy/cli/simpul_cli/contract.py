@@ -6,10 +6,12 @@ from typing import Any
 
 import simpul_schema
 from simpul_schema import MESSAGES
+from simpul_schema.asyncapi import as_asyncapi
 from simpul_schema.catalog import as_markdown, row_of
 from simpul_schema.compatibility import breaking_changes
 
 FOLDER = Path(simpul_schema.__file__).parent / "json_schema"
+ASYNCAPI = FOLDER.parent / "asyncapi.json"
 _START, _END = "<!-- events: written by `make schema` -->", "<!-- end of events -->"
 
 
@@ -34,8 +36,9 @@ def breaks(published: dict[str, dict[str, Any]], current: dict[str, dict[str, An
 
 
 def stale(published: dict[str, dict[str, Any]], current: dict[str, dict[str, Any]]) -> list[str]:
-    """Wire names whose committed schema is not what the classes say."""
-    return [name for name, schema in current.items() if published.get(name) != schema]
+    """What is committed and not what the classes say: wire names, and the AsyncAPI document."""
+    document = [] if ASYNCAPI.read_text() == asyncapi_text() else [ASYNCAPI.name]
+    return document + [name for name, schema in current.items() if published.get(name) != schema]
 
 
 def write(folder: Path = FOLDER) -> list[str]:
@@ -45,7 +48,14 @@ def write(folder: Path = FOLDER) -> list[str]:
     if not problems:
         for wire_name, schema in current.items():
             (folder / f"{wire_name}.json").write_text(json.dumps(schema, indent=1, sort_keys=True) + "\n")
+        if folder == FOLDER:
+            ASYNCAPI.write_text(asyncapi_text())
     return problems
+
+
+def asyncapi_text() -> str:
+    """The AsyncAPI document as it is committed and shipped."""
+    return json.dumps(as_asyncapi(), indent=1) + "\n"
 
 
 def with_event_table(readme: str) -> str:

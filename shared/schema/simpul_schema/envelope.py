@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 CONTENT_TYPE = "application/cloudevents+json"
 MAX_EVENT_BYTES = 256 * 1024
@@ -18,7 +18,15 @@ def _seconds(moment: datetime) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-Instant = Annotated[AwareDatetime, AfterValidator(_seconds)]
+def _no_number(moment: object) -> object:
+    # pydantic would take 7 for seven seconds after 1970; the schema says that a moment is a text.
+    if isinstance(moment, (int, float)):
+        msg = "a moment is written as a text, such as 2026-11-24T22:15:00+07:00"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic asks for this one
+    return moment
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_seconds)]
 """A moment with its zone, to the millisecond, so that every language reads the same value."""
 
 

@@ -1,0 +1,102 @@
+"""The whole contract as one AsyncAPI 3 document, made from the message classes and the catalogue."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from simpul_schema.catalog import ANY_AGENCY, CATALOG, EVENTS, REFERRALS, REPLIES, CatalogRow, routing_key
+from simpul_schema.envelope import CONTENT_TYPE
+from simpul_schema.messages import MESSAGES
+from simpul_schema.samples import samples
+
+VERSION: Final = "1.0.0"
+_AGENCY: Final = "{agency}"
+_EXCHANGES: Final = {
+    EVENTS: "What the city's services say to one another.",
+    REFERRALS: "What routing says to one agency; an agency's queue is bound to its own keys only.",
+    REPLIES: "What an agency says; it may use its own keys only.",
+}
+
+
+def as_asyncapi() -> dict[str, Any]:
+    """The document; each message with its schema, a sample, its publisher and its consumers."""
+    schemas: dict[str, Any] = {}
+    messages = {message.WIRE_NAME: _message(message.WIRE_NAME, schemas) for message in MESSAGES}
+    channels = {name: channel for row in CATALOG for name, channel in _channels(row)}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Simpul",
+            "version": VERSION,
+            "description": "Referrals between the agencies of a city for a child who suffered violence. Every message "
+            "is a CloudEvents 1.0 event in structured JSON, signed with Ed25519 over its RFC 8785 form; personal data "
+            "stands only in sealed sections.",
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+        },
+        "defaultContentType": CONTENT_TYPE,
+        "servers": {
+            "city": {
+                "host": "broker.example:5671",
+                "protocol": "amqps",
+                "protocolVersion": "0.9.1",
+                "description": "The city's broker; queues are declared by the city, never by a consumer.",
+            }
+        },
+        "channels": channels,
+        "operations": {
+            f"{_action(row)}.{name}": {
+                "action": _action(row),
+                "channel": {"$ref": f"#/channels/{name}"},
+                "summary": row.meaning,
+                "x-publisher": row.publisher,
+                "x-consumers": list(row.consumers),
+            }
+            for row in CATALOG
+            for name, _ in _channels(row)
+        },
+        "components": {"messages": messages, "schemas": schemas},
+    }
+
+
+def _action(row: CatalogRow) -> str:
+    """Seen from the city: it receives what an agency says and sends everything else."""
+    return "receive" if row.publisher == ANY_AGENCY else "send"
+
+
+def _channels(row: CatalogRow) -> Iterator[tuple[str, dict[str, Any]]]:
+    for exchange in row.exchanges:
+        address = routing_key(exchange, row.wire_name, _AGENCY)
+        channel: dict[str, Any] = {
+            "address": address,
+            "messages": {row.wire_name: {"$ref": f"#/components/messages/{row.wire_name}"}},
+            "description": _EXCHANGES[exchange],
+            "bindings": {
+                "amqp": {
+                    "is": "routingKey",
+                    "exchange": {"name": exchange, "type": "topic", "durable": True, "autoDelete": False},
+                    "bindingVersion": "0.3.0",
+                }
+            },
+        }
+        if _AGENCY in address:
+            channel["parameters"] = {"agency": {"description": "code of the agency", "examples": ["dinsos-peksos"]}}
+        yield f"{exchange}.{row.wire_name}", channel
+
+
+def _message(wire_name: str, schemas: dict[str, Any]) -> dict[str, Any]:
+    message = next(message for message in MESSAGES if wire_name == message.WIRE_NAME)
+    schema = message.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(schema.pop("$defs", {}))
+    schemas[message.__name__] = schema
+    return {
+        "name": wire_name,
+        "title": message.__name__,
+        "summary": (message.__doc__ or "").strip(),
+        "contentType": CONTENT_TYPE,
+        "payload": {"$ref": f"#/components/schemas/{message.__name__}"},
+        "examples": [{"payload": body} for body in _samples(wire_name)],
+    }
+
+
+def _samples(wire_name: str) -> Iterator[Any]:
+    return (json.loads(body) for name, _, body in samples() if name == wire_name)
