@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from simpul_routing.domain.facts import situation
-from simpul_routing.stored_facts import place_of, place_of_referral, written, written_clauses
+from simpul_routing.stored_facts import StoredFacts, Told, place_of, place_of_referral, written, written_clauses
 from simpul_runtime.signing import Keys
 from simpul_schema.messages.referral import ReferralFacts
 from tests.support.agreements import CITY, HOME
@@ -122,7 +122,7 @@ def _case_rows(keys: Keys, first: int, cases: int, now: datetime) -> Iterator[tu
     answers = ("safe_now", "injured", "sexual_under_72h", "suicidal_sign", "trafficking_sign", "pregnant",
                "disability_need", "in_school")  # fmt: skip
     shared = ReferralFacts.model_validate(told | dict.fromkeys(answers, "unknown") | {"mediation_locked": True})
-    facts = written(situation({"violence": frozenset({"physical"})}), HOME, shared)
+    told_once = Told(situation({"violence": frozenset({"physical"})}), HOME, shared)
     assert HOME.satgas in CITY.agency_codes
     for number in range(first, cases):
         case_id, is_open = uuid4(), number % OPEN_SHARE == 0
@@ -130,6 +130,7 @@ def _case_rows(keys: Keys, first: int, cases: int, now: datetime) -> Iterator[tu
         if is_open:
             # What is open now was reported in the last days.
             decided_at = now - timedelta(hours=12) - timedelta(days=3) * ((cases - number) / cases)
+        facts = written(StoredFacts({str(case_id): told_once}))
         yield (
             case_id, "triage" if is_open else "terminated", "medium", "medium", True, "2026-11", "digest",
             keys.lock(facts, place=place_of(case_id)), _RIGHTS, None if is_open else "completed",

@@ -136,7 +136,7 @@ class AmendmentIn(_Strict):
     def to_amendment(self, case_id: UUID) -> Amendment:
         """As the domain understands it; an empty text is one that was left out."""
         about = {"amendment_id", "receipt", "identity", "narrative"}
-        facts = {name: value for name, value in self if name not in about and value not in (None, [])}
+        facts = {name: value for name, value in self if name not in about and value not in (None, [], "")}
         if "violence" in facts:
             facts["violence"] = tuple(facts["violence"])
         return Amendment(

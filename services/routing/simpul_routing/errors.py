@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from simpul_schema.vocabulary import Right
+from simpul_schema.vocabulary import Right, Service
 
 
 class AgreementMissing(Exception):
@@ -32,6 +32,14 @@ class MediationLocked(Exception):
 
 class NotFromHere(Exception):
     """Where the case stands, this is not the next stage."""
+
+
+class OtherServiceOwed(Exception):
+    """The triage is about the lead of another service: ask for that, or let the case manager complete it."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service.value)
+        self.service = service
 
 
 class ReferralUnknown(Exception):

@@ -1,90 +1,127 @@
 """The facts of a case as routing keeps them, so that its decision can be explained years later."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import cached_property
+from typing import Any, Final
 from uuid import UUID
 
 from simpul_routing.domain.engine import Origin
 from simpul_routing.domain.facts import CENTRE, EXCLUDED, NONE, TIME, UNKNOWN, VIOLENCE, Situation
 from simpul_schema.messages.referral import ReferralFacts
 
-NOBODY: Final = frozenset({NONE})
+_NOBODY: Final = frozenset({NONE})
+_DANGEROUS: Final[Mapping[str, str]] = {
+    # A child who is the suspect may be mediated with, so it must be undisputed.
+    **dict.fromkeys(("safe_now", "perpetrator_is_child"), "no"),
+    **dict.fromkeys(
+        (
+            "injured", "sexual_under_72h", "suicidal_sign", "trafficking_sign", "pregnant", "disability_need",
+            "perpetrator_lives_with_child",
+        ),
+        "yes",
+    ),
+}  # fmt: skip
+"""Which answer counts where two reports of one child contradict each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one report says."""
+
+    situation: Situation
+    origin: Origin
+    shared: ReferralFacts
+    """What every addressed agency gets, so that nobody asks twice (R4)."""
+
+
+@dataclass(frozen=True)
+class StoredFacts:
+    """What a case is decided on: what each report of the child says, and who was excluded besides."""
+
+    told: Mapping[str, Told]
+    """By the case that the report opened; the first is the case's own, the others those of merged twins."""
+    excluded: frozenset[str] = frozenset()
+    excluded_kind: frozenset[str] = _NOBODY
+    """The kind of agency that stands for them in the facts of the agreement."""
+    mediation_locked: bool = True
+
+    @cached_property
+    def situation(self) -> Situation:
+        """What the reports say together."""
+        first, *others = (one.situation for one in self.told.values())
+        found = dict(first)
+        for other in others:
+            for fact, values in other.items():
+                found[fact] = _together(fact, found[fact], values)
+        if found[EXCLUDED.name] == _NOBODY:
+            found[EXCLUDED.name] = self.excluded_kind
+        return found
+
+    @cached_property
+    def origin(self) -> Origin:
+        """The agencies that the reports tell; whoever is excluded by one of them is excluded."""
+        origins = [one.origin for one in self.told.values()]
+        return Origin(
+            satgas=next((origin.satgas for origin in origins if origin.satgas), ""),
+            kecamatan=next((origin.kecamatan for origin in origins if origin.kecamatan), ""),
+            centre=next((origin.centre for origin in origins if origin.centre), ""),
+            excluded=self.excluded.union(*(origin.excluded for origin in origins)),
+        )
+
+    @cached_property
+    def shared(self) -> ReferralFacts:
+        """What every addressed agency gets."""
+        first, *others = (one.shared.model_dump(mode="json") for one in self.told.values())
+        for other in others:
+            kinds = dict.fromkeys((*first["violence"], *other["violence"]))
+            for name, value in other.items():
+                if name not in ("violence", "mediation_locked"):
+                    [first[name]] = _together(name, frozenset({first[name]}), frozenset({value}))
+            first["violence"] = [kind for kind in kinds if kind != UNKNOWN] or list(kinds)
+        return ReferralFacts.model_validate(first | {"mediation_locked": self.mediation_locked})
+
+    def amended(self, case_id: UUID, now: Told) -> "StoredFacts":
+        """One report says something else now; it keeps its time and centre, and whoever it excluded."""
+        before = self.told[str(case_id)]
+        kept = {TIME.name, CENTRE.name}
+        stands = before.situation[EXCLUDED.name]
+        situation = {fact: before.situation[fact] if fact in kept else values for fact, values in now.situation.items()}
+        if stands != _NOBODY:
+            situation[EXCLUDED.name] = stands
+        origin = replace(now.origin, centre=before.origin.centre, excluded=now.origin.excluded | before.origin.excluded)
+        return replace(self, told={**self.told, str(case_id): Told(situation, origin, now.shared)})
+
+    def without(self, agencies: frozenset[str], kind: str) -> "StoredFacts":
+        """The same with more agencies that receive nothing."""
+        stands = frozenset({kind}) if self.excluded_kind == _NOBODY else self.excluded_kind
+        return replace(self, excluded=self.excluded | agencies, excluded_kind=stands)
+
+    def with_twin(self, twin: "StoredFacts") -> "StoredFacts":
+        """Two cases of one child: everything that was told, and everybody who was excluded."""
+        stands = twin.excluded_kind if self.excluded_kind == _NOBODY else self.excluded_kind
+        return replace(
+            self, told={**self.told, **twin.told},
+            excluded=self.excluded | twin.excluded, excluded_kind=stands,
+        )  # fmt: skip
+
+
+def _together(fact: str, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+    """What two reports say of a fact: what is known counts, and where both know, the more dangerous."""
+    if fact == VIOLENCE.name:
+        return (one | other) - {UNKNOWN} or one
+    if one == other or other in ({UNKNOWN}, {""}):
+        return one
+    if one in ({UNKNOWN}, {""}):
+        return other
+    dangerous = frozenset({_DANGEROUS.get(fact, "")})
+    return dangerous if dangerous in (one, other) else one
 
 
 def place_of(case_id: UUID) -> str:
     """What binds the stored facts to their case."""
     return f"case_plan/{case_id}"
-
-
-def written(situation: Situation, origin: Origin, shared: ReferralFacts) -> bytes:
-    """As they are locked and stored; `shared` is what every addressed agency gets, so that nobody asks twice (R4)."""
-    told = {
-        "situation": {fact: sorted(values) for fact, values in situation.items()},
-        "satgas": origin.satgas,
-        "kecamatan": origin.kecamatan,
-        "centre": origin.centre,
-        "excluded": sorted(origin.excluded),
-        "shared": shared.model_dump(mode="json"),
-    }
-    return json.dumps(told).encode()
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFacts:
-    """What a case was decided on."""
-
-    situation: Situation
-    origin: Origin
-    shared: ReferralFacts
-
-
-def read(stored: bytes) -> StoredFacts:
-    """As they were decided on."""
-    told = json.loads(stored)
-    return StoredFacts(
-        situation={fact: frozenset(values) for fact, values in told["situation"].items()},
-        origin=Origin(told["satgas"], told["kecamatan"], told["centre"], frozenset(told["excluded"])),
-        shared=ReferralFacts.model_validate(told["shared"]),
-    )
-
-
-def amended(before: StoredFacts, now: StoredFacts) -> StoredFacts:
-    """The new facts; who was excluded stays excluded, and the report keeps its time and centre."""
-    kept = {TIME.name, CENTRE.name}
-    situation = {fact: before.situation[fact] if fact in kept else values for fact, values in now.situation.items()}
-    facts = StoredFacts(situation, replace(now.origin, centre=before.origin.centre), now.shared)
-    return with_excluded(facts, before.origin.excluded, before.situation[EXCLUDED.name])
-
-
-def with_excluded(facts: StoredFacts, agencies: frozenset[str], kind: frozenset[str]) -> StoredFacts:
-    """The same facts with more agencies that receive nothing; `kind` stands for them where none stood before."""
-    stands = facts.situation[EXCLUDED.name]
-    situation = {**facts.situation, EXCLUDED.name: kind if stands == NOBODY else stands}
-    return replace(facts, situation=situation, origin=replace(facts.origin, excluded=facts.origin.excluded | agencies))
-
-
-def united(facts: StoredFacts, twin: StoredFacts) -> StoredFacts:
-    """What two reports of one child say together; where they contradict each other the first counts."""
-    situation = dict(facts.situation)
-    for fact, values in twin.situation.items():
-        if fact == VIOLENCE.name:
-            situation[fact] = (situation[fact] | values) - {UNKNOWN} or situation[fact]
-        elif situation[fact] == {UNKNOWN}:
-            situation[fact] = values
-    shared = facts.shared.model_dump()
-    for name, value in twin.shared.model_dump().items():
-        if shared[name] in (UNKNOWN, ""):
-            shared[name] = value
-    kinds = dict.fromkeys((*facts.shared.violence, *twin.shared.violence))
-    shared["violence"] = [kind for kind in kinds if kind != UNKNOWN] or list(kinds)
-    origin = Origin(
-        facts.origin.satgas or twin.origin.satgas, facts.origin.kecamatan or twin.origin.kecamatan,
-        facts.origin.centre or twin.origin.centre, facts.origin.excluded,
-    )  # fmt: skip
-    both = StoredFacts(situation, origin, ReferralFacts.model_validate(shared))
-    return with_excluded(both, twin.origin.excluded, twin.situation[EXCLUDED.name])
 
 
 def place_of_note(case_id: UUID) -> str:
@@ -97,6 +134,27 @@ def place_of_referral(referral_id: UUID) -> str:
     return f"referral/{referral_id}"
 
 
+def written(facts: StoredFacts) -> bytes:
+    """As they are locked and stored."""
+    return json.dumps({
+        "told": {report: _told_out(told) for report, told in facts.told.items()},
+        "excluded": sorted(facts.excluded),
+        "excluded_kind": sorted(facts.excluded_kind),
+        "mediation_locked": facts.mediation_locked,
+    }).encode()  # fmt: skip
+
+
+def read(stored: bytes) -> StoredFacts:
+    """As they were decided on."""
+    found = json.loads(stored)
+    return StoredFacts(
+        told={report: _told_in(told) for report, told in found["told"].items()},
+        excluded=frozenset(found["excluded"]),
+        excluded_kind=frozenset(found["excluded_kind"]),
+        mediation_locked=found["mediation_locked"],
+    )
+
+
 def written_clauses(clauses: Sequence[str]) -> bytes:
     """As they are locked and stored."""
     return json.dumps(list(clauses)).encode()
@@ -105,3 +163,22 @@ def written_clauses(clauses: Sequence[str]) -> bytes:
 def read_clauses(stored: bytes) -> tuple[str, ...]:
     """The clauses that asked for a referral."""
     return tuple(json.loads(stored))
+
+
+def _told_out(told: Told) -> dict[str, Any]:
+    return {
+        "situation": {fact: sorted(values) for fact, values in told.situation.items()},
+        "satgas": told.origin.satgas,
+        "kecamatan": told.origin.kecamatan,
+        "centre": told.origin.centre,
+        "excluded": sorted(told.origin.excluded),
+        "shared": told.shared.model_dump(mode="json"),
+    }
+
+
+def _told_in(found: Mapping[str, Any]) -> Told:
+    return Told(
+        situation={fact: frozenset(values) for fact, values in found["situation"].items()},
+        origin=Origin(found["satgas"], found["kecamatan"], found["centre"], frozenset(found["excluded"])),
+        shared=ReferralFacts.model_validate(found["shared"]),
+    )

@@ -21,6 +21,7 @@ class CasePlanRow(RoutingTable, table=True):
     """What was decided for a case."""
 
     __tablename__ = "case_plan"
+    __table_args__ = (Index("case_plan_twins", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),)
     case_id: UUID = Field(primary_key=True)
     state: str = Field(sa_type=Text)
     urgency: str = Field(sa_type=Text)
@@ -63,6 +64,10 @@ class ReferralRow(RoutingTable, table=True):
     urgency: str = Field(sa_type=Text)
     hand_overs: int = Field(default=0, sa_type=SmallInteger)
     handed_over_from: UUID | None = None
+    raised_service: str | None = Field(default=None, sa_type=Text)
+    """Of a manual triage: the service that is still owed, and whether its lead or its support is."""
+    raised_role: str | None = Field(default=None, sa_type=Text)
+    by_hand: bool = False
     version: int = 1
     offered_at: datetime = Field(sa_type=_MOMENT)
     delivered_at: datetime | None = Field(default=None, sa_type=_MOMENT)

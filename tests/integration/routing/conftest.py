@@ -123,7 +123,11 @@ class Room:
 
     async def version(self, case_id: UUID) -> int:
         """Of a case, as it would be read now."""
-        return int((await self.rows("SELECT version FROM case_plan WHERE case_id = $1", case_id))[0]["version"])
+        query = (
+            "SELECT p.version + (SELECT coalesce(sum(version), 0) FROM referral WHERE case_id = $1) AS version"
+            " FROM case_plan p WHERE case_id = $1"
+        )
+        return int((await self.rows(query, case_id))[0]["version"])
 
     async def reply(self, said: str, referral: dict[str, Any], agency: str = "", **more: Any) -> None:
         """An agency says something about a referral; the addressed one unless another is named."""

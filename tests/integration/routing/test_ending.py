@@ -31,7 +31,7 @@ async def test_a_case_is_not_completed_while_a_right_is_not_settled_and_the_list
     case = await room.report(violence=["neglect"], safe_now="yes", injured="no")
 
     with pytest.raises(RightsLacking) as refusal:
-        await room.end.close(case, 1, CaseEnd.COMPLETED, by="uptd-ppa", reason="")
+        await room.end.close(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
 
     assert {Right.SOCIAL_AID, Right.EDUCATION} <= set(refusal.value.rights)
     assert Right.RESTITUTION not in refusal.value.rights
@@ -52,7 +52,9 @@ async def test_a_completed_case_cancels_what_was_still_open_and_stops_its_clocks
 
 async def test_a_reply_after_the_end_is_refused(room: Room) -> None:
     case = await room.report()
-    await room.end.close(case, 1, CaseEnd.TRANSFERRED, by="uptd-ppa", reason="lives in the regency")
+    await room.end.close(
+        case, await room.version(case), CaseEnd.TRANSFERRED, by="uptd-ppa", reason="lives in the regency"
+    )
     await room.reply("accepted", room.offered(case, "intake"))
 
     assert [entry["reason"] for entry in room.of("referral.reply_refused.v1")] == ["already_ended"]
@@ -60,10 +62,10 @@ async def test_a_reply_after_the_end_is_refused(room: Room) -> None:
 
 async def test_a_case_that_ended_can_go_on_and_says_who_and_why(room: Room) -> None:
     case = await room.report()
-    await room.end.close(case, 1, CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
     with pytest.raises(CaseHasEnded):
-        await room.end.close(case, 2, CaseEnd.CLOSED, by="uptd-ppa", reason="again")
-    await room.end.reopen(case, 2, by="uptd-ppa", reason="came back")
+        await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="again")
+    await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="came back")
 
     made = await room.rows(
         "SELECT before, after, actor, reason FROM transition WHERE case_id = $1 AND referral_id IS NULL"
@@ -71,8 +73,8 @@ async def test_a_case_that_ended_can_go_on_and_says_who_and_why(room: Room) -> N
         case,
     )
     assert [tuple(row.values()) for row in made] == [
-        ("triage", "terminated", "uptd-ppa", "closed"), ("terminated", "reopened", "uptd-ppa", "reopened"),
-        ("reopened", "reopened", "uptd-ppa", "case_reopened"),
+        ("received", "triage", "routing", "decided"), ("triage", "terminated", "uptd-ppa", "closed"),
+        ("terminated", "reopened", "uptd-ppa", "reopened"), ("reopened", "reopened", "uptd-ppa", "case_reopened"),
     ]  # fmt: skip
     assert len(room.of("case.reopened.v1")) == 1
 
@@ -89,7 +91,7 @@ async def test_what_cannot_be_done_is_refused_by_name(
     room: Room, change: dict[str, Any], refusal: type[Exception]
 ) -> None:
     case = await room.report()
-    asked: dict[str, Any] = {"case_id": case, "version": 1, "reason": "moved away"} | change
+    asked: dict[str, Any] = {"case_id": case, "version": await room.version(case), "reason": "moved away"} | change
 
     with pytest.raises(refusal):
         await room.end.close(asked["case_id"], asked["version"], CaseEnd.CLOSED, by="uptd-ppa", reason=asked["reason"])
@@ -99,12 +101,12 @@ async def test_only_a_case_that_ended_can_be_reopened(room: Room) -> None:
     case = await room.report()
 
     with pytest.raises(CaseIsOpen):
-        await room.end.reopen(case, 1, by="uptd-ppa", reason="why not")
+        await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="why not")
 
 
 async def test_a_right_is_refused_by_the_victim_only_with_a_reason(room: Room) -> None:
     case = await room.report()
-    asked = (case, 1, Right.RESTITUTION, RightState.REFUSED_BY_VICTIM)
+    asked = (case, await room.version(case), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM)
 
     with pytest.raises(ReasonMissing):
         await room.end.answer_right(*asked, by="uptd-ppa", reason="")
@@ -116,8 +118,10 @@ async def test_a_right_is_refused_by_the_victim_only_with_a_reason(room: Room) -
 async def test_what_a_person_writes_as_a_reason_stands_nowhere_in_clear(room: Room) -> None:
     case = await room.report()
     words = "Wenthilora Paksibumi moved away"
-    await room.end.answer_right(case, 1, Right.RESTITUTION, RightState.REFUSED_BY_VICTIM, by="uptd-ppa", reason=words)
-    await room.end.close(case, 2, CaseEnd.CLOSED, by="uptd-ppa", reason=words)
+    await room.end.answer_right(
+        case, await room.version(case), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM, by="uptd-ppa", reason=words
+    )
+    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason=words)
 
     stored = str(await room.rows("SELECT * FROM transition")) + str(await room.rows("SELECT * FROM case_plan"))
     notes = await room.rows("SELECT note FROM transition WHERE note <> ''")
@@ -141,7 +145,7 @@ async def test_a_reopened_case_asks_again_for_what_was_cut_off_and_not_for_what_
 
 async def test_a_case_entered_in_error_ends_with_all_its_referrals(room: Room) -> None:
     case = await room.report()
-    await room.end.void(case, 1, by="uptd-ppa", reason="typed twice")
+    await room.end.void(case, await room.version(case), by="uptd-ppa", reason="typed twice")
 
     states = {row["state"] for row in await room.rows("SELECT state FROM referral")}
     assert states == {"entered_in_error"}

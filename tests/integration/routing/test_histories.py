@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from simpul_routing.domain.hand_over import caretaker
 from simpul_routing.errors import (
     AgencyExcluded,
     AgencyUnable,
@@ -16,21 +17,23 @@ from simpul_routing.errors import (
     CaseMerged,
     MediationLocked,
     NotFromHere,
+    OtherServiceOwed,
     ReferralUnknown,
     RightsLacking,
+    StillServed,
 )
 from simpul_routing.stored_facts import place_of, read
 from simpul_schema.vocabulary import CancelReason, CaseEnd, DeclineReason, ReferralRole, Service, Urgency
 from tests.integration.routing.conftest import Room
-from tests.support.agreements import CITY
+from tests.support.agreements import CITY, kediri
 
 AGENCIES = ["polres-ppa", "uptd-ppa", "ylpa", "dinsos-peksos", "klinik-pendidikan", "rs-rujukan", "satgas-kel-bujel"]
 ANSWERS = ("safe_now", "injured", "in_school", "pregnant", "perpetrator_lives_with_child", "disability_need")
 SAID = ("delivered", "seen", "accepted", "accepted", "started", "completed", "declined", "declined")
 ITS_OWN_DOING = ("referral.declined.v1", "referral.reply_refused.v1")
 REFUSED = (
-    AgencyExcluded, AgencyUnable, CaseHasEnded, CaseIsOpen, CaseMerged, MediationLocked, NotFromHere, ReferralUnknown,
-    RightsLacking,
+    AgencyExcluded, AgencyUnable, CaseHasEnded, CaseIsOpen, CaseMerged, MediationLocked, NotFromHere, OtherServiceOwed,
+    ReferralUnknown, RightsLacking, StillServed,
 )  # fmt: skip
 
 
@@ -80,7 +83,35 @@ class History:
 
     async def ask(self, case: UUID, version: int) -> None:
         service, agency = self.dice.choice(list(Service)), self.dice.choice(AGENCIES)
-        await self.room.triage.ask(case, version, service, agency, ReferralRole.SUPPORT, by="uptd-ppa", reason="x")
+        role, reason = self.dice.choice([(ReferralRole.SUPPORT, "x"), (ReferralRole.LEAD, "")])
+        await self.room.triage.ask(case, version, service, agency, role, by="uptd-ppa", reason=reason)
+
+    async def settle(self, case: UUID, version: int) -> None:
+        triages = await self.room.rows(
+            "SELECT referral_id, raised_service FROM referral WHERE case_id = $1 AND ended_at IS NULL AND"
+            " service = 'manual_triage' ORDER BY offered_at, referral_id",
+            case,
+        )
+        for row in triages[:1]:
+            service, agency = Service(row["raised_service"] or "social_aid"), self.dice.choice(AGENCIES)
+            await self.room.triage.ask(
+                case, version, service, agency, ReferralRole.LEAD, by="uptd-ppa", reason="", settles=row["referral_id"]
+            )
+
+    async def void(self, case: UUID, version: int) -> None:
+        await self.room.end.void(case, version, by="uptd-ppa", reason="x")
+
+    async def decline_together(self) -> None:
+        rows = await self.room.rows(
+            "SELECT referral_id::text, case_id::text, agency FROM referral WHERE ended_at IS NULL ORDER BY referral_id"
+        )
+        chosen = self.dice.sample(rows, min(3, len(rows)))
+        reasons = [DeclineReason.CONFLICT_OF_INTEREST, DeclineReason.NO_CAPACITY, DeclineReason.OUTSIDE_AREA]
+        if chosen:
+            await self.room.receive([
+                self.room.reply_of("declined", row, reason=reason.value)
+                for row, reason in zip(chosen, reasons, strict=False)
+            ])  # fmt: skip
 
     async def take_back(self, case: UUID, version: int) -> None:
         rows = await self.room.rows("SELECT referral_id FROM referral WHERE case_id = $1 ORDER BY referral_id", case)
@@ -106,10 +137,10 @@ class History:
         await self.room.sweep()
 
     async def step(self) -> None:
-        of_anybody = [self.reply, self.reply, self.reply, self.reply, self.amend, self.wait, self.wait]
+        of_anybody = [self.reply, self.reply, self.reply, self.reply, self.amend, self.wait, self.decline_together]
         of_a_person = [
             self.exclude, self.change_urgency, self.ask, self.take_back, self.mediate, self.end, self.reopen,
-            self.merge,
+            self.merge, self.settle, self.void,
         ]  # fmt: skip
         chosen = self.dice.randrange(len(of_anybody) + len(of_a_person))
         if chosen < len(of_anybody):
@@ -131,8 +162,17 @@ class History:
         leads = Counter((row["case_id"], row["service"]) for row in asked if row["role"] == "lead")
         for row in asked:
             assert row["ended_at"] is None, "something is asked in a case that has ended"
-            assert row["state"] != "declined", "a declined referral was not handed over"
+            if row["state"] == "declined":
+                facts = read(self.room.keys.unlock(row["situation"], place=place_of(row["case_id"])))
+                gave_up = await self.room.rows(
+                    "SELECT agency FROM referral WHERE case_id = $1 AND service = 'manual_triage'"
+                    " AND state IN ('declined', 'rerouted')",
+                    row["case_id"],
+                )
+                left = caretaker(kediri(), facts.origin, {other["agency"] for other in gave_up})
+                assert left == "", "a declined referral was not handed over, although somebody could be asked"
         assert not [key for key, count in leads.items() if count > 1 and key[1] != "manual_triage"], "two leads"
+        await self._nothing_owed_is_lost()
         clocks = await self.room.rows(
             "SELECT 1 FROM clock c JOIN referral r USING (referral_id)"
             " WHERE r.ended_at IS NOT NULL AND c.next_at IS NOT NULL"
@@ -142,6 +182,15 @@ class History:
             facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
             is_sexual = "sexual" in facts.situation["violence"]
             assert not is_sexual or facts.situation["perpetrator_is_child"] == {"yes"} or case["mediation_locked"], "R1"
+
+    async def _nothing_owed_is_lost(self) -> None:
+        """What was handed over goes on with a referral that stands for it, until that has ended by an answer."""
+        lost = await self.room.rows(
+            "SELECT r.referral_id FROM referral r WHERE r.state = 'rerouted' AND NOT EXISTS ("
+            " SELECT FROM referral s WHERE s.handed_over_from = r.referral_id"
+            " AND coalesce(s.raised_service, s.service) = coalesce(r.raised_service, r.service))"
+        )
+        assert lost == [], "a hand-over lost its service"
 
     async def _who_is_excluded_hears_nothing(self, sent: int, said: int) -> None:
         """R6: from the deed that excludes it on nothing of the case goes to the agency, escalation included.

@@ -1,13 +1,14 @@
 """A case is decided again: precisely what changes is said, and nobody who must not hear anything does."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from simpul_routing.errors import CaseMerged, ReasonMissing
-from simpul_schema.vocabulary import CaseEnd, Urgency
+from simpul_routing.errors import CaseChanged, CaseMerged, OtherServiceOwed, ReasonMissing
+from simpul_schema.vocabulary import CancelReason, CaseEnd, ReferralRole, Service, Urgency
 from tests.integration.routing.conftest import START, Room
 
 HOME = {"violence": ["physical"], "kelurahan": "Bujel", "safe_now": "yes", "injured": "no"}
@@ -98,8 +99,10 @@ async def test_risk_is_raised_at_any_time_and_lowered_only_with_a_reason(room: R
     case = await room.report(**HOME | {"safe_now": "no"})
     lead = room.offered(case, "intake")
     with pytest.raises(ReasonMissing):
-        await room.triage.change_urgency(case, 1, Urgency.LOW, by="uptd-ppa", reason="")
-    await room.triage.change_urgency(case, 1, Urgency.LOW, by="uptd-ppa", reason="with her aunt, in safety")
+        await room.triage.change_urgency(case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="")
+    await room.triage.change_urgency(
+        case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="with her aunt, in safety"
+    )
     relaxed = await clock(room, lead, "answer")
     # The facts say no more than they did, so what a person decided stays.
     await room.amend(case, disability_need="yes")
@@ -161,7 +164,7 @@ async def test_a_twin_ends_in_the_other_case_with_what_only_it_asked_for(room: R
     case = await room.report(**HOME)
     twin = await room.report(**HOME | {"in_school": "yes", "place": "school", "excluded_agencies": ["ylpa"]})
     school = room.offered(twin, "stay_in_school")
-    await room.end.merge(twin, 1, case, by="uptd-ppa", reason="the same child")
+    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
 
     following = room.offered(case, "stay_in_school")
     assert (following["agency"], following["handed_over_from"]) == (school["agency"], school["referral_id"])
@@ -186,7 +189,7 @@ async def test_a_twin_ends_in_the_other_case_with_what_only_it_asked_for(room: R
 async def test_new_facts_about_a_merged_twin_reach_the_case_that_goes_on(room: Room) -> None:
     case = await room.report(**HOME)
     twin = await room.report(**HOME)
-    await room.end.merge(twin, 1, case, by="uptd-ppa", reason="the same child")
+    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
     await room.amend(twin, violence=["sexual"])
 
     assert replanned(room)["case_id"] == str(case)
@@ -197,8 +200,244 @@ async def test_new_facts_about_a_merged_twin_reach_the_case_that_goes_on(room: R
 
 async def test_new_facts_about_a_case_that_ended_open_it_again(room: Room) -> None:
     case = await room.report(**HOME)
-    await room.end.close(case, 1, CaseEnd.CLOSED, by="uptd-ppa", reason="nothing in it")
+    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="nothing in it")
     await room.amend(case, safe_now="no")
 
     assert len(room.of("case.reopened.v1", case_id=str(case))) == 1
     assert services(replanned(room)["added"]) >= {"intake", "emergency_protection"}
+
+
+async def merged(room: Room, twin: UUID, case: UUID) -> None:
+    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+
+
+def open_rows(room: Room, case: UUID) -> Any:
+    return room.rows(
+        "SELECT referral_id::text, service, agency, role, raised_service, raised_role FROM referral"
+        " WHERE case_id = $1 AND ended_at IS NULL",
+        case,
+    )
+
+
+async def test_new_facts_of_one_report_do_not_forget_what_the_twin_told(room: Room) -> None:
+    case, twin = await room.report(**HOME), await room.report(**HOME | {"violence": ["sexual"]})
+    await merged(room, twin, case)
+    before = {row["service"] for row in await open_rows(room, case)}
+    await room.amend(case, disability_need="yes")
+
+    assert before <= {row["service"] for row in await open_rows(room, case)}
+    assert replanned(room)["withdrawn"] == []
+    assert (await room.rows("SELECT mediation_locked FROM case_plan WHERE case_id = $1", case)) == [
+        {"mediation_locked": True}
+    ]
+
+
+async def test_new_facts_of_a_merged_twin_count_where_they_say_that_the_danger_is_greater(room: Room) -> None:
+    case, twin = await room.report(**HOME), await room.report(**HOME)
+    await merged(room, twin, case)
+    await room.amend(twin, safe_now="no", injured="yes")
+
+    assert replanned(room)["urgency"] == "high"
+    assert "medical_care" in services(replanned(room)["added"])
+
+
+async def test_two_cases_may_be_more_urgent_together_than_each_alone(room: Room) -> None:
+    case = await room.report(**HOME | {"violence": ["sexual"]})
+    twin = await room.report(**HOME | {"perpetrator_lives_with_child": "yes"})
+    alone = await room.rows("SELECT DISTINCT urgency FROM case_plan")
+    await merged(room, twin, case)
+
+    assert alone == [{"urgency": "medium"}]
+    assert replanned(room)["urgency"] == "high"
+
+
+async def raise_shelter(room: Room, case: UUID, role: str = "lead") -> dict[str, Any]:
+    """Decline the shelter until the case manager has to decide; returns the manual triage."""
+    while True:
+        [entry, *_] = [
+            row for row in await open_rows(room, case)
+            if (row["raised_service"] == "shelter" or row["service"] == "shelter") and row["role"] in (role, "lead")
+            and (row["raised_service"] or row["role"] == role)
+        ]  # fmt: skip
+        if entry["raised_service"]:
+            return {**entry, "case_id": str(case)}
+        await room.reply("declined", {**entry, "case_id": str(case)}, reason="no_capacity")
+
+
+SHELTER = HOME | {"safe_now": "no", "perpetrator_lives_with_child": "yes"}
+
+
+async def test_what_a_merge_carried_over_outlives_the_next_decision(room: Room) -> None:
+    case, other = await room.report(**HOME), await room.report(**SHELTER)
+    await raise_shelter(room, other)
+    await room.triage.ask(
+        other, await room.version(other), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD,
+        by="uptd-ppa", reason="",
+    )  # fmt: skip
+    await merged(room, other, case)
+    await room.amend(case, disability_need="yes")
+    await room.amend(case, pregnant="yes")
+
+    asked = await open_rows(room, case)
+    assert "school_transfer" in {row["service"] for row in asked}
+    assert [row["raised_role"] for row in asked if row["raised_service"] == "shelter"] == ["lead"]
+
+
+async def test_a_merge_buys_no_time_and_asks_nothing_again_that_was_done(room: Room) -> None:
+    case, twin = await room.report(**HOME), await room.report(**HOME | {"injured": "yes"})
+    exam, care = room.offered(twin, "forensic_exam"), room.offered(twin, "medical_care")
+    await room.reply("accepted", exam)
+    await room.reply("completed", exam, outcome="served")
+    room.now += timedelta(days=2)
+    await merged(room, twin, case)
+
+    following = room.offered(case, "medical_care")
+    assert (following["answer_by"], following["handed_over_from"]) == (care["answer_by"], care["referral_id"])
+    assert "forensic_exam" not in {row["service"] for row in await open_rows(room, case)}
+    [row] = await room.rows(
+        "SELECT rights->'physical_rehabilitation'->>'state' AS s FROM case_plan WHERE case_id = $1", case
+    )
+    assert row["s"] == "in_progress"
+
+
+async def test_what_was_merged_before_goes_on_where_its_case_goes(room: Room) -> None:
+    first, second, third = [await room.report(**HOME) for _ in range(3)]
+    await merged(room, first, second)
+    await merged(room, second, third)
+    await room.amend(first, injured="yes")
+
+    assert replanned(room)["case_id"] == str(third)
+    with pytest.raises(CaseMerged) as refusal:
+        await room.end.reopen(first, await room.version(first), by="uptd-ppa", reason="x")
+    assert refusal.value.into == third
+
+
+async def test_a_service_that_was_raised_is_owed_until_somebody_answers_for_it(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    triage = await raise_shelter(room, case)
+    await room.amend(case, disability_need="yes")
+    await room.amend(case)
+    still = [row["referral_id"] for row in await open_rows(room, case) if row["raised_service"] == "shelter"]
+    assert still == [triage["referral_id"]]
+    with pytest.raises(OtherServiceOwed):
+        await room.triage.ask(
+            case, await room.version(case), Service.COUNSELLING, "uptd-ppa", ReferralRole.LEAD, by="uptd-ppa",
+            reason="x", settles=UUID(triage["referral_id"]),
+        )  # fmt: skip
+    await room.reply("accepted", triage)
+    await room.reply("completed", triage, outcome="not_needed")
+
+    [row] = await room.rows("SELECT rights->'social_rehabilitation'->>'state' AS s FROM case_plan")
+    assert row["s"] in ("not_applicable", "referred", "in_progress")
+    await room.amend(case, pregnant="yes")
+    assert "shelter" not in services(replanned(room)["added"])
+
+
+async def test_a_raised_support_does_not_stand_for_the_lead(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    await raise_shelter(room, case, "support")
+    lead = room.offered(case, "shelter")
+    await room.triage.exclude(case, await room.version(case), lead["agency"], by="uptd-ppa", reason="too close")
+
+    # Those who declined to support it are not asked to lead it, so the case manager decides about the lead too.
+    owed = [row["raised_role"] or row["role"] for row in await open_rows(room, case)
+            if "shelter" in (row["service"], row["raised_service"])]  # fmt: skip
+    assert sorted(owed) == ["lead", "support"]
+
+
+async def test_r6_of_declines_that_come_together_none_is_handed_to_who_declares_a_conflict(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    own = [row for row in await open_rows(room, case) if row["agency"] == "uptd-ppa" and row["role"] == "lead"]
+    [shelter] = [row for row in await open_rows(room, case) if row["service"] == "shelter" and row["role"] == "lead"]
+    conflict, *others = [{**row, "case_id": str(case)} for row in own]
+    before = len(room.sent_to("uptd-ppa"))
+    await room.receive([
+        *(room.reply_of("declined", other, reason="no_capacity") for other in others),
+        room.reply_of("declined", {**shelter, "case_id": str(case)}, reason="no_capacity"),
+        room.reply_of("declined", conflict, reason="conflict_of_interest"),
+    ])  # fmt: skip
+
+    assert {event["type"] for event in room.sent_to("uptd-ppa")[before:]} == {"referral.declined.v1"}
+    assert "uptd-ppa" not in {row["agency"] for row in await open_rows(room, case)}
+
+
+async def test_a_conflict_and_an_ordinary_decline_at_once_never_wait_for_each_other_in_a_circle(room: Room) -> None:
+    for _ in range(5):
+        case = await room.report(**SHELTER)
+        rows = [{**row, "case_id": str(case)} for row in await open_rows(room, case)]
+        first, second = rows[0], next(row for row in rows if row["agency"] != rows[0]["agency"])
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(room.reply("declined", first, reason="conflict_of_interest"))
+            tasks.create_task(room.reply("declined", second, reason="no_capacity"))
+
+
+async def test_what_a_person_asked_for_is_asked_again_when_the_case_is_reopened(room: Room) -> None:
+    case = await room.report(**HOME)
+    await room.triage.ask(
+        case, await room.version(case), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD, by="uptd-ppa",
+        reason="",
+    )  # fmt: skip
+    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+    await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="came back")
+
+    assert "school_transfer" in services(replanned(room)["added"])
+
+
+async def test_a_right_is_no_longer_being_served_when_the_agency_gives_up(room: Room) -> None:
+    case = await room.report(violence=["neglect"], safe_now="yes")
+    aid = room.offered(case, "social_aid")
+    await room.reply("accepted", aid)
+    await room.reply("started", aid)
+    await room.reply("declined", aid, reason="no_capacity")
+
+    [row] = await room.rows("SELECT rights->'social_aid'->>'state' AS s FROM case_plan")
+    assert row["s"] == "referred"
+
+
+async def test_a_version_grows_with_every_change_of_the_case_and_its_referrals(room: Room) -> None:
+    case = await room.report(**HOME)
+    seen = [await room.version(case)]
+    await room.reply("accepted", room.offered(case, "intake"))
+    seen.append(await room.version(case))
+    await room.reply("declined", room.offered(case, "intake"), reason="no_capacity")
+    seen.append(await room.version(case))
+
+    await room.reply("delivered", room.offered(case, "intake"))
+    assert seen == sorted(set(seen))
+    assert await room.version(case) == seen[-1]
+    with pytest.raises(CaseChanged):
+        await room.end.close(case, seen[0], CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+
+
+async def test_services_that_end_at_the_same_moment_bring_the_case_to_monitoring(room: Room) -> None:
+    for _ in range(4):
+        case = await room.report(violence=["neglect"], safe_now="yes")
+        leads = [{**row, "case_id": str(case)} for row in await open_rows(room, case) if row["role"] == "lead"]
+        for lead in leads:
+            await room.reply("accepted", lead)
+            await room.reply("started", lead)
+        async with asyncio.TaskGroup() as tasks:
+            for lead in leads:
+                tasks.create_task(room.reply("completed", lead, outcome="served"))
+
+        assert await room.rows("SELECT state FROM case_plan WHERE case_id = $1", case) == [{"state": "monitoring"}]
+
+
+async def test_a_case_in_which_nothing_is_asked_any_more_is_monitored(room: Room) -> None:
+    case = await room.report(violence=["neglect"], safe_now="yes")
+    leads = [{**row, "case_id": str(case)} for row in await open_rows(room, case) if row["role"] == "lead"]
+    await room.reply("accepted", leads[0])
+    await room.reply("started", leads[0])
+    await room.reply("completed", leads[0], outcome="served")
+    for lead in leads[1:]:
+        await room.triage.take_back(
+            case,
+            await room.version(case),
+            UUID(lead["referral_id"]),
+            CancelReason.TAKEN_BACK,
+            by="uptd-ppa",
+            reason="x",
+        )
+
+    assert await room.rows("SELECT state FROM case_plan") == [{"state": "monitoring"}]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -12,9 +13,10 @@ from simpul_routing.domain.engine import Decision, Origin
 from simpul_routing.domain.facts import situation_of
 from simpul_routing.domain.plan import CasePlan, plan_case
 from simpul_routing.publisher import referral_facts
-from simpul_routing.stored_facts import StoredFacts, read, written
+from simpul_routing.stored_facts import StoredFacts, Told, read, written
 from simpul_routing.use_cases import seen
 from simpul_schema.messages.case import TriageFacts
+from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency
 from tests.support.agreements import CITY, HOME, decide, kediri, told
 
@@ -114,8 +116,41 @@ def test_a_report_says_every_fact() -> None:
     assert situation_of(facts(), lives_in_city=False, centre="", excluded="", band=band).keys() == told().keys()
 
 
-def test_stored_facts_are_read_as_they_were_written() -> None:
-    situation = told(violence="sexual+physical", safe_now="no")
+def stored(report: str = "one", origin: Origin = HOME, **what: str) -> StoredFacts:
+    """What one report says, stored."""
     shared = referral_facts(facts(), "Mojoroto", mediation_locked=True)
+    same = {name: value for name, value in what.items() if name in ReferralFacts.model_fields and name != "violence"}
+    return StoredFacts({report: Told(told(**what), origin, ReferralFacts.model_validate(shared.model_dump() | same))})
 
-    assert read(written(situation, HOME, shared)) == StoredFacts(situation, HOME, shared)
+
+def test_stored_facts_are_read_as_they_were_written() -> None:
+    both = (
+        stored(violence="sexual+physical", safe_now="no").with_twin(stored("two")).without(frozenset({"ylpa"}), "hub")
+    )
+
+    assert read(written(both)) == both
+
+
+def test_of_two_reports_of_a_child_what_is_known_counts_and_of_contradictions_the_more_dangerous() -> None:
+    first = stored(violence="physical", safe_now="yes", injured="no", pregnant="unknown", place="school")
+    twin = stored("two", violence="sexual", safe_now="no", injured="yes", pregnant="no", place="household")
+
+    together = first.with_twin(twin)
+
+    assert together.situation["violence"] == {"physical", "sexual"}
+    assert [together.situation[name] for name in ("safe_now", "injured", "pregnant", "place")] == [
+        {"no"}, {"yes"}, {"no"}, {"school"},
+    ]  # fmt: skip
+    assert (together.shared.safe_now.value, together.shared.injured.value) == ("no", "yes")
+
+
+def test_new_facts_replace_those_of_their_own_report_only() -> None:
+    case, other = uuid4(), uuid4()
+    both = stored(str(case), violence="physical").with_twin(stored(str(other), violence="sexual"))
+    now = Told(told(violence="neglect", injured="yes"), Origin(excluded=frozenset({"ylpa"})), both.shared)
+
+    after = both.amended(case, now)
+
+    assert after.situation["violence"] == {"neglect", "sexual"}
+    assert after.origin.excluded == {"ylpa"}
+    assert after.amended(case, Told(told(), Origin(), both.shared)).origin.excluded == {"ylpa"}

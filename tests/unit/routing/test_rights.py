@@ -8,7 +8,7 @@ from simpul_schema.vocabulary import ReferralOutcome, Right, RightState
 from tests.support.agreements import HOME, decide
 
 REFERRED = Entry(RightState.REFERRED)
-BEGUN, WAITING = Served(ReferralState.IN_PROGRESS), Served(ReferralState.ACCEPTED)
+BEGUN, WAITING = Served(ReferralState.IN_PROGRESS, has_begun=True), Served(ReferralState.ACCEPTED)
 
 
 def ended(outcome: ReferralOutcome) -> Served:
@@ -31,13 +31,14 @@ def test_the_agreement_opens_all_eight_rights() -> None:
     [
         ([WAITING], RightState.REFERRED),
         ([WAITING, BEGUN], RightState.IN_PROGRESS),
+        ([Served(ReferralState.SCHEDULED, has_begun=True)], RightState.IN_PROGRESS),
+        ([Served(ReferralState.DECLINED, has_begun=True)], RightState.REFERRED),
         ([ended(ReferralOutcome.SERVED)], RightState.FULFILLED),
         ([ended(ReferralOutcome.SERVED), WAITING], RightState.IN_PROGRESS),
         ([ended(ReferralOutcome.SERVED), ended(ReferralOutcome.NOT_NEEDED)], RightState.FULFILLED),
         ([ended(ReferralOutcome.SERVED), ended(ReferralOutcome.SERVED_IN_PART)], RightState.IN_PROGRESS),
         ([ended(ReferralOutcome.REFUSED_BY_VICTIM)], RightState.REFUSED_BY_VICTIM),
         ([ended(ReferralOutcome.SERVED), Served(ReferralState.REROUTED)], RightState.FULFILLED),
-        ([ended(ReferralOutcome.SERVED), Served(ReferralState.REROUTED, is_raised=True)], RightState.IN_PROGRESS),
     ],
 )
 def test_a_right_follows_its_referrals(referrals: list[Served], state: RightState) -> None:

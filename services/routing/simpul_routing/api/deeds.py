@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import FastAPI, Header
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from simpul_routing.domain.case_life import CaseDeed
 from simpul_routing.errors import CaseChanged
@@ -21,7 +21,9 @@ class DeedIn(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     by: str = Field(pattern=r"^[a-z0-9-]{2,60}$", description="code of the person or agency that decides")
-    reason: str = Field(default="", max_length=500, description="why, in words; stored locked")
+    reason: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
+        default="", max_length=500, description="why, in words; stored locked"
+    )
 
 
 class ClosingIn(DeedIn):
@@ -140,6 +142,6 @@ def add_deeds(  # noqa: C901 - one short function for each route
 
 def _number(version: str) -> int:
     bare = version.removeprefix("W/").strip('"')
-    if not (bare.isascii() and bare.isdecimal()):
+    if not (bare.isascii() and bare.isdecimal() and len(bare) < 10):
         raise CaseChanged
     return int(bare)

@@ -2,11 +2,11 @@
 
 import csv
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from io import StringIO
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import FastAPI, HTTPException, Query, Response
 from fastapi.responses import JSONResponse
 
 from simpul_routing import repository
@@ -14,6 +14,8 @@ from simpul_routing.domain.indicators import SMALLEST, ToldLine, by_lines, by_pa
 from simpul_routing.repository import Grouping
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
+
+Month = Annotated[str, Query(pattern=r"^20\d\d-(0[1-9]|1[0-2])$", description="such as 2026-11")]
 
 
 def add_figures(web: FastAPI, service: Service, guard: Any) -> None:
@@ -25,26 +27,33 @@ def add_figures(web: FastAPI, service: Service, guard: Any) -> None:
         summary=f"Times, declines, rights and deadlines of a period; figures below {SMALLEST} are not told",
     )  # fmt: skip
     async def indicators(
-        since: date | None = None,
-        until: date | None = None,
+        since: Month | None = None,
+        until: Month | None = None,
         by: Grouping = Grouping.AGENCY,
         form: Literal["json", "csv"] = "json",
     ) -> Response:
-        """Days of the city, the last one included; without them the last 90 days. Times are seconds."""
-        today = utc_now().astimezone(zone).date()
-        last = until or today
-        first = since or last - timedelta(days=89)
+        """Whole months that are over, the last one included; without them the last three. Times are seconds.
+
+        Figures of a month that still runs would tell, from one day to the next, what happened to one child.
+        """
+        running = utc_now().astimezone(zone).date().replace(day=1)
+        last = _month(until) if until else _before(running, 1)
+        first = _month(since) if since else _before(last, 2)
         if first > last:
-            raise HTTPException(422, "Tanggal awal sesudah tanggal akhir. / The first day is after the last.")
-        begin, end = (datetime.combine(day, time(), zone) for day in (first, last + timedelta(days=1)))
+            raise HTTPException(422, "Bulan awal sesudah bulan akhir. / The first month is after the last.")
+        if last >= running:
+            raise HTTPException(422, "Bulan ini belum selesai. / That month is not over yet.")
+        begin, end = (datetime.combine(day, time(), zone) for day in (first, _before(last, -1)))
         async with service.engine.connect() as connection:
             tables = {
-                "referrals": by_lines(await repository.referral_figures(connection, by, begin, end, zone.key)),
+                "referrals": by_lines(
+                    await repository.referral_figures(connection, by, begin, end, zone.key), repository.NESTED
+                ),
                 "clocks": by_parts(await repository.clock_figures(connection, begin, end, utc_now())),
                 "rights": by_parts(await repository.right_figures(connection, begin, end)),
             }
         if form == "csv":
-            name = f"indicators-{first}-{last}-{by.value}.csv"
+            name = f"indicators-{_name(first)}-{_name(last)}-{by.value}.csv"
             return Response(
                 _csv(tables), media_type="text/csv; charset=utf-8",
                 headers={"Content-Disposition": f'attachment; filename="{name}"'},
@@ -57,7 +66,7 @@ def _json(first: date, last: date, by: Grouping, tables: dict[str, list[ToldLine
         name: [{"key": line.key, **line.counts, **line.seconds} for line in lines] for name, lines in tables.items()
     }
     return JSONResponse({
-        "since": first.isoformat(), "until": last.isoformat(), "by": by.value, "not_told_below": SMALLEST, **shown,
+        "since": _name(first), "until": _name(last), "by": by.value, "not_told_below": SMALLEST, **shown,
     })  # fmt: skip
 
 
@@ -75,3 +84,17 @@ def _rows(table: str, lines: Sequence[ToldLine]) -> Iterator[tuple[str, str, str
     for line in lines:
         for figure, value in {**line.counts, **line.seconds}.items():
             yield table, line.key, figure, "" if value is None else str(round(value, 1))
+
+
+def _month(name: str) -> date:
+    return date.fromisoformat(f"{name}-01")
+
+
+def _name(month: date) -> str:
+    return month.strftime("%Y-%m")
+
+
+def _before(month: date, months: int) -> date:
+    """So many months earlier; later when it is negative."""
+    years, index = divmod(month.year * 12 + month.month - 1 - months, 12)
+    return date(years, index + 1, 1)

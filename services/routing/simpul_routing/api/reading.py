@@ -18,6 +18,8 @@ from simpul_runtime.service import Service
 from simpul_runtime.signing import Keys
 from simpul_schema.references import case_reference, referral_code
 
+AgencyCode = Annotated[str, Query(pattern=r"^[a-z0-9-]{2,60}$", description="code of the agency")]
+Limit = Annotated[int, Query(ge=1, le=200, description="lines of a page")]
 BEGINNING: Final = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 """Where a worklist begins."""
 
@@ -34,7 +36,8 @@ def add_reading(web: FastAPI, service: Service, guard: Any) -> None:
             if found is None:
                 raise CaseUnknown
             referrals = await repository.referrals_of(connection, case_id)
-        response.headers["ETag"] = f'"{found.version}"'
+        version = repository.version_of(found, (row["version"] for row in referrals))
+        response.headers["ETag"] = f'"{version}"'
         return _case_out(found) | {"referrals": [_referral_out(row, names) for row in referrals]}
 
     @web.get("/cases/{case_id}/timeline", summary="What happened, in plain words", **guarded)
@@ -43,7 +46,9 @@ def add_reading(web: FastAPI, service: Service, guard: Any) -> None:
             return await timeline_of(connection, service.keys, case_id, names, language)
 
     @web.get("/referrals", summary="An agency's open referrals, by the time an answer is due", **guarded)
-    async def worklist(agency: str, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
+    async def worklist(
+        agency: AgencyCode, after: str = "", limit: Annotated[int, Query(ge=1, le=200)] = 50
+    ) -> dict[str, Any]:
         async with service.engine.connect() as connection:
             rows = await repository.worklist(connection, agency, _place(after), limit + 1)
         shown = rows[:limit]

@@ -16,6 +16,7 @@ from simpul_routing.errors import (
     CaseUnknown,
     MediationLocked,
     NotFromHere,
+    OtherServiceOwed,
     ReasonMissing,
     ReferralUnknown,
     RightsLacking,
@@ -80,6 +81,15 @@ def add_refusals(web: FastAPI) -> None:
     async def merged(_: Request, error: CaseMerged) -> JSONResponse:
         detail = "Kasus ini dilanjutkan dalam kasus lain. / The case goes on in another one."
         return JSONResponse({"detail": detail, "into": str(error.into)}, 409)
+
+    @web.exception_handler(OtherServiceOwed)
+    async def other(_: Request, error: OtherServiceOwed) -> JSONResponse:
+        service = error.service
+        detail = (
+            f"Triase ini tentang {service.label('id')}: minta layanan itu, atau selesaikan triase dengan hasilnya. / "
+            f"This triage is about {service.label('en')}: ask for that, or complete the triage with an outcome."
+        )
+        return JSONResponse({"detail": detail, "service": service.value}, 409)
 
     @web.exception_handler(StillServed)
     async def overlap(_: Request, error: StillServed) -> JSONResponse:

@@ -48,9 +48,9 @@ def successor(
     """The next agency by the agreement; None when nobody is left, which an operator must be told.
 
     `asked` are the agencies that have declined this service or already serve it in this case, `triaging` those that
-    were asked for manual triage. First come the
-    alternates of the clauses that asked for it, then every other party with the service in its mandate. Whoever is
-    excluded is passed over. When nobody is left, or it was handed over too often, the case manager decides.
+    have declined manual triage. First come the alternates of the clauses that asked for it, then every other party
+    with the service in its mandate. Whoever is excluded is passed over. When nobody is left, or it was handed over too
+    often, the case manager decides.
     """
     count = hand_overs + 1
     if count <= MOST_HAND_OVERS:

@@ -10,6 +10,14 @@ from simpul_schema.vocabulary import ReferralOutcome, ReferralRole, Service, Urg
 
 
 @dataclass(frozen=True, slots=True)
+class Raised:
+    """What a manual triage is about that a hand-over led to: the case manager decides, the service is still owed."""
+
+    service: Service
+    role: ReferralRole
+
+
+@dataclass(frozen=True, slots=True)
 class NewReferral:
     """A referral that is to be offered."""
 
@@ -26,6 +34,9 @@ class NewReferral:
     clocks: tuple[Running, ...]
     hand_overs: int = 0
     handed_over_from: UUID | None = None
+    raised: Raised | None = None
+    by_hand: bool = False
+    """A person asked for it, or it came from a merged twin: no new facts take it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,14 @@ class StoredReferral:
     standing: Standing
     outcome: ReferralOutcome | None = None
     version: int = 1
+    raised: Raised | None = None
+    by_hand: bool = False
+    ended_at: datetime | None = None
+
+    @property
+    def owed(self) -> Raised:
+        """The service and role that it stands for: its own, or what was raised to the case manager with it."""
+        return self.raised or Raised(self.service, self.role)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A case is decided again: what is asked besides, what no longer, and what stays as it is."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from simpul_routing.domain.engine import Origin
 from simpul_routing.domain.hand_over import successor
 from simpul_routing.domain.lifecycle import ReferralState
 from simpul_routing.domain.plan import PlannedReferral
-from simpul_routing.domain.referral import StoredReferral
+from simpul_routing.domain.referral import Raised, StoredReferral
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency
 
 _GAVE_UP = frozenset({ReferralState.DECLINED, ReferralState.REROUTED})
@@ -23,6 +23,13 @@ class Addition:
     planned: PlannedReferral
     follows: StoredReferral | None = None
     """The referral whose service it goes on with, under the same clocks."""
+    raised: Raised | None = None
+    by_hand: bool = False
+
+    @property
+    def owed(self) -> Raised:
+        """The service and role that it stands for."""
+        return self.raised or Raised(self.planned.service, self.planned.role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,99 +55,131 @@ def urgency_after(current: Urgency, from_facts_before: Urgency, from_facts_now: 
 def replan(
     planned: Sequence[PlannedReferral],
     referrals: Sequence[StoredReferral],
-    by_hand: Collection[UUID],
     agreement: Agreement,
     origin: Origin,
+    joining: Sequence[StoredReferral] = (),
 ) -> Replan:
-    """Compare a plan with the referrals of its case.
+    """Compare a plan with the referrals of its case, those of merged twins among them.
 
     An excluded agency loses what it has, begun or not. Otherwise what has begun goes on, and so does what a person
-    asked for (`by_hand`) and what was raised to the case manager while the service itself is needed. A service that
-    another agency took over stays with it; one that was completed is not asked again.
+    asked for, and what was raised to the case manager while the service itself is needed. A service that another
+    agency took over stays with it; one that was completed is not asked again. `joining` are the open referrals of a
+    twin that ends here: a service that is asked anew goes on with theirs.
     """
     asked = [referral for referral in referrals if referral.standing.is_open]
-    service_of = {referral.referral_id: _service_behind(referral, referrals) for referral in referrals}
+    completed = [referral for referral in referrals if referral.standing.state is ReferralState.COMPLETED]
     needed = {plan.service for plan in planned}
     supported = {(plan.service, plan.agency) for plan in planned if plan.role is ReferralRole.SUPPORT}
 
     def stays(referral: StoredReferral) -> bool:
-        standing = referral.standing
+        standing, is_needed = referral.standing, referral.owed.service in needed
         if standing.state is ReferralState.DECLINED:
             # Nobody could be asked after it; as long as it is needed it stays until somebody can.
-            return service_of[referral.referral_id] in needed
+            return is_needed or referral.by_hand
         if standing.agency in origin.excluded:
             return False
-        if standing.has_begun or referral.referral_id in by_hand:
+        if standing.has_begun or referral.by_hand:
             return True
-        is_wanted = service_of[referral.referral_id] in needed
         if referral.role is ReferralRole.LEAD or referral.handed_over_from is not None:
-            return is_wanted
+            return is_needed
         return (referral.service, standing.agency) in supported
 
     kept = tuple(referral for referral in asked if stays(referral))
     withdrawn = tuple(referral for referral in asked if not stays(referral))
-    answered = {
-        service_of[referral.referral_id]
-        for referral in (*kept, *_completed(referrals))
-        if referral.role is ReferralRole.LEAD and referral.standing.state is not ReferralState.DECLINED
-    }
-    done = {referral.service for referral in _completed(referrals) if referral.role is ReferralRole.LEAD}
+    answered = {r.owed.service for r in (*kept, *completed) if _answers(r)}
     added = [
-        Addition(replace(plan, agency=agency, service=service), _left_behind(plan, referrals, kept))
+        Addition(
+            replace(plan, agency=agency, service=service),
+            left,
+            _raised(plan, service),
+            left is not None and left.by_hand,
+        )
         for plan in planned
-        if plan.role is ReferralRole.LEAD and plan.service not in answered
+        if plan.role is ReferralRole.LEAD and not (plan.service in answered and _is_answered(plan, kept))
+        for left in (_left_behind(plan.service, (*referrals, *joining), kept),)
         for agency, service in _who_can(plan, referrals, kept, agreement, origin)
     ]
-    leads = {(addition.planned.service, addition.planned.agency) for addition in added}
-    leads |= {(referral.service, referral.standing.agency) for referral in kept}
+    lost = {plan.service for plan in planned if plan.role is ReferralRole.LEAD} | answered
+    for referral in withdrawn:
+        # What a person asked for and an exclusion takes away is still owed.
+        if referral.by_hand and referral.owed.role is ReferralRole.LEAD and referral.owed.service not in lost:
+            lost.add(referral.owed.service)
+            plan = PlannedReferral(referral.owed.service, referral.standing.agency, ReferralRole.LEAD)
+            added += [
+                Addition(replace(plan, agency=agency, service=service), referral, _raised(plan, service), by_hand=True)
+                for agency, service in _who_can(plan, referrals, kept, agreement, origin)
+            ]
+    serving = {(r.service, r.standing.agency) for r in kept} | {(a.planned.service, a.planned.agency) for a in added}
     had = {(r.service, r.standing.agency) for r in referrals if r.standing.state not in _TAKEN_BACK}
+    done = {referral.owed.service for referral in completed if referral.owed.role is ReferralRole.LEAD}
     added += [
         Addition(plan)
         for plan in planned
         if plan.role is ReferralRole.SUPPORT and plan.service not in done
-        and (plan.service, plan.agency) not in leads | had
+        and (plan.service, plan.agency) not in serving | had
     ]  # fmt: skip
     followed = {addition.follows.referral_id for addition in added if addition.follows}
     still = tuple(referral for referral in kept if referral.referral_id not in followed)
     return Replan(tuple(added), withdrawn, still)
 
 
-def joined(
+def carried(
     change: Replan,
+    others: Mapping[UUID, tuple[str, ...]],
     joining: Sequence[StoredReferral],
-    planned: Sequence[PlannedReferral],
     referrals: Sequence[StoredReferral],
     agreement: Agreement,
     origin: Origin,
 ) -> list[Addition]:
-    """What of a twin's open referrals (`joining`, `planned` in the same order) nobody answers for in the other case."""
-    asked = [(r.service, r.role, r.standing.agency) for r in (*change.kept, *_completed(referrals))]
-    asked += [(a.planned.service, a.planned.role, a.planned.agency) for a in change.added]
-    leads = {service for service, role, _ in asked if role is ReferralRole.LEAD}
-    serving = {(service, agency) for service, _, agency in asked}
-    added = []
-    for referral, plan in zip(joining, planned, strict=True):
-        if plan.role is ReferralRole.SUPPORT:
-            if plan.agency not in origin.excluded and (plan.service, plan.agency) not in serving:
-                added.append(Addition(plan, referral))
-        elif plan.service not in leads:
-            added += [
-                Addition(replace(plan, agency=agency, service=service), referral)
-                for agency, service in _who_can(plan, referrals, change.kept, agreement, origin)
-            ]
+    """What of other referrals (`joining`, with the clauses of each) nobody answers for yet: it goes on here.
+
+    They are those of a merged twin, or those that a closing cut off although a person had asked for them.
+    """
+    completed = [referral for referral in referrals if referral.standing.state is ReferralState.COMPLETED]
+    here = [(r.owed, r.standing.agency) for r in (*change.kept, *completed)]
+    here += [(addition.owed, addition.planned.agency) for addition in change.added]
+    leads = {owed.service for owed, _ in here if owed.role is ReferralRole.LEAD}
+    serving = {(owed.service, agency) for owed, agency in here}
+    done = {referral.owed.service for referral in completed if referral.owed.role is ReferralRole.LEAD}
+    added: list[Addition] = []
+    for referral in joining:
+        agency, owed, clauses = referral.standing.agency, referral.owed, others[referral.referral_id]
+        goes_on = Addition(
+            PlannedReferral(referral.service, agency, referral.role, clauses), referral, referral.raised, by_hand=True
+        )
+        is_excluded = agency in origin.excluded
+        if owed.role is ReferralRole.SUPPORT:
+            is_moot = is_excluded or owed.service in done or (owed.service, agency) in serving
+            added += [] if is_moot else [goes_on]
+        elif owed.service not in leads:
+            leads.add(owed.service)
+            plan = PlannedReferral(owed.service, agency, ReferralRole.LEAD, clauses)
+            added += [goes_on] if not is_excluded else [
+                Addition(replace(plan, agency=code, service=service), referral, _raised(plan, service), by_hand=True)
+                for code, service in _who_can(plan, referrals, change.kept, agreement, origin)
+            ]  # fmt: skip
     return added
 
 
-def _completed(referrals: Iterable[StoredReferral]) -> Iterable[StoredReferral]:
-    return (referral for referral in referrals if referral.standing.state is ReferralState.COMPLETED)
+def _answers(referral: StoredReferral) -> bool:
+    """Whether somebody leads the service, or has, or decides about it."""
+    return referral.owed.role is ReferralRole.LEAD and referral.standing.state is not ReferralState.DECLINED
 
 
-def _service_behind(referral: StoredReferral, referrals: Sequence[StoredReferral]) -> Service:
-    """The service that a raised referral is about; of every other its own."""
-    by_id = {other.referral_id: other for other in referrals}
-    while referral.service is Service.MANUAL_TRIAGE and referral.handed_over_from in by_id:
-        referral = by_id[referral.handed_over_from]
-    return referral.service
+def _is_answered(plan: PlannedReferral, kept: Sequence[StoredReferral]) -> bool:
+    """A triage because a service has no lead is answered only while it goes on: the hole may have come back."""
+    if plan.service is not Service.MANUAL_TRIAGE or plan.clauses:
+        return True
+    return any(referral.service is Service.MANUAL_TRIAGE for referral in kept)
+
+
+def _is_by_hand(referral: StoredReferral | None) -> bool:
+    return referral is not None and referral.by_hand
+
+
+def _raised(plan: PlannedReferral, service: Service) -> Raised | None:
+    """What is owed where the case manager is asked instead."""
+    return Raised(plan.service, plan.role) if service is not plan.service else None
 
 
 def _who_can(
@@ -157,7 +196,7 @@ def _who_can(
     busy = {r.standing.agency for r in kept if r.service is plan.service and r.role is ReferralRole.LEAD}
     triaging = {r.standing.agency for r in referrals
                 if r.service is Service.MANUAL_TRIAGE and r.standing.state in _GAVE_UP}  # fmt: skip
-    hand_overs = max((r.hand_overs for r in referrals if r.service is plan.service), default=0)
+    hand_overs = max((r.hand_overs for r in referrals if r.owed.service is plan.service), default=0)
     follows = successor(
         agreement, plan.clauses, plan.service, plan.role, origin, asked=gave_up | busy, triaging=triaging,
         hand_overs=hand_overs,
@@ -166,13 +205,13 @@ def _who_can(
 
 
 def _left_behind(
-    plan: PlannedReferral, referrals: Sequence[StoredReferral], kept: Sequence[StoredReferral]
+    service: Service, referrals: Sequence[StoredReferral], kept: Sequence[StoredReferral]
 ) -> StoredReferral | None:
-    """An open lead of the service that is withdrawn, or that nobody took over."""
+    """An open lead of the service that is withdrawn, that nobody took over, or that a twin had."""
     return next(
         (
             referral for referral in referrals
-            if referral.service is plan.service and referral.role is ReferralRole.LEAD and referral.standing.is_open
+            if referral.owed == Raised(service, ReferralRole.LEAD) and referral.standing.is_open
             and (referral not in kept or referral.standing.state is ReferralState.DECLINED)
         ),
         None,

@@ -54,12 +54,14 @@ def opened(decision: Decision) -> Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A lead referral of a right, and how it ended if it has."""
+    """A lead referral of a right, and how it ended if it has.
+
+    A manual triage counts for the service that was raised with it.
+    """
 
     state: ReferralState
     outcome: ReferralOutcome | None = None
-    is_raised: bool = False
-    """Handed to the case manager, so that nobody gives the service itself until somebody decides."""
+    has_begun: bool = False
 
 
 _OUTCOME: Final[Mapping[ReferralOutcome, RightState]] = {
@@ -80,7 +82,7 @@ def after(entry: Entry, referrals: Iterable[Served]) -> Entry:
     """
     if entry.reason == BY_HAND:
         return entry
-    counting = [served for served in referrals if served.is_raised or served.state not in _NOT_COUNTED]
+    counting = [served for served in referrals if served.state not in _NOT_COUNTED]
     if not counting:
         is_taken_back = entry.state in BY_REFERRALS and entry.reason != BY_THE_AGREEMENT
         return Entry(RightState.UNANSWERED) if is_taken_back else entry
@@ -88,7 +90,10 @@ def after(entry: Entry, referrals: Iterable[Served]) -> Entry:
     if len(ended) == len(counting) and RightState.IN_PROGRESS not in ended:
         state = next(state for state in _BEST_FIRST if state in ended)
         return Entry(state, BY_OUTCOME if state in NEED_A_REASON else "")
-    begun = any(served.state is ReferralState.IN_PROGRESS or served.outcome is not None for served in counting)
+    begun = any(
+        served.outcome is not None or (served.has_begun and served.state is not ReferralState.DECLINED)
+        for served in counting
+    )
     return Entry(RightState.IN_PROGRESS if begun else RightState.REFERRED)
 
 
@@ -96,6 +101,14 @@ def replanned(ledger: Ledger, decided: Ledger, served: Mapping[Right, Sequence[S
     """The ledger after a case was decided again: what the new facts say, unless a person or a service said more."""
     return {
         right: after(entry if entry.reason == BY_HAND else _as_decided(decided[right]), served.get(right, ()))
+        for right, entry in ledger.items()
+    }
+
+
+def inherited(ledger: Ledger, twin: Ledger) -> Ledger:
+    """What a person said of a right in a twin's case counts, unless one has said something here."""
+    return {
+        right: twin[right] if twin[right].reason == BY_HAND and entry.reason != BY_HAND else entry
         for right, entry in ledger.items()
     }
 

@@ -6,17 +6,20 @@ from simpul_routing.repository.cases import (
     add_plan,
     cases_for_update,
     cases_of,
+    follow_merged,
     move_cases,
+    version_of,
     write_case,
     write_ledgers,
 )
 from simpul_routing.repository.clocks import advance, clocks_of, due_clocks, due_referrals, reset, stop_clocks
-from simpul_routing.repository.indicators import Grouping, clock_figures, referral_figures, right_figures
+from simpul_routing.repository.indicators import NESTED, Grouping, clock_figures, referral_figures, right_figures
 from simpul_routing.repository.referrals import (
     add_referral,
     add_refusal,
     agencies_asked,
     amend,
+    cases_of_referrals,
     leads_of,
     move,
     note_delivered,
@@ -27,6 +30,7 @@ from simpul_routing.repository.referrals import (
 from simpul_routing.repository.views import referrals_of, transitions_of, worklist
 
 __all__ = [
+    "NESTED",
     "Grouping",
     "StoredCase",
     "add_case_transition",
@@ -38,10 +42,12 @@ __all__ = [
     "amend",
     "cases_for_update",
     "cases_of",
+    "cases_of_referrals",
     "clock_figures",
     "clocks_of",
     "due_clocks",
     "due_referrals",
+    "follow_merged",
     "leads_of",
     "move",
     "move_cases",
@@ -55,6 +61,7 @@ __all__ = [
     "right_figures",
     "stop_clocks",
     "transitions_of",
+    "version_of",
     "worklist",
     "write_case",
     "write_ledgers",

@@ -1,7 +1,7 @@
 """Cases: what was decided, on which facts, the rights ledger, and the history."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,6 +47,11 @@ class StoredCase:
         return self.ended_at is not None
 
 
+def version_of(case: StoredCase, referrals: Iterable[int]) -> int:
+    """The version of a case with everything that is shown of it: it grows with each change of it and its referrals."""
+    return case.version + sum(referrals)
+
+
 _CASES = text("""
     SELECT case_id, state, urgency, urgency_from_facts, mediation_locked, agreement, agreement_digest, situation,
         rights, ended_as, ended_at, merged_into, decided_at, version
@@ -67,15 +72,18 @@ _WRITE_CASE = text("""
     bindparam("ended_at", type_=DateTime(timezone=True)), bindparam("ended_as", type_=Text),
     bindparam("merged_into", type_=Uuid), bindparam("situation", type_=LargeBinary),
 )  # fmt: skip
-_MOVE_CASES = text("""
-    WITH moving AS (
-        SELECT case_id, state FROM case_plan c WHERE case_id = ANY(:ids) AND state = ANY(:before) AND NOT (
-            :only_when_served AND EXISTS (
-                SELECT FROM referral r WHERE r.case_id = c.case_id AND r.role = 'lead' AND r.ended_at IS NULL))
-        ORDER BY case_id FOR UPDATE)
-    UPDATE case_plan p SET state = :after, version = p.version + 1 FROM moving m WHERE p.case_id = m.case_id
-    RETURNING p.case_id, m.state
+_LOCK_MOVING = text("""
+    SELECT case_id, state FROM case_plan WHERE case_id = ANY(:ids) AND state = ANY(:before) ORDER BY case_id FOR UPDATE
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("before", type_=ARRAY(Text)))
+_STILL_SERVED = text("""
+    SELECT DISTINCT case_id FROM referral WHERE case_id = ANY(:ids) AND role = 'lead' AND ended_at IS NULL
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_MOVE_CASES = text("""
+    UPDATE case_plan SET state = :after, version = version + 1 WHERE case_id = ANY(:ids)
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_FOLLOW_MERGED = text("UPDATE case_plan SET merged_into = :into WHERE merged_into = :twin").bindparams(
+    bindparam("into", type_=Uuid), bindparam("twin", type_=Uuid)
+)
 
 
 def add_plan(transaction: Transaction, case_id: UUID, plan: CasePlan, digest: str, situation: bytes) -> None:
@@ -155,28 +163,41 @@ async def move_cases(transaction: Transaction, deed: CaseDeed, ids: Collection[U
     if not ids:
         return
     after = state_after(deed).value
-    moved = await transaction.connection.execute(
-        _MOVE_CASES,
-        {
-            "ids": list(ids),
-            "before": [state.value for state in states_before(deed)],
-            "after": after,
-            "only_when_served": deed is CaseDeed.SERVED,
-        },
-    )
-    for row in moved:
-        add_case_transition(transaction, row.case_id, row.state, after, actor, deed.value)
+    before = [state.value for state in states_before(deed)]
+    found = await transaction.connection.execute(_LOCK_MOVING, {"ids": list(ids), "before": before})
+    moving = {row.case_id: row.state for row in found}
+    if moving and deed is CaseDeed.SERVED:
+        # Asked once the cases are locked: what another transaction ended meanwhile is seen now.
+        served = await transaction.connection.execute(_STILL_SERVED, {"ids": list(moving)})
+        for case_id in served.scalars():
+            del moving[case_id]
+    if moving:
+        await transaction.connection.execute(_MOVE_CASES, {"ids": list(moving), "after": after})
+    for case_id, state in moving.items():
+        add_case_transition(transaction, case_id, state, after, actor, deed.value)
+
+
+async def follow_merged(transaction: Transaction, twin: UUID, into: UUID) -> None:
+    """What was merged into a twin before goes on where the twin does."""
+    await transaction.connection.execute(_FOLLOW_MERGED, {"twin": twin, "into": into})
 
 
 def add_case_transition(
-    transaction: Transaction, case_id: UUID, before: str, after: str, actor: str, reason: str, note: bytes = b""
+    transaction: Transaction,
+    case_id: UUID,
+    before: str,
+    after: str,
+    actor: str,
+    reason: str,
+    note: bytes = b"",
+    cause: UUID | None = None,
 ) -> None:
     """A change of the case itself, for ever; `note` is what a person wrote, locked."""
     transaction.add(
         TransitionRow,
         {
             "transition_id": uuid4(), "case_id": case_id, "referral_id": None, "agency": "", "actor": actor,
-            "before": before, "after": after, "reason": reason, "note": note, "causation_id": None,
+            "before": before, "after": after, "reason": reason, "note": note, "causation_id": cause,
             "at": transaction.now,
         },
     )  # fmt: skip
@@ -187,4 +208,9 @@ def _written(ledger: Ledger) -> dict[str, dict[str, str]]:
 
 
 def _read(stored: Mapping[str, Mapping[str, str]]) -> Ledger:
-    return {Right(right): Entry(RightState(entry["state"]), entry["reason"]) for right, entry in stored.items()}
+    return {
+        right: Entry(RightState(stored[right.value]["state"]), stored[right.value]["reason"])
+        if right.value in stored
+        else Entry(RightState.UNANSWERED)
+        for right in Right
+    }

@@ -28,6 +28,8 @@ _KEY: Final = {
     Grouping.MONTH: "to_char(offered_at AT TIME ZONE :zone, 'YYYY-MM')",
 }
 _COUNTS: Final = ("offered", "delivered", "seen", "accepted", "declined", "completed", "ping_pong")
+NESTED: Final = ("offered", "delivered", "seen", "accepted", "completed")
+"""Each counts some of the one before."""
 _TIMES: Final = ("delivered", "seen", "accepted")
 _PERIOD: Final = (
     bindparam("since", type_=DateTime(timezone=True)), bindparam("until", type_=DateTime(timezone=True)),
@@ -36,7 +38,7 @@ _REFERRALS: Final = """
     WITH counted AS (
         SELECT {key} AS key, offered_at, state, outcome, hand_overs, accepted_at,
             coalesce(seen_at, accepted_at) AS seen_at, coalesce(delivered_at, seen_at, accepted_at) AS delivered_at
-        FROM referral WHERE offered_at >= :since AND offered_at < :until)
+        FROM referral WHERE offered_at >= :since AND offered_at < :until AND state <> 'entered_in_error')
     SELECT key, count(*) AS offered, count(delivered_at) AS delivered, count(seen_at) AS seen,
         count(accepted_at) AS accepted, count(*) FILTER (WHERE state IN ('declined', 'rerouted')) AS declined,
         count(outcome) AS completed, count(*) FILTER (WHERE hand_overs > 1) AS ping_pong, {times}
@@ -47,7 +49,11 @@ _CLOCKS = text("""
         count(*) FILTER (WHERE coalesce(c.stopped_at, :now) > c.due_at) AS missed,
         count(*) FILTER (WHERE c.stopped_at IS NULL AND c.due_at >= :now) AS running
     FROM referral r JOIN clock c ON c.referral_id = r.referral_id
-    WHERE r.offered_at >= :since AND r.offered_at < :until GROUP BY clock ORDER BY clock
+    WHERE r.offered_at >= :since AND r.offered_at < :until
+        -- What was taken back was neither met nor missed, and what was handed over is the successor's.
+        AND NOT (c.stopped_at = r.ended_at AND (r.state IN ('cancelled', 'revoked', 'entered_in_error')
+            OR r.state = 'rerouted' AND c.clock NOT IN ('receipt', 'answer')))
+    GROUP BY clock ORDER BY clock
 """).bindparams(*_PERIOD, bindparam("now", type_=DateTime(timezone=True)))
 _RIGHTS = text("""
     SELECT e.key, e.value->>'state' AS state, count(*) AS cases

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import DateTime, Text, Uuid
 
 from simpul_routing.domain.lifecycle import TERMINAL, ReferralState, Standing
-from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
+from simpul_routing.domain.referral import Move, NewReferral, Raised, StoredReferral
 from simpul_routing.domain.rights import Served
 from simpul_routing.repository.clocks import add_clock
 from simpul_routing.tables import ReferralRow, RefusedReplyRow, TransitionRow
@@ -19,17 +19,21 @@ from simpul_schema.vocabulary import ReferralOutcome, ReferralRole, ReplyRefusal
 
 _SELECT = """
     SELECT referral_id, case_id, agency, service, role, state, urgency, answer_by, agreement, clauses, hand_overs,
-        handed_over_from, started_at, outcome, version
+        handed_over_from, started_at, outcome, version, raised_service, raised_role, by_hand, ended_at
     FROM referral"""
 _LOCK = text(f"{_SELECT} WHERE referral_id = ANY(:ids) ORDER BY referral_id FOR UPDATE").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )
-_LOCK_OF_CASES = text(f"{_SELECT} WHERE case_id = ANY(:ids) ORDER BY referral_id FOR UPDATE").bindparams(
-    bindparam("ids", type_=ARRAY(Uuid))
-)
+_LOCK_OF_CASES = text(f"""{_SELECT} WHERE case_id IN (
+        SELECT case_id FROM case_plan WHERE case_id = ANY(:ids)
+        UNION ALL SELECT case_id FROM case_plan WHERE merged_into = ANY(:ids))
+    ORDER BY referral_id FOR UPDATE
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))  # noqa: S608 - put together from constants
 _LOCK_FREE = text(f"{_LOCK.text} SKIP LOCKED").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 _MOVE = text("""
-    UPDATE referral r SET state = m.state, version = r.version + 1,
+    UPDATE referral r SET state = m.state,
+        -- That somebody received or opened it changes nothing that a person would decide otherwise.
+        version = r.version + CASE WHEN m.state IN ('delivered', 'seen') THEN 0 ELSE 1 END,
         outcome = coalesce(nullif(m.outcome, ''), r.outcome),
         delivered_at = CASE WHEN m.state = 'delivered' THEN coalesce(r.delivered_at, :now) ELSE r.delivered_at END,
         seen_at = CASE WHEN m.state = 'seen' THEN coalesce(r.seen_at, :now) ELSE r.seen_at END,
@@ -46,12 +50,16 @@ _DELIVERED_LATE = text("""
     UPDATE referral SET delivered_at = :now WHERE referral_id = ANY(:ids) AND delivered_at IS NULL
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("now", type_=DateTime(timezone=True)))
 _LEADS = text("""
-    SELECT r.case_id, r.service, r.state, r.outcome, s.service IS DISTINCT FROM r.service AND NOT EXISTS (
-        SELECT FROM referral n WHERE n.case_id = r.case_id AND n.service = r.service AND n.role = 'lead'
-            AND n.hand_overs > r.hand_overs) AS is_raised
-    FROM referral r LEFT JOIN referral s ON s.handed_over_from = r.referral_id
-    WHERE r.case_id = ANY(:ids) AND r.role = 'lead'
+    SELECT coalesce(p.merged_into, r.case_id) AS case_id, coalesce(r.raised_service, r.service) AS service, r.state,
+        r.outcome, r.started_at IS NOT NULL AND r.raised_service IS NULL AS has_begun
+    FROM referral r JOIN case_plan p USING (case_id)
+    WHERE coalesce(r.raised_role, r.role) = 'lead' AND r.case_id IN (
+        SELECT case_id FROM case_plan WHERE case_id = ANY(:ids)
+        UNION ALL SELECT case_id FROM case_plan WHERE merged_into = ANY(:ids))
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_CASES_OF = text("SELECT DISTINCT case_id FROM referral WHERE referral_id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid))
+)
 _AMEND = text("""
     UPDATE referral r SET urgency = a.urgency, answer_by = a.answer_by, version = r.version + 1
     FROM unnest(:ids, :urgencies, :answers) AS a (referral_id, urgency, answer_by)
@@ -60,9 +68,10 @@ _AMEND = text("""
     bindparam("ids", type_=ARRAY(Uuid)), bindparam("urgencies", type_=ARRAY(Text)),
     bindparam("answers", type_=ARRAY(DateTime(timezone=True))),
 )  # fmt: skip
-_ASKED = text("SELECT case_id, service, agency FROM referral WHERE case_id = ANY(:ids)").bindparams(
-    bindparam("ids", type_=ARRAY(Uuid))
-)
+_ASKED = text("""
+    SELECT case_id, service, agency FROM referral
+    WHERE case_id = ANY(:ids) AND (service <> 'manual_triage' OR state IN ('declined', 'rerouted'))
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 
 
 def add_referral(transaction: Transaction, referral: NewReferral) -> None:
@@ -81,6 +90,9 @@ def add_referral(transaction: Transaction, referral: NewReferral) -> None:
             "urgency": referral.urgency.value,
             "hand_overs": referral.hand_overs,
             "handed_over_from": referral.handed_over_from,
+            "raised_service": referral.raised.service.value if referral.raised else None,
+            "raised_role": referral.raised.role.value if referral.raised else None,
+            "by_hand": referral.by_hand,
             "version": 1,
             "answer_by": referral.answer_by,
             "offered_at": transaction.now,
@@ -103,7 +115,7 @@ async def referrals_free_for_update(transaction: Transaction, ids: Collection[UU
 
 
 async def referrals_of_cases_for_update(transaction: Transaction, cases: Collection[UUID]) -> list[StoredReferral]:
-    """Every referral of these cases, locked in the order in which replies lock them."""
+    """Every referral of these cases and of twins merged into them, locked in the order in which replies lock them."""
     return [_referral(row) for row in await transaction.connection.execute(_LOCK_OF_CASES, {"ids": list(cases)})]
 
 
@@ -113,6 +125,8 @@ def _referral(row: Any) -> StoredReferral:
         row.clauses, row.hand_overs, row.handed_over_from,
         Standing(row.agency, ReferralState(row.state), Urgency(row.urgency), row.started_at is not None),
         ReferralOutcome(row.outcome) if row.outcome else None, row.version,
+        Raised(Service(row.raised_service), ReferralRole(row.raised_role)) if row.raised_service else None,
+        row.by_hand, row.ended_at,
     )  # fmt: skip
 
 
@@ -151,17 +165,22 @@ async def move(transaction: Transaction, moves: Sequence[Move]) -> None:
 
 
 async def leads_of(transaction: Transaction, cases: Collection[UUID]) -> list[tuple[UUID, Service, Served]]:
-    """Every lead referral of these cases, and how it ended if it has."""
+    """Every lead referral of these cases and of the twins merged into them, and how it ended if it has."""
     return [
         (
             row.case_id, Service(row.service),
             Served(
                 ReferralState(row.state), ReferralOutcome(row.outcome) if row.outcome else None,
-                is_raised=row.state == ReferralState.REROUTED.value and row.is_raised,
+                has_begun=row.has_begun,
             ),
         )
         for row in await transaction.connection.execute(_LEADS, {"ids": list(cases)})
     ]  # fmt: skip
+
+
+async def cases_of_referrals(transaction: Transaction, ids: Collection[UUID]) -> set[UUID]:
+    """The cases of these referrals; nothing is locked."""
+    return set((await transaction.connection.execute(_CASES_OF, {"ids": list(ids)})).scalars())
 
 
 async def note_delivered(transaction: Transaction, ids: Collection[UUID]) -> None:
@@ -171,7 +190,10 @@ async def note_delivered(transaction: Transaction, ids: Collection[UUID]) -> Non
 
 
 async def agencies_asked(transaction: Transaction, cases: Collection[UUID]) -> dict[tuple[UUID, Service], set[str]]:
-    """Which agencies were asked for which service of these cases, whatever became of it."""
+    """Which agencies were asked for which service of these cases, whatever became of it.
+
+    Of manual triage only those who declined it: who decides about one service can decide about another.
+    """
     asked: dict[tuple[UUID, Service], set[str]] = {}
     for row in await transaction.connection.execute(_ASKED, {"ids": list(cases)}):
         asked.setdefault((row.case_id, Service(row.service)), set()).add(row.agency)

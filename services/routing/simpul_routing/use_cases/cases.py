@@ -1,6 +1,6 @@
 """What every change of a case by a person begins and ends with."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 from simpul_routing import publisher, repository
@@ -18,7 +18,8 @@ async def locked(
 ) -> tuple[dict[UUID, StoredCase], list[StoredReferral]]:
     """Cases with all their referrals, nobody else changing them until the transaction ends.
 
-    Referrals are locked before cases, as replies do it; a hand-over that was under way may have added one meanwhile.
+    The referrals of merged twins, which have all ended, are among them. Referrals are locked before cases, as replies
+    do it; a hand-over that was under way may have added one meanwhile.
     """
     await repository.referrals_of_cases_for_update(transaction, ids)
     cases = await repository.cases_for_update(transaction, ids)
@@ -31,9 +32,15 @@ async def locked_at(transaction: Transaction, case_id: UUID, version: int) -> tu
     case = cases.get(case_id)
     if case is None:
         raise CaseUnknown
-    if case.version != version:
-        raise CaseChanged
+    check_version(case, referrals, version)
     return case, referrals
+
+
+def check_version(case: StoredCase, referrals: Iterable[StoredReferral], version: int) -> None:
+    """Raise CaseChanged unless the case and its referrals are as they were read."""
+    own = (referral.version for referral in referrals if referral.case_id == case.case_id)
+    if repository.version_of(case, own) != version:
+        raise CaseChanged
 
 
 async def open_at(transaction: Transaction, case_id: UUID, version: int) -> tuple[StoredCase, list[StoredReferral]]:

@@ -11,7 +11,6 @@ from simpul_routing.domain.lifecycle import ReferralState
 from simpul_routing.domain.referral import Move, StoredReferral
 from simpul_routing.domain.rights import BY_HAND, BY_REFERRALS, NEED_A_REASON, Entry, unanswered
 from simpul_routing.errors import (
-    CaseChanged,
     CaseHasEnded,
     CaseIsOpen,
     CaseMerged,
@@ -20,13 +19,15 @@ from simpul_routing.errors import (
     RightsLacking,
 )
 from simpul_routing.repository import StoredCase
-from simpul_routing.stored_facts import place_of_note, united
-from simpul_routing.use_cases.cases import locked, locked_at, open_at
+from simpul_routing.stored_facts import place_of_note
+from simpul_routing.use_cases.cases import check_version, locked, locked_at, open_at
 from simpul_routing.use_cases.replan_cases import ReplanCases, Why
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.messages import ReferralCancelledV1
-from simpul_schema.vocabulary import CancelReason, CaseEnd, ReplanReason, Right, RightState, Urgency
+from simpul_schema.vocabulary import CancelReason, CaseEnd, ReplanReason, Right, RightState
+
+_CUT_OFF = (ReferralState.CANCELLED, ReferralState.ENTERED_IN_ERROR)
 
 
 class EndCases:
@@ -85,10 +86,11 @@ class EndCases:
             )
             transaction.announce(publisher.case_reopened(case_id, transaction.now))
             opened = replace(case, state=CaseState.REOPENED, ended_as=None, ended_at=None)
-            why = Why(ReplanReason.CASE_REOPENED, by)
+            cut_off = [r for r in referrals if r.by_hand and r.case_id == case_id and _was_cut_off(r, case)]
             await self._replan_cases.decide_again(
-                transaction, opened, referrals, self._replan_cases.facts_of(case), why
-            )
+                transaction, opened, referrals, self._replan_cases.facts_of(case), Why(ReplanReason.CASE_REOPENED, by),
+                joining=cut_off,
+            )  # fmt: skip
 
     async def merge(self, case_id: UUID, version: int, into: UUID, *, by: str, reason: str) -> None:
         """Two cases are one child's: this one ends, the other goes on with the facts and exclusions of both.
@@ -99,15 +101,17 @@ class EndCases:
             raise ReasonMissing
         async with self._transactions.begin() as transaction:
             cases, referrals = await locked(transaction, [case_id, into])
-            twin, case = _pair(cases.get(case_id), cases.get(into), version)
-            own = [referral for referral in referrals if referral.case_id == into]
+            twin, case = _pair(cases.get(case_id), cases.get(into))
+            check_version(twin, referrals, version)
             joining = [r for r in referrals if r.case_id == case_id and r.standing.is_open]
-            facts = united(self._replan_cases.facts_of(case), self._replan_cases.facts_of(twin))
-            why = Why(ReplanReason.TWIN_MERGED, by, note=self._note(into, reason))
-            urgency = min(case.urgency, twin.urgency, key=list(Urgency).index)
-            await self._replan_cases.decide_again(transaction, case, own, facts, why, urgency=urgency, joining=joining)
+            others = [referral for referral in referrals if referral not in joining]
+            facts = self._replan_cases.facts_of(case).with_twin(self._replan_cases.facts_of(twin))
+            # Ended first: what was done in it then counts in the other case.
             ended = replace(twin, state=state_after(CaseDeed.MERGED), ended_at=transaction.now, merged_into=into)
             await self._write(transaction, twin, ended, by, CaseDeed.MERGED.value, reason)
+            await repository.follow_merged(transaction, case_id, into)
+            why = Why(ReplanReason.TWIN_MERGED, by, note=self._note(into, reason))
+            await self._replan_cases.decide_again(transaction, case, others, facts, why, twin=twin, joining=joining)
             transaction.announce(publisher.case_merged(case_id, into, transaction.now))
 
     async def answer_right(
@@ -159,11 +163,14 @@ async def _cancel(
     )
 
 
-def _pair(twin: StoredCase | None, case: StoredCase | None, version: int) -> tuple[StoredCase, StoredCase]:
+def _was_cut_off(referral: StoredReferral, case: StoredCase) -> bool:
+    """Whether the end of its case ended it."""
+    return referral.standing.state in _CUT_OFF and referral.ended_at == case.ended_at
+
+
+def _pair(twin: StoredCase | None, case: StoredCase | None) -> tuple[StoredCase, StoredCase]:
     if twin is None or case is None or twin.case_id == case.case_id:
         raise CaseUnknown
-    if twin.version != version:
-        raise CaseChanged
     for one in (twin, case):
         if one.merged_into:
             raise CaseMerged(one.merged_into)

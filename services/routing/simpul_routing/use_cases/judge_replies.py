@@ -15,9 +15,10 @@ from simpul_routing.domain.clocks import STOPPED_BY, goes_on
 from simpul_routing.domain.hand_over import Successor, successor
 from simpul_routing.domain.lifecycle import ReferralState, Said, Unchanged, judge_reply
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
-from simpul_routing.stored_facts import StoredFacts, place_of, place_of_referral, read, read_clauses, with_excluded
+from simpul_routing.stored_facts import StoredFacts, place_of, place_of_referral, read, read_clauses
 from simpul_routing.use_cases.cases import locked, rights_follow
-from simpul_routing.use_cases.replan_cases import ROUTING, ReplanCases, Why
+from simpul_routing.use_cases.refer_cases import ROUTING
+from simpul_routing.use_cases.replan_cases import ReplanCases, Why
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event, Producer
@@ -38,7 +39,7 @@ _ANNOUNCED: Final[Mapping[ReferralState, tuple[type[Event], str]]] = MappingProx
     ReferralState.DECLINED: (ReferralDeclinedV1, "declined_at"),
 })  # fmt: skip
 """State -> what everybody hears of it, and what the moment is called there."""
-_MOVES_RIGHTS: Final = frozenset({ReferralState.IN_PROGRESS, ReferralState.COMPLETED})
+_MOVES_RIGHTS: Final = frozenset({ReferralState.IN_PROGRESS, ReferralState.COMPLETED, ReferralState.DECLINED})
 _MOVES_CASES: Final = (
     (ReferralState.ACCEPTED, CaseDeed.ACCEPTED), (ReferralState.IN_PROGRESS, CaseDeed.BEGUN),
     (ReferralState.COMPLETED, CaseDeed.SERVED),
@@ -83,7 +84,9 @@ class JudgeReplies:
 
     async def judge(self, transaction: Transaction, said: Said, replies: Sequence[Reply]) -> None:
         """Move each referral, or tell the agency why its reply changes nothing."""
-        known = await repository.referrals_for_update(transaction, {reply.data.referral_id for reply in replies})
+        ids = {reply.data.referral_id for reply in replies}
+        await self._lock_conflicts(transaction, replies)
+        known = await repository.referrals_for_update(transaction, ids)
         moves: list[Move] = []
         overtaken: list[UUID] = []
         for reply in replies:
@@ -108,6 +111,9 @@ class JudgeReplies:
         hand_overs = [_Declined(move.referral, by_id[move.cause]) for move in declined]
         moves += await self._hand_over(transaction, hand_overs)
         await repository.move(transaction, moves)
+        if declined:
+            # Rights are moved by what was offered instead.
+            await transaction.flush()
         await self._move_cases(transaction, moves)
         await repository.stop_clocks(transaction, [
             (move.referral.referral_id, clock) for move in moves for clock, stops in STOPPED_BY.items() if said in stops
@@ -140,6 +146,10 @@ class JudgeReplies:
         if not declined:
             return []
         cases = {entry.referral.case_id for entry in declined}
+        excluded: dict[UUID, set[str]] = {case_id: set() for case_id in cases}
+        for entry in declined:
+            # Before anybody is asked: who declares a conflict is asked for nothing else either.
+            excluded[entry.referral.case_id] |= {entry.referral.standing.agency} if entry.is_conflict else set()
         plans = await repository.cases_for_update(transaction, cases)
         asked = await repository.agencies_asked(transaction, cases)
         clocks = await repository.clocks_of(transaction, [entry.referral.referral_id for entry in declined])
@@ -148,20 +158,21 @@ class JudgeReplies:
             referral, cause = entry.referral, entry.reply.event.id
             plan = plans[referral.case_id]
             facts = read(self._keys.unlock(plan.situation, place=place_of(referral.case_id)))
+            facts = replace(facts, excluded=facts.excluded | excluded[referral.case_id])
             if plan.has_ended:
                 moves.append(Move(_moved(referral, ReferralState.DECLINED), ReferralState.CANCELLED, ROUTING, cause))
                 continue
             triaging = asked.setdefault((referral.case_id, Service.MANUAL_TRIAGE), set())
+            triaging |= {referral.standing.agency} if referral.service is Service.MANUAL_TRIAGE else set()
             already = asked.setdefault((referral.case_id, referral.service), set())
-            if entry.is_conflict:
-                facts = with_excluded(facts, frozenset({referral.standing.agency}), facts.situation["excluded"])
             clauses = self._keys.unlock(referral.clauses, place=place_of_referral(referral.referral_id))
             follows = self._successor(referral, read_clauses(clauses), facts, already, triaging)
             if follows is None:
                 # It stays declined, which is no end: every agency of the city is excluded from this case.
                 log.error("nobody_is_left_to_ask", referral_id=referral.referral_id, case_id=referral.case_id)
                 continue
-            asked.setdefault((referral.case_id, follows.service), set()).add(follows.agency)
+            if follows.service is not Service.MANUAL_TRIAGE:
+                asked.setdefault((referral.case_id, follows.service), set()).add(follows.agency)
             following_id = uuid4()
             following = NewReferral(
                 referral_id=following_id,
@@ -175,6 +186,8 @@ class JudgeReplies:
                 clauses=self._keys.lock(clauses, place=place_of_referral(following_id)),
                 hand_overs=follows.hand_overs,
                 handed_over_from=referral.referral_id,
+                raised=referral.owed if follows.service is not referral.owed.service else None,
+                by_hand=referral.by_hand,
                 clocks=tuple(goes_on(clock, transaction.now) for clock in clocks[referral.referral_id]),
             )
             self._offer(transaction, entry, following, follows, facts)
@@ -191,15 +204,24 @@ class JudgeReplies:
         leading = {
             move.referral.case_id: move.cause
             for move in moves
-            if move.after in _MOVES_RIGHTS and move.referral.role is ReferralRole.LEAD
+            if move.after in _MOVES_RIGHTS and move.referral.owed.role is ReferralRole.LEAD
         }
         if leading:
             await rights_follow(transaction, self._versions, leading)
 
+    async def _lock_conflicts(self, transaction: Transaction, replies: Sequence[Reply]) -> None:
+        """Who declares a conflict loses all referrals of the case, so they are all locked before any case is."""
+        conflicts = {
+            reply.data.referral_id
+            for reply in replies
+            if isinstance(reply.data, DeclineData) and reply.data.reason is DeclineReason.CONFLICT_OF_INTEREST
+        }
+        if conflicts:
+            cases = await repository.cases_of_referrals(transaction, conflicts)
+            await repository.referrals_of_cases_for_update(transaction, cases)
+
     async def _exclude(self, transaction: Transaction, move: Move) -> None:
         """Who declares a conflict of interest in one service receives nothing of the case any more (R6)."""
-        # The hand-over of what it declined must be seen by what is decided now.
-        await transaction.flush()
         case_id, agency = move.referral.case_id, move.actor
         cases, referrals = await locked(transaction, [case_id])
         if not cases[case_id].has_ended:
@@ -225,10 +247,10 @@ class JudgeReplies:
         self, transaction: Transaction, entry: _Declined, following: NewReferral, follows: Successor, facts: StoredFacts
     ) -> None:
         repository.add_referral(transaction, following)
-        cause = entry.reply.event.id
+        cause, is_told = entry.reply.event.id, entry.referral.standing.agency not in facts.origin.excluded
         transaction.announce(
             publisher.referral_changed(
-                ReferralReroutedV1, entry.referral, cause, is_told=not entry.is_conflict,
+                ReferralReroutedV1, entry.referral, cause, is_told=is_told,
                 successor_id=following.referral_id,
                 successor=following.agency, hand_overs=follows.hand_overs, is_raised_to_hub=follows.is_raised_to_hub,
             )

@@ -11,12 +11,13 @@ from prometheus_client import Counter
 from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
 from simpul_routing.domain.agreement import Agreement
+from simpul_routing.domain.case_life import CaseDeed, CaseState, state_after
 from simpul_routing.domain.clocks import clocks_of
 from simpul_routing.domain.engine import Decision, Origin
 from simpul_routing.domain.facts import Situation, situation_of
 from simpul_routing.domain.plan import CasePlan, PlannedReferral, plan_case
 from simpul_routing.domain.referral import NewReferral
-from simpul_routing.stored_facts import place_of, place_of_referral, written, written_clauses
+from simpul_routing.stored_facts import StoredFacts, Told, place_of, place_of_referral, written, written_clauses
 from simpul_runtime.city import City
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys
@@ -26,6 +27,9 @@ from simpul_schema.messages.case import CaseReportedV1, TriageFacts
 AGREEMENT_GAPS: Final = Counter(
     "simpul_agreement_gaps", "Cases that no clause covered; any at all is an alarm", ["version"], registry=REGISTRY
 )
+
+ROUTING: Final = "routing"
+"""The actor of what no person decided."""
 
 log = structlog.get_logger()
 
@@ -52,8 +56,13 @@ class ReferCases:
             shared = publisher.referral_facts(
                 triage, ward.kecamatan if ward else "", mediation_locked=plan.mediation_locked
             )
-            locked = self._keys.lock(written(situation, origin, shared), place=place_of(case_id))
+            facts = StoredFacts({str(case_id): Told(situation, origin, shared)}, mediation_locked=plan.mediation_locked)
+            locked = self._keys.lock(written(facts), place=place_of(case_id))
             repository.add_plan(transaction, case_id, plan, engines.digest, locked)
+            repository.add_case_transition(
+                transaction, case_id, CaseState.RECEIVED.value, state_after(CaseDeed.DECIDED).value, ROUTING,
+                CaseDeed.DECIDED.value, cause=event.id,
+            )  # fmt: skip
             transaction.announce(publisher.rights_changed(case_id, plan.rights, event.id))
             for planned in plan.referrals:
                 referral = self._new_referral(case_id, plan, planned, decision, transaction.now, engines.agreement)

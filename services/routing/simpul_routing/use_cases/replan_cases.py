@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Final
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -12,38 +11,34 @@ import structlog
 from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
 from simpul_routing.domain.agreement import Agreement, ClockName
-from simpul_routing.domain.case_life import CaseState
+from simpul_routing.domain.case_life import CaseDeed, CaseState
 from simpul_routing.domain.clocks import STOPPED_BY, Running, clocks_of, goes_on, relaxed, tightened
 from simpul_routing.domain.engine import Decision
 from simpul_routing.domain.lifecycle import SAID_BEFORE, ReferralState, Said
-from simpul_routing.domain.plan import CasePlan, PlannedReferral, plan_case
+from simpul_routing.domain.plan import CasePlan, plan_case
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
-from simpul_routing.domain.replan import Addition, Replan, joined, replan, urgency_after
+from simpul_routing.domain.replan import Addition, Replan, carried, replan, urgency_after
 from simpul_routing.domain.rights import replanned
 from simpul_routing.errors import CaseUnknown
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import (
     StoredFacts,
-    amended,
+    Told,
     place_of,
     place_of_referral,
     read,
     read_clauses,
-    united,
-    with_excluded,
     written,
     written_clauses,
 )
 from simpul_routing.use_cases.cases import announce_rights, locked, served_rights
-from simpul_routing.use_cases.refer_cases import seen
+from simpul_routing.use_cases.refer_cases import ROUTING, seen
 from simpul_runtime.city import City
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema.messages import ReferralCancelledV1, ReferralReroutedV1, ReferralRevokedV1
 from simpul_schema.messages.case import CaseAmendedV1, TriageFacts
 from simpul_schema.vocabulary import CancelReason, ReferralRole, ReplanReason, Service, Urgency
-
-ROUTING: Final = "routing"
 
 log = structlog.get_logger()
 
@@ -103,14 +98,12 @@ class ReplanCases:
             if case.merged_into is None:
                 break
             case_id = case.merged_into
-        before = self.facts_of(case)
-        now = self._facts_now(triage, event)
-        facts = united(before, now) if event.data.case_id != case_id else amended(before, now)
+        facts = self.facts_of(case).amended(event.data.case_id, self._told_now(triage, event))
         if case.has_ended:
             # Somebody tells something new about this child: it must not vanish in a closed case.
             repository.add_case_transition(
                 transaction, case_id, case.state.value, CaseState.REOPENED.value, ROUTING,
-                ReplanReason.FACTS_AMENDED.value,
+                ReplanReason.FACTS_AMENDED.value, cause=event.id,
             )  # fmt: skip
             transaction.announce(publisher.case_reopened(case_id, transaction.now))
             case = replace(case, state=CaseState.REOPENED, ended_as=None, ended_at=None)
@@ -121,8 +114,7 @@ class ReplanCases:
         self, transaction: Transaction, case: StoredCase, referrals: Sequence[StoredReferral], agency: str, why: Why
     ) -> None:
         """An agency receives nothing any more, whatever it had (R6)."""
-        kind = frozenset({self._city.kinds[agency]})
-        facts = with_excluded(self.facts_of(case), frozenset({agency}), kind)
+        facts = self.facts_of(case).without(frozenset({agency}), self._city.kinds[agency])
         await self.decide_again(transaction, case, referrals, facts, why)
 
     async def decide_again(
@@ -134,38 +126,38 @@ class ReplanCases:
         why: Why,
         *,
         urgency: Urgency | None = None,
+        twin: StoredCase | None = None,
         joining: Sequence[StoredReferral] = (),
     ) -> None:
         """Ask what is missing, take back what is no longer needed, tell the others what is known now.
 
-        `urgency` is what a person says it is; `joining` are the open referrals of a twin that ends in this case.
+        `urgency` is what a person says it is. `twin` is a case that ends in this one, `joining` what it had open; or,
+        without a twin, what a closing cut off although a person had asked for it.
         """
         engines = self._versions.active(transaction.now)
         engine = engines.on(transaction.now.astimezone(self._city.zone).date())
         decision = engine.decide(facts.situation, facts.origin)
         from_facts = decision.urgency or Urgency.HIGH
-        decided = urgency or urgency_after(case.urgency, case.urgency_from_facts, from_facts)
+        decided = urgency or _urgency(case, twin, from_facts)
         if decided is not from_facts:
             decision = engine.decide(facts.situation, facts.origin, by_hand=decided)
         plan = plan_case(decision, engines.agreement, facts.origin, transaction.now, self._city.zone)
-        facts = replace(facts, shared=facts.shared.model_copy(update={"mediation_locked": plan.mediation_locked}))
+        facts = replace(facts, mediation_locked=plan.mediation_locked)
         made = _Decided(
             case, why, facts, plan, decision, engines.agreement, transaction.now, self._city.zone
         )  # fmt: skip
-        clauses = {r.referral_id: self._clauses(r) for r in (*referrals, *joining)}
-        by_hand = {referral_id for referral_id, asked_by in clauses.items() if not asked_by}
-        change = replan(plan.referrals, referrals, by_hand, engines.agreement, facts.origin)
+        change = replan(plan.referrals, referrals, engines.agreement, facts.origin, joining if twin else ())
         if joining:
-            planned = [PlannedReferral(r.service, r.standing.agency, r.role, clauses[r.referral_id]) for r in joining]
-            carried = joined(change, joining, planned, referrals, engines.agreement, facts.origin)
-            change = replace(change, added=(*change.added, *carried))
+            clauses = {referral.referral_id: self._clauses(referral) for referral in joining}
+            more = carried(change, clauses, joining, referrals, engines.agreement, facts.origin)
+            # What was cut off begins anew; what a twin had goes on under its clocks.
+            more = more if twin else [replace(addition, follows=None) for addition in more]
+            change = replace(change, added=(*change.added, *more))
         added = await self._ask(transaction, made, change.added)
-        await self._take_back(transaction, made, change, joining)
+        await self._take_back(transaction, made, change, joining if twin else ())
         await self._tell(transaction, made, change.kept)
         await transaction.flush()
-        locked_facts = self._keys.lock(
-            written(facts.situation, facts.origin, facts.shared), place=place_of(case.case_id)
-        )
+        locked_facts = self._keys.lock(written(facts), place=place_of(case.case_id))
         stored = replace(
             case,
             urgency=plan.urgency,
@@ -181,8 +173,9 @@ class ReplanCases:
         )
         await repository.write_case(transaction, replace(stored, rights=rights.get(case.case_id, case.rights)))
         repository.add_case_transition(
-            transaction, case.case_id, case.state.value, case.state.value, why.by, why.reason.value, why.note
+            transaction, case.case_id, case.state.value, case.state.value, why.by, why.reason.value, why.note, why.cause
         )
+        await repository.move_cases(transaction, CaseDeed.SERVED, _if_begun(stored), ROUTING)
         transaction.announce(
             publisher.case_replanned(
                 case.case_id,
@@ -195,12 +188,12 @@ class ReplanCases:
             )
         )
 
-    def _facts_now(self, triage: TriageFacts, event: CaseAmendedV1) -> StoredFacts:
+    def _told_now(self, triage: TriageFacts, event: CaseAmendedV1) -> Told:
         ward = self._city.find_kelurahan(triage.kelurahan)
         agreement = self._versions.active(event.data.amended_at).agreement
         situation, origin = seen(triage, self._city, agreement, event.data.amended_at)
         shared = publisher.referral_facts(triage, ward.kecamatan if ward else "", mediation_locked=True)
-        return StoredFacts(situation, origin, shared)
+        return Told(situation, origin, shared)
 
     def _clauses(self, referral: StoredReferral) -> tuple[str, ...]:
         return read_clauses(self._keys.unlock(referral.clauses, place=place_of_referral(referral.referral_id)))
@@ -214,9 +207,9 @@ class ReplanCases:
             wanted = _wanted(made, planned.service, planned.role)
             clocks = wanted
             if follows:
-                carried = {clock.clock: goes_on(clock, made.now) for clock in running[follows.referral_id]}
-                carried |= {clock.clock: clock for clock in tightened(carried.values(), wanted, frozenset())}
-                clocks = list(carried.values())
+                running_on = {clock.clock: goes_on(clock, made.now) for clock in running[follows.referral_id]}
+                running_on |= {clock.clock: clock for clock in tightened(running_on.values(), wanted, frozenset())}
+                clocks = list(running_on.values())
             referral_id = uuid4()
             referral = NewReferral(
                 referral_id=referral_id,
@@ -231,6 +224,8 @@ class ReplanCases:
                 clocks=tuple(clocks),
                 hand_overs=follows.hand_overs + _is_stuck(follows) if follows else 0,
                 handed_over_from=follows.referral_id if follows else None,
+                raised=addition.raised,
+                by_hand=addition.by_hand,
             )
             repository.add_referral(transaction, referral)
             transaction.announce(publisher.referral_offered(referral, made.facts.shared, made.why.cause))
@@ -306,6 +301,19 @@ class ReplanCases:
                 )
         await repository.reset(transaction, changed)
         await repository.amend(transaction, amendments)
+
+
+def _if_begun(case: StoredCase) -> set[UUID]:
+    """A case in which services have begun may have come to its end with what was taken back."""
+    return {case.case_id} if case.state is CaseState.INTERVENTION else set()
+
+
+def _urgency(case: StoredCase, twin: StoredCase | None, from_facts: Urgency) -> Urgency:
+    """What was decided before, unless the facts say more than they did; of two cases the more urgent."""
+    order = list(Urgency).index
+    known = min((case, twin), key=lambda c: order(c.urgency_from_facts)) if twin else case
+    urgency = urgency_after(case.urgency, known.urgency_from_facts, from_facts)
+    return min(urgency, twin.urgency, key=order) if twin else urgency
 
 
 def _wanted(made: _Decided, service: Service, role: ReferralRole) -> list[Running]:

@@ -8,7 +8,7 @@ import structlog
 from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
 from simpul_routing.domain.agreement import Agreement, ClockName
-from simpul_routing.domain.case_life import CASE_TRANSITIONS, CaseDeed
+from simpul_routing.domain.case_life import CASE_TRANSITIONS, CaseDeed, CaseState
 from simpul_routing.domain.clocks import STOPPED_BY, Running, clocks_of, goes_on
 from simpul_routing.domain.lifecycle import ReferralState
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
@@ -17,6 +17,7 @@ from simpul_routing.errors import (
     AgencyUnable,
     MediationLocked,
     NotFromHere,
+    OtherServiceOwed,
     ReasonMissing,
     ReferralUnknown,
     StillServed,
@@ -24,6 +25,7 @@ from simpul_routing.errors import (
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import StoredFacts, place_of_note, place_of_referral, written_clauses
 from simpul_routing.use_cases.cases import open_at, rights_follow
+from simpul_routing.use_cases.refer_cases import ROUTING
 from simpul_routing.use_cases.replan_cases import ReplanCases, Why
 from simpul_runtime.city import City
 from simpul_runtime.signing import Keys
@@ -62,9 +64,10 @@ class TriageCases:
     ) -> UUID:
         """Ask an agency by hand; returns the new referral.
 
-        `settles` is the referral that is answered so: a manual triage, which is completed, or a declined one that
-        nobody took over. What was handed over keeps its clocks. Raises AgencyUnable, AgencyExcluded, ReferralUnknown,
-        and StillServed when the child has an open lead of this service and no reason is given.
+        `settles` is the referral that is answered so: a manual triage, or a declined one that nobody took over. What
+        was handed over keeps its clocks. Raises AgencyUnable, AgencyExcluded, ReferralUnknown, OtherServiceOwed when
+        what it settles was raised for another service, and StillServed when the child has an open lead of this service
+        and no reason is given.
         """
         async with self._transactions.begin() as transaction:
             case, referrals = await open_at(transaction, case_id, version)
@@ -75,9 +78,12 @@ class TriageCases:
             if agency in facts.origin.excluded:
                 raise AgencyExcluded
             settled = _settled(referrals, settles)
+            if settled and not _is_what_is_owed(settled, service, role):
+                raise OtherServiceOwed(settled.owed.service)
             _refuse_overlap(referrals, service, agency, role, settled, reason)
             running = await repository.clocks_of(transaction, [settled.referral_id] if settled else [])
-            kept = running[settled.referral_id] if settled and settled.handed_over_from else []
+            was_handed_over = settled and (settled.raised or settled.standing.state is ReferralState.DECLINED)
+            kept = running[settled.referral_id] if settled and was_handed_over else []
             clocks = [goes_on(clock, transaction.now) for clock in kept]
             clocks = clocks or self._new_clocks(transaction, case, facts, service, role)
             referral_id = uuid4()
@@ -90,11 +96,11 @@ class TriageCases:
                 urgency=case.urgency,
                 answer_by=next((c.due_at for c in clocks if c.clock is ClockName.ANSWER), transaction.now),
                 agreement=agreement.version,
-                # No clause asked for it, and so no new facts take it back.
                 clauses=self._keys.lock(written_clauses(()), place=place_of_referral(referral_id)),
                 clocks=tuple(clocks),
                 hand_overs=settled.hand_overs if settled else 0,
                 handed_over_from=settled.referral_id if settled else None,
+                by_hand=True,
             )
             repository.add_referral(transaction, referral)
             transaction.announce(publisher.referral_offered(referral, facts.shared, None))
@@ -118,8 +124,9 @@ class TriageCases:
         is_error = why is CancelReason.ENTERED_IN_ERROR
         state = ReferralState.ENTERED_IN_ERROR if is_error else ReferralState.CANCELLED
         async with self._transactions.begin() as transaction:
-            _, referrals = await open_at(transaction, case_id, version)
-            referral = next((r for r in referrals if r.referral_id == referral_id and r.standing.is_open), None)
+            case, referrals = await open_at(transaction, case_id, version)
+            own = (r for r in referrals if r.referral_id == referral_id and r.standing.is_open)
+            referral = next(own, None)
             if referral is None:
                 raise ReferralUnknown
             note = self._note(case_id, reason)
@@ -129,6 +136,8 @@ class TriageCases:
                 publisher.referral_changed(ReferralCancelledV1, referral, None, cancelled_at=transaction.now, why=why)
             )
             await rights_follow(transaction, self._versions, {case_id: None})
+            if case.state is CaseState.INTERVENTION:
+                await repository.move_cases(transaction, CaseDeed.SERVED, [case_id], ROUTING)
 
     async def change_urgency(self, case_id: UUID, version: int, urgency: Urgency, *, by: str, reason: str) -> None:
         """Raise the risk at any time, or lower it with a reason (ReasonMissing); the case is decided again."""
@@ -196,7 +205,7 @@ class TriageCases:
         if settled is None:
             return
         is_told = settled.standing.agency not in facts.origin.excluded
-        if settled.standing.state is ReferralState.DECLINED:
+        if settled.raised or settled.standing.state is ReferralState.DECLINED:
             after, outcome = ReferralState.REROUTED, None
             announced = publisher.referral_changed(
                 ReferralReroutedV1, settled, None, is_told=is_told, successor_id=following.referral_id,
@@ -230,6 +239,14 @@ def _settled(referrals: list[StoredReferral], settles: UUID | None) -> StoredRef
     raise ReferralUnknown
 
 
+def _is_what_is_owed(settled: StoredReferral, service: Service, role: ReferralRole) -> bool:
+    """Whether this answers what was raised with a manual triage, or was declined; a first triage owes nothing yet."""
+    if settled.raised is None and settled.service is Service.MANUAL_TRIAGE:
+        return True
+    owed = settled.owed
+    return service is owed.service and (role is ReferralRole.LEAD or owed.role is ReferralRole.SUPPORT)
+
+
 def _refuse_overlap(
     referrals: list[StoredReferral],
     service: Service,
@@ -240,7 +257,7 @@ def _refuse_overlap(
 ) -> None:
     """R8: the same service still open is said and linked; a reason overrides it."""
     for referral in referrals:
-        is_same = referral.service is service and referral is not settled and referral.standing.is_open
-        both_lead = role is referral.role is ReferralRole.LEAD
+        is_same = referral.owed.service is service and referral is not settled and referral.standing.is_open
+        both_lead = role is referral.owed.role is ReferralRole.LEAD
         if is_same and not reason and (both_lead or referral.standing.agency == agency):
             raise StillServed(referral.referral_id)
