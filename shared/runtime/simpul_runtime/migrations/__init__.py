@@ -18,8 +18,8 @@ def migrate(database_url: str, package: str) -> None:
     asyncio.run(migrate_async(database_url, package))
 
 
-async def migrate_async(database_url: str, package: str) -> None:
-    """The same from a running event loop."""
+async def migrate_async(database_url: str, package: str, revision: str = "head") -> None:
+    """The same from a running event loop, to the newest revision or to another."""
     engine = engine_for(database_url, connections=2)
     with as_file(files(package) / "migrations") as folder:
         config = Config()
@@ -28,7 +28,7 @@ async def migrate_async(database_url: str, package: str) -> None:
         def upgrade(connection: Connection) -> None:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
 
         async with engine.begin() as connection:
             await connection.run_sync(upgrade)
