@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import json
 import os
 import secrets
 import shutil
@@ -14,6 +15,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simpul_cli.accounts import add_all, write_secret
 from simpul_cli.backends.acquire import Backends
 from simpul_cli.backends.process import free_port
 from simpul_cli.databases import SERVICES, create_databases, migrate_services
@@ -82,12 +84,15 @@ class LocalCity:
         self._sign_agreement()
         names = {service: self.database_prefix + service for service in SERVICES}
         await create_databases(self.backends.postgres_url, names)
-        await asyncio.gather(
-            migrate_services({service: self.database_url(service) for service in SERVICES}),
-            prepare_broker(
-                self.backends.rabbitmq_api, self.backends.amqp_url, (agency.code for agency in self.city.agencies)
-            ),
+        _, addresses = await asyncio.gather(
+            migrate_services({service: self.database_url(service) for service in SERVICES}), self._prepare_broker()
         )
+        write_secret(self.folder / "addresses.json", json.dumps(addresses))
+
+    async def _prepare_broker(self) -> dict[str, str]:
+        codes = [agency.code for agency in self.city.agencies]
+        await prepare_broker(self.backends.rabbitmq_api, self.backends.amqp_url, codes)
+        return await add_all(self.backends.rabbitmq_api, self.backends.amqp_url, codes)
 
     def _sign_agreement(self) -> None:
         """Every party signs, on a copy: nobody has signed the one in the repository."""
@@ -173,7 +178,7 @@ class LocalCity:
             (self.folder / "agencies.ready").unlink(missing_ok=True)
             answer = "--accept" if self.accept else "--no-accept"
             only = [f"--only={code}" for code in self.consuming]
-            paths = [str(self.city_dir), str(self.keys), str(self.ledger)]
+            paths = [str(self.city_dir), str(self.keys), str(self.ledger), str(self.folder / "addresses.json")]
             return ["-m", "simpul_cli", "agencies", *paths, answer, *only]
         return ["-m", f"simpul_{name}"]
 

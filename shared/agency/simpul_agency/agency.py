@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any, Final, Optional, TypeVar
+from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
 import structlog
@@ -57,6 +58,7 @@ class Agency:
 
     def __init__(self, settings: AgencySettings, keys: KeyRing, directory: Directory) -> None:
         self.code = settings.code
+        self._user = unquote(urlsplit(settings.amqp_url.get_secret_value()).username or "guest")
         self.store = Store(driver_for(settings.store_url))
         self._settings = settings
         self._keys = keys
@@ -292,6 +294,8 @@ class Agency:
             correlation_id=reply.correlation_id,
             content_type=CONTENT_TYPE,
             headers={"simpul-exchange": REPLIES},
+            # The broker refuses a message whose user is not who has connected.
+            user_id=self._user,
             persist=True,
         )
         # The broker's own timeout is not honoured; this one is.

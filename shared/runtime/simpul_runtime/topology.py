@@ -1,5 +1,6 @@
 """The one declaration of what the broker holds; applied by `simpul topology apply`, never by a service."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -44,6 +45,24 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """A user of the broker and what it may do; each pattern is a whole-word regular expression over resource names."""
+
+    user: str
+    write: str
+    """Exchanges it may publish to."""
+    read: str
+    """Queues it may take from."""
+    topics: dict[str, str] = field(default_factory=dict)
+    """Exchange -> the routing keys it may publish there."""
+    configure: str = "^$"
+    """What it may declare or delete: nothing."""
+
+
+NOTHING = "^$"
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """Everything the broker must hold."""
 
@@ -60,6 +79,18 @@ def service_inbox(service: str) -> str:
 def agency_inbox(agency: str) -> str:
     """The queue of an agency."""
     return f"agency.{agency}.inbox"
+
+
+def agency_account(agency: str, *, is_suspended: bool = False) -> Account:
+    """What an agency may do on the broker: take from its own queue, and say its own replies (messaging.md, 4)."""
+    if is_suspended:
+        return Account(f"agency.{agency}", NOTHING, NOTHING, dict.fromkeys((EVENTS, REFERRALS, REPLIES), NOTHING))
+    return Account(
+        user=f"agency.{agency}",
+        write=f"^{re.escape(REPLIES)}$",
+        read=f"^{re.escape(agency_inbox(agency))}$",
+        topics={EVENTS: NOTHING, REFERRALS: NOTHING, REPLIES: rf"^reply\.{re.escape(agency)}\.[a-z0-9_.]+$"},
+    )
 
 
 def topology_of(agencies: Iterable[str]) -> Topology:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -16,7 +16,7 @@ from simpul_schema.messages import ReferralOfferedV1
 
 
 async def serve(
-    city_dir: Path, keys: Path, amqp_url: str, ledger: Path, *, accept: bool, only: Collection[str]
+    city_dir: Path, keys: Path, addresses: Mapping[str, str], ledger: Path, *, accept: bool, only: Collection[str]
 ) -> None:
     """Receive for these agencies (all when none is named) until cancelled; each referral is a line in the ledger."""
     city = City.read(city_dir)
@@ -32,7 +32,7 @@ async def serve(
 
         codes = only or [agency.code for agency in city.agencies]
         stores = ledger.parent / "agencies"
-        agencies = [_agency(city, code, keys, amqp_url, stores, note, accept=accept) for code in codes]
+        agencies = [_agency(city, code, keys, addresses[code], stores, note, accept=accept) for code in codes]
         await asyncio.gather(*(agency.start() for agency in agencies))
         gc.collect()
         gc.freeze()

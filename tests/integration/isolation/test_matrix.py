@@ -1,0 +1,208 @@
+"""No agency can read, imitate or disturb another: every user, resource and operation tried on a live broker."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import pytest
+from aiormq.exceptions import AMQPError
+
+from simpul_cli import accounts
+from simpul_cli.backends import Backends
+from simpul_cli.topology import BrokerApi, apply_topology
+from simpul_runtime.topology import DEAD, UNROUTED, agency_inbox, topology_of
+from simpul_schema.catalog import EVENTS, REFERRALS, REPLIES
+
+ONE, OTHER = "first-agency", "second-agency"
+EXCHANGES = (EVENTS, REFERRALS, REPLIES, UNROUTED, DEAD, "")
+KEYS = (
+    f"reply.{ONE}.accepted.v1", f"reply.{OTHER}.accepted.v1", f"referral.{ONE}.offered.v1",
+    f"referral.{OTHER}.offered.v1", "case.reported.v1", f"reply.{ONE}", f"reply.{ONE}x.accepted.v1", "#",
+    f"reply.*.{ONE}", "agency.second-agency.inbox", "routing.inbox",
+)  # fmt: skip
+QUEUES = (agency_inbox(ONE), agency_inbox(OTHER), "routing.inbox", "notify.inbox", "desk.inbox", UNROUTED, DEAD)
+
+
+@dataclass(frozen=True)
+class Try:
+    """One operation of one agency."""
+
+    user: str
+    operation: str
+    resource: str
+    key: str = ""
+
+    @property
+    def is_allowed(self) -> bool:
+        """An agency takes from its own queue and says its own replies; nothing else."""
+        if self.operation == "publish":
+            return self.resource == REPLIES and self.key == f"reply.{self.user}.accepted.v1"
+        # Emptying its own queue harms nobody but itself.
+        return self.operation in ("get", "consume", "purge") and self.resource == agency_inbox(self.user)
+
+
+def everything() -> Iterator[Try]:
+    for user in (ONE, OTHER):
+        for exchange in EXCHANGES:
+            yield from (Try(user, "publish", exchange, key) for key in KEYS)
+            yield from (Try(user, operation, exchange) for operation in ("redeclare exchange", "delete exchange"))
+        for queue in QUEUES:
+            for operation in ("get", "consume", "purge", "delete", "redeclare queue"):
+                yield Try(user, operation, queue)
+            yield from (Try(user, "bind", queue, f"{exchange}|#") for exchange in (EVENTS, REFERRALS, REPLIES))
+        yield from (Try(user, operation, "brand-new") for operation in ("redeclare queue", "redeclare exchange"))
+
+
+async def attempt(connection: Any, what: Try) -> None:
+    """Do it; an AMQPError when the broker refuses."""
+    channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+    try:
+        await _do(channel, what)
+    finally:
+        if not channel.is_closed:
+            await channel.close()
+
+
+async def _do(channel: Any, what: Try) -> None:
+    message = aio_pika.Message(b"{}", delivery_mode=2)
+    match what.operation:
+        case "publish":
+            exchange = (
+                await channel.get_exchange(what.resource, ensure=False) if what.resource else channel.default_exchange
+            )
+            await exchange.publish(message, what.key, mandatory=True, timeout=5)
+        case "redeclare exchange":
+            await channel.declare_exchange(what.resource or "amq.default", "topic", durable=True)
+        case "delete exchange":
+            await channel.exchange_delete(what.resource or "amq.default")
+        case "redeclare queue":
+            await channel.declare_queue(what.resource, durable=True, arguments={"x-queue-type": "quorum"})
+        case "bind":
+            exchange, _, key = what.key.partition("|")
+            queue = await channel.get_queue(what.resource, ensure=False)
+            await queue.bind(exchange, key)
+        case "get":
+            queue = await channel.get_queue(what.resource, ensure=False)
+            await queue.get(fail=False, no_ack=False)
+        case "consume":
+            queue = await channel.get_queue(what.resource, ensure=False)
+            await queue.cancel(await queue.consume(_nothing))
+        case "purge":
+            await (await channel.get_queue(what.resource, ensure=False)).purge()
+        case "delete":
+            await channel.queue_delete(what.resource)
+
+
+async def _nothing(_: Any) -> None:
+    return None
+
+
+@dataclass
+class Broker:
+    api: BrokerApi
+    admin_url: str
+    addresses: dict[str, str]
+
+
+@pytest.fixture
+async def broker(backends: Backends) -> AsyncIterator[Broker]:
+    vhost = f"isolation-{uuid4().hex[:8]}"
+    url = f"{backends.amqp_url.rsplit('/', 1)[0]}/{vhost}"
+    async with BrokerApi(backends.rabbitmq_api, vhost) as api:
+        await api.call("PUT", "vhosts", "{vhost}")
+        everything_is_allowed = {"configure": ".*", "write": ".*", "read": ".*"}
+        await api.call("PUT", "permissions", "{vhost}", "guest", body=everything_is_allowed)
+        await apply_topology(api, topology_of([ONE, OTHER]))
+        addresses = {}
+        for agency in (ONE, OTHER):
+            password = await accounts.add(api, agency)
+            assert password
+            addresses[agency] = accounts.address_for(url, agency, password)
+        yield Broker(api, url, addresses)
+        for agency in (ONE, OTHER):
+            await api.call("DELETE", "users", f"agency.{agency}")
+        await api.call("DELETE", "vhosts", "{vhost}")
+
+
+async def test_every_operation_of_every_agency_is_allowed_or_refused_as_declared(broker: Broker) -> None:
+    connections = {agency: await aio_pika.connect(url) for agency, url in broker.addresses.items()}
+    wrong, allowed = [], 0
+    for what in everything():
+        try:
+            await attempt(connections[what.user], what)
+            was_allowed = True
+        except (AMQPError, ValueError):
+            was_allowed = False
+        allowed += was_allowed
+        if was_allowed is not what.is_allowed:
+            wrong.append((what, "allowed" if was_allowed else "refused"))
+        if connections[what.user].is_closed:
+            connections[what.user] = await aio_pika.connect(broker.addresses[what.user])
+    for connection in connections.values():
+        await connection.close()
+
+    assert wrong == []
+    # Without them a broker that refuses everything would pass.
+    assert allowed == sum(what.is_allowed for what in everything()) == 8
+
+
+async def test_a_forged_user_and_a_stolen_name_are_refused(broker: Broker) -> None:
+    async with await aio_pika.connect(broker.addresses[ONE]) as connection:
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        exchange = await channel.get_exchange(REPLIES, ensure=False)
+        own = aio_pika.Message(b"{}", user_id=f"agency.{ONE}")
+        await exchange.publish(own, f"reply.{ONE}.seen.v1", timeout=5)
+        forged = aio_pika.Message(b"{}", user_id=f"agency.{OTHER}")
+        with pytest.raises(AMQPError):
+            await exchange.publish(forged, f"reply.{ONE}.seen.v1", timeout=5)
+    stolen = broker.addresses[ONE].replace(f"agency.{ONE}", f"agency.{OTHER}")
+    with pytest.raises(AMQPError):
+        await aio_pika.connect(stolen)
+
+
+async def test_who_is_suspended_can_do_nothing_and_loses_nothing(broker: Broker) -> None:
+    connection = await aio_pika.connect(broker.addresses[ONE])
+    connected = await accounts.standing_of(broker.api, ONE)
+    await accounts.suspend(broker.api, ONE)
+    async with await aio_pika.connect(broker.admin_url) as admin:
+        channel = await admin.channel()
+        exchange = await channel.get_exchange(REFERRALS)
+        await exchange.publish(aio_pika.Message(b"{}", delivery_mode=2), f"referral.{ONE}.offered.v1")
+    suspended = await accounts.standing_of(broker.api, ONE)
+    async with await aio_pika.connect(broker.addresses[ONE]) as again:
+        with pytest.raises(AMQPError):
+            await attempt(again, Try(ONE, "get", agency_inbox(ONE)))
+    await accounts.add(broker.api, ONE)
+    async with await aio_pika.connect(broker.addresses[ONE]) as again:
+        channel = await again.channel()
+        waiting = await (await channel.get_queue(agency_inbox(ONE), ensure=False)).get(timeout=5)
+
+    assert suspended.state is accounts.State.SUSPENDED
+    assert waiting is not None
+    assert (connected.state, connected.connections, suspended.connections) == (accounts.State.ACTIVE, 1, 0)
+    with pytest.raises(RuntimeError):
+        await connection.channel()
+
+
+async def test_an_account_is_put_right_removed_and_never_with_messages_in_its_queue(broker: Broker) -> None:
+    assert await accounts.differences(broker.api, [ONE, OTHER]) == []
+    assert await accounts.add(broker.api, ONE) is None
+    wide = {"configure": ".*", "write": ".*", "read": ".*"}
+    await broker.api.call("PUT", "permissions", "{vhost}", f"agency.{ONE}", body=wide)
+    altered = await accounts.differences(broker.api, [ONE, OTHER, "third-agency"])
+    await accounts.add(broker.api, ONE)
+    async with await aio_pika.connect(broker.admin_url) as admin:
+        channel = await admin.channel()
+        exchange = await channel.get_exchange(REFERRALS)
+        await exchange.publish(aio_pika.Message(b"{}", delivery_mode=2), f"referral.{OTHER}.offered.v1")
+        with pytest.raises(accounts.QueueNotEmpty):
+            await accounts.remove(broker.api, broker.admin_url, OTHER)
+        await (await channel.get_queue(agency_inbox(OTHER))).purge()
+    await accounts.remove(broker.api, broker.admin_url, OTHER)
+
+    assert [sentence.split(" ")[0] for sentence in altered] == [ONE, "third-agency"]
+    assert await accounts.differences(broker.api, [ONE]) == []
+    assert (await accounts.standing_of(broker.api, OTHER)).state is accounts.State.MISSING
+    await accounts.add(broker.api, OTHER)
