@@ -57,6 +57,24 @@ async def test_days_of_downtime_are_caught_up_in_order_and_each_step_is_told_onc
         assert [wire_name for wire_name, _ in answer_steps(room, referral)] == list(STEPS)
 
 
+async def test_the_police_must_have_taken_sexual_violence_within_three_days_of_when_it_was_known(room: Room) -> None:
+    case = await room.report(violence=["sexual"])
+    to_police = [
+        entry for entry in room.of("referral.offered.v1", case_id=str(case)) if entry["agency"] == "polres-ppa"
+    ]
+    await room.sweep_until(START + timedelta(days=2), timedelta(hours=2))
+    for entry in to_police[1:]:
+        await room.reply("accepted", entry)
+    await room.sweep_until(START + timedelta(days=7), timedelta(hours=2))
+
+    steps = [
+        event["data"] for event in room.said if event["type"] in STEPS and event["data"]["clock"] == "police_report"
+    ]
+    assert {entry["agency"] for entry in steps} == {"polres-ppa"}
+    assert [entry["step"] for entry in steps if entry["referral_id"] == to_police[0]["referral_id"]] == [50, 100, 200]
+    assert {entry["step"] for entry in steps if entry["referral_id"] != to_police[0]["referral_id"]} <= {50}
+
+
 async def test_several_sweepers_at_once_tell_each_step_once(room: Room) -> None:
     for _ in range(12):
         await room.report(safe_now="no")

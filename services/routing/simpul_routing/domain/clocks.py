@@ -26,6 +26,7 @@ _STEPS: Final = (Step.HALF, Step.DUE, Step.TWICE)
 STOPPED_BY: Final[Mapping[ClockName, frozenset[Said]]] = MappingProxyType({
     ClockName.RECEIPT: frozenset(Said),
     ClockName.ANSWER: frozenset(Said) - {Said.DELIVERED, Said.SEEN},
+    ClockName.POLICE_REPORT: frozenset(Said) - {Said.DELIVERED, Said.SEEN},
     ClockName.CONTACT: frozenset({Said.SCHEDULED, Said.STARTED, Said.COMPLETED, Said.DECLINED}),
     ClockName.SERVICE: frozenset({Said.STARTED, Said.COMPLETED, Said.DECLINED}),
     ClockName.HEALTH_WINDOW: frozenset({Said.STARTED, Said.COMPLETED, Said.DECLINED}),
@@ -64,11 +65,18 @@ class Running:
 
 def clocks_of(
     clauses: Iterable[Clause], service: Service, role: ReferralRole, start: datetime, zone: ZoneInfo,
-    holidays: frozenset[date],
+    holidays: frozenset[date], *, police_since: datetime | None = None,
 ) -> Iterator[Running]:  # fmt: skip
-    """The deadlines of a referral, from the clauses that decide its case."""
+    """The deadlines of a referral, from the clauses that decide its case.
+
+    `police_since` is, for a referral to the police, when the violence was known: it must reach them in time, whatever
+    they are asked for (UU 12/2022 art. 41).
+    """
     for clause in clauses:
         match clause.effect:
+            case ClockRuns(clock=ClockName.POLICE_REPORT as clock, within=within):
+                if police_since:
+                    yield Running(clock, police_since, within.due(police_since, zone, holidays))
             case ClockRuns(clock=clock, within=within, service=only) if clock in STOPPED_BY and only in (None, service):
                 if role is ReferralRole.LEAD or clock in _OF_EVERY_REFERRAL:
                     yield Running(clock, start, within.due(start, zone, holidays))

@@ -14,7 +14,7 @@ from simpul_routing.domain.agreement import Agreement
 from simpul_routing.domain.case_life import CaseDeed, CaseState, state_after
 from simpul_routing.domain.clocks import clocks_of
 from simpul_routing.domain.engine import Decision, Origin
-from simpul_routing.domain.facts import Situation, situation_of
+from simpul_routing.domain.facts import AgencyKind, Situation, situation_of
 from simpul_routing.domain.plan import CasePlan, PlannedReferral, plan_case
 from simpul_routing.domain.referral import NewReferral
 from simpul_routing.stored_facts import StoredFacts, Told, place_of, place_of_referral, written, written_clauses
@@ -65,9 +65,15 @@ class ReferCases:
             )  # fmt: skip
             transaction.announce(publisher.rights_changed(case_id, plan.rights, event.id))
             for planned in plan.referrals:
-                referral = self._new_referral(case_id, plan, planned, decision, transaction.now, engines.agreement)
+                known = event.data.received_at if self._is_police(planned.agency) else None
+                referral = self._new_referral(
+                    case_id, plan, planned, decision, transaction.now, engines.agreement, known
+                )
                 repository.add_referral(transaction, referral)
                 transaction.announce(publisher.referral_offered(referral, shared, event.id))
+
+    def _is_police(self, agency: str) -> bool:
+        return self._city.kinds.get(agency) == AgencyKind.POLICE
 
     def _new_referral(
         self,
@@ -77,8 +83,12 @@ class ReferCases:
         decision: Decision,
         now: datetime,
         agreement: Agreement,
+        police_since: datetime | None,
     ) -> NewReferral:
-        clocks = clocks_of(decision.effective, planned.service, planned.role, now, self._city.zone, agreement.holidays)
+        clocks = clocks_of(
+            decision.effective, planned.service, planned.role, now, self._city.zone, agreement.holidays,
+            police_since=police_since,
+        )  # fmt: skip
         referral_id = uuid4()
         return NewReferral(
             referral_id=referral_id,

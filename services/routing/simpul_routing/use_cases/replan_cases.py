@@ -14,6 +14,7 @@ from simpul_routing.domain.agreement import Agreement, ClockName
 from simpul_routing.domain.case_life import CaseDeed, CaseState
 from simpul_routing.domain.clocks import STOPPED_BY, Running, clocks_of, goes_on, relaxed, tightened
 from simpul_routing.domain.engine import Decision
+from simpul_routing.domain.facts import AgencyKind
 from simpul_routing.domain.lifecycle import SAID_BEFORE, ReferralState, Said
 from simpul_routing.domain.plan import CasePlan, plan_case
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
@@ -198,13 +199,23 @@ class ReplanCases:
     def _clauses(self, referral: StoredReferral) -> tuple[str, ...]:
         return read_clauses(self._keys.unlock(referral.clauses, place=place_of_referral(referral.referral_id)))
 
+    def _wanted(self, made: _Decided, service: Service, role: ReferralRole, agency: str) -> list[Running]:
+        """The deadlines of a referral that is asked now; what makes it the police's business is known from now on."""
+        is_police = self._city.kinds.get(agency) == AgencyKind.POLICE
+        return list(
+            clocks_of(
+                made.decision.effective, service, role, made.now, made.zone, made.holidays,
+                police_since=made.now if is_police else None,
+            )
+        )  # fmt: skip
+
     async def _ask(self, transaction: Transaction, made: _Decided, additions: Sequence[Addition]) -> list[NewReferral]:
         followed = [addition.follows.referral_id for addition in additions if addition.follows]
         running = await repository.clocks_of(transaction, followed)
         added = []
         for addition in additions:
             planned, follows = addition.planned, addition.follows
-            wanted = _wanted(made, planned.service, planned.role)
+            wanted = self._wanted(made, planned.service, planned.role, planned.agency)
             clocks = wanted
             if follows:
                 running_on = {clock.clock: goes_on(clock, made.now) for clock in running[follows.referral_id]}
@@ -286,7 +297,7 @@ class ReplanCases:
         for referral in kept:
             if _is_stuck(referral):
                 continue
-            wanted = _wanted(made, referral.service, referral.role)
+            wanted = self._wanted(made, referral.service, referral.role, referral.standing.agency)
             clocks = running[referral.referral_id]
             moved = relaxed(clocks, wanted) if is_lowered else tightened(clocks, wanted, _said(referral))
             answer_by = _answer_by(moved, referral.answer_by)
@@ -314,10 +325,6 @@ def _urgency(case: StoredCase, twin: StoredCase | None, from_facts: Urgency) -> 
     known = min((case, twin), key=lambda c: order(c.urgency_from_facts)) if twin else case
     urgency = urgency_after(case.urgency, known.urgency_from_facts, from_facts)
     return min(urgency, twin.urgency, key=order) if twin else urgency
-
-
-def _wanted(made: _Decided, service: Service, role: ReferralRole) -> list[Running]:
-    return list(clocks_of(made.decision.effective, service, role, made.now, made.zone, made.holidays))
 
 
 def _answer_by(clocks: Sequence[Running], otherwise: datetime) -> datetime:

@@ -10,6 +10,7 @@ from simpul_routing.agreement import Versions
 from simpul_routing.domain.agreement import Agreement, ClockName
 from simpul_routing.domain.case_life import CASE_TRANSITIONS, CaseDeed, CaseState
 from simpul_routing.domain.clocks import STOPPED_BY, Running, clocks_of, goes_on
+from simpul_routing.domain.facts import AgencyKind
 from simpul_routing.domain.lifecycle import ReferralState
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
 from simpul_routing.errors import (
@@ -85,7 +86,7 @@ class TriageCases:
             was_handed_over = settled and (settled.raised or settled.standing.state is ReferralState.DECLINED)
             kept = running[settled.referral_id] if settled and was_handed_over else []
             clocks = [goes_on(clock, transaction.now) for clock in kept]
-            clocks = clocks or self._new_clocks(transaction, case, facts, service, role)
+            clocks = clocks or self._new_clocks(transaction, case, facts, service, role, agency)
             referral_id = uuid4()
             referral = NewReferral(
                 referral_id=referral_id,
@@ -186,13 +187,25 @@ class TriageCases:
             raise MediationLocked
 
     def _new_clocks(
-        self, transaction: Transaction, case: StoredCase, facts: StoredFacts, service: Service, role: ReferralRole
+        self,
+        transaction: Transaction,
+        case: StoredCase,
+        facts: StoredFacts,
+        service: Service,
+        role: ReferralRole,
+        agency: str,
     ) -> list[Running]:
         engines = self._versions.active(transaction.now)
         engine = engines.on(transaction.now.astimezone(self._city.zone).date())
         decision = engine.decide(facts.situation, facts.origin, by_hand=case.urgency)
         holidays = engines.agreement.holidays
-        return list(clocks_of(decision.effective, service, role, transaction.now, self._city.zone, holidays))
+        is_police = self._city.kinds[agency] == AgencyKind.POLICE
+        return list(
+            clocks_of(
+                decision.effective, service, role, transaction.now, self._city.zone, holidays,
+                police_since=transaction.now if is_police else None,
+            )
+        )  # fmt: skip
 
     async def _settle(
         self,
