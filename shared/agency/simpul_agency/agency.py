@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timezone
+from math import inf
 from typing import Any, Final, Optional, TypeVar
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
@@ -39,6 +40,8 @@ LONGEST_WAIT: Final = 600.0
 """Seconds between two calls of a handler that keeps failing."""
 LEAVE_WITHIN: Final = 15.0
 """Seconds that handlers have to end when the agency stops."""
+MOST: Final = 200
+"""Replies on their way to the broker at once."""
 REMEMBERED: Final = 1_000
 """Events kept in memory between their arrival and their handler."""
 
@@ -68,6 +71,14 @@ class Agency:
         self._handled: Groups[Handled] = Groups(self._finish, self._not_stored)
         self._recent: OrderedDict[str, Received[Any]] = OrderedDict()
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        """By the referral."""
+        self._queued: set[str] = set()
+        """Events that are ready or with their handler."""
+        self._ready: deque[Due] = deque()
+        self._outgoing: deque[Outgoing] = deque()
+        # What is not in memory is in the store: at the start, after a failure, and what waits for something.
+        self._look_at = 0.0
+        self._look_for_replies = True
         self._something_due = asyncio.Event()
         self._something_said = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -120,8 +131,7 @@ class Agency:
         offered = ReferralOfferedV1.model_validate_json(body)
         reply = self._reply(offered)
         yield reply
-        await self.store.say(reply.drafts)
-        self._something_said.set()
+        self._say(await self.store.say(reply.drafts))
 
     async def replay(self, name: str) -> bool:
         """Read again what was set aside; False when there is nothing of that name."""
@@ -160,6 +170,8 @@ class Agency:
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
 
     async def _end(self) -> None:
+        # The broker's client ends some tasks of its own in the next turn of the loop.
+        await asyncio.sleep(0)
         if self._under_way:
             await asyncio.wait(self._under_way.values(), timeout=LEAVE_WITHIN)
         for task in (*self._under_way.values(), *self._tasks):
@@ -200,48 +212,76 @@ class Agency:
         return Reply(about, self._settings.city, lambda event: sign(event, self._keys), now=_utc_now())
 
     async def _take(self, messages: Sequence["Arrived | Unreadable"]) -> None:
-        await self.store.take(messages, time.time())
+        ready, said = await self.store.take(messages, time.time())
+        self._enqueue(ready)
+        if len(ready) < len(messages):
+            # An event that is not the first of its referral may wait for another.
+            self._look_at = 0.0
         self._something_due.set()
-        self._something_said.set()
+        self._say(said)
 
     async def _finish(self, handled: Sequence[Handled]) -> None:
-        await self.store.finish(handled)
+        self._say(await self.store.finish(handled))
+
+    def _enqueue(self, events: Sequence[Due]) -> None:
+        for event in events:
+            if event.event_id not in self._queued:
+                self._queued.add(event.event_id)
+                self._ready.append(event)
+
+    def _say(self, replies: Sequence[Outgoing]) -> None:
+        self._outgoing += replies
         self._something_said.set()
 
     def _not_stored(self, error: Exception) -> None:
+        # It may have been stored all the same, its answer lost.
+        self._look_at, self._look_for_replies = 0.0, True
         log.error("store_failed", agency=self.code, error=type(error).__name__)
 
     async def _keep_handling(self) -> None:
+        """Call handlers, of one referral one at a time."""
         while True:
             self._something_due.clear()
-            free = self._settings.concurrency - len(self._under_way)
-            started = 0
-            if free > 0:
-                started = await self._start_due(free)
-            if not started:
-                with suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._something_due.wait(), LOOK)
+            if self._has_room and time.time() >= self._look_at:
+                await self._find_due()
+            later: list[Due] = []
+            while self._ready and self._has_room:
+                event = self._ready.popleft()
+                if event.subject in self._under_way:
+                    later.append(event)
+                else:
+                    self._under_way[event.subject] = asyncio.create_task(self._handle(event))
+            self._ready += later
+            wait = max(self._look_at - time.time(), 0.01) if self._has_room else LOOK
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._something_due.wait(), None if wait == inf else wait)
 
-    async def _start_due(self, free: int) -> int:
-        """Begin as many as there is room for; of one referral one at a time."""
+    @property
+    def _has_room(self) -> bool:
+        return len(self._under_way) < self._settings.concurrency
+
+    async def _find_due(self) -> None:
+        """Look into the store, and settle when to look again: never while nothing is there."""
+        now = time.time()
+        self._look_at = inf
         try:
-            due = await self.store.due(time.time(), PATIENCE, free + len(self._under_way))
+            due, waiting, next_at = await self.store.due(now, PATIENCE, self._settings.concurrency + len(self._queued))
         except Exception as error:
             self._not_stored(error)
-            return 0
-        started = 0
-        for event in due:
-            if started < free and event.subject not in self._under_way:
-                self._under_way[event.subject] = asyncio.create_task(self._handle(event))
-                started += 1
-        return started
+            self._look_at = now + LOOK
+            return
+        self._enqueue(due)
+        if waiting:
+            self._look_at = min(self._look_at, max(next_at, now + LOOK))
 
     async def _handle(self, due: Due) -> None:
-        try:
-            await self._handled.submit(await self._call(due))
-        finally:
-            self._under_way.pop(due.subject, None)
-            self._something_due.set()
+        handled = await self._call(due)
+        await self._handled.submit(handled)
+        self._queued.discard(due.event_id)
+        del self._under_way[due.subject]
+        if handled.again_at is not None:
+            self._look_at = min(self._look_at, handled.again_at)
+        self._something_due.set()
 
     async def _call(self, due: Due) -> Handled:
         handler = self._handlers.get(due.type)
@@ -263,27 +303,38 @@ class Agency:
         return Handled(due.source, due.event_id, reply.drafts)
 
     async def _keep_saying(self) -> None:
-        """Publish what is unsaid, in order, until the broker has confirmed it."""
+        """Publish what is unsaid until the broker has confirmed it."""
         wait = 0.5
         while True:
             self._something_said.clear()
             try:
-                waiting = await self.store.unpublished(200)
+                waiting = await self._unsaid()
                 told = await asyncio.gather(*(self._publish(reply) for reply in waiting), return_exceptions=True)
-                heard = [reply.position for reply, outcome in zip(waiting, told) if outcome is None]  # noqa: B905 - 3.10
-                await self.store.published(heard, time.time())
+                heard = [reply for reply, outcome in zip(waiting, told) if outcome is None]  # noqa: B905 - Python 3.10
+                if heard:
+                    await self.store.published(heard, time.time())
             except Exception as error:
                 self._not_stored(error)
                 waiting, heard = [], []
-            if len(heard) == len(waiting):
-                wait = 0.5
-                if not waiting:
-                    with suppress(asyncio.TimeoutError):
-                        await asyncio.wait_for(self._something_said.wait(), LOOK * 5)
+                await asyncio.sleep(wait)
+            if len(heard) < len(waiting):
+                log.warning("replies_wait", agency=self.code, count=len(waiting) - len(heard))
+                self._look_for_replies = True
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 30.0)
                 continue
-            log.warning("replies_wait", agency=self.code, count=len(waiting) - len(heard))
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, 30.0)
+            wait = 0.5
+            if not waiting and not self._look_for_replies:
+                await self._something_said.wait()
+
+    async def _unsaid(self) -> list[Outgoing]:
+        """From memory, or from the store where memory may lack some."""
+        if self._look_for_replies:
+            self._outgoing.clear()
+            found = await self.store.unpublished(MOST)
+            self._look_for_replies = len(found) == MOST
+            return found
+        return [self._outgoing.popleft() for _ in range(min(len(self._outgoing), MOST))]
 
     async def _publish(self, reply: Outgoing) -> None:
         publishing = self.broker.publish(

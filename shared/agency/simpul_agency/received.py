@@ -100,28 +100,25 @@ class Reply:
         if (message, more) in self._said:
             return
         self._said.append((message, more))
-        event_id = uuid4()
-        told = {"referral_id": data.referral_id, "agency": data.agency, **more}
+        # Made whole here, so that a mistake in what is said shows where it was made; only its place comes later.
+        event = message.model_validate(
+            {
+                "id": uuid4(),
+                "source": agency_source(self._city, data.agency),
+                "type": message.WIRE_NAME,
+                "subject": about.subject,
+                "time": self._now,
+                "sequence": f"{1:010d}",
+                "correlationid": about.correlationid,
+                "causationid": about.id,
+                "data": {"referral_id": data.referral_id, "agency": data.agency, **more},
+            }
+        )
 
         def finish(position: int) -> bytes:
-            event = message.model_validate(
-                {
-                    "id": event_id,
-                    "source": agency_source(self._city, data.agency),
-                    "type": message.WIRE_NAME,
-                    "subject": about.subject,
-                    "time": self._now,
-                    "sequence": f"{position:010d}",
-                    "correlationid": about.correlationid,
-                    "causationid": about.id,
-                    "data": told,
-                }
-            )
-            return self._sign(wire_json(event))
+            return self._sign(wire_json(event) | {"sequence": f"{position:010d}"})
 
-        # A mistake in what is said shows here, where it was made, and not when it is written.
-        finish(1)
-        self._drafts.append(Draft(about.subject, message.WIRE_NAME, str(event_id), str(about.correlationid), finish))
+        self._drafts.append(Draft(about.subject, message.WIRE_NAME, str(event.id), str(about.correlationid), finish))
 
 
 def subject_of(referral_id: UUID) -> str:

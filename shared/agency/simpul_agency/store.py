@@ -1,6 +1,6 @@
 """What an agency has received and what it still has to say, kept so that neither a crash nor an outage loses it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, Optional
@@ -37,6 +37,9 @@ _DUE: Final = """
         SELECT 1 FROM received p WHERE p.subject = e.subject AND p.source = e.source
             AND p.sequence = e.sequence - 1 AND p.state <> 'new'))
     ORDER BY due_at, sequence LIMIT ?
+"""
+_UNPUBLISHED: Final = """
+    SELECT event_id, wire_name, correlation_id, body FROM reply WHERE published_at IS NULL ORDER BY position LIMIT ?
 """
 _ADD_REPLY: Final = """
     INSERT INTO reply (event_id, subject, wire_name, correlation_id, body) VALUES (?, ?, ?, ?, ?)
@@ -113,7 +116,7 @@ class Handled:
 class Outgoing:
     """A reply on its way."""
 
-    position: int
+    event_id: str
     wire_name: str
     correlation_id: str
     body: bytes = field(repr=False)
@@ -138,62 +141,70 @@ class Store:
     async def open(self) -> None:
         """Connect, and make what is missing."""
         await self._driver.open()
-        async with self._driver.transaction() as tables:
+
+        async def work(tables: Tables) -> None:
             for statement in _TABLES:
                 await tables.write(statement.format(**self._driver.types), [()])
+
+        await self._driver.run(work)
 
     async def close(self) -> None:
         """Disconnect."""
         await self._driver.close()
 
-    async def take(self, messages: Sequence["Arrived | Unreadable"], now: float) -> None:
+    async def take(self, messages: Sequence["Arrived | Unreadable"], now: float) -> tuple[list[Due], list[Outgoing]]:
         """Keep what arrived, each event once, with the replies that say so.
 
-        The same id with other bytes is set aside as altered.
+        Returns the new events that wait for nothing, and those replies. The same id with other bytes is set aside as
+        altered.
         """
         arrived = [message for message in messages if isinstance(message, Arrived)]
         unread = [message for message in messages if isinstance(message, Unreadable)]
-        async with self._driver.transaction() as tables:
-            known = {
-                (source, event_id): digest
-                for source, event_id, digest in await _among(
-                    tables,
-                    "SELECT source, event_id, digest FROM received WHERE event_id",
-                    [a.event_id for a in arrived],
-                )
-            }
-            new: dict[tuple[str, str], Arrived] = {}
-            for event in arrived:
-                key = event.source, event.event_id
-                before = known.get(key) or (new[key].digest if key in new else event.digest)
-                if before != event.digest:
-                    unread.append(Unreadable(event.body, "altered"))
-                elif key not in known:
-                    new.setdefault(key, event)
+
+        async def work(tables: Tables) -> tuple[list[Due], list[Outgoing]]:
+            query = "SELECT source, event_id, digest FROM received WHERE event_id"
+            known = {row[:2]: row[2] for row in await _among(tables, query, (event.event_id for event in arrived))}
+            new, altered = _sorted_out(arrived, known)
             await tables.write(
                 _RECEIVE,
                 [
                     (e.source, e.event_id, e.subject, e.sequence, e.type, e.digest, e.body,
                      PARKED if e.parked else NEW, e.parked, now, now)
-                    for e in new.values()
+                    for e in new
                 ],
             )  # fmt: skip
             await tables.write(
                 "INSERT INTO unreadable (digest, body, reason, received_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(sha256(message.body).hexdigest(), message.body, message.reason, now) for message in unread],
+                [(sha256(one.body).hexdigest(), one.body, one.reason, now) for one in (*unread, *altered)],
             )
-            await _write_replies(tables, [draft for event in new.values() for draft in event.replies])
+            said = await _write_replies(tables, [draft for event in new for draft in event.replies])
+            ready = [
+                Due(e.source, e.event_id, e.subject, e.type, e.body, 0) for e in new if e.sequence == 1 and not e.parked
+            ]
+            return ready, said
 
-    async def due(self, now: float, patience: float, most: int) -> list[Due]:
-        """Events whose turn has come: predecessor passed, or waited for in vain for `patience` seconds."""
-        async with self._driver.transaction() as tables:
-            return [Due(*row) for row in await tables.fetch(_DUE, now, now - patience, most)]
+        return await self._driver.run(work)
 
-    async def finish(self, handled: Sequence[Handled]) -> None:
-        """What handlers did and said, together."""
+    async def due(self, now: float, patience: float, most: int) -> tuple[list[Due], int, float]:
+        """Events whose turn has come; how many are not done, those included; and the next moment of one of them.
+
+        Its turn has come when its predecessor has passed, or was waited for in vain for `patience` seconds.
+        """
+
+        async def work(tables: Tables) -> tuple[list[Due], int, float]:
+            found = [Due(*row) for row in await tables.fetch(_DUE, now, now - patience, most)]
+            query = "SELECT count(*), coalesce(min(due_at), 0) FROM received WHERE state = 'new'"
+            [[waiting, next_at]] = await tables.fetch(query)
+            return found, waiting, next_at
+
+        return await self._driver.run(work, survives_power_cut=False)
+
+    async def finish(self, handled: Sequence[Handled]) -> list[Outgoing]:
+        """What handlers did and said, together; returns what they said."""
         done = [event for event in handled if event.again_at is None]
         again = [event for event in handled if event.again_at is not None]
-        async with self._driver.transaction() as tables:
+
+        async def work(tables: Tables) -> list[Outgoing]:
             await tables.write(
                 "UPDATE received SET state = 'done', reason = '' WHERE source = ? AND event_id = ?",
                 [(event.source, event.event_id) for event in done],
@@ -202,63 +213,85 @@ class Store:
                 "UPDATE received SET attempts = attempts + 1, due_at = ?, reason = ? WHERE source = ? AND event_id = ?",
                 [(event.again_at, event.reason, event.source, event.event_id) for event in again],
             )
-            await _write_replies(tables, [draft for event in done for draft in event.replies])
+            return await _write_replies(tables, [draft for event in done for draft in event.replies])
 
-    async def say(self, drafts: Sequence[Draft]) -> None:
+        return await self._driver.run(work)
+
+    async def say(self, drafts: Sequence[Draft]) -> list[Outgoing]:
         """Keep replies that are made outside a handler."""
-        async with self._driver.transaction() as tables:
-            await _write_replies(tables, drafts)
+        return await self._driver.run(lambda tables: _write_replies(tables, drafts))
 
     async def unpublished(self, most: int) -> list[Outgoing]:
         """Replies that the broker has not confirmed, in order."""
-        query = (
-            "SELECT position, wire_name, correlation_id, body FROM reply WHERE published_at IS NULL "
-            "ORDER BY position LIMIT ?"
-        )
-        async with self._driver.transaction() as tables:
-            return [Outgoing(*row) for row in await tables.fetch(query, most)]
 
-    async def published(self, positions: Sequence[int], now: float) -> None:
-        """The broker has them."""
-        async with self._driver.transaction() as tables:
-            await tables.write(
-                "UPDATE reply SET published_at = ? WHERE position = ?", [(now, position) for position in positions]
-            )
+        async def work(tables: Tables) -> list[Outgoing]:
+            return [Outgoing(*row) for row in await tables.fetch(_UNPUBLISHED, most)]
+
+        return await self._driver.run(work, survives_power_cut=False)
+
+    async def published(self, replies: Sequence[Outgoing], now: float) -> None:
+        """The broker has them; a machine that forgets it says them again, and the city knows them."""
+
+        async def work(tables: Tables) -> None:
+            rows = [(now, reply.event_id) for reply in replies]
+            await tables.write("UPDATE reply SET published_at = ? WHERE event_id = ?", rows)
+
+        await self._driver.run(work, survives_power_cut=False)
 
     async def first_of(self, subject: str) -> Optional[bytes]:
         """The event that began a stream, such as the offer of a referral; None when it never came."""
         query = "SELECT body FROM received WHERE subject = ? AND sequence = 1 AND state <> 'parked'"
-        async with self._driver.transaction() as tables:
-            rows = await tables.fetch(query, subject)
+        rows = await self._driver.run(lambda tables: tables.fetch(query, subject), survives_power_cut=False)
         return bytes(rows[0][0]) if rows else None
 
     async def parked(self) -> list[Parked]:
         """What was set aside, the oldest first."""
-        async with self._driver.transaction() as tables:
-            events = await tables.fetch(
-                "SELECT event_id, type, reason FROM received WHERE state = 'parked' ORDER BY received_at"
-            )
-            unread = await tables.fetch("SELECT digest, '', reason FROM unreadable ORDER BY received_at")
-        return [Parked(*row) for row in (*events, *unread)]
+        query = """
+            SELECT name, type, reason FROM (
+                SELECT event_id AS name, type, reason, received_at FROM received WHERE state = 'parked'
+                UNION ALL SELECT digest, '', reason, received_at FROM unreadable) aside
+            ORDER BY received_at
+        """
+        rows = await self._driver.run(lambda tables: tables.fetch(query), survives_power_cut=False)
+        return [Parked(*row) for row in rows]
 
     async def take_out(self, name: str) -> Optional[bytes]:
         """Give back what was set aside, so that it can be read again; None when there is nothing of that name."""
-        async with self._driver.transaction() as tables:
+
+        async def work(tables: Tables) -> Optional[bytes]:
             events = await tables.fetch("SELECT body FROM received WHERE event_id = ? AND state = 'parked'", name)
             unread = await tables.fetch("SELECT body FROM unreadable WHERE digest = ?", name)
             await tables.write("DELETE FROM received WHERE event_id = ? AND state = 'parked'", [(name,)])
             await tables.write("DELETE FROM unreadable WHERE digest = ?", [(name,)])
-        return bytes((*events, *unread)[0][0]) if events or unread else None
+            return bytes((*events, *unread)[0][0]) if events or unread else None
+
+        return await self._driver.run(work)
 
     async def backlog(self) -> tuple[int, int, int]:
         """How many events wait for their handler, how many replies for the broker, how much is parked."""
-        async with self._driver.transaction() as tables:
-            [[waiting]] = await tables.fetch("SELECT count(*) FROM received WHERE state = 'new'")
-            [[unsaid]] = await tables.fetch("SELECT count(*) FROM reply WHERE published_at IS NULL")
-            [[parked]] = await tables.fetch(
-                "SELECT (SELECT count(*) FROM received WHERE state = 'parked') + (SELECT count(*) FROM unreadable)"
-            )
-        return waiting, unsaid, parked
+        query = """
+            SELECT (SELECT count(*) FROM received WHERE state = 'new'),
+                (SELECT count(*) FROM reply WHERE published_at IS NULL),
+                (SELECT count(*) FROM received WHERE state = 'parked') + (SELECT count(*) FROM unreadable)
+        """
+        [row] = await self._driver.run(lambda tables: tables.fetch(query), survives_power_cut=False)
+        return row[0], row[1], row[2]
+
+
+def _sorted_out(
+    arrived: Iterable[Arrived], known: Mapping[tuple[str, ...], str]
+) -> tuple[list[Arrived], list[Unreadable]]:
+    """Those that are new, each once, and those that say something else under a known id."""
+    new: dict[tuple[str, ...], Arrived] = {}
+    altered = []
+    for event in arrived:
+        key = event.source, event.event_id
+        before = known.get(key) or (new[key].digest if key in new else event.digest)
+        if before != event.digest:
+            altered.append(Unreadable(event.body, "altered"))
+        elif key not in known:
+            new.setdefault(key, event)
+    return list(new.values()), altered
 
 
 async def _among(tables: Tables, query: str, values: Iterable[str]) -> list[tuple[str, ...]]:
@@ -269,21 +302,25 @@ async def _among(tables: Tables, query: str, values: Iterable[str]) -> list[tupl
     return await tables.fetch(f"{query} IN ({', '.join('?' * len(wanted))})", *wanted)
 
 
-async def _write_replies(tables: Tables, drafts: Sequence[Draft]) -> None:
+async def _write_replies(tables: Tables, drafts: Sequence[Draft]) -> list[Outgoing]:
     """Give each reply the next place in its stream, and sign it there."""
     if not drafts:
-        return
+        return []
     rows = await _among(tables, "SELECT subject, last FROM stream WHERE subject", [draft.subject for draft in drafts])
     said = await _among(tables, "SELECT event_id FROM reply WHERE event_id", [draft.event_id for draft in drafts])
     last = {subject: int(number) for subject, number in rows}
     known = {event_id for (event_id,) in said}
-    written = []
+    written: list[tuple[str, Outgoing]] = []
     for draft in drafts:
         if draft.event_id in known:
             continue
         known.add(draft.event_id)
         last[draft.subject] = last.get(draft.subject, 0) + 1
         body = draft.finish(last[draft.subject])
-        written.append((draft.event_id, draft.subject, draft.wire_name, draft.correlation_id, body))
-    await tables.write(_ADD_REPLY, written)
+        written.append((draft.subject, Outgoing(draft.event_id, draft.wire_name, draft.correlation_id, body)))
+    await tables.write(
+        _ADD_REPLY,
+        [(reply.event_id, subject, reply.wire_name, reply.correlation_id, reply.body) for subject, reply in written],
+    )
     await tables.write(_SET_LAST, list(last.items()))
+    return [reply for _, reply in written]

@@ -7,11 +7,18 @@ from uuid import uuid4
 import pytest
 
 from simpul_agency.drivers import StoreMissing, driver_for
-from simpul_agency.store import Arrived, Draft, Handled, Store, Unreadable
+from simpul_agency.store import Arrived, Draft, Due, Handled, Store, Unreadable
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 
 PATIENCE = 60.0
+
+
+async def due(store: Store, now: float) -> list[Due]:
+    """What is due, without when to look again."""
+    return (await store.due(now, PATIENCE, 10))[0]
+
+
 SOURCE = "/kediri/routing"
 
 
@@ -41,11 +48,13 @@ def a_draft(subject: str, event_id: str = "") -> Draft:
 
 async def test_an_event_is_kept_once_and_its_replies_with_it(store: Store) -> None:
     event = arrived("referral/a", 1, b"{}", "", a_draft("referral/a"))
-    await store.take([event, event], 1.0)
-    await store.take([event], 2.0)
+    ready, said = await store.take([event, event], 1.0)
+    again = await store.take([event], 2.0)
 
-    assert [due.event_id for due in await store.due(5.0, PATIENCE, 10)] == [event.event_id]
+    assert [one.event_id for one in await due(store, 5.0)] == [event.event_id]
     assert [reply.body for reply in await store.unpublished(10)] == [b"1"]
+    assert ([one.event_id for one in ready], said) == ([event.event_id], await store.unpublished(10))
+    assert again == ([], [])
 
 
 async def test_the_same_id_with_other_bytes_is_set_aside_as_altered(store: Store) -> None:
@@ -54,19 +63,19 @@ async def test_the_same_id_with_other_bytes_is_set_aside_as_altered(store: Store
     await store.take([arrived("referral/a", 1, b"{2}", event_id)], 1.0)
 
     assert [parked.reason for parked in await store.parked()] == ["altered", "altered"]
-    assert len(await store.due(5.0, PATIENCE, 10)) == 1
+    assert len(await due(store, 5.0)) == 1
 
 
 async def test_an_event_waits_for_its_predecessor_and_not_for_ever(store: Store) -> None:
     first, second = arrived("referral/a", 1), arrived("referral/a", 2)
     await store.take([second], 1.0)
-    assert await store.due(5.0, PATIENCE, 10) == []
-    assert len(await store.due(1.0 + PATIENCE, PATIENCE, 10)) == 1
+    assert await due(store, 5.0) == []
+    assert len(await due(store, 1.0 + PATIENCE)) == 1
     await store.take([first], 2.0)
-    assert [due.event_id for due in await store.due(5.0, PATIENCE, 10)] == [first.event_id]
+    assert [one.event_id for one in await due(store, 5.0)] == [first.event_id]
     await store.finish([Handled(SOURCE, first.event_id)])
 
-    assert [due.event_id for due in await store.due(5.0, PATIENCE, 10)] == [second.event_id]
+    assert [one.event_id for one in await due(store, 5.0)] == [second.event_id]
 
 
 async def test_a_handler_that_failed_is_due_again_at_its_moment(store: Store) -> None:
@@ -74,8 +83,8 @@ async def test_a_handler_that_failed_is_due_again_at_its_moment(store: Store) ->
     await store.take([event], 1.0)
     await store.finish([Handled(SOURCE, event.event_id, again_at=30.0, reason="ValueError")])
 
-    assert await store.due(29.0, PATIENCE, 10) == []
-    assert [(due.event_id, due.attempts) for due in await store.due(30.0, PATIENCE, 10)] == [(event.event_id, 1)]
+    assert await store.due(29.0, PATIENCE, 10) == ([], 1, 30.0)
+    assert [(one.event_id, one.attempts) for one in await due(store, 30.0)] == [(event.event_id, 1)]
 
 
 async def test_replies_have_places_without_gaps_and_wait_until_the_broker_has_them(store: Store) -> None:
@@ -88,7 +97,7 @@ async def test_replies_have_places_without_gaps_and_wait_until_the_broker_has_th
 
     waiting = await store.unpublished(10)
     assert [reply.body for reply in waiting] == [b"1", b"2", b"3", b"1", b"4"]
-    await store.published([reply.position for reply in waiting[:2]], 3.0)
+    await store.published(waiting[:2], 3.0)
     assert [reply.body for reply in await store.unpublished(10)] == [b"3", b"1", b"4"]
     assert await store.backlog() == (0, 3, 0)
 
