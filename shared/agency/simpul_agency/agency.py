@@ -40,6 +40,8 @@ LONGEST_WAIT: Final = 600.0
 """Seconds between two calls of a handler that keeps failing."""
 LEAVE_WITHIN: Final = 15.0
 """Seconds that handlers have to end when the agency stops."""
+NOTE: Final = 0.5
+"""Seconds until it is noted that the broker has heard a reply; forgotten in a crash, it is said again."""
 MOST: Final = 200
 """Replies on their way to the broker at once."""
 REMEMBERED: Final = 1_000
@@ -76,6 +78,7 @@ class Agency:
         """Events that are ready or with their handler."""
         self._ready: deque[Due] = deque()
         self._outgoing: deque[Outgoing] = deque()
+        self._heard: list[Outgoing] = []
         # What is not in memory is in the store: at the start, after a failure, and what waits for something.
         self._look_at = 0.0
         self._look_for_replies = True
@@ -179,6 +182,8 @@ class Agency:
         for task in (*self._under_way.values(), *self._tasks):
             with suppress(asyncio.CancelledError):
                 await task
+        if self._heard:
+            await self._note_heard()
         await self.store.close()
 
     async def _receive(self, message: RabbitMessage) -> None:
@@ -310,13 +315,12 @@ class Agency:
             try:
                 waiting = await self._unsaid()
                 told = await asyncio.gather(*(self._publish(reply) for reply in waiting), return_exceptions=True)
-                heard = [reply for reply, outcome in zip(waiting, told) if outcome is None]  # noqa: B905 - Python 3.10
-                if heard:
-                    await self.store.published(heard, time.time())
             except Exception as error:
                 self._not_stored(error)
-                waiting, heard = [], []
                 await asyncio.sleep(wait)
+                continue
+            heard = [reply for reply, outcome in zip(waiting, told) if outcome is None]  # noqa: B905 - Python 3.10
+            self._heard += heard
             if len(heard) < len(waiting):
                 log.warning("replies_wait", agency=self.code, count=len(waiting) - len(heard))
                 self._look_for_replies = True
@@ -324,11 +328,28 @@ class Agency:
                 wait = min(wait * 2, 30.0)
                 continue
             wait = 0.5
-            if not waiting and not self._look_for_replies:
-                await self._something_said.wait()
+            if not self._outgoing and not self._look_for_replies:
+                await self._wait_for_more()
+
+    async def _wait_for_more(self) -> None:
+        """Until something is said; what the broker has heard is noted meanwhile, many at a time."""
+        try:
+            await asyncio.wait_for(self._something_said.wait(), NOTE if self._heard else None)
+        except TimeoutError:
+            await self._note_heard()
+
+    async def _note_heard(self) -> None:
+        heard, self._heard = self._heard, []
+        try:
+            await self.store.published(heard, time.time())
+        except Exception as error:
+            # They are said again, and the city knows them.
+            self._not_stored(error)
 
     async def _unsaid(self) -> list[Outgoing]:
         """From memory, or from the store where memory may lack some."""
+        if len(self._heard) >= MOST or (self._heard and self._look_for_replies):
+            await self._note_heard()
         if self._look_for_replies:
             self._outgoing.clear()
             found = await self.store.unpublished(MOST)
