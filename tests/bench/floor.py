@@ -6,10 +6,12 @@
 import asyncio
 import json
 import os
+import sqlite3
 import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -58,6 +60,7 @@ QUEUES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Row = tuple[UUID, str, str, bytes]
+Loop = Callable[[], Awaitable[None]]
 """Message id, exchange, routing key, body."""
 
 
@@ -379,28 +382,56 @@ async def notify() -> None:
 
 
 async def agencies() -> None:
-    """Each agency's consumer: reply confirmed, note, acknowledge."""
+    """Each agency's consumer: store with its reply, acknowledge, note, reply confirmed, store that it is done."""
     link = await aiormq.connect(os.environ["FLOOR_AMQP_URL"])
-    with Path(os.environ["FLOOR_LEDGER"]).open("a", buffering=1) as ledger:  # noqa: ASYNC230 - once, before anything runs
-        for agency in AGENCIES:
-            await _receive_for(agency, link, ledger.write)
-        await run_all(asyncio.Event().wait)  # type: ignore[arg-type]
+    path = Path(os.environ["FLOOR_LEDGER"])
+    with path.open("a", buffering=1) as ledger:  # noqa: ASYNC230 - once, before anything runs
+        loops = [await _receive_for(agency, link, ledger.write, path.parent) for agency in AGENCIES]
+        await run_all(*(loop for pair in loops for loop in pair))
 
 
-async def _receive_for(agency: str, link: aiormq.abc.AbstractConnection, note: Callable[[str], Any]) -> None:
+async def _receive_for(
+    agency: str, link: aiormq.abc.AbstractConnection, note: Callable[[str], Any], folder: Path
+) -> tuple[Loop, Loop]:
     receiving = await link.channel()
     await receiving.basic_qos(prefetch_count=50)
     replying = await link.channel(publisher_confirms=True)
+    thread = ThreadPoolExecutor(1)
+    database = sqlite3.connect(folder / f"floor-{agency}.db", isolation_level=None, check_same_thread=False)
+    database.executescript(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+        "CREATE TABLE IF NOT EXISTS received (id text PRIMARY KEY, body blob, reply blob, done integer DEFAULT 0)"
+    )
+
+    def write(query: str, rows: Sequence[tuple[Any, ...]]) -> list[None]:
+        database.execute("BEGIN IMMEDIATE")
+        database.executemany(query, rows)
+        database.execute("COMMIT")
+        return [None] * len(rows)
+
+    async def keep(rows: Sequence[tuple[Any, ...]]) -> list[None]:
+        query = "INSERT INTO received (id, body, reply) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        return await asyncio.get_running_loop().run_in_executor(thread, write, query, rows)
+
+    async def finish(rows: Sequence[tuple[Any, ...]]) -> list[None]:
+        query = "UPDATE received SET done = 1 WHERE id = ?"
+        return await asyncio.get_running_loop().run_in_executor(thread, write, query, rows)
+
+    kept: GroupCommit[tuple[Any, ...], None] = GroupCommit(keep)
+    finished: GroupCommit[tuple[Any, ...], None] = GroupCommit(finish)
 
     async def receive(delivery: DeliveredMessage) -> None:
         data = json.loads(delivery.body)["data"]
         body = event_bytes("reply.delivered", referral_id=data["referral_id"], agency=agency)
-        await publish(replying, (uuid4(), REPLIES, f"reply.{agency}", body))
+        await kept.submit((data["referral_id"], delivery.body, body))
+        await receiving.basic_ack(delivery.delivery_tag or 0)
         line = {"at": time.time(), "referral_id": data["referral_id"], "case_id": data["case_id"]}
         note(json.dumps(line) + "\n")
-        await receiving.basic_ack(delivery.delivery_tag or 0)
+        await publish(replying, (uuid4(), REPLIES, f"reply.{agency}", body))
+        finished.put((data["referral_id"],))
 
     await receiving.basic_consume(f"floor.agency.{agency}", receive)
+    return kept.run, finished.run
 
 
 async def prepare(server_url: str, database_urls: dict[str, str], amqp_url: str) -> None:
