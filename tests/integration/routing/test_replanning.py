@@ -1,6 +1,7 @@
 """A case is decided again: precisely what changes is said, and nobody who must not hear anything does."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from simpul_routing.errors import CaseChanged, CaseMerged, OtherServiceOwed, ReasonMissing
-from simpul_schema.vocabulary import CancelReason, CaseEnd, ReferralRole, Service, Urgency
+from simpul_schema.vocabulary import CancelReason, CaseEnd, ReferralRole, Right, RightState, Service, Urgency
 from tests.integration.routing.conftest import START, Room
 
 HOME = {"violence": ["physical"], "kelurahan": "Bujel", "safe_now": "yes", "injured": "no"}
@@ -298,6 +299,17 @@ async def test_a_merge_buys_no_time_and_asks_nothing_again_that_was_done(room: R
         "SELECT rights->'physical_rehabilitation'->>'state' AS s FROM case_plan WHERE case_id = $1", case
     )
     assert row["s"] == "in_progress"
+
+
+async def test_what_a_person_said_of_a_right_in_the_twin_counts_in_the_other_case(room: Room) -> None:
+    case, twin = await room.report(**HOME), await room.report(**HOME)
+    await room.end.answer_right(
+        twin, await room.version(twin), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM, by="uptd-ppa", reason="asked"
+    )
+    await merged(room, twin, case)
+
+    [row] = await room.rows("SELECT rights->'restitution' AS r FROM case_plan WHERE case_id = $1", case)
+    assert json.loads(row["r"]) == {"state": "refused_by_victim", "reason": "by_hand"}
 
 
 async def test_what_was_merged_before_goes_on_where_its_case_goes(room: Room) -> None:

@@ -92,7 +92,7 @@ def replan(
             replace(plan, agency=agency, service=service),
             left,
             _raised(plan, service),
-            left is not None and left.by_hand,
+            by_hand=_is_by_hand(left),
         )
         for plan in planned
         if plan.role is ReferralRole.LEAD and not (plan.service in answered and _is_answered(plan, kept))

@@ -19,7 +19,7 @@ from simpul_routing.domain.lifecycle import SAID_BEFORE, ReferralState, Said
 from simpul_routing.domain.plan import CasePlan, plan_case
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
 from simpul_routing.domain.replan import Addition, Replan, carried, replan, urgency_after
-from simpul_routing.domain.rights import replanned
+from simpul_routing.domain.rights import inherited, replanned
 from simpul_routing.errors import CaseUnknown
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import (
@@ -169,9 +169,9 @@ class ReplanCases:
             situation=locked_facts,
         )
         served = await served_rights(transaction, self._versions, {case.case_id: stored})
-        rights = announce_rights(
-            transaction, case, replanned(case.rights, plan.rights, served[case.case_id]), why.cause
-        )
+        known = inherited(case.rights, twin.rights) if twin else case.rights
+        ledger = replanned(known, plan.rights, served[case.case_id])
+        rights = announce_rights(transaction, case, ledger, why.cause)
         await repository.write_case(transaction, replace(stored, rights=rights.get(case.case_id, case.rights)))
         repository.add_case_transition(
             transaction, case.case_id, case.state.value, case.state.value, why.by, why.reason.value, why.note, why.cause
