@@ -116,9 +116,7 @@ async def test_a_referral_taken_back_leaves_its_right_unanswered(room: Room) -> 
     assert room.of("referral.reply_refused.v1")[-1]["reason"] == "already_ended"
 
 
-async def test_scenario_9_mediation_of_a_sexual_case_is_refused_and_the_attempt_is_kept(
-    room: Room, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_scenario_9_mediation_of_a_sexual_case_is_refused_and_the_attempt_is_kept(room: Room) -> None:
     sexual, other = (
         await room.report(violence=["sexual"]),
         await room.report(violence=["physical"], perpetrator_is_child="yes", place="school"),

@@ -9,6 +9,8 @@ from simpul_routing.domain.referral import StoredReferral
 from simpul_routing.domain.rights import Ledger, Served, after
 from simpul_routing.errors import CaseChanged, CaseHasEnded, CaseMerged, CaseUnknown
 from simpul_routing.repository import StoredCase
+from simpul_routing.stored_facts import place_of_note
+from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema.vocabulary import Right
 
@@ -53,9 +55,12 @@ async def open_at(transaction: Transaction, case_id: UUID, version: int) -> tupl
     return case, referrals
 
 
-async def rights_follow(
-    transaction: Transaction, versions: Versions, cases: Mapping[UUID, UUID | None]
-) -> dict[UUID, Ledger]:
+def note_of(keys: Keys, case_id: UUID, words: str) -> bytes:
+    """What a person wrote, locked for this case; nothing where nothing was written."""
+    return keys.lock(words.encode(), place=place_of_note(case_id)) if words else b""
+
+
+async def rights_follow(transaction: Transaction, versions: Versions, cases: Mapping[UUID, UUID | None]) -> None:
     """Let the rights of cases follow the services of their leads, and announce each that moved.
 
     `cases` says which event caused it. What was offered in this transaction must be flushed before.
@@ -67,7 +72,6 @@ async def rights_follow(
         moved = {right: after(entry, served[case_id].get(right, ())) for right, entry in case.rights.items()}
         changed |= announce_rights(transaction, case, moved, cases[case_id])
     await repository.write_ledgers(transaction, changed)
-    return changed
 
 
 async def served_rights(

@@ -19,8 +19,7 @@ from simpul_routing.errors import (
     RightsLacking,
 )
 from simpul_routing.repository import StoredCase
-from simpul_routing.stored_facts import place_of_note
-from simpul_routing.use_cases.cases import check_version, locked, locked_at, open_at
+from simpul_routing.use_cases.cases import check_version, locked, locked_at, note_of, open_at
 from simpul_routing.use_cases.replan_cases import ReplanCases, Why
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
@@ -80,7 +79,7 @@ class EndCases:
                 raise CaseMerged(case.merged_into)
             if not case.has_ended:
                 raise CaseIsOpen
-            note = self._note(case_id, reason)
+            note = note_of(self._keys, case_id, reason)
             repository.add_case_transition(
                 transaction, case_id, case.state.value, CaseState.REOPENED.value, by, CaseDeed.REOPENED.value, note
             )
@@ -110,7 +109,7 @@ class EndCases:
             ended = replace(twin, state=state_after(CaseDeed.MERGED), ended_at=transaction.now, merged_into=into)
             await self._write(transaction, twin, ended, by, CaseDeed.MERGED.value, reason)
             await repository.follow_merged(transaction, case_id, into)
-            why = Why(ReplanReason.TWIN_MERGED, by, note=self._note(into, reason))
+            why = Why(ReplanReason.TWIN_MERGED, by, note=note_of(self._keys, into, reason))
             await self._replan_cases.decide_again(transaction, case, others, facts, why, twin=twin, joining=joining)
             transaction.announce(publisher.case_merged(case_id, into, transaction.now))
 
@@ -126,7 +125,9 @@ class EndCases:
             before, entry = case.rights[right], Entry(state, "" if state in BY_REFERRALS else BY_HAND)
             await repository.write_case(transaction, replace(case, rights={**case.rights, right: entry}))
             names = (f"{right.value}:{before.state.value}", f"{right.value}:{state.value}")
-            repository.add_case_transition(transaction, case_id, *names, by, BY_HAND, self._note(case_id, reason))
+            repository.add_case_transition(
+                transaction, case_id, *names, by, BY_HAND, note_of(self._keys, case_id, reason)
+            )
             transaction.announce(publisher.rights_changed(case_id, {right: entry}, None))
 
     async def _write(
@@ -140,11 +141,8 @@ class EndCases:
             after.state.value,
             by,
             code,
-            self._note(after.case_id, reason),
+            note_of(self._keys, after.case_id, reason),
         )
-
-    def _note(self, case_id: UUID, reason: str) -> bytes:
-        return self._keys.lock(reason.encode(), place=place_of_note(case_id)) if reason else b""
 
 
 async def _cancel(

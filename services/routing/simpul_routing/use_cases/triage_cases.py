@@ -24,8 +24,8 @@ from simpul_routing.errors import (
     StillServed,
 )
 from simpul_routing.repository import StoredCase
-from simpul_routing.stored_facts import StoredFacts, place_of_note, place_of_referral, written_clauses
-from simpul_routing.use_cases.cases import open_at, rights_follow
+from simpul_routing.stored_facts import StoredFacts, place_of_referral, written_clauses
+from simpul_routing.use_cases.cases import note_of, open_at, rights_follow
 from simpul_routing.use_cases.refer_cases import ROUTING
 from simpul_routing.use_cases.replan_cases import ReplanCases, Why
 from simpul_runtime.city import City
@@ -106,7 +106,13 @@ class TriageCases:
             repository.add_referral(transaction, referral)
             transaction.announce(publisher.referral_offered(referral, facts.shared, None))
             repository.add_case_transition(
-                transaction, case_id, case.state.value, case.state.value, by, BY_HAND, self._note(case_id, reason)
+                transaction,
+                case_id,
+                case.state.value,
+                case.state.value,
+                by,
+                BY_HAND,
+                note_of(self._keys, case_id, reason),
             )
             await self._settle(transaction, settled, referral, facts, by)
             await transaction.flush()
@@ -130,7 +136,7 @@ class TriageCases:
             referral = next(own, None)
             if referral is None:
                 raise ReferralUnknown
-            note = self._note(case_id, reason)
+            note = note_of(self._keys, case_id, reason)
             await repository.move(transaction, [Move(referral, state, by, uuid4(), why.value, note=note)])
             await repository.stop_clocks(transaction, [(referral_id, clock) for clock in STOPPED_BY])
             transaction.announce(
@@ -147,7 +153,7 @@ class TriageCases:
             is_lowered = list(Urgency).index(urgency) > list(Urgency).index(case.urgency)
             if is_lowered and not reason:
                 raise ReasonMissing
-            why = Why(ReplanReason.URGENCY_CHANGED, by, note=self._note(case_id, reason))
+            why = Why(ReplanReason.URGENCY_CHANGED, by, note=note_of(self._keys, case_id, reason))
             facts = self._replan_cases.facts_of(case)
             await self._replan_cases.decide_again(transaction, case, referrals, facts, why, urgency=urgency)
 
@@ -159,7 +165,7 @@ class TriageCases:
             raise ReasonMissing
         async with self._transactions.begin() as transaction:
             case, referrals = await open_at(transaction, case_id, version)
-            why = Why(ReplanReason.AGENCY_EXCLUDED, by, note=self._note(case_id, reason))
+            why = Why(ReplanReason.AGENCY_EXCLUDED, by, note=note_of(self._keys, case_id, reason))
             await self._replan_cases.exclude(transaction, case, referrals, agency, why)
 
     async def move_on(self, case_id: UUID, version: int, deed: CaseDeed, *, by: str, reason: str) -> None:
@@ -171,7 +177,13 @@ class TriageCases:
                 raise NotFromHere
             await repository.write_case(transaction, replace(case, state=after))
             repository.add_case_transition(
-                transaction, case_id, case.state.value, after.value, by, deed.value, self._note(case_id, reason)
+                transaction,
+                case_id,
+                case.state.value,
+                after.value,
+                by,
+                deed.value,
+                note_of(self._keys, case_id, reason),
             )
 
     async def mediate(self, case_id: UUID, version: int, *, by: str, reason: str) -> None:
@@ -180,7 +192,7 @@ class TriageCases:
             case, _ = await open_at(transaction, case_id, version)
             said = "mediation_refused" if case.mediation_locked else "mediation_recorded"
             repository.add_case_transition(
-                transaction, case_id, case.state.value, case.state.value, by, said, self._note(case_id, reason)
+                transaction, case_id, case.state.value, case.state.value, by, said, note_of(self._keys, case_id, reason)
             )
         if case.mediation_locked:
             log.warning("mediation_refused", case_id=case_id, actor=by)
@@ -232,9 +244,6 @@ class TriageCases:
         transaction.announce(announced)
         await repository.move(transaction, [Move(settled, after, by, uuid4(), BY_HAND, outcome)])
         await repository.stop_clocks(transaction, [(settled.referral_id, clock) for clock in STOPPED_BY])
-
-    def _note(self, case_id: UUID, reason: str) -> bytes:
-        return self._keys.lock(reason.encode(), place=place_of_note(case_id)) if reason else b""
 
 
 def _mandate(agreement: Agreement, agency: str, city: City) -> frozenset[Service]:
