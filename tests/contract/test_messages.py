@@ -112,6 +112,9 @@ def test_wrong_value_never_shows_in_the_error() -> None:
 def test_routing_key_addresses_the_agency() -> None:
     assert routing_key(EVENTS, "referral.offered.v1", "ylpa") == "referral.offered.v1"
     assert routing_key(REFERRALS, "referral.offered.v1", "ylpa") == "referral.ylpa.offered.v1"
+    assert routing_key(REFERRALS, "referral.offered.v1", "ylpa", "legal_aid.low") == (
+        "referral.ylpa.legal_aid.low.offered.v1"
+    )
     assert routing_key(REPLIES, "reply.referral.delivered.v1", "ylpa") == "reply.ylpa.delivered.v1"
 
 

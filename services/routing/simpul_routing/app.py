@@ -7,7 +7,15 @@ from simpul_routing.api import add_api
 from simpul_routing.consumers import handlers
 from simpul_routing.errors import AgreementMissing
 from simpul_routing.settings import RoutingSettings
-from simpul_routing.use_cases import EndCases, JudgeReplies, ReferCases, ReplanCases, SweepClocks, TriageCases
+from simpul_routing.use_cases import (
+    EndCases,
+    JudgeReplies,
+    KeepAccounts,
+    ReferCases,
+    ReplanCases,
+    SweepClocks,
+    TriageCases,
+)
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
@@ -23,12 +31,15 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     service.run_beside(versions.keep_reading)
     service.run_beside(SweepClocks(service.transactions, versions, service.city, service.keys).run)
     replan_cases = ReplanCases(versions, service.city, service.keys)
+    keep_accounts = KeepAccounts(service.transactions, service.city, service.keys, settings.heartbeat)
+    service.run_beside(keep_accounts.run)
     service.consume(
         handlers(
             service.keys,
             ReferCases(versions, service.city, service.keys),
             replan_cases,
             JudgeReplies(versions, service.keys, replan_cases),
+            keep_accounts,
         )
     )
     web = shell_for(service, title="Simpul routing", description="Decides referrals and follows them.")

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simpul_routing.domain.lifecycle import Said
-from simpul_routing.use_cases import JudgeReplies, ReferCases, ReplanCases, Reply
+from simpul_routing.use_cases import JudgeReplies, KeepAccounts, ReferCases, ReplanCases, Reply
 from simpul_runtime.errors import ParkReason, Unprocessable
 from simpul_runtime.inbox import Handler
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
-from simpul_schema import Event
+from simpul_schema import Event, Producer
 from simpul_schema.messages import (
     CaseAmendedV1,
     CaseReportedV1,
@@ -21,6 +21,7 @@ from simpul_schema.messages import (
     ReplyReferralSeenV1,
     ReplyReferralStartedV1,
     ReplyReferralUnattendedV1,
+    ReplyWindowRequestedV1,
 )
 from simpul_schema.messages.case import TriageFacts
 
@@ -37,7 +38,11 @@ _SAID: Mapping[type[Event], Said] = {
 
 
 def handlers(
-    keys: Keys, refer_cases: ReferCases, replan_cases: ReplanCases, judge_replies: JudgeReplies
+    keys: Keys,
+    refer_cases: ReferCases,
+    replan_cases: ReplanCases,
+    judge_replies: JudgeReplies,
+    keep_accounts: KeepAccounts,
 ) -> Mapping[type[Event], Handler]:
     """What routing does with each message."""
 
@@ -51,15 +56,32 @@ def handlers(
             # The next may be about the same case.
             await transaction.flush()
 
-    def replied(said: Said) -> Handler:
-        async def judge(transaction: Transaction, events: Sequence[Any]) -> None:
-            for event in events:
-                if event.subject_id != event.data.referral_id:
-                    # Order is kept by subject, so a reply must speak of the referral whose stream it is in.
-                    raise Unprocessable(ParkReason.INVALID, "subject")
-            await judge_replies.judge(transaction, said, [Reply(event, event.data) for event in events])
+    replies = {message: _replied(judge_replies, said) for message, said in _SAID.items()}
+    window_requested = _window_requested(keep_accounts)
+    return {
+        CaseReportedV1: case_reported,
+        CaseAmendedV1: case_amended,
+        ReplyWindowRequestedV1: window_requested,
+        **replies,
+    }
 
-        return judge
 
-    replies = {message: replied(said) for message, said in _SAID.items()}
-    return {CaseReportedV1: case_reported, CaseAmendedV1: case_amended, **replies}
+def _replied(judge_replies: JudgeReplies, said: Said) -> Handler:
+    async def judge(transaction: Transaction, events: Sequence[Any]) -> None:
+        for event in events:
+            if event.subject_id != event.data.referral_id:
+                # Order is kept by subject, so a reply must speak of the referral whose stream it is in.
+                raise Unprocessable(ParkReason.INVALID, "subject")
+        await judge_replies.judge(transaction, said, [Reply(event, event.data) for event in events])
+
+    return judge
+
+
+def _window_requested(keep_accounts: KeepAccounts) -> Handler:
+    async def send_again(transaction: Transaction, events: Sequence[ReplyWindowRequestedV1]) -> None:
+        for event in events:
+            if event.data.agency != Producer.of(event.source).party:
+                raise Unprocessable(ParkReason.INVALID, "agency")
+            await keep_accounts.send_again(transaction, event)
+
+    return send_again

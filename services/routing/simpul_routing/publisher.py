@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from pydantic import BaseModel
 
@@ -14,8 +14,9 @@ from simpul_routing.domain.plan import CasePlan
 from simpul_routing.domain.referral import NewReferral, StoredReferral
 from simpul_routing.domain.rights import Ledger
 from simpul_runtime.outbox import Announcement
-from simpul_runtime.transaction import subject_of_case, subject_of_referral, subject_of_reply
+from simpul_runtime.transaction import subject_of_agency, subject_of_case, subject_of_referral, subject_of_reply
 from simpul_schema import Event
+from simpul_schema.catalog import topic_of
 from simpul_schema.messages import (
     CaseClosedV1,
     CaseMergedV1,
@@ -24,12 +25,14 @@ from simpul_schema.messages import (
     CaseVoidedV1,
     ReferralAmendedV1,
     ReferralEscalatedV1,
+    ReferralHeartbeatV1,
     ReferralOfferedV1,
     ReferralOverdueV1,
     ReferralRemindedV1,
     ReferralReplyRefusedV1,
     RightChangedV1,
 )
+from simpul_schema.messages.account import AccountedEvent
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.vocabulary import CaseEnd, ReferralRole, ReplanReason, ReplyRefusal, Service, Urgency
@@ -49,6 +52,7 @@ def referral_offered(referral: NewReferral, facts: ReferralFacts, cause: UUID | 
         subject=subject_of_referral(referral.referral_id),
         case_id=referral.case_id,
         agency=referral.agency,
+        topic=topic_of(referral.service, referral.urgency),
         causation=cause,
         data={
             "referral_id": referral.referral_id,
@@ -135,7 +139,7 @@ def referral_amended(
     """`referral.amended.v1`, the facts sealed to the agency."""
     sealed: dict[str, tuple[str, BaseModel]] = {"facts": (referral.standing.agency, facts)}
     changed = referral_changed(ReferralAmendedV1, referral, cause, urgency=urgency, answer_by=answer_by)
-    return replace(changed, sealed=sealed)
+    return replace(changed, sealed=sealed, topic=topic_of(referral.service, urgency))
 
 
 def referral_changed(
@@ -147,6 +151,7 @@ def referral_changed(
         subject=subject_of_referral(referral.referral_id),
         case_id=referral.case_id,
         agency=referral.standing.agency if is_told else "",
+        topic=topic_of(referral.service, referral.standing.urgency),
         causation=cause,
         data={
             "referral_id": referral.referral_id,
@@ -172,6 +177,21 @@ def reply_refused(reply: Event, agency: str, referral_id: UUID, reason: ReplyRef
             "reason": reason,
             "explanation": f"{reason.label('id')} / {reason.label('en')}",
         },
+    )
+
+
+def heartbeat(
+    agency: str, last_number: int, events: Sequence[AccountedEvent], next_by: datetime, cause: UUID | None
+) -> Announcement:
+    """`referral.heartbeat.v1`, to the agency."""
+    return Announcement(
+        ReferralHeartbeatV1,
+        subject=subject_of_agency(agency),
+        # No case: one id for each agency, so that a trace of its heartbeats holds together.
+        case_id=uuid5(NAMESPACE_OID, agency),
+        agency=agency,
+        causation=cause,
+        data={"agency": agency, "last_number": last_number, "events": events, "next_by": next_by},
     )
 
 

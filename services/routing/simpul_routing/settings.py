@@ -1,5 +1,7 @@
 """What routing is told from outside."""
 
+from datetime import timedelta
+
 from pydantic import Field, SecretStr
 
 from simpul_runtime.settings import ServiceSettings
@@ -8,4 +10,7 @@ from simpul_runtime.settings import ServiceSettings
 class RoutingSettings(ServiceSettings):
     """Beside what every service needs."""
 
+    heartbeat: timedelta = Field(
+        default=timedelta(seconds=60), gt=timedelta(0), description="seconds between two accounts to each agency"
+    )
     api_token: SecretStr = Field(min_length=16, description="what the desk and operators show to use the HTTP API")

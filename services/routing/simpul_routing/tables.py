@@ -115,6 +115,14 @@ class ClockRow(RoutingTable, table=True):
     stopped_at: datetime | None = Field(default=None, sa_type=_MOMENT)
 
 
+class AgencyAccountRow(RoutingTable, table=True):
+    """How many events went to an agency."""
+
+    __tablename__ = "agency_account"
+    agency: str = Field(primary_key=True, sa_type=Text)
+    last_number: int = Field(sa_type=BigInteger)
+
+
 class RefusedReplyRow(RoutingTable, table=True):
     """A reply that changed nothing, with the reason."""
 

@@ -47,6 +47,8 @@ class Announcement:
     data: dict[str, Any]
     agency: str = ""
     """The agency it is sent to; without one only those hear it who follow all events."""
+    topic: str = ""
+    """`<service>.<urgency>` of the referral it is about, by which the agency may sort it into queues."""
     causation: UUID | None = None
     sealed: dict[str, tuple[str, BaseModel]] = field(default_factory=dict)
     """section -> (recipient, content)"""
@@ -83,7 +85,7 @@ class Outbox:
             wire_name = announcement.message.WIRE_NAME
             rows += [
                 OutboxRow(
-                    uuid4(), exchange, routing_key(exchange, wire_name, announcement.agency),
+                    uuid4(), exchange, routing_key(exchange, wire_name, announcement.agency, announcement.topic),
                     body, event_id, announcement.case_id,
                 )
                 for exchange in row_of(wire_name).exchanges

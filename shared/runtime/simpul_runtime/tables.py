@@ -34,9 +34,10 @@ OUTBOX = Table(
     Column("created_at", _MOMENT, nullable=False, server_default=text("now()")),
     Column("published_at", _MOMENT),
     Column("last_error", Text),
+    Column("number", BigInteger),
     Index("outbox_pending", "due_at", postgresql_where=text("published_at IS NULL")),
 )
-"""One row for each destination of each event."""
+"""One row for each destination of each event; `number` among all that went to one agency, once it was accounted for."""
 
 STREAM = Table(
     "stream",

@@ -1,20 +1,27 @@
 """The whole contract as one AsyncAPI 3 document, made from the message classes and the catalogue."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from simpul_schema.catalog import ANY_AGENCY, CATALOG, EVENTS, REFERRALS, REPLIES, CatalogRow, routing_key
+from simpul_schema.catalog import ANY_AGENCY, CATALOG, EVENTS, REFERRALS, REPLIES, CatalogRow, routing_key, topic_of
 from simpul_schema.envelope import CONTENT_TYPE
 from simpul_schema.messages import MESSAGES
 from simpul_schema.samples import samples
+from simpul_schema.vocabulary import Service, Urgency
 
 VERSION: Final = "1.0.0"
 _AGENCY: Final = "{agency}"
+_TOPIC: Final = topic_of("{service}", "{urgency}")
 _EXCHANGES: Final = {
     EVENTS: "What the city's services say to one another.",
     REFERRALS: "What routing says to one agency; an agency's queue is bound to its own keys only.",
     REPLIES: "What an agency says; it may use its own keys only.",
+}
+_PARAMETERS: Final[Mapping[str, Any]] = {
+    "agency": {"description": "code of the agency", "examples": ["dinsos-peksos"]},
+    "service": {"description": "what is asked of the agency", "enum": [service.value for service in Service]},
+    "urgency": {"description": "of the referral when this is said", "enum": [urgency.value for urgency in Urgency]},
 }
 
 
@@ -65,7 +72,7 @@ def _action(row: CatalogRow) -> str:
 
 def _channels(row: CatalogRow) -> Iterator[tuple[str, dict[str, Any]]]:
     for exchange in row.exchanges:
-        address = routing_key(exchange, row.wire_name, _AGENCY)
+        address = routing_key(exchange, row.wire_name, _AGENCY, _TOPIC if row.names_service else "")
         channel: dict[str, Any] = {
             "address": address,
             "messages": {row.wire_name: {"$ref": f"#/components/messages/{row.wire_name}"}},
@@ -78,8 +85,9 @@ def _channels(row: CatalogRow) -> Iterator[tuple[str, dict[str, Any]]]:
                 }
             },
         }
-        if _AGENCY in address:
-            channel["parameters"] = {"agency": {"description": "code of the agency", "examples": ["dinsos-peksos"]}}
+        parameters = {name: words for name, words in _PARAMETERS.items() if f"{{{name}}}" in address}
+        if parameters:
+            channel["parameters"] = parameters
         yield f"{exchange}.{row.wire_name}", channel
 
 

@@ -22,6 +22,11 @@ class CatalogRow:
     since: str = "0.1.0"
     status: str = "current"
 
+    @property
+    def names_service(self) -> bool:
+        """Whether its key to an agency tells service and urgency, because it is about one referral of that agency."""
+        return self.exchanges == (EVENTS, REFERRALS)
+
 
 CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow("case.reported.v1", "intake", (EVENTS,), ("routing", "desk"), "a report was accepted"),
@@ -115,6 +120,13 @@ CATALOG: tuple[CatalogRow, ...] = (
         "twice the deadline has passed; the top is told",
     ),
     CatalogRow("referral.reply_refused.v1", "routing", (REFERRALS,), (ANY_AGENCY,), "a reply changed nothing, and why"),
+    CatalogRow(
+        "referral.heartbeat.v1",
+        "routing",
+        (REFERRALS,),
+        (ANY_AGENCY,),
+        "the account of what was sent, and when the next one comes",
+    ),
     CatalogRow("reply.referral.delivered.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency's machine has it"),
     CatalogRow("reply.referral.seen.v1", ANY_AGENCY, (REPLIES,), ("routing",), "a person opened it"),
     CatalogRow("reply.referral.accepted.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency takes it"),
@@ -125,6 +137,9 @@ CATALOG: tuple[CatalogRow, ...] = (
         "reply.referral.started.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency has begun; first aid counts"
     ),
     CatalogRow("reply.referral.completed.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the service has ended, and how"),
+    CatalogRow(
+        "reply.window.requested.v1", ANY_AGENCY, (REPLIES,), ("routing",), "send what I miss again, with its account"
+    ),
     CatalogRow("alert.sent.v1", "notify", (EVENTS,), ("desk",), "a provider took an alert"),
     CatalogRow("alert.failed.v1", "notify", (EVENTS,), ("desk",), "an alert was given up"),
 )
@@ -143,12 +158,21 @@ def may_publish(party: str, *, is_agency: bool, wire_name: str) -> bool:
     return row is not None and row.publisher == (ANY_AGENCY if is_agency else party)
 
 
-def routing_key(exchange: str, wire_name: str, agency: str = "") -> str:
-    """The key a message travels under: the wire name, with the agency after its first word where one is addressed."""
+def routing_key(exchange: str, wire_name: str, agency: str = "", topic: str = "") -> str:
+    """The key a message travels under: the wire name, with the agency after its first word where one is addressed.
+
+    `topic` is `<service>.<urgency>`; it follows the agency where the row `names_service`.
+    """
     if exchange == EVENTS:
         return wire_name
     first, _, rest = wire_name.partition(".")
-    return f"{first}.{agency}.{rest.removeprefix('referral.')}"
+    words = (first, agency, topic if exchange == REFERRALS else "", rest.removeprefix("referral."))
+    return ".".join(word for word in words if word)
+
+
+def topic_of(service: str, urgency: str) -> str:
+    """The two words by which an agency may subscribe to a part of what is addressed to it."""
+    return f"{service}.{urgency}"
 
 
 def as_markdown() -> str:

@@ -17,7 +17,15 @@ from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_routing.agreement import Versions
 from simpul_routing.consumers import handlers
-from simpul_routing.use_cases import EndCases, JudgeReplies, ReferCases, ReplanCases, SweepClocks, TriageCases
+from simpul_routing.use_cases import (
+    EndCases,
+    JudgeReplies,
+    KeepAccounts,
+    ReferCases,
+    ReplanCases,
+    SweepClocks,
+    TriageCases,
+)
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox, OutboxRow
@@ -66,13 +74,15 @@ class Room:
 
     def __post_init__(self) -> None:
         replan_cases = ReplanCases(self.versions, CITY, self.keys)
+        transactions = _AtRoomTime(self)
+        self.accounts = KeepAccounts(transactions, CITY, self.keys, timedelta(minutes=1))
         self._handlers = handlers(
             self.keys,
             ReferCases(self.versions, CITY, self.keys),
             replan_cases,
             JudgeReplies(self.versions, self.keys, replan_cases),
+            self.accounts,
         )
-        transactions = _AtRoomTime(self)
         self.clocks = SweepClocks(transactions, self.versions, CITY, self.keys)
         self.triage = TriageCases(transactions, replan_cases, self.versions, CITY, self.keys)
         self.end = EndCases(transactions, replan_cases, self.keys)

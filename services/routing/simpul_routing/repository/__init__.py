@@ -1,5 +1,14 @@
 """The only SQL of routing."""
 
+from simpul_routing.repository.accounts import (
+    Sent,
+    keeps_accounts_alone,
+    last_numbers,
+    leave_uncounted,
+    number_what_was_sent,
+    send_again,
+    sent_in,
+)
 from simpul_routing.repository.cases import (
     StoredCase,
     add_case_transition,
@@ -32,6 +41,7 @@ from simpul_routing.repository.views import referrals_of, transitions_of, workli
 __all__ = [
     "NESTED",
     "Grouping",
+    "Sent",
     "StoredCase",
     "add_case_transition",
     "add_plan",
@@ -48,10 +58,14 @@ __all__ = [
     "due_clocks",
     "due_referrals",
     "follow_merged",
+    "keeps_accounts_alone",
+    "last_numbers",
     "leads_of",
+    "leave_uncounted",
     "move",
     "move_cases",
     "note_delivered",
+    "number_what_was_sent",
     "referral_figures",
     "referrals_for_update",
     "referrals_free_for_update",
@@ -59,6 +73,8 @@ __all__ = [
     "referrals_of_cases_for_update",
     "reset",
     "right_figures",
+    "send_again",
+    "sent_in",
     "stop_clocks",
     "transitions_of",
     "version_of",

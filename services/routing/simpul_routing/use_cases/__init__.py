@@ -2,9 +2,20 @@
 
 from simpul_routing.use_cases.end_cases import EndCases
 from simpul_routing.use_cases.judge_replies import JudgeReplies, Reply
+from simpul_routing.use_cases.keep_accounts import KeepAccounts
 from simpul_routing.use_cases.refer_cases import ReferCases, seen
 from simpul_routing.use_cases.replan_cases import ReplanCases
 from simpul_routing.use_cases.sweep_clocks import SweepClocks
 from simpul_routing.use_cases.triage_cases import TriageCases
 
-__all__ = ["EndCases", "JudgeReplies", "ReferCases", "ReplanCases", "Reply", "SweepClocks", "TriageCases", "seen"]
+__all__ = [
+    "EndCases",
+    "JudgeReplies",
+    "KeepAccounts",
+    "ReferCases",
+    "ReplanCases",
+    "Reply",
+    "SweepClocks",
+    "TriageCases",
+    "seen",
+]

@@ -53,3 +53,20 @@ def create_20261124() -> None:
             replay_at timestamptz
         )""")
     op.execute("CREATE INDEX parked_for_replay ON parked (replay_at) WHERE replay_at IS NOT NULL")
+
+
+def number_what_agencies_were_sent() -> None:
+    """A number for each row that went to an agency.
+
+    A new column without a default: nothing is rewritten. The indexes are built under a lock that lets reads go on.
+    """
+    op.execute("ALTER TABLE outbox ADD COLUMN number bigint")
+    op.execute("""
+        CREATE INDEX outbox_unnumbered ON outbox (created_at)
+        WHERE exchange = 'simpul.referrals' AND number IS NULL""")
+    op.execute("""
+        CREATE INDEX outbox_numbered ON outbox (split_part(routing_key, '.', 2), number)
+        WHERE exchange = 'simpul.referrals' AND number > 0""")
+    op.execute("""
+        CREATE INDEX outbox_numbered_at ON outbox (split_part(routing_key, '.', 2), created_at)
+        WHERE exchange = 'simpul.referrals' AND number > 0""")

@@ -1,6 +1,7 @@
 """Every message class, found by its wire name."""
 
 from simpul_schema.envelope import Event
+from simpul_schema.messages.account import ReferralHeartbeatV1, ReplyWindowRequestedV1
 from simpul_schema.messages.alert import AlertFailedV1, AlertSentV1
 from simpul_schema.messages.case import (
     CaseAmendedV1,
@@ -60,6 +61,7 @@ MESSAGES: tuple[type[Event], ...] = (
     ReferralRemindedV1,
     ReferralOverdueV1,
     ReferralEscalatedV1,
+    ReferralHeartbeatV1,
     ReplyReferralDeliveredV1,
     ReplyReferralSeenV1,
     ReplyReferralAcceptedV1,
@@ -68,6 +70,7 @@ MESSAGES: tuple[type[Event], ...] = (
     ReplyReferralUnattendedV1,
     ReplyReferralStartedV1,
     ReplyReferralCompletedV1,
+    ReplyWindowRequestedV1,
     AlertSentV1,
     AlertFailedV1,
 )
@@ -97,6 +100,7 @@ __all__ = [
     "ReferralCompletedV1",
     "ReferralDeclinedV1",
     "ReferralEscalatedV1",
+    "ReferralHeartbeatV1",
     "ReferralOfferedV1",
     "ReferralOverdueV1",
     "ReferralRemindedV1",
@@ -112,6 +116,7 @@ __all__ = [
     "ReplyReferralSeenV1",
     "ReplyReferralStartedV1",
     "ReplyReferralUnattendedV1",
+    "ReplyWindowRequestedV1",
     "RightChangedV1",
     "message_class",
 ]

@@ -1,0 +1,88 @@
+"""Each agency is told regularly what it was sent, and is sent again what it misses."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from simpul_routing import publisher, repository
+from simpul_routing.repository import Sent
+from simpul_routing.stored_facts import place_of, read
+from simpul_runtime.city import City
+from simpul_runtime.signing import Keys
+from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema.messages import ReplyWindowRequestedV1
+from simpul_schema.messages.account import MOST_IN_ACCOUNT, AccountedEvent
+
+LATE: Final = 2
+"""Intervals after which a heartbeat is missed: one may be late without anybody being alarmed."""
+
+log = structlog.get_logger()
+
+
+class KeepAccounts:
+    """Numbers what agencies are sent; one process at a time does so."""
+
+    def __init__(self, transactions: Transactions, city: City, keys: Keys, interval: timedelta) -> None:
+        self._transactions = transactions
+        self._city = city
+        self._keys = keys
+        self._interval = interval
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval.total_seconds())
+            try:
+                async with self._transactions.begin() as transaction:
+                    await self.beat(transaction)
+            except Exception as error:
+                log.warning("heartbeat_failed", exc_info=error)
+
+    async def beat(self, transaction: Transaction) -> None:
+        """Tell every agency what was sent to it since the last time, be it nothing."""
+        if not await repository.keeps_accounts_alone(transaction):
+            return
+        sent = await repository.number_what_was_sent(transaction)
+        last_numbers = await repository.last_numbers(transaction)
+        next_by = self._next_by(transaction.now)
+        for agency in sorted(self._city.agency_codes):
+            last = last_numbers.get(agency, 0)
+            for part in _parts(sent.get(agency, [])):
+                events = [AccountedEvent(number=one.number, event_id=one.event_id) for one in part]
+                transaction.announce(publisher.heartbeat(agency, last, events, next_by, None))
+        await repository.leave_uncounted(transaction)
+
+    async def send_again(self, transaction: Transaction, request: ReplyWindowRequestedV1) -> None:
+        """Answer a request: the window's events once more, and their account."""
+        agency = request.data.agency
+        sent = await repository.sent_in(transaction, request.data)
+        closed = await self._closed_to(transaction, agency, {one.case_id for one in sent})
+        await repository.send_again(transaction, [one.message_id for one in sent if one.case_id not in closed])
+        events = [
+            AccountedEvent(number=one.number, event_id=one.event_id, is_withheld=one.case_id in closed) for one in sent
+        ]
+        last = (await repository.last_numbers(transaction)).get(agency, 0)
+        transaction.announce(publisher.heartbeat(agency, last, events, self._next_by(transaction.now), request.id))
+        await repository.leave_uncounted(transaction)
+        log.info("window_sent_again", agency=agency, count=len(sent), withheld=sum(e.is_withheld for e in events))
+
+    async def _closed_to(self, transaction: Transaction, agency: str, case_ids: set[UUID]) -> set[UUID]:
+        """The cases from which this agency was excluded since it was sent something of them."""
+        cases = await repository.cases_of(transaction.connection, case_ids)
+        return {
+            case.case_id
+            for case in cases.values()
+            if agency in read(self._keys.unlock(case.situation, place=place_of(case.case_id))).origin.excluded
+        }
+
+    def _next_by(self, now: datetime) -> datetime:
+        return now + LATE * self._interval
+
+
+def _parts(sent: Sequence[Sent]) -> list[Sequence[Sent]]:
+    """As many accounts as it takes; an empty one where there is nothing."""
+    return [sent[start : start + MOST_IN_ACCOUNT] for start in range(0, max(len(sent), 1), MOST_IN_ACCOUNT)]
