@@ -15,8 +15,8 @@ from uuid import uuid4
 
 import trustme
 
+from simpul_agency.sandbox.process import free_port
 from simpul_cli.backends import Backends
-from simpul_cli.backends.process import free_port
 from simpul_cli.local import LocalCity
 from tests.bench import floor
 from tests.bench.load import AGENCIES

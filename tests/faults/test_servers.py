@@ -66,7 +66,6 @@ async def test_readiness_tells_what_is_wrong(breakable: BreakableCity) -> None:
 
 
 async def test_referral_to_a_missing_queue_waits_and_is_sent_once_the_queue_is_there(breakable: BreakableCity) -> None:
-    codes = [agency.code for agency in breakable.city.agencies]
     async with BrokerApi(breakable.backends.rabbitmq_api) as api:
         await api.call("DELETE", "queues", "{vhost}", agency_inbox("ylpa"))
         (case_id,) = await send(breakable, 1)
@@ -75,7 +74,7 @@ async def test_referral_to_a_missing_queue_waits_and_is_sent_once_the_queue_is_t
             return bool((await api.call("GET", "queues", "{vhost}", UNROUTED)).get("messages"))
 
         await eventually(is_held, 20)
-    sent = await prepare_broker(breakable.backends.rabbitmq_api, breakable.backends.amqp_url, codes)
+    sent = await prepare_broker(breakable.backends.rabbitmq_api, breakable.backends.amqp_url, breakable.city)
     breakable.kill("agencies")
     breakable.start("agencies")
     breakable.wait_ready("agencies")

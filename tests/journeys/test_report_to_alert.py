@@ -16,10 +16,9 @@ from simpul_cli.demo import play
 from simpul_cli.demo.observer import Observer
 from simpul_cli.keys import key_file
 from simpul_cli.local import LocalCity
-from simpul_cli.topology import BrokerApi, differences
+from simpul_cli.topology import BrokerApi, differences, topology_of_city
 from simpul_routing.stored_facts import place_of_referral, read_clauses
 from simpul_runtime.database import utc_now
-from simpul_runtime.topology import topology_of
 from simpul_seal import Directory, KeyRing, unlock, verify
 from tests.support.ledger import eventually, post_until_accepted, received, rows, settle
 from tests.support.reports import a_report
@@ -192,7 +191,7 @@ async def test_every_event_on_the_bus_is_signed_by_its_source(city: LocalCity, o
 
 async def test_the_broker_holds_what_is_declared(city: LocalCity) -> None:
     async with BrokerApi(city.backends.rabbitmq_api) as api:
-        assert await differences(api, topology_of(city.city.agency_codes)) == []
+        assert await differences(api, topology_of_city(city.city)) == []
 
 
 async def test_every_service_answers_health_and_metrics(city: LocalCity) -> None:

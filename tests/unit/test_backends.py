@@ -3,7 +3,7 @@
 import socket
 from pathlib import Path
 
-from simpul_cli.backends.process import free_port
+from simpul_agency.sandbox.process import free_port
 
 
 def test_free_ports_differ_and_no_outgoing_connection_can_take_one() -> None:

@@ -2,46 +2,41 @@
 
 import asyncio
 import json
-import secrets
-from collections.abc import Callable, Coroutine
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from simpul_cli import accounts, contract, databases, keys, parked, topology
+from simpul_agency.enrolment import write_secret
+from simpul_cli import contract, databases, keys, parked, topology
+from simpul_cli.agency import accounts
+from simpul_cli.agency.certificates import Authority
+from simpul_cli.agency.commands import app as agency_app
 from simpul_cli.agreement.commands import app as agreement_app
+from simpul_cli.options import KEDIRI, Amqp, Api, CityDir, Database
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
-from simpul_runtime.topology import DEAD, UNROUTED, topology_of
-
-T = TypeVar("T")
+from simpul_runtime.topology import DEAD, UNROUTED
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Simpul for operators.")
 topology_app = typer.Typer(no_args_is_help=True, help="What the broker must hold.")
 keys_app = typer.Typer(no_args_is_help=True, help="Keys of services and agencies.")
 contract_app = typer.Typer(no_args_is_help=True, help="The published messages.")
-agency_app = typer.Typer(no_args_is_help=True, help="Agencies on the city's broker.")
+tls_app = typer.Typer(no_args_is_help=True, help="Certificates for the broker's encrypted port.")
 parked_app = typer.Typer(no_args_is_help=True, help="Messages set aside with a reason.")
 app.add_typer(agreement_app, name="agreement")
 for name, group in (
     ("topology", topology_app),
     ("agency", agency_app),
     ("keys", keys_app),
+    ("tls", tls_app),
     ("contract", contract_app),
     ("parked", parked_app),
 ):
     app.add_typer(group, name=name)
-
-CityDir = Annotated[Path, typer.Option(envvar="SIMPUL_CITY_DIR", help="folder of the city", exists=True)]
-Api = Annotated[str, typer.Option(envvar="SIMPUL_RABBITMQ_API", help="http://user:password@host:15672")]
-Amqp = Annotated[str, typer.Option(envvar="SIMPUL_AMQP_URL", help="amqp://user:password@host:5672/")]
-Database = Annotated[str, typer.Option(envvar="SIMPUL_DATABASE_URL", help="postgresql://... of one service")]
-KEDIRI = Path("deploy/kediri")
 
 
 @app.command()
@@ -103,9 +98,11 @@ def migrate(
 @topology_app.command("apply")
 def topology_apply(api: Api, amqp_url: Amqp, city_dir: CityDir = KEDIRI) -> None:
     """Declare exchanges, queues, bindings and policies; send again what had found no queue. Changes nothing twice."""
-    codes = sorted(City.read(city_dir).agency_codes)
-    sent = asyncio.run(topology.prepare_broker(api, amqp_url, codes))
-    typer.echo(f"topology applied for {len(codes)} agencies; {sent} messages that had found no queue were sent again")
+    city = City.read(city_dir)
+    sent = asyncio.run(topology.prepare_broker(api, amqp_url, city))
+    typer.echo(
+        f"topology applied for {len(city.agencies)} agencies; {sent} messages that had found no queue were sent again"
+    )
 
 
 @topology_app.command("verify")
@@ -113,11 +110,11 @@ def topology_verify(api: Api, city_dir: CityDir = KEDIRI) -> None:
     """Compare the broker with the declaration; exit 1 and name each difference if there is one."""
 
     async def compare() -> list[str]:
-        codes = sorted(City.read(city_dir).agency_codes)
+        city = City.read(city_dir)
         async with topology.BrokerApi(api) as broker:
             return [
-                *await topology.differences(broker, topology_of(codes)),
-                *await accounts.differences(broker, codes),
+                *await topology.differences(broker, topology.topology_of_city(city)),
+                *await accounts.differences(broker, sorted(city.agency_codes)),
             ]
 
     found = asyncio.run(compare())
@@ -135,89 +132,24 @@ def topology_resend(
     typer.echo(f"{asyncio.run(topology.resend(amqp_url, queue))} messages sent again")
 
 
-def _on_broker(api: str, work: Callable[[topology.BrokerApi], Coroutine[Any, Any, T]]) -> T:
-    async def run() -> T:
-        async with topology.BrokerApi(api) as broker:
-            return await work(broker)
-
-    return asyncio.run(run())
-
-
-def _known(code: str, city_dir: Path) -> None:
-    codes = City.read(city_dir).agency_codes
-    if code not in codes:
-        near = ", ".join(get_close_matches(code, codes)) or "see city.yaml"
-        typer.echo(f"the city has no agency {code}; {near}", err=True)
-        raise typer.Exit(2)
-
-
-@agency_app.command("add")
-def agency_add(
-    code: str,
-    api: Api,
-    amqp_url: Amqp,
-    to: Annotated[Path | None, typer.Option(help="new file for the broker's address, password included")] = None,
-    renew: Annotated[bool, typer.Option(help="give it a new password")] = False,
-    dry_run: Annotated[bool, typer.Option(help="only say what would change")] = False,
+@tls_app.command("init")
+def tls_init(
+    folder: Path,
+    host: Annotated[list[str], typer.Option(help="name or address of the broker; several times for several")],
     city_dir: CityDir = KEDIRI,
 ) -> None:
-    """Give an agency its queue and account, or put them right; a suspended one may work again.
-
-    Running it again changes nothing.
-    """
-    _known(code, city_dir)
-    standing = _on_broker(api, lambda broker: accounts.standing_of(broker, code))
-    needs_password = renew or standing.state is accounts.State.MISSING
-    if dry_run:
-        change = "no change" if standing.state is accounts.State.ACTIVE and not renew else "would become active"
-        typer.echo(f"{code}: {standing.state.value}, {change}{', with a new password' if needs_password else ''}")
-        return
-    if needs_password and to is None:
-        typer.echo("say with --to where the address with the password is to be written", err=True)
-        raise typer.Exit(2)
-    password = secrets.token_urlsafe(32) if needs_password else None
-    if password and to:
-        try:
-            accounts.write_secret(to, accounts.address_for(amqp_url, code, password))
-        except FileExistsError as error:
-            typer.echo(f"{to} exists; choose another file", err=True)
-            raise typer.Exit(2) from error
-    _on_broker(api, lambda broker: accounts.add(broker, code, password))
-    typer.echo(f"{code}: active" + (f"; give {to} to the agency as SIMPUL_AGENCY_AMQP_URL" if password else ""))
-
-
-@agency_app.command("list")
-def agency_list(api: Api, city_dir: CityDir = KEDIRI) -> None:
-    """How every agency stands on the broker."""
-    codes = sorted(City.read(city_dir).agency_codes)
-
-    async def all_of(broker: topology.BrokerApi) -> list[accounts.Standing]:
-        return [await accounts.standing_of(broker, code) for code in codes]
-
-    table = Table("agency", "account", "connections", "consumers", "waiting")
-    for one in _on_broker(api, all_of):
-        numbers = (str(number) for number in (one.connections, one.consumers, one.messages))
-        table.add_row(one.agency, one.state.value, *numbers)
-    Console().print(table)
-
-
-@agency_app.command("suspend")
-def agency_suspend(code: str, api: Api, city_dir: CityDir = KEDIRI) -> None:
-    """Let an agency do nothing until it is added again; its queue keeps what comes."""
-    _known(code, city_dir)
-    _on_broker(api, lambda broker: accounts.suspend(broker, code))
-    typer.echo(f"{code}: suspended; `simpul agency add {code}` lets it work again")
-
-
-@agency_app.command("remove")
-def agency_remove(code: str, api: Api, amqp_url: Amqp) -> None:
-    """Take an agency's account and queue away; refused while messages wait in it."""
+    """Make the city's certificate authority, and the certificate of its broker."""
+    now = utc_now()
+    authority = Authority.create(City.read(city_dir).name, now)
+    certificate, key = authority.for_broker(host, now)
     try:
-        _on_broker(api, lambda broker: accounts.remove(broker, amqp_url, code))
-    except accounts.QueueNotEmpty as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    typer.echo(f"{code}: removed")
+        authority.write(folder)
+        write_secret(folder / "broker.key", key)
+    except FileExistsError as error:
+        typer.echo(f"{error.filename} exists: an authority is never replaced; choose another folder", err=True)
+        raise typer.Exit(2) from error
+    (folder / "broker.pem").write_text(certificate)
+    typer.echo(f"{folder}: authority.pem for everybody; broker.pem and broker.key for the broker; keep authority.key")
 
 
 @keys_app.command("init")

@@ -15,9 +15,10 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from simpul_cli.accounts import add_all, write_secret
+from simpul_agency.enrolment import write_secret
+from simpul_agency.sandbox.process import free_port
+from simpul_cli.agency.accounts import add_all
 from simpul_cli.backends.acquire import Backends
-from simpul_cli.backends.process import free_port
 from simpul_cli.databases import SERVICES, create_databases, migrate_services
 from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
 from simpul_cli.keys import create_keys, directory_file, key_file
@@ -91,7 +92,7 @@ class LocalCity:
 
     async def _prepare_broker(self) -> dict[str, str]:
         codes = [agency.code for agency in self.city.agencies]
-        await prepare_broker(self.backends.rabbitmq_api, self.backends.amqp_url, codes)
+        await prepare_broker(self.backends.rabbitmq_api, self.backends.amqp_url, self.city)
         return await add_all(self.backends.rabbitmq_api, self.backends.amqp_url, codes)
 
     def _sign_agreement(self) -> None:

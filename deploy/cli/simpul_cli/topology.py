@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import quote, urlsplit
 import aio_pika
 import aiohttp
 
+from simpul_runtime.city import City
 from simpul_runtime.topology import UNROUTED, Topology, topology_of
 
 QUORUM = {"x-queue-type": "quorum"}
@@ -79,7 +81,7 @@ async def apply_topology(api: BrokerApi, topology: Topology) -> None:
 
 
 async def differences(api: BrokerApi, topology: Topology) -> list[str]:
-    """What the broker lacks of the declaration, one sentence each."""
+    """What the broker lacks of the declaration, and what it holds beside it, one sentence each."""
     queues = {queue["name"]: queue for queue in await api.call("GET", "queues", "{vhost}") or []}
     exchanges = {exchange["name"] for exchange in await api.call("GET", "exchanges", "{vhost}") or []}
     bound = {
@@ -100,10 +102,35 @@ async def differences(api: BrokerApi, topology: Topology) -> list[str]:
     found += [
         f"queue {queue.name} has no dead-letter target"
         for queue in topology.queues
-        if queue.name in queues and not queue.is_last_net
+        if queue.name in queues and not (queue.is_last_net or queue.is_copy)
         and "dead-letter-exchange" not in _policy_of(queue.name, held)
     ]  # fmt: skip
-    return found
+    return found + _beside(topology, queues.keys(), exchanges, bound, policies.keys())
+
+
+def _beside(
+    topology: Topology,
+    queues: AbstractSet[str],
+    exchanges: AbstractSet[str],
+    bound: Iterable[tuple[str, str, str]],
+    policies: AbstractSet[str],
+) -> list[str]:
+    """What nobody declared and could carry referrals elsewhere. Other software's queues are none of our business."""
+    declared = {(exchange, queue.name, key) for queue in topology.queues for exchange, key in queue.bindings}
+    ours = {exchange.name for exchange in topology.exchanges}
+    found = [f"queue {name} is not declared" for name in queues - {q.name for q in topology.queues} if _is_ours(name)]
+    found += [f"exchange {name} is not declared" for name in exchanges - ours if _is_ours(name)]
+    found += [
+        f"{destination} is bound to {source} with {key or 'no key'}, which is not declared"
+        for source, destination, key in bound
+        if source in ours and (source, destination, key) not in declared
+    ]
+    found += [f"policy {name} is not declared" for name in policies - {p.name for p in topology.policies}]
+    return sorted(found)
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(("simpul.", "agency.")) or name.endswith(".inbox")
 
 
 def _policy_of(queue: str, policies: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -147,8 +174,13 @@ async def resend(amqp_url: str, queue_name: str) -> int:
     return sent
 
 
-async def prepare_broker(api_url: str, amqp_url: str, agencies: Iterable[str]) -> int:
-    """Apply the topology of these agencies, then send again what had found no queue."""
+def topology_of_city(city: City) -> Topology:
+    """Everything the broker of this city must hold."""
+    return topology_of(sorted(city.agency_codes), city.queues)
+
+
+async def prepare_broker(api_url: str, amqp_url: str, city: City) -> int:
+    """Apply the topology of a city, then send again what had found no queue."""
     async with BrokerApi(api_url) as api:
-        await apply_topology(api, topology_of(agencies))
+        await apply_topology(api, topology_of_city(city))
     return await resend(amqp_url, UNROUTED)

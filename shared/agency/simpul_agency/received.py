@@ -1,14 +1,13 @@
 """What a handler gets: the event, and a way to answer it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Optional, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from simpul_agency.store import Draft
-from simpul_schema import Event, agency_source
-from simpul_schema.envelope import wire_json
+from simpul_agency.drafting import Voice
+from simpul_agency.records import Draft
+from simpul_schema import Event
 from simpul_schema.messages import (
     ReplyReferralAcceptedV1,
     ReplyReferralCompletedV1,
@@ -50,10 +49,9 @@ class Reply:
     Saying the same twice counts once; what a handler said before it failed was never said.
     """
 
-    def __init__(self, about: Event, city: str, sign: Callable[[dict[str, Any]], bytes], *, now: datetime) -> None:
+    def __init__(self, about: Event, voice: Voice, *, now: datetime) -> None:
         self._about = about
-        self._city = city
-        self._sign = sign
+        self._voice = voice
         self._now = now
         self._drafts: list[Draft] = []
         self._said: list[tuple[type[Event], dict[str, object]]] = []
@@ -100,25 +98,16 @@ class Reply:
         if (message, more) in self._said:
             return
         self._said.append((message, more))
-        # Made whole here, so that a mistake in what is said shows where it was made; only its place comes later.
-        event = message.model_validate(
-            {
-                "id": uuid4(),
-                "source": agency_source(self._city, data.agency),
-                "type": message.WIRE_NAME,
-                "subject": about.subject,
-                "time": self._now,
-                "sequence": f"{1:010d}",
-                "correlationid": about.correlationid,
-                "causationid": about.id,
-                "data": {"referral_id": data.referral_id, "agency": data.agency, **more},
-            }
+        self._drafts.append(
+            self._voice.draft(
+                message,
+                {"referral_id": data.referral_id, "agency": data.agency, **more},
+                subject=about.subject,
+                case_id=about.correlationid,
+                cause=about.id,
+                now=self._now,
+            )
         )
-
-        def finish(position: int) -> bytes:
-            return self._sign(wire_json(event) | {"sequence": f"{position:010d}"})
-
-        self._drafts.append(Draft(about.subject, message.WIRE_NAME, str(event.id), str(about.correlationid), finish))
 
 
 def subject_of(referral_id: UUID) -> str:

@@ -1,26 +1,62 @@
 """What an agency's consumer is told from outside."""
 
 from pathlib import Path
+from typing import Optional
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from simpul_schema import agency_source
+
 
 class AgencySettings(BaseSettings):
-    """Environment variables start with `SIMPUL_AGENCY_`."""
+    """Environment variables start with `SIMPUL_AGENCY_`; they may also stand in the file `simpul-agency.env`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SIMPUL_AGENCY_", frozen=True, extra="ignore", hide_input_in_errors=True
-    )
+        env_prefix="SIMPUL_AGENCY_", env_file="simpul-agency.env", frozen=True, extra="ignore",
+        hide_input_in_errors=True,
+    )  # fmt: skip
 
     city: str = Field(default="kediri", description="code of the city")
     code: str = Field(description="code of the agency, such as dinsos-peksos")
-    amqp_url: SecretStr = Field(description="amqp://user:password@host:port/vhost of the city's broker")
+    queue: str = Field(default="", description="name of a queue of the agency's own; its inbox when empty")
+    amqp_url: SecretStr = Field(description="amqps://user:password@host:port/vhost of the city's broker")
+    ca_file: Optional[Path] = Field(default=None, description="who certifies the city's broker; for amqps://")
+    certificate_file: Optional[Path] = Field(default=None, description="the agency's certificate; for amqps://")
+    certificate_key_file: Optional[Path] = Field(default=None, description="the private key of that certificate")
     key_file: Path = Field(description="the agency's private keys")
-    directory_file: Path = Field(description="everybody's public keys")
+    directory_file: Path = Field(description="everybody's public keys; followed when it changes")
     store_url: str = Field(
         default="sqlite:///simpul-agency.db",
         description="where received events and replies are kept: sqlite:///path or postgresql://...",
     )
     concurrency: int = Field(default=16, ge=1, description="handlers at work at once; one for each referral")
     prefetch: int = Field(default=64, ge=1, description="messages taken from the broker before they are stored")
+    ask_after: float = Field(default=5.0, gt=0, description="seconds until what is missing is asked for again")
+    health_port: int = Field(
+        default=0, ge=0, le=65535, description="port of /health/live and /health/ready on 127.0.0.1; none when 0"
+    )
+
+    @property
+    def source(self) -> str:
+        """Under which the agency speaks."""
+        return agency_source(self.city, self.code, self.queue)
+
+    @property
+    def queue_name(self) -> str:
+        """The queue on the broker."""
+        return f"agency.{self.code}.{self.queue}.queue" if self.queue else f"agency.{self.code}.inbox"
+
+    @property
+    def user(self) -> str:
+        """Who connects to the broker."""
+        return unquote(urlsplit(self.amqp_url.get_secret_value()).username or "guest")
+
+    @property
+    def broker_url(self) -> str:
+        """The broker's address with the certificates in it."""
+        files = {"cafile": self.ca_file, "certfile": self.certificate_file, "keyfile": self.certificate_key_file}
+        given = "&".join(f"{name}={quote(str(path))}" for name, path in files.items() if path)
+        parts = urlsplit(self.amqp_url.get_secret_value())
+        return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, given)))))

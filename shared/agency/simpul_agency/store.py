@@ -1,11 +1,23 @@
 """What an agency has received and what it still has to say, kept so that neither a crash nor an outage loses it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Final, Optional
 
 from simpul_agency.drivers import Driver, Tables
+from simpul_agency.records import (
+    Account,
+    Arrived,
+    Draft,
+    Due,
+    Gap,
+    Handled,
+    Message,
+    Outgoing,
+    Parked,
+    Standing,
+    Unreadable,
+)
 
 DONE: Final = "done"
 NEW: Final = "new"
@@ -26,6 +38,12 @@ _TABLES: Final = (
         correlation_id text NOT NULL, body {blob} NOT NULL, published_at double precision)""",
     "CREATE INDEX IF NOT EXISTS reply_waiting ON reply (position) WHERE published_at IS NULL",
     "CREATE TABLE IF NOT EXISTS stream (subject text PRIMARY KEY, last bigint NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS account (
+        source text NOT NULL, number bigint NOT NULL, event_id text NOT NULL, is_withheld integer NOT NULL,
+        PRIMARY KEY (source, number))""",
+    """CREATE TABLE IF NOT EXISTS city (
+        source text PRIMARY KEY, sequence bigint NOT NULL, last_number bigint NOT NULL, settled bigint NOT NULL,
+        heard_at double precision NOT NULL, quiet_until double precision NOT NULL)""",
 )
 _RECEIVE: Final = """
     INSERT INTO received (source, event_id, subject, sequence, type, digest, body, state, reason, attempts,
@@ -38,6 +56,27 @@ _DUE: Final = """
             AND p.sequence = e.sequence - 1 AND p.state <> 'new'))
     ORDER BY due_at, sequence LIMIT ?
 """
+_HEAR: Final = """
+    INSERT INTO city (source, sequence, last_number, settled, heard_at, quiet_until) VALUES (?, ?, ?, 0, ?, ?)
+    ON CONFLICT (source) DO UPDATE SET
+        last_number = CASE WHEN excluded.last_number > city.last_number THEN excluded.last_number
+            ELSE city.last_number END,
+        heard_at = CASE WHEN excluded.sequence > city.sequence THEN excluded.heard_at ELSE city.heard_at END,
+        quiet_until = CASE WHEN excluded.sequence > city.sequence THEN excluded.quiet_until ELSE city.quiet_until END,
+        sequence = CASE WHEN excluded.sequence > city.sequence THEN excluded.sequence ELSE city.sequence END
+"""
+_HELD: Final = """
+    SELECT number FROM account a WHERE source = ? AND number > ? AND (is_withheld = 1 OR EXISTS (
+        SELECT 1 FROM received r WHERE r.source = a.source AND r.event_id = a.event_id))
+    ORDER BY number
+"""
+_GAPS: Final = """
+    SELECT e.subject, e.sequence, e.body, (
+        SELECT b.body FROM received b WHERE b.subject = e.subject AND b.source = e.source AND b.sequence < e.sequence
+        ORDER BY b.sequence DESC LIMIT 1), e.received_at
+    FROM received e WHERE e.state = 'new' AND e.sequence > 1 AND NOT EXISTS (
+        SELECT 1 FROM received p WHERE p.subject = e.subject AND p.source = e.source AND p.sequence = e.sequence - 1)
+"""
 _UNPUBLISHED: Final = """
     SELECT event_id, wire_name, correlation_id, body FROM reply WHERE published_at IS NULL ORDER BY position LIMIT ?
 """
@@ -48,88 +87,6 @@ _ADD_REPLY: Final = """
 _SET_LAST: Final = """
     INSERT INTO stream (subject, last) VALUES (?, ?) ON CONFLICT (subject) DO UPDATE SET last = excluded.last
 """
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A reply that has no place in its stream yet."""
-
-    subject: str
-    wire_name: str
-    event_id: str
-    correlation_id: str
-    finish: Callable[[int], bytes] = field(repr=False, compare=False)
-    """The signed bytes once the place is known."""
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """An event that was verified and read, or parked with a reason although it was read."""
-
-    source: str
-    event_id: str
-    subject: str
-    sequence: int
-    type: str
-    body: bytes = field(repr=False)
-    parked: str = ""
-    replies: tuple[Draft, ...] = ()
-
-    @property
-    def digest(self) -> str:
-        """The same for the same bytes."""
-        return sha256(self.body).hexdigest()
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A message that is no event of the contract, with the reason."""
-
-    body: bytes = field(repr=False)
-    reason: str
-
-
-@dataclass(frozen=True)
-class Due:
-    """An event whose turn has come."""
-
-    source: str
-    event_id: str
-    subject: str
-    type: str
-    body: bytes = field(repr=False)
-    attempts: int
-
-
-@dataclass(frozen=True)
-class Handled:
-    """What became of an event: done with its replies, or to be tried again at a moment."""
-
-    source: str
-    event_id: str
-    replies: tuple[Draft, ...] = ()
-    again_at: Optional[float] = None
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """A reply on its way."""
-
-    event_id: str
-    wire_name: str
-    correlation_id: str
-    body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Parked:
-    """A message set aside."""
-
-    name: str
-    """The event id, or the digest of what could not be read."""
-    type: str
-    reason: str
 
 
 class Store:
@@ -152,7 +109,7 @@ class Store:
         """Disconnect."""
         await self._driver.close()
 
-    async def take(self, messages: Sequence["Arrived | Unreadable"], now: float) -> tuple[list[Due], list[Outgoing]]:
+    async def take(self, messages: Sequence[Message], now: float) -> tuple[list[Due], list[Outgoing]]:
         """Keep what arrived, each event once, with the replies that say so.
 
         Returns the new events that wait for nothing, and those replies. The same id with other bytes is set aside as
@@ -160,6 +117,7 @@ class Store:
         """
         arrived = [message for message in messages if isinstance(message, Arrived)]
         unread = [message for message in messages if isinstance(message, Unreadable)]
+        accounts = [message for message in messages if isinstance(message, Account)]
 
         async def work(tables: Tables) -> tuple[list[Due], list[Outgoing]]:
             query = "SELECT source, event_id, digest FROM received WHERE event_id"
@@ -177,6 +135,7 @@ class Store:
                 "INSERT INTO unreadable (digest, body, reason, received_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 [(sha256(one.body).hexdigest(), one.body, one.reason, now) for one in (*unread, *altered)],
             )
+            await _write_accounts(tables, accounts, now)
             said = await _write_replies(tables, [draft for event in new for draft in event.replies])
             ready = [
                 Due(e.source, e.event_id, e.subject, e.type, e.body, 0) for e in new if e.sequence == 1 and not e.parked
@@ -198,6 +157,22 @@ class Store:
             return found, waiting, next_at
 
         return await self._driver.run(work, survives_power_cut=False)
+
+    async def settle(self) -> list[Standing]:
+        """Compare what is held with the city's accounts."""
+
+        async def work(tables: Tables) -> list[Standing]:
+            query = "SELECT source, last_number, settled, heard_at, quiet_until FROM city ORDER BY source"
+            return [await _settled(tables, *row) for row in await tables.fetch(query)]
+
+        return await self._driver.run(work, survives_power_cut=False)
+
+    async def gaps(self, until: float) -> tuple[list[Gap], bool]:
+        """Events that wait since before `until` for one that never came, and whether others wait since later."""
+        rows = await self._driver.run(lambda tables: tables.fetch(_GAPS), survives_power_cut=False)
+        old = [row for row in rows if row[4] <= until]
+        found = [Gap(row[0], row[1], bytes(row[2]), bytes(row[3]) if row[3] is not None else None) for row in old]
+        return found, len(old) < len(rows)
 
     async def finish(self, handled: Sequence[Handled]) -> list[Outgoing]:
         """What handlers did and said, together; returns what they said."""
@@ -276,6 +251,41 @@ class Store:
         """
         [row] = await self._driver.run(lambda tables: tables.fetch(query), survives_power_cut=False)
         return row[0], row[1], row[2]
+
+
+async def _write_accounts(tables: Tables, accounts: Sequence[Account], now: float) -> None:
+    await tables.write(
+        _HEAR,
+        [(one.source, one.sequence, one.last_number, now, now + one.allowance) for one in accounts],
+    )
+    await tables.write(
+        # What is withheld now may have been announced as sent before.
+        "INSERT INTO account (source, number, event_id, is_withheld) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (source, number) DO UPDATE SET is_withheld = excluded.is_withheld",
+        [
+            (one.source, number, event_id, int(withheld))
+            for one in accounts
+            for number, event_id, withheld in one.events
+        ],
+    )
+
+
+async def _settled(
+    tables: Tables, source: str, last_number: int, settled: int, heard_at: float, quiet_until: float
+) -> Standing:
+    """Move on as far as nothing is missing; what lies behind is forgotten."""
+    held = [number for (number,) in await tables.fetch(_HELD, source, settled)] if settled < last_number else []
+    reached, after = settled, last_number + 1
+    for number in held:
+        if number != reached + 1:
+            after = number
+            break
+        reached = number
+    if reached > settled:
+        await tables.write("UPDATE city SET settled = ? WHERE source = ?", [(reached, source)])
+        await tables.write("DELETE FROM account WHERE source = ? AND number <= ?", [(source, reached)])
+    hole = (reached + 1, after - 1) if reached < last_number else None
+    return Standing(source, last_number, reached, heard_at, quiet_until, hole)
 
 
 def _sorted_out(

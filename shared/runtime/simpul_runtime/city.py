@@ -1,6 +1,8 @@
 """Reads the city from its folder: kelurahan, kecamatan, agencies."""
 
 import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +10,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ruamel.yaml import YAML
+
+from simpul_schema.vocabulary import Service, Urgency
 
 
 class CityInvalid(Exception):
@@ -52,6 +56,18 @@ class Agency:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class OwnQueue:
+    """A queue beside its inbox in which an agency gets a part of what is addressed to it (contract.md, topics)."""
+
+    agency: str
+    name: str
+    services: tuple[str, ...] = ()
+    """All when empty."""
+    urgencies: tuple[str, ...] = ()
+    """All when empty."""
+
+
 @dataclass(frozen=True)
 class City:
     """One city as data."""
@@ -61,6 +77,7 @@ class City:
     zone: ZoneInfo
     kelurahan: tuple[Kelurahan, ...]
     agencies: tuple[Agency, ...]
+    queues: tuple[OwnQueue, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "City":
@@ -75,12 +92,17 @@ class City:
         rungs = {ward.satgas_kecamatan: ward.kecamatan for ward in wards}
         agencies += [Agency(code, f"Satgas PPA Kecamatan {name}", "satgas_kecamatan") for code, name in rungs.items()]
         agencies += [Agency(w.satgas, f"Satgas PPA Kelurahan {w.name}", "satgas_kelurahan") for w in wards]
-        return cls(described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies))
+        queues = tuple(_own_queues(folder, described["agencies"]))
+        return cls(described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies), queues)
 
     @cached_property
     def agency_codes(self) -> frozenset[str]:
         """Every agency's code."""
         return frozenset(agency.code for agency in self.agencies)
+
+    def queues_of(self, agency: str) -> tuple[OwnQueue, ...]:
+        """The queues that an agency has beside its inbox."""
+        return tuple(queue for queue in self.queues if queue.agency == agency)
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -100,3 +122,15 @@ class City:
     def find_kelurahan(self, words: str) -> Kelurahan | None:
         """The kelurahan of a name, slug or code; None when it is not one of this city's."""
         return self._wards.get(" ".join(words.split()).casefold())
+
+
+def _own_queues(folder: Path, entries: Iterable[Mapping[str, Any]]) -> Iterator[OwnQueue]:
+    for entry in entries:
+        for queue in entry.get("queues", ()):
+            services, urgencies = tuple(queue.get("services", ())), tuple(queue.get("urgencies", ()))
+            unknown = {*services} - {*map(str, Service)} | {*urgencies} - {*map(str, Urgency)}
+            if unknown or not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", queue["name"]):
+                wrong = ", ".join(sorted(unknown)) or queue["name"]
+                msg = f"{folder}/city.yaml: {entry['code']} has a queue with {wrong}; see services and urgencies"
+                raise CityInvalid(msg)
+            yield OwnQueue(entry["code"], queue["name"], services, urgencies)

@@ -24,7 +24,7 @@ from simpul_runtime.signing import Keys
 from simpul_runtime.topology import service_inbox
 from simpul_runtime.transaction import Transactions
 from simpul_schema import Event
-from simpul_seal import Directory, KeyRing
+from simpul_seal import KeyRing, WatchedDirectory
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ class Service:
         self.name = name
         self.settings = settings
         self.city = City.read(settings.city_dir)
-        self.keys = Keys(KeyRing.read(settings.key_file), Directory.read(settings.directory_file))
+        self.keys = Keys(KeyRing.read(settings.key_file), WatchedDirectory(settings.directory_file))
         self.engine = engine_for(settings.database_url.get_secret_value(), connections=settings.database_connections)
         self.relay = Relay(self.engine, settings.amqp_url.get_secret_value())
         self.transactions = Transactions(self.engine, Outbox(self.city.code, name, self.keys), self.relay.hand_over)

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import product
 
-from simpul_schema.catalog import EVENTS, REFERRALS, REPLIES
+from simpul_runtime.city import OwnQueue
+from simpul_schema.catalog import EVENTS, REFERRALS, REPLIES, topic_of
 
 UNROUTED = "simpul.unrouted"
 DEAD = "simpul.dead"
@@ -33,6 +35,8 @@ class Queue:
     name: str
     bindings: tuple[tuple[str, str], ...]
     is_last_net: bool = False
+    is_copy: bool = False
+    """What it holds is in an inbox too, so it may drop its oldest rather than hold anybody up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +85,30 @@ def agency_inbox(agency: str) -> str:
     return f"agency.{agency}.inbox"
 
 
+def own_queue(queue: OwnQueue) -> Queue:
+    """The queue in which an agency gets the named services and urgencies of what is addressed to it."""
+    keys = product(queue.services or ("*",), queue.urgencies or ("*",))
+    return Queue(
+        f"agency.{queue.agency}.{queue.name}.queue",
+        tuple((REFERRALS, f"referral.{queue.agency}.{topic_of(*words)}.#") for words in keys),
+        is_copy=True,
+    )
+
+
 def agency_account(agency: str, *, is_suspended: bool = False) -> Account:
-    """What an agency may do on the broker: take from its own queue, and say its own replies (messaging.md, 4)."""
+    """What an agency may do on the broker: take from its own queues, and say its own replies (messaging.md, 4)."""
     if is_suspended:
         return Account(f"agency.{agency}", NOTHING, NOTHING, dict.fromkeys((EVENTS, REFERRALS, REPLIES), NOTHING))
     return Account(
         user=f"agency.{agency}",
         write=f"^{re.escape(REPLIES)}$",
-        read=f"^{re.escape(agency_inbox(agency))}$",
+        read=rf"^agency\.{re.escape(agency)}\.(inbox|[a-z0-9-]+\.queue)$",
         topics={EVENTS: NOTHING, REFERRALS: NOTHING, REPLIES: rf"^reply\.{re.escape(agency)}\.[a-z0-9_.]+$"},
     )
 
 
-def topology_of(agencies: Iterable[str]) -> Topology:
-    """The topology of a city with these agencies."""
+def topology_of(agencies: Iterable[str], own_queues: Iterable[OwnQueue] = ()) -> Topology:
+    """The topology of a city with these agencies, and the queues they have beside their inboxes."""
     exchanges = (
         Exchange(UNROUTED, "fanout"),
         Exchange(DEAD, "topic"),
@@ -105,6 +119,7 @@ def topology_of(agencies: Iterable[str]) -> Topology:
         Queue(DEAD, ((DEAD, "#"),), is_last_net=True),
         *(Queue(service_inbox(service), bindings) for service, bindings in _SERVICE_BINDINGS.items()),
         *(Queue(agency_inbox(agency), ((REFERRALS, f"referral.{agency}.#"),)) for agency in agencies),
+        *map(own_queue, own_queues),
     )
     policies = (
         Policy(
@@ -120,5 +135,7 @@ def topology_of(agencies: Iterable[str]) -> Topology:
                 "delivery-limit": 100,
             },
         ),
+        # An inbox that rejects is asked again until it takes; a copy must never cause that.
+        Policy("simpul-own-queue", r"^agency\..+\.queue$", {"overflow": "drop-head", "max-length": 10_000}),
     )
     return Topology(exchanges, queues, policies)

@@ -89,6 +89,10 @@ class Event(_Contract):
         return UUID(self.subject.partition("/")[2])
 
 
+_QUEUE = "--"
+"""Between an agency's code and the name of its own queue; no code holds it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Producer:
     """Who an event says it comes from."""
@@ -96,13 +100,16 @@ class Producer:
     city: str
     party: str
     is_agency: bool
+    queue: str = ""
+    """The queue of its own from which an agency answers; empty for its inbox."""
 
     @classmethod
     def of(cls, source: str) -> Producer:
         """Read `/kediri/routing` or `/kediri/agency/dinsos-peksos`; ValueError when it is neither."""
         match source.split("/"):
             case ["", city, "agency", party] if party:
-                return cls(city, party, is_agency=True)
+                code, _, queue = party.partition(_QUEUE)
+                return cls(city, code, is_agency=True, queue=queue)
             case ["", city, party] if party:
                 return cls(city, party, is_agency=False)
             case _:
@@ -115,9 +122,12 @@ def service_source(city: str, service: str) -> str:
     return f"/{city}/{service}"
 
 
-def agency_source(city: str, agency: str) -> str:
-    """The `source` of an agency."""
-    return f"/{city}/agency/{agency}"
+def agency_source(city: str, agency: str, queue: str = "") -> str:
+    """The `source` of an agency, or of what answers from one of its own queues.
+
+    Each has a sequence of its own, because sequences are counted by (source, subject).
+    """
+    return f"/{city}/agency/{agency}{_QUEUE if queue else ''}{queue}"
 
 
 def wire_json(event: Event) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -31,6 +33,35 @@ class PublicKeys:
         """Whether the keys may be used at that moment."""
         return self.not_before <= moment < self.not_after
 
+    @property
+    def fingerprint(self) -> str:
+        """What two people compare on the phone before a key is trusted: eight groups of four."""
+        digest = sha256(self.signing.public_bytes_raw() + self.sealing.public_bytes_raw()).hexdigest()[:32]
+        return " ".join(digest[start : start + 4] for start in range(0, 32, 4))
+
+    def described(self) -> dict[str, str]:
+        """As it stands in a directory."""
+        return {
+            "party": self.party,
+            "keyid": self.keyid,
+            "signing": encode(self.signing.public_bytes_raw()),
+            "sealing": encode(self.sealing.public_bytes_raw()),
+            "not_before": self.not_before.isoformat(),
+            "not_after": self.not_after.isoformat(),
+        }
+
+    @classmethod
+    def read(cls, described: dict[str, str]) -> PublicKeys:
+        """What `described` gave; ValueError or KeyError when it is not that."""
+        return cls(
+            party=described["party"],
+            keyid=described["keyid"],
+            signing=Ed25519PublicKey.from_public_bytes(decode(described["signing"])),
+            sealing=X25519PublicKey.from_public_bytes(decode(described["sealing"])),
+            not_before=datetime.fromisoformat(described["not_before"]),
+            not_after=datetime.fromisoformat(described["not_after"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
@@ -40,28 +71,46 @@ class KeyRing:
     keyid: str
     signing: Ed25519PrivateKey = field(repr=False)
     sealing: X25519PrivateKey = field(repr=False)
+    older: tuple[KeyRing, ...] = field(default=(), repr=False)
+    """Those before a rotation: they sign nothing more, and open what was sealed to them."""
+
+    @property
+    def all_keys(self) -> tuple[KeyRing, ...]:
+        """This one first."""
+        return (self, *self.older)
+
+    def succeeding(self, before: KeyRing) -> KeyRing:
+        """This ring with all that the one before could open."""
+        return replace(self, older=(replace(before, older=()), *before.older))
 
     @classmethod
     def read(cls, path: Path) -> KeyRing:
         """Load a ring written by `write`."""
-        stored = json.loads(path.read_text())
+        return cls._read(json.loads(path.read_text()))
+
+    @classmethod
+    def _read(cls, stored: dict[str, Any]) -> KeyRing:
         return cls(
             stored["party"],
             stored["keyid"],
             Ed25519PrivateKey.from_private_bytes(decode(stored["signing"])),
             X25519PrivateKey.from_private_bytes(decode(stored["sealing"])),
+            tuple(cls._read(older) for older in stored.get("older", ())),
         )
 
     def write(self, path: Path) -> None:
         """Store the ring, readable by its owner only; FileExistsError rather than lose an older one."""
-        content = {
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(self._content(), file)
+
+    def _content(self) -> dict[str, Any]:
+        return {
             "party": self.party,
             "keyid": self.keyid,
             "signing": encode(self.signing.private_bytes_raw()),
             "sealing": encode(self.sealing.private_bytes_raw()),
+            "older": [older._content() for older in self.older],  # noqa: SLF001 - of the same class
         }
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(content, file)
 
 
 class Directory:
@@ -77,34 +126,23 @@ class Directory:
     @classmethod
     def read(cls, path: Path) -> Directory:
         """Load a directory written by `write`."""
-        return cls(
-            [
-                PublicKeys(
-                    party=entry["party"],
-                    keyid=entry["keyid"],
-                    signing=Ed25519PublicKey.from_public_bytes(decode(entry["signing"])),
-                    sealing=X25519PublicKey.from_public_bytes(decode(entry["sealing"])),
-                    not_before=datetime.fromisoformat(entry["not_before"]),
-                    not_after=datetime.fromisoformat(entry["not_after"]),
-                )
-                for entry in json.loads(path.read_text())["keys"]
-            ]
-        )
+        return cls([PublicKeys.read(entry) for entry in json.loads(path.read_text())["keys"]])
 
     def write(self, path: Path) -> None:
         """Store the directory; it holds nothing secret."""
-        keys = [
-            {
-                "party": entry.party,
-                "keyid": entry.keyid,
-                "signing": encode(entry.signing.public_bytes_raw()),
-                "sealing": encode(entry.sealing.public_bytes_raw()),
-                "not_before": entry.not_before.isoformat(),
-                "not_after": entry.not_after.isoformat(),
-            }
-            for entry in self._entries
-        ]
-        path.write_text(json.dumps({"keys": keys}, indent=1))
+        # Whoever reads it at this moment finds the old one or the new one, never a half.
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.write_text(json.dumps(self.described(), indent=1))
+        beside.replace(path)
+
+    def described(self) -> dict[str, list[dict[str, str]]]:
+        """As it stands in its file."""
+        return {"keys": [entry.described() for entry in self._entries]}
+
+    @property
+    def entries(self) -> Sequence[PublicKeys]:
+        """Every key, valid or not."""
+        return tuple(self._entries)
 
     def key(self, keyid: str, moment: datetime) -> PublicKeys:
         """The keys of this id; UnknownKey when absent or not valid at that moment."""
@@ -121,6 +159,39 @@ class Directory:
                 return entry
         msg = f"{party} has no valid key in the directory; enrol one"
         raise UnknownKey(msg)
+
+
+class WatchedDirectory(Directory):
+    """A directory that follows its file: keys that are enrolled or withdrawn count without a restart."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._stamp()
+        super().__init__(list(Directory.read(path).entries))
+
+    def key(self, keyid: str, moment: datetime) -> PublicKeys:
+        """As `Directory.key`, in the file as it is now."""
+        self._follow()
+        return super().key(keyid, moment)
+
+    def current(self, party: str, moment: datetime) -> PublicKeys:
+        """As `Directory.current`, in the file as it is now."""
+        self._follow()
+        return super().current(party, moment)
+
+    def _stamp(self) -> tuple[int, int, int]:
+        found = self._path.stat()
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _follow(self) -> None:
+        try:
+            stamp = self._stamp()
+            if stamp != self._seen:
+                super().__init__(list(Directory.read(self._path).entries))
+                self._seen = stamp
+        except (OSError, ValueError, KeyError):
+            # Written by hand and not whole: what was known before stays known.
+            return
 
 
 def generate(party: str, *, not_before: datetime, not_after: datetime) -> tuple[KeyRing, PublicKeys]:

@@ -1,5 +1,6 @@
 """Sealing one section of an event to one recipient."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -26,8 +27,8 @@ def seal_section(
 
 def open_section(ciphertext: str, ring: KeyRing, *, event_id: UUID, case_id: UUID, section: str) -> bytes:
     """The content of a section sealed to this ring; NotForUs otherwise."""
-    try:
-        return _SUITE.decrypt(decode(ciphertext), ring.sealing, info=_binding(event_id, case_id, section))
-    except (InvalidTag, ValueError) as error:
-        msg = "the section cannot be opened with this key in this event"
-        raise NotForUs(msg) from error
+    for key in ring.all_keys:
+        with suppress(InvalidTag, ValueError):
+            return _SUITE.decrypt(decode(ciphertext), key.sealing, info=_binding(event_id, case_id, section))
+    msg = "the section cannot be opened with this key in this event"
+    raise NotForUs(msg)

@@ -1,6 +1,7 @@
 """Keeping something that only its own party may read in that party's database."""
 
 import os
+from contextlib import suppress
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidTag
@@ -22,11 +23,11 @@ def lock(content: bytes, ring: KeyRing, *, place: str) -> bytes:
 
 def unlock(locked: bytes, ring: KeyRing, *, place: str) -> bytes:
     """The content again; NotForUs with another ring, or when it was altered or moved."""
-    try:
-        return _cipher(ring).decrypt(locked[:_NONCE_BYTES], locked[_NONCE_BYTES:], place.encode())
-    except InvalidTag as error:
-        msg = "what is stored here was not locked with this key for this place"
-        raise NotForUs(msg) from error
+    for key in ring.all_keys:
+        with suppress(InvalidTag):
+            return _cipher(key).decrypt(locked[:_NONCE_BYTES], locked[_NONCE_BYTES:], place.encode())
+    msg = "what is stored here was not locked with this key for this place"
+    raise NotForUs(msg)
 
 
 def _cipher(ring: KeyRing) -> AESGCM:

@@ -2,137 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
-import aio_pika
 import pytest
-from pydantic import SecretStr
 
-from simpul_agency import Agency, AgencySettings, Received, Reply
+from simpul_agency import Received, Reply
 from simpul_agency.agency import ReferralUnknown
-from simpul_cli.backends import Backends
-from simpul_cli.topology import BrokerApi, apply_topology
+from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import topology_of
-from simpul_schema.catalog import REFERRALS, REPLIES, routing_key
+from simpul_schema.catalog import REPLIES
 from simpul_schema.messages import ReferralCancelledV1, ReferralOfferedV1
-from simpul_schema.messages.referral import ReferralFacts
-from simpul_schema.samples import samples
 from simpul_schema.vocabulary import ReferralOutcome
-from simpul_seal import Directory, KeyRing, generate, seal_section, sign, verify
+from tests.integration.agency.conftest import Town
 from tests.support.ledger import eventually
-
-NOW = datetime.now(UTC)
-SAMPLES = {name: json.loads(body) for name, _, body in samples()}
-
-
-@dataclass
-class Town:
-    """A city of one agency: it offers, and hears what is replied."""
-
-    amqp_url: str
-    api: BrokerApi
-    channel: Any
-    rings: dict[str, KeyRing]
-    directory: Directory
-    folder: Path
-    heard: list[dict[str, Any]] = field(default_factory=list)
-
-    def agency(self) -> Agency:
-        """The kit as the agency runs it; again with the same store after a stop."""
-        settings = AgencySettings(
-            code="ylpa", amqp_url=SecretStr(self.amqp_url), key_file=self.folder / "unused",
-            directory_file=self.folder / "unused", store_url=f"sqlite:///{self.folder / 'agency.db'}",
-        )  # fmt: skip
-        return Agency(settings, self.rings["ylpa"], self.directory)
-
-    def offer(self, referral_id: UUID | None = None, **more: Any) -> dict[str, Any]:
-        """`referral.offered.v1`, its facts sealed to the agency."""
-        event: dict[str, Any] = json.loads(json.dumps(SAMPLES["referral.offered.v1"]))
-        referral = referral_id or uuid4()
-        event_id, case_id = uuid4(), uuid4()
-        facts: dict[str, Any] = dict.fromkeys(ReferralFacts.model_fields, "unknown")
-        facts |= {"violence": ["physical"], "mediation_locked": True, "kecamatan": "Mojoroto"}
-        sealed = seal_section(
-            json.dumps(facts).encode(), self.directory.current(more.pop("sealed_to", "ylpa"), NOW), event_id=event_id,
-            case_id=case_id, section="facts",
-        )  # fmt: skip
-        event["data"] |= {
-            "referral_id": str(referral), "case_id": str(case_id), "agency": "ylpa", "sealed": {"facts": sealed},
-        }  # fmt: skip
-        return event | {
-            "id": str(event_id), "subject": f"referral/{referral}", "correlationid": str(case_id),
-            "sequence": "0000000001", **more,
-        }  # fmt: skip
-
-    def cancel(self, offer: dict[str, Any]) -> dict[str, Any]:
-        """`referral.cancelled.v1`, the next event of the same referral."""
-        event: dict[str, Any] = json.loads(json.dumps(SAMPLES["referral.cancelled.v1"]))
-        event["data"] |= {name: offer["data"][name] for name in ("referral_id", "case_id", "agency")}
-        return event | {
-            "id": str(uuid4()), "subject": offer["subject"], "correlationid": offer["correlationid"],
-            "sequence": "0000000002",
-        }  # fmt: skip
-
-    async def send(self, *events: dict[str, Any], by: str = "routing", body: bytes = b"") -> None:
-        """Publish into the agency's queue."""
-        exchange = await self.channel.get_exchange(REFERRALS)
-        for event in events:
-            signed = body or sign(event, self.rings[by])
-            key = routing_key(REFERRALS, event["type"], "ylpa")
-            await exchange.publish(aio_pika.Message(signed, delivery_mode=2), key)
-
-    def replies(self, offer: dict[str, Any]) -> list[str]:
-        """What was replied to an offer, by its place in the stream; after an outage a later one may come first."""
-        said = sorted((e for e in self.heard if e["subject"] == offer["subject"]), key=lambda e: str(e["sequence"]))
-        return [event["type"].split(".")[2] for event in said]
-
-    async def hears(self, offer: dict[str, Any], *replies: str) -> None:
-        """Wait for exactly these replies."""
-
-        async def has_heard() -> bool:
-            return len(self.replies(offer)) >= len(replies)
-
-        await eventually(has_heard, 20)
-        assert self.replies(offer) == list(replies)
-        places = {event["sequence"] for event in self.heard if event["subject"] == offer["subject"]}
-        assert places == {f"{n:010d}" for n in range(1, len(replies) + 1)}
-
-
-@pytest.fixture
-async def town(backends: Backends, tmp_path: Path) -> AsyncIterator[Town]:
-    vhost = f"town-{uuid4().hex[:8]}"
-    url = f"{backends.amqp_url.rsplit('/', 1)[0]}/{vhost}"
-    pairs = {
-        party: generate(party, not_before=NOW - timedelta(days=1), not_after=NOW + timedelta(days=30))
-        for party in ("routing", "intake", "ylpa", "rs-rujukan")
-    }
-    async with BrokerApi(backends.rabbitmq_api, vhost) as api:
-        await api.call("PUT", "vhosts", "{vhost}")
-        everything = {"configure": ".*", "write": ".*", "read": ".*"}
-        await api.call("PUT", "permissions", "{vhost}", "guest", body=everything)
-        await apply_topology(api, topology_of(["ylpa"]))
-        async with await aio_pika.connect(url) as connection:
-            channel = await connection.channel()
-            rings = {party: ring for party, (ring, _) in pairs.items()}
-            directory = Directory([public for _, public in pairs.values()])
-            found = Town(url, api, channel, rings, directory, tmp_path)
-            queue = await channel.declare_queue("ear", durable=False)
-            await queue.bind(REPLIES, "#")
-
-            async def hear(message: Any) -> None:
-                async with message.process():
-                    event = json.loads(message.body)
-                    verify(event, directory, NOW)
-                    found.heard.append(event)
-
-            await queue.consume(hear)
-            yield found
-        await api.call("DELETE", "vhosts", "{vhost}")
 
 
 async def test_an_event_that_comes_twice_is_handled_once_and_answered_once(town: Town) -> None:

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 from simpul_agency.drivers import StoreMissing, driver_for
-from simpul_agency.store import Arrived, Draft, Due, Handled, Store, Unreadable
+from simpul_agency.records import Arrived, Draft, Due, Handled, Unreadable
+from simpul_agency.store import Store
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 

@@ -1,61 +1,206 @@
-"""`simpul agency` on a live broker."""
+"""`simpul agency` on a live broker, from the agency's enrolment to its last day."""
 
+import asyncio
+import json
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import aio_pika
 import pytest
+from aiormq.exceptions import AMQPError
 from typer.testing import CliRunner
 
+from simpul_agency.enrolment import Enrolment, make_certificate_request, make_keys, write_json
+from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_cli.app import app
 from simpul_cli.backends import Backends
+from simpul_seal import Directory
+
+CODE = "satgas-kel-dermo"
+
+
+@dataclass
+class Operator:
+    """The city's operator at the command line."""
+
+    backends: Backends
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.directory = self.folder / "directory.json"
+        self.directory.write_text('{"keys": []}')
+
+    def __call__(self, *words: str) -> tuple[int, str]:
+        environment = {
+            "SIMPUL_RABBITMQ_API": self.backends.rabbitmq_api, "SIMPUL_AMQP_URL": self.backends.amqp_url,
+            "SIMPUL_DIRECTORY_FILE": str(self.directory), **self.environment,
+        }  # fmt: skip
+        done = CliRunner().invoke(app, list(words), env=environment)
+        return done.exit_code, done.output
+
+    def enrolment(self, name: str, agency: str = CODE, city: str = "kediri") -> Path:
+        """What an agency sends."""
+        _, keys = make_keys(agency, datetime.now(UTC))
+        request = make_certificate_request(agency, self.folder / f"{name}.tls.key")
+        path = self.folder / name
+        write_json(path, Enrolment(city=city, agency=agency, keys=keys.described(), certificate_request=request))
+        return path
+
+    def shown_keys(self) -> list[dict[str, Any]]:
+        """The agency's keys as `show` tells them."""
+        found: list[dict[str, Any]] = json.loads(self("agency", "show", CODE, "--json")[1])["keys"]
+        return found
 
 
 @pytest.fixture
-def run(backends: Backends) -> "Run":
-    return Run(backends)
+def operator(backends: Backends, tmp_path: Path) -> Iterator[Operator]:
+    found = Operator(backends, tmp_path)
+    found("agency", "remove", CODE)
+    yield found
+    found("agency", "remove", CODE)
 
 
-class Run:
-    def __init__(self, backends: Backends) -> None:
-        self._environment = {"SIMPUL_RABBITMQ_API": backends.rabbitmq_api, "SIMPUL_AMQP_URL": backends.amqp_url}
+def test_an_agency_is_added_once_and_what_it_needs_goes_into_one_file_of_its_own(operator: Operator) -> None:
+    welcome, enrolment = operator.folder / "welcome.json", str(operator.enrolment("one"))
+    add = ("agency", "add", CODE, "--enrolment", enrolment)
+    would = operator(*add, "--dry-run")
+    without = operator(*add)
+    unknown = operator("agency", "add", CODE, "--to", str(welcome))
+    added = operator(*add, "--to", str(welcome))
+    again = operator(*add)
+    lost = operator(*add, "--renew", "--to", str(welcome))
 
-    def __call__(self, *words: str) -> tuple[int, str]:
-        done = CliRunner().invoke(app, ["agency", *words], env=self._environment)
-        return done.exit_code, done.output
-
-
-def test_an_agency_is_added_once_and_its_address_goes_into_a_file_of_its_own(run: Run, tmp_path: Path) -> None:
-    run("remove", "satgas-kel-dermo")
-    address = tmp_path / "address"
-    would = run("add", "satgas-kel-dermo", "--dry-run", "--to", str(address))
-    without = run("add", "satgas-kel-dermo")
-    added = run("add", "satgas-kel-dermo", "--to", str(address))
-    again = run("add", "satgas-kel-dermo")
-    lost = run("add", "satgas-kel-dermo", "--renew", "--to", str(address))
-
-    assert (would[0], "missing, would become active" in would[1]) == (0, True)
+    assert (would[0], "missing, would become active, with a new password, its keys would be enrolled" in would[1]) == (
+        0, True,
+    )  # fmt: skip
     assert (without[0], "--to" in without[1]) == (2, True)
+    assert (unknown[0], "has no keys" in unknown[1]) == (2, True)
     assert added[0] == again[0] == 0
-    assert address.stat().st_mode & 0o077 == 0
-    assert address.read_text().startswith("amqp://agency.satgas-kel-dermo:")
+    assert welcome.stat().st_mode & 0o077 == 0
+    given = json.loads(welcome.read_text())
+    assert given["amqp_url"].startswith(f"amqp://agency.{CODE}:")
+    assert given["directory"] == json.loads(operator.directory.read_text())
     # The password stands in the file alone.
-    assert address.read_text().split(":")[2].split("@")[0] not in added[1]
+    assert given["amqp_url"].split(":")[2].split("@")[0] not in added[1]
     assert (lost[0], "exists" in lost[1]) == (2, True)
+    assert [key["valid"] for key in operator.shown_keys()] == [True]
 
 
-def test_the_list_shows_how_every_agency_stands(run: Run, tmp_path: Path) -> None:
-    run("remove", "satgas-kel-dermo")
-    run("add", "satgas-kel-dermo", "--to", str(tmp_path / "address"))
-    active = run("list")
-    suspended = run("suspend", "satgas-kel-dermo")
-    shown = run("list")
+def test_an_enrolment_of_somebody_else_or_with_another_key_id_is_refused(operator: Operator) -> None:
+    other, elsewhere = operator.enrolment("other", agency="ylpa"), operator.enrolment("elsewhere", city="malang")
+    stolen = operator.folder / "stolen"
+    named = json.loads(operator.enrolment("mine").read_text())
+    stolen.write_text(json.dumps(named | {"keys": named["keys"] | {"keyid": f"{CODE}.0000000000000000"}}))
+    nothing = operator.folder / "nothing"
+    nothing.write_text("{}")
 
-    lines = [next(line for line in text.splitlines() if "satgas-kel-dermo" in line) for _, text in (active, shown)]
-    assert [("active" in line, "suspended" in line) for line in lines] == [(True, False), (False, True)]
-    assert suspended == (0, "satgas-kel-dermo: suspended; `simpul agency add satgas-kel-dermo` lets it work again\n")
+    for path in (other, elsewhere, stolen, nothing):
+        code, told = operator("agency", "add", CODE, "--enrolment", str(path), "--to", str(operator.folder / "w"))
+        assert code == 2
+        assert str(path) in told.replace("\n", "")
+    assert Directory.read(operator.directory).entries == ()
 
 
-def test_a_code_that_is_none_is_refused_with_those_that_are_near(run: Run) -> None:
-    code, told = run("suspend", "satgas-kel-bandar-lo")
+def test_new_keys_count_at_once_and_the_old_ones_a_while(operator: Operator) -> None:
+    operator("agency", "add", CODE, "--enrolment", str(operator.enrolment("one")), "--to", str(operator.folder / "w1"))
+    rotate = ("agency", "rotate-key", CODE, "--enrolment", str(operator.enrolment("two")))
+    would = operator(*rotate, "--to", str(operator.folder / "w2"), "--dry-run")
+    assert (would[0], len(operator.shown_keys())) == (0, 1)
+    rotated = operator(*rotate, "--to", str(operator.folder / "w2"))
+    assert (rotated[0], [key["valid"] for key in operator.shown_keys()]) == (0, [True, True])
+    assert "amqp_url" not in json.loads((operator.folder / "w2").read_text())
+    again = operator(*rotate, "--to", str(operator.folder / "w3"))
+    assert "already" in again[1]
+
+    stolen = ("agency", "rotate-key", CODE, "--enrolment", str(operator.enrolment("three")), "--overlap-days", "0")
+    assert operator(*stolen, "--to", str(operator.folder / "w4"))[0] == 0
+    assert [key["valid"] for key in operator.shown_keys()] == [True, False, False]
+
+
+def test_who_is_removed_has_no_keys_that_count(operator: Operator) -> None:
+    operator("agency", "add", CODE, "--enrolment", str(operator.enrolment("one")), "--to", str(operator.folder / "w1"))
+    would = operator("agency", "remove", CODE, "--dry-run")
+    standing = operator("agency", "show", CODE)
+    removed = operator("agency", "remove", CODE)
+
+    assert (would[0], "0 messages wait" in would[1]) == (0, True)
+    assert (standing[0], "active" in standing[1]) == (0, True)
+    assert removed[0] == 0
+    assert [key["valid"] for key in operator.shown_keys()] == [False]
+
+
+def test_the_list_shows_how_every_agency_stands(operator: Operator) -> None:
+    operator("agency", "add", CODE, "--enrolment", str(operator.enrolment("one")), "--to", str(operator.folder / "w1"))
+    active = operator("agency", "list")
+    would = operator("agency", "suspend", CODE, "--dry-run")
+    still = operator("agency", "list")
+    suspended = operator("agency", "suspend", CODE)
+    shown = operator("agency", "list")
+
+    texts = (active[1], still[1], shown[1])
+    lines = [next(line for line in text.splitlines() if CODE in line) for text in texts]
+    assert ["suspended" in line for line in lines] == [False, False, True]
+    assert would[0] == 0
+    assert suspended == (0, f"{CODE}: suspended; `simpul agency add {CODE}` lets it work again\n")
+
+
+def test_a_code_that_is_none_is_refused_with_those_that_are_near(operator: Operator) -> None:
+    code, told = operator("agency", "suspend", "satgas-kel-bandar-lo")
 
     assert code == 2
     assert "satgas-kel-bandar-lor" in told
+
+
+async def test_only_who_has_a_certificate_of_the_city_reaches_the_encrypted_port(operator: Operator) -> None:
+    authority, stranger = operator.folder / "tls", operator.folder / "stranger"
+    for folder in (authority, stranger):
+        assert operator("tls", "init", str(folder), "--host", "localhost", "--host", "127.0.0.1")[0] == 0
+    assert operator("tls", "init", str(authority), "--host", "localhost")[0] == 2
+    broker = PrivateRabbit(authority)
+    try:
+        operator.environment = {
+            "SIMPUL_RABBITMQ_API": broker.api_url, "SIMPUL_AMQP_URL": broker.amqp_url,
+            "SIMPUL_AGENCY_BROKER": f"amqps://localhost:{broker.tls_port}/",
+        }  # fmt: skip
+        add = ("agency", "add", CODE, "--enrolment", str(operator.enrolment("one")))
+        given = operator.folder / "welcome"
+        added = await asyncio.to_thread(operator, *add, "--authority", str(authority), "--to", str(given))
+        assert added[0] == 0
+        welcome = json.loads(given.read_text())
+        url = f"{welcome['amqp_url']}"
+        own = _context(operator, welcome["authority"], welcome["certificate"], "one.tls.key")
+        async with await aio_pika.connect(url, ssl_context=own) as connection:
+            channel = await connection.channel()
+            await channel.get_queue(f"agency.{CODE}.inbox", ensure=False)
+
+        request = json.loads((operator.folder / "one").read_text())["certificate_request"]
+        forged = _signed_by(stranger, request)
+        for certificate, key in ((None, None), (forged, "one.tls.key")):
+            with pytest.raises((AMQPError, OSError)):
+                await aio_pika.connect(url, ssl_context=_context(operator, welcome["authority"], certificate, key))
+        # Another city's authority does not vouch for this broker.
+        elsewhere = _context(operator, (stranger / "authority.pem").read_text(), welcome["certificate"], "one.tls.key")
+        with pytest.raises((AMQPError, OSError)):
+            await aio_pika.connect(url, ssl_context=elsewhere)
+    finally:
+        broker.close()
+
+
+def _signed_by(authority: Path, request: str) -> str:
+    from simpul_cli.agency.certificates import Authority
+
+    return Authority.read(authority).for_agency(CODE, request, datetime.now(UTC))
+
+
+def _context(operator: Operator, authority: str, certificate: str | None, key: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=authority)
+    if certificate and key:
+        path = operator.folder / "certificate.pem"
+        path.write_text(certificate)
+        context.load_cert_chain(path, operator.folder / key)
+    return context

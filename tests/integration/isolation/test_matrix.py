@@ -9,9 +9,9 @@ import aio_pika
 import pytest
 from aiormq.exceptions import AMQPError
 
-from simpul_cli import accounts
+from simpul_cli.agency import accounts
 from simpul_cli.backends import Backends
-from simpul_cli.topology import BrokerApi, apply_topology
+from simpul_cli.topology import BrokerApi, apply_topology, differences
 from simpul_runtime.topology import DEAD, UNROUTED, agency_inbox, topology_of
 from simpul_schema.catalog import EVENTS, REFERRALS, REPLIES
 
@@ -184,6 +184,27 @@ async def test_who_is_suspended_can_do_nothing_and_loses_nothing(broker: Broker)
     assert (connected.state, connected.connections, suspended.connections) == (accounts.State.ACTIVE, 1, 0)
     with pytest.raises(RuntimeError):
         await connection.channel()
+
+
+async def test_what_nobody_declared_is_named(broker: Broker) -> None:
+    declared = topology_of([ONE, OTHER])
+    assert await differences(broker.api, declared) == []
+    await broker.api.call("PUT", "queues", "{vhost}", "agency.third.inbox", body={"durable": True})
+    bindings = "bindings", "{vhost}", "e", REFERRALS, "q"
+    foreign = {"routing_key": f"referral.{OTHER}.#", "arguments": {}}
+    await broker.api.call("POST", *bindings, agency_inbox(ONE), body=foreign)
+    await broker.api.call("PUT", "exchanges", "{vhost}", "simpul.copy", body={"type": "fanout", "durable": True})
+    everything = {"pattern": ".*", "definition": {"max-length": 1}, "apply-to": "queues", "priority": 9}
+    await broker.api.call("PUT", "policies", "{vhost}", "eager", body=everything)
+
+    assert await differences(broker.api, declared) == [
+        # The policy that nobody declared wins over ours.
+        *(f"queue {q.name} has no dead-letter target" for q in declared.queues if not q.is_last_net),
+        f"{agency_inbox(ONE)} is bound to {REFERRALS} with referral.{OTHER}.#, which is not declared",
+        "exchange simpul.copy is not declared",
+        "policy eager is not declared",
+        "queue agency.third.inbox is not declared",
+    ]
 
 
 async def test_an_account_is_put_right_removed_and_never_with_messages_in_its_queue(broker: Broker) -> None:

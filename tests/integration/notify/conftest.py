@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from simpul_cli.backends.process import free_port, spawn
+from simpul_agency.sandbox.process import free_port, spawn
 from tests.support.debian import need
 
 BEARERBOX, SMSBOX, FAKESMSC = "/usr/sbin/bearerbox", "/usr/sbin/smsbox", "/usr/lib/kannel/test/fakesmsc"

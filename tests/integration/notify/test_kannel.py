@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from simpul_cli.backends.process import free_port
+from simpul_agency.sandbox.process import free_port
 from simpul_notify.channels import KannelSms
 from simpul_notify.domain import Alert, Outcome, Text
 from simpul_notify.texts import Texts

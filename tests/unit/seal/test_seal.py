@@ -17,13 +17,17 @@ from simpul_seal import (
     KeyRing,
     NotCanonical,
     NotForUs,
+    PublicKeys,
     SignatureInvalid,
     UnknownKey,
+    WatchedDirectory,
     canonical,
     generate,
+    lock,
     open_section,
     seal_section,
     sign,
+    unlock,
     verify,
 )
 
@@ -129,3 +133,40 @@ def test_private_keys_are_readable_by_their_owner_only_and_never_replaced(tmp_pa
 
 def test_private_keys_never_show_in_a_representation() -> None:
     assert "signing" not in repr(RING)
+
+
+def test_a_directory_follows_its_file_and_stays_as_it_was_while_that_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "directory.json"
+    Directory([PUBLIC]).write(path)
+    watched = WatchedDirectory(path)
+    with pytest.raises(UnknownKey):
+        watched.current("ylpa", NOW)
+
+    Directory([PUBLIC, OTHER_PUBLIC]).write(path)
+    assert watched.current("ylpa", NOW) == OTHER_PUBLIC
+    path.write_text("{")
+    assert watched.key(PUBLIC.keyid, NOW) == PUBLIC
+    Directory([OTHER_PUBLIC]).write(path)
+    with pytest.raises(UnknownKey):
+        watched.key(PUBLIC.keyid, NOW)
+
+
+def test_a_ring_opens_what_was_sealed_to_the_one_before_it_and_signs_as_itself(tmp_path: Path) -> None:
+    next_ring, next_public = generate("ylpa", not_before=NOW, not_after=NOW + YEAR)
+    sealed = seal_section(b"old", OTHER_PUBLIC, event_id=EVENT, case_id=CASE, section="facts")
+    next_ring.succeeding(OTHER_RING).write(tmp_path / "ring")
+
+    ring = KeyRing.read(tmp_path / "ring")
+
+    assert open_section(sealed["ciphertext"], ring, event_id=EVENT, case_id=CASE, section="facts") == b"old"
+    assert verify(json.loads(sign({"a": "b"}, ring)), Directory([next_public]), NOW) == "ylpa"
+    assert unlock(lock(b"kept", OTHER_RING, place="here"), ring, place="here") == b"kept"
+    with pytest.raises(NotForUs):
+        open_section(sealed["ciphertext"], next_ring, event_id=EVENT, case_id=CASE, section="facts")
+
+
+def test_a_fingerprint_is_the_same_for_the_same_keys_alone() -> None:
+    read = PublicKeys.read(PUBLIC.described())
+
+    assert read.fingerprint == PUBLIC.fingerprint != OTHER_PUBLIC.fingerprint
+    assert len(read.fingerprint.split(" ")) == 8

@@ -3,9 +3,9 @@
 In this order: addresses from the environment; a Docker engine that answers; private nodes on free loopback ports.
 """
 
+from simpul_agency.sandbox.process import BackendsMissing
+from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_cli.backends.acquire import Backends, acquire
 from simpul_cli.backends.postgres import PrivatePostgres
-from simpul_cli.backends.process import BackendsMissing
-from simpul_cli.backends.rabbitmq import PrivateRabbit
 
 __all__ = ["Backends", "BackendsMissing", "PrivatePostgres", "PrivateRabbit", "acquire"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
+from simpul_agency.sandbox.process import BackendsMissing
+from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_cli.backends.postgres import PrivatePostgres
-from simpul_cli.backends.process import BackendsMissing
-from simpul_cli.backends.rabbitmq import PrivateRabbit
 
 POSTGRES_IMAGE = os.environ.get("POSTGRES_IMAGE", "postgres:17")
 RABBITMQ_IMAGE = os.environ.get("RABBITMQ_IMAGE", "rabbitmq:4-management")

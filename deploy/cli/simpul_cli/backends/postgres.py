@@ -7,7 +7,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from simpul_cli.backends.process import (
+from simpul_agency.sandbox.process import (
     BackendsMissing,
     end,
     free_port,

@@ -1,19 +1,18 @@
 """The city's side of an agency: its queue and its account on the broker, with what it may do there."""
 
 import asyncio
-import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import aio_pika
 
 from simpul_cli.topology import BrokerApi, apply_topology
-from simpul_runtime.topology import Account, agency_account, agency_inbox, topology_of
+from simpul_runtime.city import OwnQueue
+from simpul_runtime.topology import Account, agency_account, agency_inbox, own_queue, topology_of
 
 
 class State(StrEnum):
@@ -84,12 +83,12 @@ def _connections(agency: str) -> tuple[str, ...]:
     return "connections", "username", agency_account(agency).user
 
 
-async def add(api: BrokerApi, agency: str, password: str | None = None) -> str | None:
-    """Give an agency its queue, bindings and account; returns the password of a new account, None of an old one.
+async def add(api: BrokerApi, agency: str, password: str | None = None, queues: Sequence[OwnQueue] = ()) -> str | None:
+    """Give an agency its queues, bindings and account; returns the password of a new account, None of an old one.
 
     Running it again changes nothing; with `password` an account gets that one.
     """
-    await apply_topology(api, topology_of([agency]))
+    await apply_topology(api, topology_of([agency], queues))
     account = agency_account(agency)
     is_new = await api.call("GET", "users", account.user) is None
     if is_new and password is None:
@@ -107,8 +106,11 @@ async def suspend(api: BrokerApi, agency: str) -> None:
     await api.call("DELETE", *_connections(agency))
 
 
-async def remove(api: BrokerApi, amqp_url: str, agency: str) -> None:
-    """Take an agency's account and queue away. QueueNotEmpty when messages wait in it; it then stays suspended."""
+async def remove(api: BrokerApi, amqp_url: str, agency: str, queues: Sequence[OwnQueue] = ()) -> None:
+    """Take an agency's account and queues away.
+
+    QueueNotEmpty when messages wait in its inbox; it then stays suspended.
+    """
     queue = agency_inbox(agency)
     if await api.call("GET", "users", agency_account(agency).user) is not None:
         await suspend(api, agency)
@@ -122,6 +124,9 @@ async def remove(api: BrokerApi, amqp_url: str, agency: str) -> None:
     await api.call("DELETE", "users", agency_account(agency).user)
     if waiting is not None:
         await api.call("DELETE", "queues", "{vhost}", queue)
+    for own in map(own_queue, queues):
+        if await api.call("GET", "queues", "{vhost}", own.name) is not None:
+            await api.call("DELETE", "queues", "{vhost}", own.name)
 
 
 async def _waiting(amqp_url: str, queue: str) -> int:
@@ -173,9 +178,3 @@ async def differences(api: BrokerApi, agencies: Iterable[str]) -> list[str]:
         elif state is State.ALTERED:
             found.append(f"{agency} may do other things than it should; run simpul agency add {agency}")
     return found
-
-
-def write_secret(path: Path, words: str) -> None:
-    """A file that its owner alone may read; FileExistsError rather than replace one."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(words + "\n")

@@ -10,8 +10,9 @@ import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Optional
 
-from simpul_cli.backends.process import (
+from simpul_agency.sandbox.process import (
     BackendsMissing,
     end,
     free_port,
@@ -51,11 +52,13 @@ def install_rabbitmq() -> None:
 class PrivateRabbit:
     """One node with the management API, gone when its parent is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificates: Optional[Path] = None) -> None:
+        """With `certificates`, a folder of `simpul tls init`, also an encrypted port that asks for certificates."""
         install_rabbitmq()
         self.folder = Path(tempfile.mkdtemp(prefix="simpul-mq-"))
         self.folder.chmod(0o755)
-        self.port, self.api_port, self._epmd_port = free_port(), free_port(), free_port()
+        self.port, self.tls_port, self.api_port, self._epmd_port = (free_port() for _ in range(4))
+        self._certificates = certificates
         self._who = unprivileged("rabbitmq")
         self._log = self.folder / "log.txt"
         self._env = self._environment(free_port())
@@ -71,6 +74,11 @@ class PrivateRabbit:
     def amqp_url(self) -> str:
         """Address for consumers and publishers; a frozen peer is noticed after 33 seconds."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/?heartbeat=10"
+
+    @property
+    def amqps_url(self) -> str:
+        """Address of the encrypted port."""
+        return f"amqps://guest:guest@localhost:{self.tls_port}/?heartbeat=10"
 
     @property
     def api_url(self) -> str:
@@ -145,5 +153,19 @@ class PrivateRabbit:
             f"listeners.tcp.local = 127.0.0.1:{self.port}\n"
             f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.api_port}\n"
             "vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\nlog.console.level = warning\n"
+            + self._encrypted_port()
         )
         give_to(self.folder, self._who)
+
+    def _encrypted_port(self) -> str:
+        """As in the production's deploy/rabbitmq: whoever has no certificate of the city's does not get in."""
+        if self._certificates is None:
+            return ""
+        for name in ("authority.pem", "broker.pem", "broker.key"):
+            shutil.copy(self._certificates / name, self.folder / name)
+        return (
+            f"listeners.ssl.local = 127.0.0.1:{self.tls_port}\n"
+            f"ssl_options.cacertfile = {self.folder}/authority.pem\n"
+            f"ssl_options.certfile = {self.folder}/broker.pem\nssl_options.keyfile = {self.folder}/broker.key\n"
+            "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
+        )

@@ -1,0 +1,266 @@
+"""`simpul agency`: an agency's queue, account, permissions, keys and certificate, from first to last day."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from pydantic import SecretStr
+from rich.console import Console
+from rich.table import Table
+
+from simpul_agency.enrolment import Enrolment, Welcome, write_json
+from simpul_cli.agency import accounts
+from simpul_cli.agency.certificates import Authority, RequestRefused
+from simpul_cli.agency.enrolment import NotEnrolled, end_keys, enrol, keys_of, read_enrolment
+from simpul_cli.options import KEDIRI, Amqp, Api, CityDir
+from simpul_cli.topology import BrokerApi
+from simpul_runtime.city import City
+from simpul_runtime.database import utc_now
+from simpul_runtime.topology import agency_account, agency_inbox, own_queue
+from simpul_seal import Directory
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, help="Agencies on the city's broker.")
+
+DirectoryFile = Annotated[
+    Path, typer.Option("--directory", envvar="SIMPUL_DIRECTORY_FILE", help="everybody's public keys", exists=True)
+]
+EnrolmentFile = Annotated[
+    Path | None, typer.Option("--enrolment", help="what the agency sent, made by `simpul-agency init`", exists=True)
+]
+WelcomeFile = Annotated[Path | None, typer.Option("--to", help="new file for the agency: address, directory, ...")]
+AuthorityDir = Annotated[
+    Path | None,
+    typer.Option("--authority", envvar="SIMPUL_AUTHORITY_DIR", help="folder of `simpul tls init`", exists=True),
+]
+Broker = Annotated[
+    str | None,
+    typer.Option("--broker", envvar="SIMPUL_AGENCY_BROKER", help="amqps://host:5671/ as agencies reach it"),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="only say what would change")]
+
+
+def _on_broker(api: str, work: Callable[[BrokerApi], Coroutine[Any, Any, T]]) -> T:
+    async def run() -> T:
+        async with BrokerApi(api) as broker:
+            return await work(broker)
+
+    return asyncio.run(run())
+
+
+def _refuse(words: object) -> NoReturn:
+    typer.echo(str(words), err=True)
+    raise typer.Exit(2)
+
+
+def _known(code: str, city_dir: Path) -> City:
+    city = City.read(city_dir)
+    if code not in city.agency_codes:
+        near = ", ".join(get_close_matches(code, city.agency_codes)) or "see city.yaml"
+        _refuse(f"the city has no agency {code}; {near}")
+    return city
+
+
+def _read(path: Path, city: City, code: str) -> Enrolment:
+    try:
+        return read_enrolment(path, city.code, code)
+    except NotEnrolled as error:
+        _refuse(error)
+
+
+def _certificate(authority: Path | None, code: str, enrolment: Enrolment | None) -> tuple[str | None, str | None]:
+    """The agency's certificate and the authority's own, in PEM; none without an authority."""
+    if authority is None:
+        return None, None
+    signing = Authority.read(authority)
+    try:
+        signed = signing.for_agency(code, enrolment.certificate_request, utc_now()) if enrolment else None
+    except RequestRefused as error:
+        _refuse(error)
+    return signed, signing.pem
+
+
+def _write_welcome(path: Path, welcome: Welcome) -> None:
+    try:
+        write_json(path, welcome)
+    except FileExistsError:
+        _refuse(f"{path} exists; choose another file")
+
+
+@app.command("add")
+def add(
+    code: str,
+    api: Api,
+    amqp_url: Amqp,
+    directory: DirectoryFile,
+    enrolment_file: EnrolmentFile = None,
+    to: WelcomeFile = None,
+    authority: AuthorityDir = None,
+    broker_url: Broker = None,
+    renew: Annotated[bool, typer.Option(help="give it a new password")] = False,
+    dry_run: DryRun = False,
+    city_dir: CityDir = KEDIRI,
+) -> None:
+    """Give an agency its queues, account and place in the directory, or put them right; a suspended one works again.
+
+    Running it again changes nothing.
+    """
+    city = _known(code, city_dir)
+    known = Directory.read(directory)
+    enrolment = _read(enrolment_file, city, code) if enrolment_file else None
+    after = enrol(known, enrolment.public_keys(), utc_now(), overlap=timedelta()) if enrolment else known
+    standing = _on_broker(api, lambda broker: accounts.standing_of(broker, code))
+    needs_password = renew or standing.state is accounts.State.MISSING
+    if enrolment:
+        typer.echo(f"fingerprint: {enrolment.public_keys().fingerprint} - the same on the agency's screen?")
+    if dry_run:
+        change = "no change" if standing.state is accounts.State.ACTIVE and not renew else "would become active"
+        keys = ", its keys would be enrolled" if after is not known else ""
+        typer.echo(f"{code}: {standing.state.value}, {change}{', with a new password' if needs_password else ''}{keys}")
+        return
+    if (needs_password or after is not known) and to is None:
+        _refuse("say with --to where the file for the agency is to be written")
+    if not keys_of(after, code):
+        _refuse(f"{code} has no keys in {directory}; pass --enrolment with what `simpul-agency init` made there")
+    password = secrets.token_urlsafe(32) if needs_password else None
+    if to:
+        url = SecretStr(accounts.address_for(broker_url or amqp_url, code, password)) if password else None
+        certificate, recognised = _certificate(authority, code, enrolment)
+        _write_welcome(
+            to,
+            Welcome(
+                city=city.code, agency=code, amqp_url=url, directory=after.described(), certificate=certificate,
+                authority=recognised,
+            ),
+        )  # fmt: skip
+    if after is not known:
+        after.write(directory)
+    _on_broker(api, lambda broker: accounts.add(broker, code, password, city.queues_of(code)))
+    typer.echo(f"{code}: active" + (f"; give {to} to the agency, for its eyes only" if to else ""))
+
+
+@app.command("list")
+def list_all(api: Api, city_dir: CityDir = KEDIRI) -> None:
+    """How every agency stands on the broker."""
+    codes = sorted(City.read(city_dir).agency_codes)
+
+    async def all_of(broker: BrokerApi) -> list[accounts.Standing]:
+        return [await accounts.standing_of(broker, code) for code in codes]
+
+    table = Table("agency", "account", "connections", "consumers", "waiting")
+    for one in _on_broker(api, all_of):
+        numbers = (str(number) for number in (one.connections, one.consumers, one.messages))
+        table.add_row(one.agency, one.state.value, *numbers)
+    Console().print(table)
+
+
+@app.command("show")
+def show(
+    code: str,
+    api: Api,
+    directory: DirectoryFile,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    city_dir: CityDir = KEDIRI,
+) -> None:
+    """Everything the city knows of an agency: account, queues, what it may do, keys."""
+    city, now = _known(code, city_dir), utc_now()
+    standing = _on_broker(api, lambda broker: accounts.standing_of(broker, code))
+    account = agency_account(code, is_suspended=standing.state is accounts.State.SUSPENDED)
+    found = {
+        "agency": code,
+        "account": standing.state.value,
+        "connections": standing.connections,
+        "consumers": standing.consumers,
+        "waiting": standing.messages,
+        "queues": {
+            agency_inbox(code): [f"referral.{code}.#"],
+            **{queue.name: [key for _, key in queue.bindings] for queue in map(own_queue, city.queues_of(code))},
+        },
+        "may_read": account.read,
+        "may_say": account.topics,
+        "keys": [
+            {
+                "keyid": key.keyid,
+                "valid": key.is_valid_at(now),
+                "until": key.not_after.isoformat(timespec="minutes"),
+                "fingerprint": key.fingerprint,
+            }
+            for key in keys_of(Directory.read(directory), code)
+        ],
+    }
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    table = Table.grid(padding=(0, 2))
+    for name, value in found.items():
+        table.add_row(name, value if isinstance(value, str) else json.dumps(value, indent=1))
+    Console().print(table)
+
+
+@app.command("rotate-key")
+def rotate_key(
+    code: str,
+    enrolment_file: Annotated[Path, typer.Option("--enrolment", help="of `simpul-agency rotate-key`", exists=True)],
+    to: Annotated[Path, typer.Option("--to", help="new file for the agency, with the new directory")],
+    directory: DirectoryFile,
+    authority: AuthorityDir = None,
+    overlap_days: Annotated[int, typer.Option(min=0, help="the old keys count so long still; 0 after a theft")] = 7,
+    dry_run: DryRun = False,
+    city_dir: CityDir = KEDIRI,
+) -> None:
+    """Enrol an agency's new keys beside its old ones, and renew its certificate."""
+    city = _known(code, city_dir)
+    enrolment, known = _read(enrolment_file, city, code), Directory.read(directory)
+    after = enrol(known, enrolment.public_keys(), utc_now(), overlap=timedelta(days=overlap_days))
+    typer.echo(f"fingerprint: {enrolment.public_keys().fingerprint} - the same on the agency's screen?")
+    if after is known:
+        typer.echo(f"{code}: these keys are enrolled already")
+        return
+    if dry_run:
+        typer.echo(f"{code}: these keys would be enrolled; the others would end in {overlap_days} days")
+        return
+    certificate, recognised = _certificate(authority, code, enrolment)
+    _write_welcome(
+        to,
+        Welcome(
+            city=city.code, agency=code, directory=after.described(), certificate=certificate, authority=recognised
+        ),
+    )
+    after.write(directory)
+    typer.echo(f"{code}: the new keys count now, the others end in {overlap_days} days; give {to} to the agency")
+
+
+@app.command("suspend")
+def suspend(code: str, api: Api, dry_run: DryRun = False, city_dir: CityDir = KEDIRI) -> None:
+    """Let an agency do nothing until it is added again; its queue keeps what comes."""
+    _known(code, city_dir)
+    if dry_run:
+        typer.echo(f"{code}: would be suspended, and its connections closed")
+        return
+    _on_broker(api, lambda broker: accounts.suspend(broker, code))
+    typer.echo(f"{code}: suspended; `simpul agency add {code}` lets it work again")
+
+
+@app.command("remove")
+def remove(
+    code: str, api: Api, amqp_url: Amqp, directory: DirectoryFile, dry_run: DryRun = False, city_dir: CityDir = KEDIRI
+) -> None:
+    """Take an agency's account and queues away and end its keys; refused while messages wait in its inbox."""
+    if dry_run:
+        standing = _on_broker(api, lambda broker: accounts.standing_of(broker, code))
+        typer.echo(f"{code}: {standing.state.value}, {standing.messages} messages wait; would be removed if none do")
+        return
+    try:
+        _on_broker(api, lambda broker: accounts.remove(broker, amqp_url, code, City.read(city_dir).queues_of(code)))
+    except accounts.QueueNotEmpty as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    end_keys(Directory.read(directory), code, utc_now()).write(directory)
+    typer.echo(f"{code}: removed; its keys count no more")

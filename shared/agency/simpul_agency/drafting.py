@@ -1,0 +1,49 @@
+"""What an agency is about to say, whole and checked; only its place in its stream comes later."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from simpul_agency.records import Draft
+from simpul_schema import Event
+from simpul_schema.envelope import wire_json
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How an agency speaks: under its source, signed with its key."""
+
+    source: str
+    sign: Callable[[dict[str, Any]], bytes]
+
+    def draft(
+        self,
+        message: type[Event],
+        data: dict[str, Any],
+        *,
+        subject: str,
+        case_id: UUID,
+        now: datetime,
+        cause: UUID | None = None,
+    ) -> Draft:
+        """Made here, so that a mistake in what is said shows where it was made: pydantic's ValidationError."""
+        event = message.model_validate(
+            {
+                "id": uuid4(),
+                "source": self.source,
+                "type": message.WIRE_NAME,
+                "subject": subject,
+                "time": now,
+                "sequence": f"{1:010d}",
+                "correlationid": case_id,
+                "causationid": cause,
+                "data": data,
+            }
+        )
+
+        def finish(position: int) -> bytes:
+            return self.sign(wire_json(event) | {"sequence": f"{position:010d}"})
+
+        return Draft(subject, message.WIRE_NAME, str(event.id), str(case_id), finish)

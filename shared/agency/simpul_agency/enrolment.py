@@ -1,0 +1,86 @@
+"""The two files by which an agency and the city come to know each other.
+
+The agency sends its public keys; the city, once two people have compared the fingerprint, sends back the account, the
+directory and, where TLS is used, the certificates. No private key ever leaves the agency.
+"""
+
+import json
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Optional
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer
+
+from simpul_seal import KeyRing, PublicKeys, generate
+
+VALIDITY = timedelta(days=365)
+"""How long an agency's keys count, unless the city ends them earlier."""
+
+
+class Enrolment(BaseModel):
+    """What an agency sends to the city; nothing in it is secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    city: str
+    agency: str = Field(description="code of the agency")
+    keys: dict[str, str] = Field(description="the public keys, as in the directory")
+    certificate_request: str = Field(description="PKCS #10 in PEM, for the agency's certificate")
+
+    def public_keys(self) -> PublicKeys:
+        """The keys; ValueError or KeyError when they are none."""
+        return PublicKeys.read(self.keys)
+
+
+class Welcome(BaseModel):
+    """What the city sends back; it holds a password, so it is for the agency's eyes only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    city: str
+    agency: str
+    amqp_url: Optional[SecretStr] = Field(default=None, description="with the password; absent when it stays as it was")
+    directory: dict[str, Any] = Field(description="everybody's public keys")
+    certificate: Optional[str] = Field(default=None, description="of the agency, PEM")
+    authority: Optional[str] = Field(default=None, description="who certifies the broker, PEM")
+
+    @field_serializer("amqp_url")
+    def _with_password(self, url: Optional[SecretStr]) -> Optional[str]:
+        # The file is the one place where the password is meant to stand.
+        return url.get_secret_value() if url else None
+
+
+def make_keys(agency: str, now: datetime) -> tuple[KeyRing, PublicKeys]:
+    """New keys of an agency."""
+    return generate(agency, not_before=now - timedelta(minutes=5), not_after=now + VALIDITY)
+
+
+def make_certificate_request(agency: str, key_file: Path) -> str:
+    """A new private key for TLS in `key_file`, and the request that the city signs, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    write_secret(
+        key_file,
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode(),
+    )
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"agency.{agency}")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, SHA256())
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def write_secret(path: Path, content: str) -> None:
+    """A file that its owner alone may read; FileExistsError rather than replace one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(content if content.endswith("\n") else content + "\n")
+
+
+def write_json(path: Path, model: BaseModel) -> None:
+    """The file to send."""
+    write_secret(path, json.dumps(model.model_dump(mode="json", exclude_none=True), indent=1))

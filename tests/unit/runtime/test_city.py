@@ -1,0 +1,54 @@
+"""The city's folder says what it has, and what it says wrongly is named."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from simpul_runtime.city import City, CityInvalid, OwnQueue
+from simpul_runtime.topology import own_queue
+from tests.support.agreements import KEDIRI
+
+HOSPITAL = "{code: rs-rujukan,"
+
+
+def a_city(folder: Path, queue: str) -> City:
+    """Kediri whose hospital has this queue beside its inbox."""
+    shutil.copytree(KEDIRI, folder / "city")
+    described = folder / "city" / "city.yaml"
+    words = described.read_text()
+    described.write_text(words.replace(HOSPITAL, f"{HOSPITAL} queues: [{queue}],"))
+    return City.read(folder / "city")
+
+
+def test_an_agency_may_have_a_queue_for_a_part_of_what_is_addressed_to_it(tmp_path: Path) -> None:
+    city = a_city(tmp_path, "{name: ward, services: [medical_care, forensic_exam], urgencies: [high]}")
+
+    [queue] = city.queues_of("rs-rujukan")
+    assert queue == OwnQueue("rs-rujukan", "ward", ("medical_care", "forensic_exam"), ("high",))
+    assert own_queue(queue).name == "agency.rs-rujukan.ward.queue"
+    assert [key for _, key in own_queue(queue).bindings] == [
+        "referral.rs-rujukan.medical_care.high.#",
+        "referral.rs-rujukan.forensic_exam.high.#",
+    ]
+    assert city.queues_of("ylpa") == ()
+
+
+def test_a_queue_without_a_choice_gets_every_referral(tmp_path: Path) -> None:
+    [queue] = a_city(tmp_path, "{name: all}").queues_of("rs-rujukan")
+
+    assert [key for _, key in own_queue(queue).bindings] == ["referral.rs-rujukan.*.*.#"]
+
+
+@pytest.mark.parametrize(
+    ("queue", "named"),
+    [
+        ("{name: ward, services: [dental_care]}", "dental_care"),
+        ("{name: ward, urgencies: [extreme]}", "extreme"),
+        ("{name: the ward}", "the ward"),
+        ("{name: a--b}", "a--b"),
+    ],
+)
+def test_a_queue_that_cannot_be_is_named(tmp_path: Path, queue: str, named: str) -> None:
+    with pytest.raises(CityInvalid, match=named):
+        a_city(tmp_path, queue)
