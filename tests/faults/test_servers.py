@@ -8,8 +8,9 @@ import aio_pika
 import aiohttp
 import pytest
 
+from simpul_agency.sandbox.management import BrokerApi
 from simpul_cli.parked import list_parked, replay_parked
-from simpul_cli.topology import BrokerApi, prepare_broker
+from simpul_cli.topology import prepare_broker
 from simpul_runtime.topology import UNROUTED, agency_inbox
 from simpul_schema.catalog import EVENTS, REPLIES
 from simpul_schema.samples import samples

@@ -11,12 +11,13 @@ import aiohttp
 import asyncpg
 from typer.testing import CliRunner
 
+from simpul_agency.sandbox.management import BrokerApi
 from simpul_cli.app import app
 from simpul_cli.demo import play
 from simpul_cli.demo.observer import Observer
 from simpul_cli.keys import key_file
 from simpul_cli.local import LocalCity
-from simpul_cli.topology import BrokerApi, differences, topology_of_city
+from simpul_cli.topology import differences, topology_of_city
 from simpul_routing.stored_facts import place_of_referral, read_clauses
 from simpul_runtime.database import utc_now
 from simpul_seal import Directory, KeyRing, unlock, verify

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simpul_agency.enrolment import write_secret
+from simpul_agency.sandbox.management import BrokerApi
 from simpul_cli import contract, databases, keys, parked, topology
 from simpul_cli.agency import accounts
 from simpul_cli.agency.certificates import Authority
@@ -111,7 +112,7 @@ def topology_verify(api: Api, city_dir: CityDir = KEDIRI) -> None:
 
     async def compare() -> list[str]:
         city = City.read(city_dir)
-        async with topology.BrokerApi(api) as broker:
+        async with BrokerApi(api) as broker:
             return [
                 *await topology.differences(broker, topology.topology_of_city(city)),
                 *await accounts.differences(broker, sorted(city.agency_codes)),

@@ -4,57 +4,15 @@ import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 import aio_pika
-import aiohttp
 
+from simpul_agency.sandbox.management import BrokerApi
 from simpul_runtime.city import City
 from simpul_runtime.topology import UNROUTED, Topology, topology_of
 
 QUORUM = {"x-queue-type": "quorum"}
-
-
-class BrokerRefused(Exception):
-    """The management API said no; the message says to what."""
-
-
-@dataclass
-class BrokerApi:
-    """The management API of one virtual host."""
-
-    url: str
-    vhost: str = "/"
-    _session: aiohttp.ClientSession | None = field(default=None, repr=False)
-
-    async def __aenter__(self) -> "BrokerApi":
-        parts = urlsplit(self.url)
-        self._base = f"{parts.scheme}://{parts.hostname}:{parts.port}/api"
-        self._session = aiohttp.ClientSession(
-            headers={"Authorization": aiohttp.encode_basic_auth(parts.username or "guest", parts.password or "guest")},
-            timeout=aiohttp.ClientTimeout(total=30),
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session:
-            await self._session.close()
-
-    async def call(self, method: str, *path: str, body: Any = None) -> Any:
-        """One request; the vhost is put where `{vhost}` stands."""
-        if self._session is None:
-            msg = "use the API inside `async with`"
-            raise RuntimeError(msg)
-        steps = "/".join(quote(self.vhost if step == "{vhost}" else step, safe="") for step in path)
-        async with self._session.request(method, f"{self._base}/{steps}", json=body) as answer:
-            if answer.status == 404 and method == "GET":
-                return None
-            if answer.status >= 400:
-                msg = f"{method} {steps}: {answer.status} {(await answer.text())[:300]}"
-                raise BrokerRefused(msg)
-            return await answer.json(content_type=None) if answer.content_length != 0 and method == "GET" else None
 
 
 async def apply_topology(api: BrokerApi, topology: Topology) -> None:

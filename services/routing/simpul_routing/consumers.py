@@ -1,18 +1,23 @@
 """Messages in: open, hand to the use case."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+import structlog
+from prometheus_client import Counter
 
 from simpul_routing.domain.lifecycle import Said
 from simpul_routing.use_cases import JudgeReplies, KeepAccounts, ReferCases, ReplanCases, Reply
 from simpul_runtime.errors import ParkReason, Unprocessable
 from simpul_runtime.inbox import Handler
+from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event, Producer
 from simpul_schema.messages import (
     CaseAmendedV1,
     CaseReportedV1,
+    ReplyMessageParkedV1,
     ReplyReferralAcceptedV1,
     ReplyReferralCompletedV1,
     ReplyReferralDeclinedV1,
@@ -24,6 +29,12 @@ from simpul_schema.messages import (
     ReplyWindowRequestedV1,
 )
 from simpul_schema.messages.case import TriageFacts
+
+PARKED_BY_AGENCIES: Final = Counter(
+    "simpul_parked_by_agencies", "Messages that agencies could not use", ["reason"], registry=REGISTRY
+)
+
+log = structlog.get_logger()
 
 _SAID: Mapping[type[Event], Said] = {
     ReplyReferralDeliveredV1: Said.DELIVERED,
@@ -62,6 +73,7 @@ def handlers(
         CaseReportedV1: case_reported,
         CaseAmendedV1: case_amended,
         ReplyWindowRequestedV1: window_requested,
+        ReplyMessageParkedV1: _message_parked,
         **replies,
     }
 
@@ -75,6 +87,18 @@ def _replied(judge_replies: JudgeReplies, said: Said) -> Handler:
         await judge_replies.judge(transaction, said, [Reply(event, event.data) for event in events])
 
     return judge
+
+
+async def _message_parked(_: Transaction, events: Sequence[ReplyMessageParkedV1]) -> None:
+    """Somebody must look: the agency has something that it cannot use, and nobody else knows."""
+    for event in events:
+        PARKED_BY_AGENCIES.labels(event.data.reason.value).inc()
+        log.error(
+            "agency_parked_message",
+            agency=Producer.of(event.source).party,
+            reason=event.data.reason.value,
+            event_id=event.data.event_id,
+        )
 
 
 def _window_requested(keep_accounts: KeepAccounts) -> Handler:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any, Optional, TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid5
@@ -14,17 +14,26 @@ from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 
 from simpul_agency.drafting import Voice
 from simpul_agency.drivers import driver_for
+from simpul_agency.following import Followed, follow
 from simpul_agency.grouping import Groups
 from simpul_agency.handling import Handler, Handling
+from simpul_agency.health import HEARD_WITHIN, Health
 from simpul_agency.reading import NotReadable, Reader
 from simpul_agency.received import Received, Reply, subject_of
-from simpul_agency.records import Account, Arrived, Message, Unreadable
+from simpul_agency.records import Account, Arrived, Draft, Message, Unreadable
 from simpul_agency.saying import Saying
 from simpul_agency.settings import AgencySettings
 from simpul_agency.store import Store
 from simpul_agency.watching import Watching, Window
 from simpul_schema import Event
-from simpul_schema.messages import ReferralHeartbeatV1, ReferralOfferedV1, ReplyWindowRequestedV1
+from simpul_schema.messages import (
+    ReferralHeartbeatV1,
+    ReferralOfferedV1,
+    ReferralReplyRefusedV1,
+    ReplyMessageParkedV1,
+    ReplyWindowRequestedV1,
+)
+from simpul_schema.messages.referral import ReferralFacts
 from simpul_seal import Directory, KeyRing, WatchedDirectory, sign
 
 E = TypeVar("E", bound=Event)
@@ -50,6 +59,8 @@ class Agency:
         self._reader = Reader(settings.code, keys, directory)
         self._arriving: Groups[Message] = Groups(self._take, self._not_stored)
         self._tasks: list[asyncio.Task[None]] = []
+        self._beside: list[Callable[[], AbstractAsyncContextManager[None]]] = []
+        self._open_beside = AsyncExitStack()
         self.broker = RabbitBroker(
             settings.broker_url,
             # Replies must find a queue; without this an unroutable one would look published.
@@ -71,6 +82,9 @@ class Agency:
             self.store, agency=self.code, concurrency=settings.concurrency, open_again=self._open_again,
             reply_to=lambda received: self._reply(received.event), say=self._saying.say,
         )  # fmt: skip
+        self.health = Health(self.store, self._is_connected, port=settings.health_port)
+        if settings.health_port:
+            self.beside(self.health.serve)
         self._watching = Watching(self.store, self._ask, agency=self.code, patience=settings.ask_after)
 
     @classmethod
@@ -92,8 +106,10 @@ class Agency:
         return register
 
     @asynccontextmanager
-    async def reply(self, referral_id: UUID) -> AsyncIterator[Reply]:
+    async def reply(self, referral_id: UUID, *, once: str = "") -> AsyncIterator[Reply]:
         """Answer a referral outside a handler, days later too; kept when the block ends without an error.
+
+        With `once`, a name of the caller's, what was said under that name before is not said again.
 
         Raises ReferralUnknown when it was never offered to this agency.
         """
@@ -101,9 +117,24 @@ class Agency:
         if body is None:
             msg = f"referral {referral_id} was not offered to {self.code}, or its offer is parked"
             raise ReferralUnknown(msg)
-        reply = self._reply(ReferralOfferedV1.model_validate_json(body))
+        reply = Reply(ReferralOfferedV1.model_validate_json(body), self._voice, now=_utc_now(), once=once)
         yield reply
         self._saying.say(await self.store.say(reply.drafts))
+
+    async def referrals(self, most: int, referral_id: Optional[UUID] = None) -> list[Followed]:
+        """Where the newest referrals stand; or one of them."""
+        streams = await self.store.streams(most, subject_of(referral_id) if referral_id else "")
+        refused = await self.store.of_type(ReferralReplyRefusedV1.WIRE_NAME, most)
+        refusals = [ReferralReplyRefusedV1.model_validate_json(body) for body in refused]
+        return [follow(stream, refusals) for stream in streams]
+
+    def facts_of(self, body: bytes) -> Optional[ReferralFacts]:
+        """The opened facts of a stored event."""
+        return self._open_again(body).facts
+
+    def beside(self, work: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """Something that is open from before the first event until after the last."""
+        self._beside.append(work)
 
     async def replay(self, name: str) -> bool:
         """Read again what was set aside; False when there is nothing of that name."""
@@ -138,6 +169,8 @@ class Agency:
 
     async def _begin(self) -> None:
         await self.store.open()
+        for work in self._beside:
+            await self._open_beside.enter_async_context(work())
         loops = (self._arriving.run, self._handling.run, self._saying.run, self._watching.run)
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
 
@@ -150,8 +183,14 @@ class Agency:
         for task in self._tasks:
             with suppress(asyncio.CancelledError):
                 await task
+        await self._open_beside.aclose()
         await self._saying.note_heard()
         await self.store.close()
+
+    async def _is_connected(self) -> bool:
+        # ping only looks at a flag, so the consumer itself is asked too.
+        is_heard = await self.broker.ping(timeout=HEARD_WITHIN)
+        return is_heard and all(subscriber.running for subscriber in self.broker.subscribers)
 
     async def _receive(self, message: RabbitMessage) -> None:
         """Returning acknowledges, so it returns once the message is stored."""
@@ -182,6 +221,25 @@ class Agency:
         receipt.delivered()
         return Arrived(**known, replies=receipt.drafts)
 
+    def _report(self, reason: str, digest: str, event_id: Optional[str]) -> Draft:
+        """Said once for the same message."""
+        return self._say_as_agency(
+            ReplyMessageParkedV1,
+            {"reason": reason, "digest": digest, "event_id": event_id},
+            event_id=uuid5(NAMESPACE_OID, f"{reason} {digest}"),
+        )
+
+    def _say_as_agency(self, message: type[Event], data: dict[str, Any], event_id: Optional[UUID] = None) -> Draft:
+        """About no referral, in the agency's own stream."""
+        return self._voice.draft(
+            message,
+            {"agency": self.code, **data},
+            subject=f"agency/{self.code}",
+            case_id=uuid5(NAMESPACE_OID, self.code),
+            now=_utc_now(),
+            event_id=event_id,
+        )
+
     def _open_again(self, body: bytes) -> Received[Any]:
         return self._reader.opened(self._reader.event(self._reader.verified(body, _utc_now())))
 
@@ -190,20 +248,11 @@ class Agency:
 
     async def _ask(self, windows: Sequence[Window]) -> None:
         """Say to the city what is missing."""
-        drafts = [
-            self._voice.draft(
-                ReplyWindowRequestedV1,
-                {"agency": self.code, **window},
-                subject=f"agency/{self.code}",
-                case_id=uuid5(NAMESPACE_OID, self.code),
-                now=_utc_now(),
-            )
-            for window in windows
-        ]
+        drafts = [self._say_as_agency(ReplyWindowRequestedV1, dict(window)) for window in windows]
         self._saying.say(await self.store.say(drafts) if drafts else [])
 
     async def _take(self, messages: Sequence[Message]) -> None:
-        ready, said = await self.store.take(messages, time.time())
+        ready, said = await self.store.take(messages, time.time(), self._report)
         # An event that is not the first of its referral may wait for another.
         some_wait = len(ready) < sum(isinstance(message, Arrived) for message in messages)
         self._handling.take(ready, some_wait=some_wait)
@@ -225,6 +274,7 @@ def _account(heartbeat: ReferralHeartbeatV1) -> Account:
         source=heartbeat.source,
         sequence=heartbeat.position,
         last_number=data.last_number,
+        said_at=heartbeat.time.timestamp(),
         allowance=(data.next_by - heartbeat.time).total_seconds(),
         events=tuple((one.number, str(one.event_id), one.is_withheld) for one in data.events),
     )

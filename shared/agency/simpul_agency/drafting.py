@@ -27,11 +27,12 @@ class Voice:
         case_id: UUID,
         now: datetime,
         cause: UUID | None = None,
+        event_id: UUID | None = None,
     ) -> Draft:
         """Made here, so that a mistake in what is said shows where it was made: pydantic's ValidationError."""
         event = message.model_validate(
             {
-                "id": uuid4(),
+                "id": event_id or uuid4(),
                 "source": self.source,
                 "type": message.WIRE_NAME,
                 "subject": subject,

@@ -2,7 +2,6 @@
 
 import json
 from datetime import datetime
-from enum import Enum
 from typing import Any, Final, Optional
 
 from pydantic import ValidationError
@@ -12,32 +11,16 @@ from simpul_schema import Event, Producer, message_class
 from simpul_schema.catalog import may_publish
 from simpul_schema.envelope import MAX_EVENT_BYTES
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.vocabulary import UnusableReason
 from simpul_seal import Directory, KeyRing, NotForUs, SealError, UnknownKey, open_section, verify
 
 _FACTS: Final = "facts"
 
 
-class Reason(str, Enum):
-    """Why a message is set aside."""
-
-    TOO_LARGE = "too_large"
-    NOT_JSON = "not_json"
-    NO_EVENT = "no_event"
-    NO_SOURCE = "no_source"
-    UNSIGNED = "unsigned"
-    FORGED = "forged"
-    UNKNOWN_KEY = "unknown_key"
-    NOT_ITS_TO_SAY = "not_its_to_say"
-    UNKNOWN_TYPE = "unknown_type"
-    INVALID = "invalid"
-    FOR_ANOTHER_AGENCY = "for_another_agency"
-    CANNOT_OPEN = "cannot_open"
-
-
 class NotReadable(Exception):
     """The message is no event that the city addressed to this agency; `reason` says why."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: UnusableReason) -> None:
         super().__init__(reason.value)
         self.reason = reason
 
@@ -53,39 +36,41 @@ class Reader:
     def verified(self, body: bytes, now: datetime) -> dict[str, Any]:
         """The event as JSON, signed by the party it names; NotReadable otherwise."""
         if len(body) > MAX_EVENT_BYTES:
-            raise NotReadable(Reason.TOO_LARGE)
+            raise NotReadable(UnusableReason.TOO_LARGE)
         try:
             event = json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise NotReadable(Reason.NOT_JSON) from error
+            raise NotReadable(UnusableReason.NOT_JSON) from error
         if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-            raise NotReadable(Reason.NO_EVENT)
+            raise NotReadable(UnusableReason.NO_EVENT)
         try:
             signer = verify(event, self._directory, now)
             producer = Producer.of(str(event.get("source")))
         except UnknownKey as error:
-            raise NotReadable(Reason.UNKNOWN_KEY) from error
+            raise NotReadable(UnusableReason.UNKNOWN_KEY) from error
         except SealError as error:
-            raise NotReadable(Reason.FORGED if event.get("signature") else Reason.UNSIGNED) from error
+            raise NotReadable(UnusableReason.FORGED if event.get("signature") else UnusableReason.UNSIGNED) from error
         except ValueError as error:
-            raise NotReadable(Reason.NO_SOURCE) from error
+            raise NotReadable(UnusableReason.NO_SOURCE) from error
         if signer != producer.party:
-            raise NotReadable(Reason.FORGED)
+            raise NotReadable(UnusableReason.FORGED)
         if not may_publish(producer.party, is_agency=producer.is_agency, wire_name=event["type"]):
-            raise NotReadable(Reason.NOT_ITS_TO_SAY if message_class(event["type"]) else Reason.UNKNOWN_TYPE)
+            raise NotReadable(
+                UnusableReason.NOT_ITS_TO_SAY if message_class(event["type"]) else UnusableReason.UNKNOWN_TYPE
+            )
         return event
 
     def event(self, verified: dict[str, Any]) -> Event:
         """The typed event; NotReadable when it does not match the contract, or is addressed to another agency."""
         message = message_class(verified["type"])
         if message is None:
-            raise NotReadable(Reason.UNKNOWN_TYPE)
+            raise NotReadable(UnusableReason.UNKNOWN_TYPE)
         try:
             event = message.model_validate(verified)
         except ValidationError as error:
-            raise NotReadable(Reason.INVALID) from error
+            raise NotReadable(UnusableReason.INVALID) from error
         if getattr(event.data, "agency", self._agency) != self._agency:  # type: ignore[attr-defined]  # all have data
-            raise NotReadable(Reason.FOR_ANOTHER_AGENCY)
+            raise NotReadable(UnusableReason.FOR_ANOTHER_AGENCY)
         return event
 
     def opened(self, event: Event) -> Received[Any]:
@@ -102,6 +87,6 @@ class Reader:
             )
             return ReferralFacts.model_validate_json(opened)
         except NotForUs as error:
-            raise NotReadable(Reason.CANNOT_OPEN) from error
+            raise NotReadable(UnusableReason.CANNOT_OPEN) from error
         except ValidationError as error:
-            raise NotReadable(Reason.INVALID) from error
+            raise NotReadable(UnusableReason.INVALID) from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Optional, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4, uuid5
 
 from simpul_agency.drafting import Voice
 from simpul_agency.records import Draft
@@ -49,7 +49,9 @@ class Reply:
     Saying the same twice counts once; what a handler said before it failed was never said.
     """
 
-    def __init__(self, about: Event, voice: Voice, *, now: datetime) -> None:
+    def __init__(self, about: Event, voice: Voice, *, now: datetime, once: str = "") -> None:
+        """With `once`, a name of the caller's, what is said under the same name again is not said again."""
+        self._once = once
         self._about = about
         self._voice = voice
         self._now = now
@@ -106,6 +108,7 @@ class Reply:
                 case_id=about.correlationid,
                 cause=about.id,
                 now=self._now,
+                event_id=uuid5(about.id, f"{self._once} {len(self._drafts)}") if self._once else uuid4(),
             )
         )
 

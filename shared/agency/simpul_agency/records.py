@@ -44,6 +44,11 @@ class Unreadable:
     body: bytes = field(repr=False)
     reason: str
 
+    @property
+    def digest(self) -> str:
+        """The same for the same bytes."""
+        return sha256(self.body).hexdigest()
+
 
 @dataclass(frozen=True)
 class Account:
@@ -52,6 +57,7 @@ class Account:
     source: str
     sequence: int
     last_number: int
+    said_at: float
     allowance: float
     """Seconds until the next account is missed."""
     events: tuple[tuple[int, str, bool], ...]
@@ -67,6 +73,9 @@ class Standing:
     settled: int
     """All up to this number are here, or withheld."""
     heard_at: float
+    """When the last account came, by our clock."""
+    said_at: float
+    """When it was made, by the city's."""
     quiet_until: float
     hole: Optional[tuple[int, int]]
     """The first numbers that are missing; None when nothing is."""
@@ -121,6 +130,17 @@ class Outgoing:
     wire_name: str
     correlation_id: str
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Everything that was said about one referral, in its order."""
+
+    offer: bytes = field(repr=False)
+    events: tuple[tuple[str, bytes], ...] = field(repr=False)
+    """(wire name, body) of what the city said."""
+    replies: tuple[str, ...]
+    """Wire names of what was replied."""
 
 
 @dataclass(frozen=True)

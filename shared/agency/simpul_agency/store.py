@@ -1,8 +1,7 @@
 """What an agency has received and what it still has to say, kept so that neither a crash nor an outage loses it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
-from typing import Final, Optional
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Optional
 
 from simpul_agency.drivers import Driver, Tables
 from simpul_agency.records import (
@@ -16,8 +15,12 @@ from simpul_agency.records import (
     Outgoing,
     Parked,
     Standing,
+    Stream,
     Unreadable,
 )
+
+Report = Callable[[str, str, Optional[str]], Draft]
+"""What is said to the city of a message that was set aside: reason, digest, event id where it was read."""
 
 DONE: Final = "done"
 NEW: Final = "new"
@@ -30,6 +33,7 @@ _TABLES: Final = (
         reason text NOT NULL, attempts integer NOT NULL, received_at double precision NOT NULL,
         due_at double precision NOT NULL, PRIMARY KEY (source, event_id))""",
     "CREATE INDEX IF NOT EXISTS received_due ON received (due_at) WHERE state = 'new'",
+    "CREATE INDEX IF NOT EXISTS received_type ON received (type, received_at)",
     "CREATE INDEX IF NOT EXISTS received_stream ON received (subject, sequence)",
     """CREATE TABLE IF NOT EXISTS unreadable (
         digest text PRIMARY KEY, body {blob} NOT NULL, reason text NOT NULL, received_at double precision NOT NULL)""",
@@ -43,7 +47,8 @@ _TABLES: Final = (
         PRIMARY KEY (source, number))""",
     """CREATE TABLE IF NOT EXISTS city (
         source text PRIMARY KEY, sequence bigint NOT NULL, last_number bigint NOT NULL, settled bigint NOT NULL,
-        heard_at double precision NOT NULL, quiet_until double precision NOT NULL)""",
+        heard_at double precision NOT NULL, said_at double precision NOT NULL,
+        quiet_until double precision NOT NULL)""",
 )
 _RECEIVE: Final = """
     INSERT INTO received (source, event_id, subject, sequence, type, digest, body, state, reason, attempts,
@@ -57,11 +62,13 @@ _DUE: Final = """
     ORDER BY due_at, sequence LIMIT ?
 """
 _HEAR: Final = """
-    INSERT INTO city (source, sequence, last_number, settled, heard_at, quiet_until) VALUES (?, ?, ?, 0, ?, ?)
+    INSERT INTO city (source, sequence, last_number, settled, heard_at, said_at, quiet_until)
+    VALUES (?, ?, ?, 0, ?, ?, ?)
     ON CONFLICT (source) DO UPDATE SET
         last_number = CASE WHEN excluded.last_number > city.last_number THEN excluded.last_number
             ELSE city.last_number END,
         heard_at = CASE WHEN excluded.sequence > city.sequence THEN excluded.heard_at ELSE city.heard_at END,
+        said_at = CASE WHEN excluded.sequence > city.sequence THEN excluded.said_at ELSE city.said_at END,
         quiet_until = CASE WHEN excluded.sequence > city.sequence THEN excluded.quiet_until ELSE city.quiet_until END,
         sequence = CASE WHEN excluded.sequence > city.sequence THEN excluded.sequence ELSE city.sequence END
 """
@@ -109,11 +116,11 @@ class Store:
         """Disconnect."""
         await self._driver.close()
 
-    async def take(self, messages: Sequence[Message], now: float) -> tuple[list[Due], list[Outgoing]]:
+    async def take(self, messages: Sequence[Message], now: float, report: Report) -> tuple[list[Due], list[Outgoing]]:
         """Keep what arrived, each event once, with the replies that say so.
 
-        Returns the new events that wait for nothing, and those replies. The same id with other bytes is set aside as
-        altered.
+        What cannot be used is kept aside, and `report` makes what tells the city so, once. The same id with other
+        bytes is set aside as altered. Returns the new events that wait for nothing, and the replies.
         """
         arrived = [message for message in messages if isinstance(message, Arrived)]
         unread = [message for message in messages if isinstance(message, Unreadable)]
@@ -133,10 +140,12 @@ class Store:
             )  # fmt: skip
             await tables.write(
                 "INSERT INTO unreadable (digest, body, reason, received_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(sha256(one.body).hexdigest(), one.body, one.reason, now) for one in (*unread, *altered)],
+                [(one.digest, one.body, one.reason, now) for one in (*unread, *altered)],
             )
+            aside = [report(one.reason, one.digest, None) for one in (*unread, *altered)]
+            aside += [report(e.parked, e.digest, e.event_id) for e in new if e.parked]
             await _write_accounts(tables, accounts, now)
-            said = await _write_replies(tables, [draft for event in new for draft in event.replies])
+            said = await _write_replies(tables, [*aside, *(draft for event in new for draft in event.replies)])
             ready = [
                 Due(e.source, e.event_id, e.subject, e.type, e.body, 0) for e in new if e.sequence == 1 and not e.parked
             ]
@@ -162,7 +171,7 @@ class Store:
         """Compare what is held with the city's accounts."""
 
         async def work(tables: Tables) -> list[Standing]:
-            query = "SELECT source, last_number, settled, heard_at, quiet_until FROM city ORDER BY source"
+            query = "SELECT source, last_number, settled, heard_at, said_at, quiet_until FROM city ORDER BY source"
             return [await _settled(tables, *row) for row in await tables.fetch(query)]
 
         return await self._driver.run(work, survives_power_cut=False)
@@ -219,6 +228,41 @@ class Store:
         rows = await self._driver.run(lambda tables: tables.fetch(query, subject), survives_power_cut=False)
         return bytes(rows[0][0]) if rows else None
 
+    async def streams(self, most: int, subject: str = "") -> list[Stream]:
+        """The newest referrals with what was said about them; or one of them."""
+        offers = """
+            SELECT subject, body FROM received WHERE type = 'referral.offered.v1' AND state <> 'parked'
+            ORDER BY received_at DESC LIMIT ?
+        """
+        offer = """
+            SELECT subject, body FROM received WHERE type = 'referral.offered.v1' AND state <> 'parked'
+                AND subject = ? LIMIT ?
+        """
+        events = "SELECT type, body, subject FROM received WHERE state <> 'parked' AND subject"
+        replies = "SELECT wire_name, position, subject FROM reply WHERE subject"
+
+        async def work(tables: Tables) -> list[Stream]:
+            found = await (tables.fetch(offer, subject, most) if subject else tables.fetch(offers, most))
+            subjects = [row[0] for row in found]
+            said = sorted(await _among(tables, replies, subjects), key=lambda row: row[1])
+            told = await _among(tables, events, subjects, order="ORDER BY sequence")
+            return [
+                Stream(
+                    offer=bytes(body),
+                    events=tuple((name, bytes(event)) for name, event, of in told if of == subject),
+                    replies=tuple(name for name, _, of in said if of == subject),
+                )
+                for subject, body in found
+            ]
+
+        return await self._driver.run(work, survives_power_cut=False)
+
+    async def of_type(self, wire_name: str, most: int) -> list[bytes]:
+        """The newest events of a type."""
+        query = "SELECT body FROM received WHERE type = ? AND state <> 'parked' ORDER BY received_at DESC LIMIT ?"
+        rows = await self._driver.run(lambda tables: tables.fetch(query, wire_name, most), survives_power_cut=False)
+        return [bytes(body) for (body,) in rows]
+
     async def parked(self) -> list[Parked]:
         """What was set aside, the oldest first."""
         query = """
@@ -256,7 +300,7 @@ class Store:
 async def _write_accounts(tables: Tables, accounts: Sequence[Account], now: float) -> None:
     await tables.write(
         _HEAR,
-        [(one.source, one.sequence, one.last_number, now, now + one.allowance) for one in accounts],
+        [(one.source, one.sequence, one.last_number, now, one.said_at, now + one.allowance) for one in accounts],
     )
     await tables.write(
         # What is withheld now may have been announced as sent before.
@@ -271,7 +315,7 @@ async def _write_accounts(tables: Tables, accounts: Sequence[Account], now: floa
 
 
 async def _settled(
-    tables: Tables, source: str, last_number: int, settled: int, heard_at: float, quiet_until: float
+    tables: Tables, source: str, last_number: int, settled: int, heard_at: float, said_at: float, quiet_until: float
 ) -> Standing:
     """Move on as far as nothing is missing; what lies behind is forgotten."""
     held = [number for (number,) in await tables.fetch(_HELD, source, settled)] if settled < last_number else []
@@ -285,7 +329,7 @@ async def _settled(
         await tables.write("UPDATE city SET settled = ? WHERE source = ?", [(reached, source)])
         await tables.write("DELETE FROM account WHERE source = ? AND number <= ?", [(source, reached)])
     hole = (reached + 1, after - 1) if reached < last_number else None
-    return Standing(source, last_number, reached, heard_at, quiet_until, hole)
+    return Standing(source, last_number, reached, heard_at, said_at, quiet_until, hole)
 
 
 def _sorted_out(
@@ -304,12 +348,12 @@ def _sorted_out(
     return list(new.values()), altered
 
 
-async def _among(tables: Tables, query: str, values: Iterable[str]) -> list[tuple[str, ...]]:
+async def _among(tables: Tables, query: str, values: Iterable[str], order: str = "") -> list[tuple[Any, ...]]:
     """The rows in which the last column of the query is one of the values."""
     wanted = list(dict.fromkeys(values))
     if not wanted:
         return []
-    return await tables.fetch(f"{query} IN ({', '.join('?' * len(wanted))})", *wanted)
+    return await tables.fetch(f"{query} IN ({', '.join('?' * len(wanted))}) {order}", *wanted)
 
 
 async def _write_replies(tables: Tables, drafts: Sequence[Draft]) -> list[Outgoing]:

@@ -140,6 +140,7 @@ CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow(
         "reply.window.requested.v1", ANY_AGENCY, (REPLIES,), ("routing",), "send what I miss again, with its account"
     ),
+    CatalogRow("reply.message.parked.v1", ANY_AGENCY, (REPLIES,), ("routing",), "a message could not be used, and why"),
     CatalogRow("alert.sent.v1", "notify", (EVENTS,), ("desk",), "a provider took an alert"),
     CatalogRow("alert.failed.v1", "notify", (EVENTS,), ("desk",), "an alert was given up"),
 )

@@ -13,8 +13,9 @@ import pytest
 from pydantic import SecretStr
 
 from simpul_agency import Agency, AgencySettings
+from simpul_agency.sandbox.management import BrokerApi
 from simpul_cli.backends import Backends
-from simpul_cli.topology import BrokerApi, apply_topology
+from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import topology_of
 from simpul_schema.catalog import REFERRALS, REPLIES, routing_key
 from simpul_schema.messages.referral import ReferralFacts

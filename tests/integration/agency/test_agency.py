@@ -158,8 +158,14 @@ async def test_what_cannot_be_used_is_set_aside_with_its_reason_and_stops_nothin
         "unsigned",
     }  # fmt: skip
     assert calls == [good["subject"]]
+
+    async def all_reported() -> bool:
+        return len([event for event in town.heard if event["type"] == "reply.message.parked.v1"]) == 8
+
+    await eventually(all_reported)
     [unopened] = [parked for parked in await agency.store.parked() if parked.reason == "cannot_open"]
     assert await agency.replay(unopened.name)
     assert not await agency.replay("nothing")
     assert await all_parked()
+    assert await all_reported()
     await agency.stop()

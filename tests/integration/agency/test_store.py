@@ -15,6 +15,11 @@ from simpul_cli.databases import create_databases
 PATIENCE = 60.0
 
 
+def a_report(reason: str, digest: str, event_id: str | None) -> Draft:
+    """What is said of a message that was set aside."""
+    return Draft("agency/ylpa", "reply.message.parked.v1", f"{reason} {digest}", "c", lambda position: b"%d" % position)
+
+
 async def due(store: Store, now: float) -> list[Due]:
     """What is due, without when to look again."""
     return (await store.due(now, PATIENCE, 10))[0]
@@ -49,8 +54,8 @@ def a_draft(subject: str, event_id: str = "") -> Draft:
 
 async def test_an_event_is_kept_once_and_its_replies_with_it(store: Store) -> None:
     event = arrived("referral/a", 1, b"{}", "", a_draft("referral/a"))
-    ready, said = await store.take([event, event], 1.0)
-    again = await store.take([event], 2.0)
+    ready, said = await store.take([event, event], 1.0, a_report)
+    again = await store.take([event], 2.0, a_report)
 
     assert [one.event_id for one in await due(store, 5.0)] == [event.event_id]
     assert [reply.body for reply in await store.unpublished(10)] == [b"1"]
@@ -60,8 +65,10 @@ async def test_an_event_is_kept_once_and_its_replies_with_it(store: Store) -> No
 
 async def test_the_same_id_with_other_bytes_is_set_aside_as_altered(store: Store) -> None:
     event_id = str(uuid4())
-    await store.take([arrived("referral/a", 1, b"{}", event_id), arrived("referral/a", 1, b"{1}", event_id)], 1.0)
-    await store.take([arrived("referral/a", 1, b"{2}", event_id)], 1.0)
+    await store.take(
+        [arrived("referral/a", 1, b"{}", event_id), arrived("referral/a", 1, b"{1}", event_id)], 1.0, a_report
+    )
+    await store.take([arrived("referral/a", 1, b"{2}", event_id)], 1.0, a_report)
 
     assert [parked.reason for parked in await store.parked()] == ["altered", "altered"]
     assert len(await due(store, 5.0)) == 1
@@ -69,10 +76,10 @@ async def test_the_same_id_with_other_bytes_is_set_aside_as_altered(store: Store
 
 async def test_an_event_waits_for_its_predecessor_and_not_for_ever(store: Store) -> None:
     first, second = arrived("referral/a", 1), arrived("referral/a", 2)
-    await store.take([second], 1.0)
+    await store.take([second], 1.0, a_report)
     assert await due(store, 5.0) == []
     assert len(await due(store, 1.0 + PATIENCE)) == 1
-    await store.take([first], 2.0)
+    await store.take([first], 2.0, a_report)
     assert [one.event_id for one in await due(store, 5.0)] == [first.event_id]
     await store.finish([Handled(SOURCE, first.event_id)])
 
@@ -81,7 +88,7 @@ async def test_an_event_waits_for_its_predecessor_and_not_for_ever(store: Store)
 
 async def test_a_handler_that_failed_is_due_again_at_its_moment(store: Store) -> None:
     event = arrived("referral/a")
-    await store.take([event], 1.0)
+    await store.take([event], 1.0, a_report)
     await store.finish([Handled(SOURCE, event.event_id, again_at=30.0, reason="ValueError")])
 
     assert await store.due(29.0, PATIENCE, 10) == ([], 1, 30.0)
@@ -90,7 +97,7 @@ async def test_a_handler_that_failed_is_due_again_at_its_moment(store: Store) ->
 
 async def test_replies_have_places_without_gaps_and_wait_until_the_broker_has_them(store: Store) -> None:
     event, again = arrived("referral/a", 1, b"{}", "", a_draft("referral/a")), a_draft("referral/a")
-    await store.take([event], 1.0)
+    await store.take([event], 1.0, a_report)
     await store.finish([Handled(SOURCE, event.event_id, (a_draft("referral/a"), again))])
     # A commit whose answer was lost is written again.
     await store.finish([Handled(SOURCE, event.event_id, (again,))])
@@ -105,10 +112,11 @@ async def test_replies_have_places_without_gaps_and_wait_until_the_broker_has_th
 
 async def test_what_was_set_aside_can_be_taken_out_and_read_again(store: Store) -> None:
     parked = Arrived(SOURCE, str(uuid4()), "referral/a", 1, "referral.offered.v1", b"{sealed}", "cannot_open")
-    await store.take([Unreadable(b"nonsense", "not_json"), parked], 1.0)
+    await store.take([Unreadable(b"nonsense", "not_json"), parked], 1.0, a_report)
     names = {entry.reason: entry.name for entry in await store.parked()}
 
-    assert await store.backlog() == (0, 0, 2)
+    # Each was also reported, once.
+    assert await store.backlog() == (0, 2, 2)
     assert await store.first_of("referral/a") is None
     assert await store.take_out(names["not_json"]) == b"nonsense"
     assert await store.take_out(names["cannot_open"]) == b"{sealed}"
@@ -120,7 +128,7 @@ async def test_a_store_opened_again_has_everything(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'folder' / 'agency.db'}"
     first = Store(driver_for(url))
     await first.open()
-    await first.take([arrived("referral/a", 1, b"{}", "", a_draft("referral/a"))], 1.0)
+    await first.take([arrived("referral/a", 1, b"{}", "", a_draft("referral/a"))], 1.0, a_report)
     await first.close()
     second = Store(driver_for(url))
     await second.open()

@@ -9,9 +9,10 @@ import aio_pika
 import pytest
 from aiormq.exceptions import AMQPError
 
+from simpul_agency.sandbox.management import BrokerApi
 from simpul_cli.agency import accounts
 from simpul_cli.backends import Backends
-from simpul_cli.topology import BrokerApi, apply_topology, differences
+from simpul_cli.topology import apply_topology, differences
 from simpul_runtime.topology import DEAD, UNROUTED, agency_inbox, topology_of
 from simpul_schema.catalog import EVENTS, REFERRALS, REPLIES
 

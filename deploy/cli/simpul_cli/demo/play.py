@@ -15,11 +15,11 @@ from uuid import uuid4
 import aiohttp
 from ruamel.yaml import YAML
 
+from simpul_agency.sandbox.management import BrokerApi
 from simpul_cli.databases import SERVICES
 from simpul_cli.demo.observer import Observer
 from simpul_cli.local import LocalCity
 from simpul_cli.parked import count_parked
-from simpul_cli.topology import BrokerApi
 from simpul_runtime.database import utc_now
 from simpul_runtime.topology import UNROUTED
 

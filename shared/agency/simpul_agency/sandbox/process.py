@@ -17,6 +17,7 @@ _PR_SET_PDEATHSIG = 1
 _FIRST_PORT = 15_000
 _OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _given: set[int] = set()
+_libc = ctypes.CDLL(None)
 
 
 class BackendsMissing(Exception):
@@ -73,16 +74,20 @@ def spawn(
 
     Call it from the main thread: the kernel watches the thread that started it.
     """
-    libc = ctypes.CDLL(None)
 
     def ask_for_death_signal() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, death)
+        _libc.prctl(_PR_SET_PDEATHSIG, death)
 
     with log.open("ab") as output:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=dict(env),
             start_new_session=True, preexec_fn=ask_for_death_signal, **who,
         )  # fmt: skip
+
+
+def die_with_parent() -> None:
+    """For Popen's preexec_fn: the kernel kills the child when the thread that started it ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def wait_until(

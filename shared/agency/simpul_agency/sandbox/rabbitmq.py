@@ -75,6 +75,10 @@ class PrivateRabbit:
         """Address for consumers and publishers; a frozen peer is noticed after 33 seconds."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/?heartbeat=10"
 
+    def url_of(self, vhost: str) -> str:
+        """The same for another virtual host."""
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/{vhost}?heartbeat=10"
+
     @property
     def amqps_url(self) -> str:
         """Address of the encrypted port."""

@@ -1,7 +1,7 @@
 """Every message class, found by its wire name."""
 
 from simpul_schema.envelope import Event
-from simpul_schema.messages.account import ReferralHeartbeatV1, ReplyWindowRequestedV1
+from simpul_schema.messages.account import ReferralHeartbeatV1, ReplyMessageParkedV1, ReplyWindowRequestedV1
 from simpul_schema.messages.alert import AlertFailedV1, AlertSentV1
 from simpul_schema.messages.case import (
     CaseAmendedV1,
@@ -71,6 +71,7 @@ MESSAGES: tuple[type[Event], ...] = (
     ReplyReferralStartedV1,
     ReplyReferralCompletedV1,
     ReplyWindowRequestedV1,
+    ReplyMessageParkedV1,
     AlertSentV1,
     AlertFailedV1,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "ReferralReroutedV1",
     "ReferralRevokedV1",
     "ReferralStartedV1",
+    "ReplyMessageParkedV1",
     "ReplyReferralAcceptedV1",
     "ReplyReferralCompletedV1",
     "ReplyReferralDeclinedV1",

@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simpul_schema.envelope import Event, EventData, Instant
+from simpul_schema.vocabulary import UnusableReason
 
 AGENCY_SUBJECT = r"^agency/[a-z0-9-]+$"
 MOST_IN_ACCOUNT = 500
@@ -68,6 +69,25 @@ class WindowData(EventData):
             msg = "a window ends as it begins: by numbers or by time"
             raise ValueError(msg)
         return self
+
+
+class MessageParkedData(EventData):
+    """Which message, and why; never its content."""
+
+    agency: str = Field(description="code of the agency; must be the source's")
+    reason: UnusableReason = Field(description="why it could not be used")
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its bytes, in hexadecimal digits")
+    event_id: UUID | None = Field(default=None, description="its event id, where that could be read")
+
+
+class ReplyMessageParkedV1(Event):
+    """Sent by the agency when it has set a message aside: without this the city would think that it arrived."""
+
+    WIRE_NAME: ClassVar[str] = "reply.message.parked.v1"
+    type: Literal["reply.message.parked.v1"] = "reply.message.parked.v1"
+    subject: str = Field(pattern=AGENCY_SUBJECT, description="the agency, as agency/<code>")
+    correlationid: UUID = Field(description="belongs to no case; the agency chooses it")
+    data: MessageParkedData
 
 
 class ReplyWindowRequestedV1(Event):

@@ -1,0 +1,5 @@
+"""`python -m simpul_agency` is `simpul-agency`."""
+
+from simpul_agency.command.app import main
+
+main()

@@ -1,0 +1,32 @@
+"""The list of cases; each is a function that fails with a reason."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from simpul_agency.conformance.trial import Trial
+
+Try = Callable[[Trial], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing that a consumer must do whatever language it is written in."""
+
+    name: str
+    requirement: str
+    """What, and why it matters to a child."""
+    run: Try
+
+
+CASES: list[Case] = []
+"""In the order in which they are run: what would make the rest meaningless comes first."""
+
+
+def case(requirement: str) -> Callable[[Try], Try]:
+    """Add a function to the list under its own name."""
+
+    def add(function: Try) -> Try:
+        CASES.append(Case(function.__name__, requirement, function))
+        return function
+
+    return add
