@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.resources import files
 from pathlib import Path
 
 from simpul_agency.enrolment import (
@@ -80,6 +81,7 @@ class Files:
         settings = {"CITY": welcome.city, "CODE": welcome.agency, "KEY_FILE": str(self.keys.resolve())}
         settings["DIRECTORY_FILE"] = str((self.folder / "directory.json").resolve())
         settings["STORE_URL"] = f"sqlite:///{(self.folder / 'agency.db').resolve()}"
+        settings["SCHEMA_DIR"] = str(files("simpul_schema") / "json_schema")
         if welcome.amqp_url is not None:
             settings["AMQP_URL"] = welcome.amqp_url.get_secret_value()
         for name, key, content in (

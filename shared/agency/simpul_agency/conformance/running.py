@@ -1,6 +1,7 @@
 """Runs the cases one after the other against one consumer, on a broker of its own."""
 
 import asyncio
+import secrets
 import shlex
 import time
 from collections.abc import Collection, Sequence
@@ -34,12 +35,13 @@ async def run_cases(
             broker = PrivateRabbit()
             ending.callback(broker.close)
         folder = Path(ending.enter_context(TemporaryDirectory(prefix="simpul-conform-")))
-        vhost = f"trial-{int(time.time() * 1000)}"
+        # An account's name holds for the whole broker, so each trial has one of its own.
+        vhost = f"trial-{secrets.token_hex(4)}"
         api = await ending.enter_async_context(BrokerApi(broker.api_url, vhost))
         await api.call("PUT", "vhosts", "{vhost}")
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         await api.call("PUT", "permissions", "{vhost}", "guest", body=everything)
-        city = SimulatedCity(broker.url_of(vhost), api, "trial-agency")
+        city = SimulatedCity(broker.url_of(vhost), api, vhost)
         await city.open()
         trial = Trial(city, broker, command, folder, city.write_files(folder, await city.admit()))
         try:
@@ -48,6 +50,7 @@ async def run_cases(
             await trial.kill()
             await city.close()
             await api.call("DELETE", "vhosts", "{vhost}")
+            await api.call("DELETE", "users", f"agency.{city.agency}")
         outcome = Outcome(shlex.join(command), city.agency, utc_now(), tuple(verdicts), is_whole=not only)
     failed = sum(not verdict.passed for verdict in verdicts)
     console.print(f"{len(verdicts) - failed} of {len(verdicts)} cases passed", style="red" if failed else "green")

@@ -13,7 +13,7 @@ from simpul_agency.sandbox.city import DEAD, Heard, SimulatedCity
 from simpul_agency.sandbox.process import die_with_parent
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 
-SOON: Final = 15.0
+SOON = 15.0
 """Seconds within which what must happen is waited for."""
 QUIET: Final = 0.5
 """Seconds without a word after which nothing more is expected."""
@@ -118,13 +118,13 @@ class Trial:
         await self.city.send(offer)
         return offer
 
-    async def answered(self, *offers: dict[str, Any], within: float = SOON) -> None:
+    async def answered(self, *offers: dict[str, Any], within: Optional[float] = None) -> None:
         """Each offer gets `delivered` and one answer, once and in this order."""
-        city = self.city
+        city, patience = self.city, within or SOON
         for offer in offers:
-            if not await city.until(lambda: len(city.words_to(offer)) >= 2, within):  # noqa: B023 - awaited here
+            if not await city.until(lambda: len(city.words_to(offer)) >= 2, patience):  # noqa: B023 - awaited here
                 said = ", ".join(city.words_to(offer)) or "nothing"
-                fail(f"an offer was not answered within {within:.0f} s: delivered and accepted wanted, {said} heard")
+                fail(f"an offer was not answered within {patience:.0f} s: delivered and accepted wanted, {said} heard")
         await self.quiet()
         for offer in offers:
             self.answered_once(offer)

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, Optional
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -318,6 +319,8 @@ class SimulatedCity:
             "SIMPUL_AGENCY_AMQP_URL": amqp_url,
             "SIMPUL_AGENCY_KEY_FILE": str(key_file.resolve()),
             "SIMPUL_AGENCY_DIRECTORY_FILE": str(directory_file.resolve()),
+            # For consumers in other languages: the published schemas, one file for each type.
+            "SIMPUL_AGENCY_SCHEMA_DIR": str(files("simpul_schema") / "json_schema"),
             "SIMPUL_AGENCY_STORE_URL": f"sqlite:///{(folder / 'agency.db').resolve()}",
         }
 
