@@ -27,11 +27,12 @@ NEW: Final = "new"
 PARKED: Final = "parked"
 
 _TABLES: Final = (
+    # The key begins with the id: whether an event is known is asked by the id alone.
     """CREATE TABLE IF NOT EXISTS received (
         source text NOT NULL, event_id text NOT NULL, subject text NOT NULL, sequence bigint NOT NULL,
         type text NOT NULL, digest text NOT NULL, body {blob} NOT NULL, state text NOT NULL,
         reason text NOT NULL, attempts integer NOT NULL, received_at double precision NOT NULL,
-        due_at double precision NOT NULL, PRIMARY KEY (source, event_id))""",
+        due_at double precision NOT NULL, PRIMARY KEY (event_id, source))""",
     "CREATE INDEX IF NOT EXISTS received_due ON received (due_at) WHERE state = 'new'",
     "CREATE INDEX IF NOT EXISTS received_type ON received (type, received_at)",
     "CREATE INDEX IF NOT EXISTS received_stream ON received (subject, sequence)",

@@ -391,13 +391,14 @@ class Inbox:
 
     async def _keep_sweeping(self) -> None:
         while True:
+            # Before the look: what is kept during a sweep must still end the wait.
+            self._look.clear()
             try:
                 while await self.sweep():
                     pass
                 await self._measure()
             except Exception as error:
                 log.warning("sweep_failed", exc_info=error)
-            self._look.clear()
             try:
                 async with asyncio.timeout(SWEEP):
                     await self._look.wait()

@@ -121,6 +121,8 @@ class Relay:
         loop = asyncio.get_running_loop()
         next_poll = loop.time()
         while not channel.is_closed:
+            # Before the look into memory: what is handed over during a sweep must still end the wait.
+            self._wake.clear()
             rows: Sequence[OutboxRow] = [self._hot.popleft() for _ in range(min(len(self._hot), WINDOW))]
             self._caught_up.set()
             if not rows and loop.time() >= next_poll:
@@ -129,7 +131,6 @@ class Relay:
             if rows:
                 await self._publish(channel, rows)
                 continue
-            self._wake.clear()
             try:
                 async with asyncio.timeout(max(next_poll - loop.time(), 0.01)):
                     await self._wake.wait()

@@ -36,7 +36,19 @@ OUTBOX = Table(
     Column("last_error", Text),
     Column("number", BigInteger),
     Index("outbox_pending", "due_at", postgresql_where=text("published_at IS NULL")),
-)
+    Index(
+        "outbox_unnumbered", "created_at",
+        postgresql_where=text("exchange = 'simpul.referrals' AND number IS NULL"),
+    ),
+    Index(
+        "outbox_numbered", text("split_part(routing_key, '.', 2)"), "number",
+        postgresql_where=text("exchange = 'simpul.referrals' AND number > 0"),
+    ),
+    Index(
+        "outbox_numbered_at", text("split_part(routing_key, '.', 2)"), "created_at",
+        postgresql_where=text("exchange = 'simpul.referrals' AND number > 0"),
+    ),
+)  # fmt: skip
 """One row for each destination of each event; `number` among all that went to one agency, once it was accounted for."""
 
 STREAM = Table(

@@ -1,5 +1,6 @@
 """An agency's store keeps its promises on SQLite and on PostgreSQL alike."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -141,3 +142,20 @@ async def test_a_store_opened_again_has_everything(tmp_path: Path) -> None:
 def test_an_unknown_store_is_refused_with_what_is_known() -> None:
     with pytest.raises(StoreMissing, match="sqlite:///"):
         driver_for("mysql://somewhere")
+
+
+async def test_whether_an_event_is_known_is_looked_up_and_not_searched_for(tmp_path: Path) -> None:
+    path = tmp_path / "agency.db"
+    store = Store(driver_for(f"sqlite:///{path}"))
+    await store.open()
+    await store.close()
+
+    with sqlite3.connect(path) as database:
+        for query in (
+            "SELECT digest FROM received WHERE event_id IN ('a', 'b', 'c')",
+            "UPDATE received SET state = 'done' WHERE source = 'a' AND event_id = 'b'",
+            "SELECT body FROM received WHERE subject = 'a' AND sequence = 1",
+            "SELECT body FROM received WHERE type = 'a' ORDER BY received_at DESC LIMIT 5",
+        ):
+            [plan] = database.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+            assert str(plan[3]).startswith("SEARCH"), (query, plan)

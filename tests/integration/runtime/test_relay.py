@@ -56,6 +56,35 @@ async def unpublished(engine: AsyncEngine) -> dict[object, str | None]:
         return {row.message_id: row.last_error for row in found}
 
 
+async def test_what_is_handed_over_during_a_sweep_does_not_wait_for_the_next_one(
+    engine: AsyncEngine, backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps, under_way = 0, asyncio.Event()
+
+    async def slow_sweep(_: Relay) -> list[OutboxRow]:
+        nonlocal sweeps
+        sweeps += 1
+        under_way.set()
+        await asyncio.sleep(0.3)
+        return []
+
+    monkeypatch.setattr(Relay, "_take_due", slow_sweep)
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        relay = Relay(engine, backends.amqp_url)
+        running = asyncio.create_task(relay.run())
+        await under_way.wait()
+        relay.hand_over([await store(engine, "", queue.name, due_in=60)])
+
+        async def has_come() -> bool:
+            return await queue.get(fail=False) is not None
+
+        await eventually(has_come)
+        assert sweeps == 1
+        running.cancel()
+
+
 async def test_what_a_crash_left_behind_is_published_and_an_unroutable_row_stays(
     engine: AsyncEngine, backends: Backends
 ) -> None:

@@ -244,8 +244,7 @@ def new(
 ) -> None:
     """Write a consumer to start from."""
     try:
-        for path in write_starter(language, to):
-            typer.echo(path)
+        typer.echo(write_starter(language, to))
     except (StarterExists, KeyError) as error:
         _refuse(error if isinstance(error, StarterExists) else f"no language {language}; choose {', '.join(LANGUAGES)}")
 

@@ -16,6 +16,7 @@ from aiormq.exceptions import (
     ChannelAccessRefused,
     ChannelNotFoundEntity,
     ChannelPreconditionFailed,
+    ProbableAuthenticationError,
 )
 from cryptography import x509
 
@@ -104,7 +105,7 @@ def _certificate(settings: AgencySettings, now: datetime) -> list[Finding]:
 async def _broker(settings: AgencySettings) -> AsyncIterator[Finding]:
     try:
         connection = await asyncio.wait_for(aio_pika.connect(settings.broker_url), ANSWER_WITHIN)
-    except AuthenticationError:
+    except (AuthenticationError, ProbableAuthenticationError):
         yield Finding("broker", "refuses this account", "ask the city: is it suspended, was its password renewed?")
         return
     except ssl.SSLError as error:

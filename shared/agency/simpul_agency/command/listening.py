@@ -40,11 +40,11 @@ async def listen(settings: AgencySettings, console: Console, *, raw: bool, most:
 def _show(reader: Reader, body: bytes, console: Console, *, raw: bool) -> None:
     try:
         received = reader.opened(reader.event(reader.verified(body, datetime.now(timezone.utc))))
-        console.print(line_of(received), highlight=False)
+        console.print(line_of(received), highlight=False, markup=False)
     except NotReadable as error:
         console.print(f"not usable: {error.reason.value}", style="red")
     if raw:
-        console.print(_pretty(body), style="dim", highlight=False, soft_wrap=True)
+        console.print(_pretty(body), style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def line_of(received: Received[Any]) -> str:

@@ -3,31 +3,25 @@
 from importlib.resources import files
 from pathlib import Path
 
-LANGUAGES = ("python", "node", "php")
-_FILES = {
-    "python": ("consumer.py",),
-    "node": ("consumer.mjs", "package.json"),
-    "php": ("consumer.php", "composer.json"),
-}
+_FILES = {"python": "consumer.py", "node": "consumer.mjs", "php": "consumer.php"}
+LANGUAGES = tuple(_FILES)
 
 
 class StarterExists(Exception):
     """There is something already; the message says what."""
 
 
-def write_starter(language: str, to: Path) -> list[Path]:
-    """The files of a starter: one under the very name, several into the folder of that name.
+def write_starter(language: str, to: Path) -> Path:
+    """Write the starter under that name; into it, when it is a folder.
 
     KeyError when there is none in that language, StarterExists rather than replace a file.
     """
-    names = _FILES[language]
-    paths = [to] if len(names) == 1 and to.suffix else [to / name for name in names]
-    for path in paths:
-        if path.exists():
-            msg = f"{path} exists; choose another name"
-            raise StarterExists(msg)
-    source = files("simpul_agency.command") / "starter_files" / language
-    for name, path in zip(names, paths):  # noqa: B905 - Python 3.10
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text((source / name).read_text(encoding="utf-8"), encoding="utf-8")
-    return paths
+    name = _FILES[language]
+    path = to if to.suffix else to / name
+    if path.exists():
+        msg = f"{path} exists; choose another name"
+        raise StarterExists(msg)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = files("simpul_agency.command") / "starter_files" / language / name
+    path.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
+    return path

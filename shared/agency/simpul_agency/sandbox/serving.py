@@ -126,7 +126,7 @@ class _Desk:
         elif what == "poison":
             await city.publish(b"\x00 this is no event")
         elif what == "forged":
-            await city.send(city.offer(scenario), by="intake")
+            await city.send(city.offer(scenario), by="intake", is_counted=False)
         elif what == "lost":
             await city.send(city.offer(scenario), is_lost=True)
             await city.beat(3 * BEAT)
