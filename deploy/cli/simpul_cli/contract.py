@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import simpul_schema
+from simpul_cli import catalogue
 from simpul_schema import MESSAGES
 from simpul_schema.asyncapi import as_asyncapi
 from simpul_schema.catalog import as_markdown, row_of
 from simpul_schema.compatibility import breaking_changes
 
-FOLDER = Path(simpul_schema.__file__).parent / "json_schema"
-ASYNCAPI = FOLDER.parent / "asyncapi.json"
+PACKAGE = Path(simpul_schema.__file__).parent
+FOLDER = PACKAGE / "json_schema"
 _START, _END = "<!-- events: written by `make schema` -->", "<!-- end of events -->"
 
 
@@ -36,9 +37,26 @@ def breaks(published: dict[str, dict[str, Any]], current: dict[str, dict[str, An
 
 
 def stale(published: dict[str, dict[str, Any]], current: dict[str, dict[str, Any]]) -> list[str]:
-    """What is committed and not what the classes say: wire names, and the AsyncAPI document."""
-    document = [] if ASYNCAPI.read_text() == asyncapi_text() else [ASYNCAPI.name]
-    return document + [name for name, schema in current.items() if published.get(name) != schema]
+    """What is committed and not what the classes say: wire names, and what is published beside the schemas."""
+    others = [
+        path.name for path, text in made_of_the_classes().items() if not path.exists() or path.read_text() != text
+    ]
+    return others + [name for name, schema in current.items() if published.get(name) != schema]
+
+
+def made_of_the_classes() -> dict[Path, str]:
+    """What is published beside the schemas: the AsyncAPI document, the catalogue page, fixtures."""
+    fixtures = PACKAGE / "fixtures"
+    return {
+        PACKAGE / "asyncapi.json": _written(as_asyncapi()),
+        PACKAGE / "catalogue.html": catalogue.as_html(),
+        fixtures / "events.json": _written(catalogue.event_fixtures()),
+        fixtures / "transitions.json": _written(catalogue.transition_fixtures()),
+    }
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
 def write(folder: Path = FOLDER) -> list[str]:
@@ -49,13 +67,9 @@ def write(folder: Path = FOLDER) -> list[str]:
         for wire_name, schema in current.items():
             (folder / f"{wire_name}.json").write_text(json.dumps(schema, indent=1, sort_keys=True) + "\n")
         if folder == FOLDER:
-            ASYNCAPI.write_text(asyncapi_text())
+            for path, text in made_of_the_classes().items():
+                path.write_text(text)
     return problems
-
-
-def asyncapi_text() -> str:
-    """The AsyncAPI document as it is committed and shipped."""
-    return json.dumps(as_asyncapi(), indent=1) + "\n"
 
 
 def with_event_table(readme: str) -> str:

@@ -1,6 +1,7 @@
 """The only SQL of routing."""
 
 from simpul_routing.repository.accounts import (
+    NUMBERED_AT_ONCE,
     Sent,
     keeps_accounts_alone,
     last_numbers,
@@ -40,6 +41,7 @@ from simpul_routing.repository.views import referrals_of, transitions_of, workli
 
 __all__ = [
     "NESTED",
+    "NUMBERED_AT_ONCE",
     "Grouping",
     "Sent",
     "StoredCase",

@@ -13,7 +13,8 @@ from sqlalchemy.types import DateTime, Uuid
 from simpul_runtime.transaction import Transaction
 from simpul_schema.messages.account import MOST_IN_ACCOUNT, WindowData
 
-NUMBERED_AT_ONCE: Final = 5_000
+NUMBERED_AT_ONCE: Final = 1_000
+"""What a city sends its agencies in a minute is less; a backlog takes several turns."""
 SETTLED: Final = timedelta(seconds=10)
 """What was sent less than this ago is on its way, and is not sent again."""
 _LOCK: Final = 7_135_712

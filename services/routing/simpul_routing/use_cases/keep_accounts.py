@@ -36,16 +36,19 @@ class KeepAccounts:
         """Beat until cancelled."""
         while True:
             await asyncio.sleep(self._interval.total_seconds())
-            try:
-                async with self._transactions.begin() as transaction:
-                    await self.beat(transaction)
-            except Exception as error:
-                log.warning("heartbeat_failed", exc_info=error)
+            numbered = repository.NUMBERED_AT_ONCE
+            while numbered == repository.NUMBERED_AT_ONCE:
+                try:
+                    async with self._transactions.begin() as transaction:
+                        numbered = await self.beat(transaction)
+                except Exception as error:
+                    log.warning("heartbeat_failed", exc_info=error)
+                    break
 
-    async def beat(self, transaction: Transaction) -> None:
-        """Tell every agency what was sent to it since the last time, be it nothing."""
+    async def beat(self, transaction: Transaction) -> int:
+        """Tell every agency what was sent to it since the last time, be it nothing; returns how much it was."""
         if not await repository.keeps_accounts_alone(transaction):
-            return
+            return 0
         sent = await repository.number_what_was_sent(transaction)
         last_numbers = await repository.last_numbers(transaction)
         next_by = self._next_by(transaction.now)
@@ -55,6 +58,7 @@ class KeepAccounts:
                 events = [AccountedEvent(number=one.number, event_id=one.event_id) for one in part]
                 transaction.announce(publisher.heartbeat(agency, last, events, next_by, None))
         await repository.leave_uncounted(transaction)
+        return sum(map(len, sent.values()))
 
     async def send_again(self, transaction: Transaction, request: ReplyWindowRequestedV1) -> None:
         """Answer a request: the window's events once more, and their account."""

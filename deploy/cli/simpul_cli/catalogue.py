@@ -1,0 +1,113 @@
+"""The catalogue of messages as one page that works without a network, and the fixtures for consumers' own tests."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from simpul_routing.domain.lifecycle import ReferralState, Said, Standing, Unchanged, judge_reply
+from simpul_schema import MESSAGES
+from simpul_schema.asyncapi import VERSION
+from simpul_schema.catalog import CATALOG, CatalogRow, routing_key, topic_of
+from simpul_schema.samples import samples
+from simpul_schema.story import STORY
+from simpul_schema.vocabulary import DeclineReason, ReplyRefusal, Urgency
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a message's data."""
+
+    name: str
+    type: str
+    description: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a message class says of itself."""
+
+    summary: str
+    addresses: tuple[tuple[str, str], ...]
+    """(exchange, routing key)"""
+    fields: tuple[Field, ...]
+    sample: str
+
+
+def as_html() -> str:
+    """The page."""
+    templates = Environment(
+        loader=PackageLoader("simpul_cli"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    cards = {row.wire_name: _card(row) for row in CATALOG}
+    return templates.get_template("catalogue.html").render(rows=CATALOG, cards=cards, story=STORY, version=VERSION)
+
+
+def _card(row: CatalogRow) -> Card:
+    message = next(message for message in MESSAGES if row.wire_name == message.WIRE_NAME)
+    schema = message.model_json_schema()
+    data = schema["$defs"][schema["properties"]["data"]["$ref"].rpartition("/")[2]]
+    topic = topic_of("<service>", "<urgency>") if row.names_service else ""
+    return Card(
+        summary=(message.__doc__ or "").strip(),
+        addresses=tuple((name, routing_key(name, row.wire_name, "<agency>", topic)) for name in row.exchanges),
+        fields=tuple(
+            Field(name, _type(field), field.get("description", ""), name in data.get("required", ()))
+            for name, field in data["properties"].items()
+        ),
+        sample=json.dumps(_sample(row.wire_name), indent=1, ensure_ascii=False),
+    )
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    """In few words."""
+    if "anyOf" in field:
+        return " or ".join(_type(one) for one in field["anyOf"] if one.get("type") != "null")
+    if "$ref" in field:
+        return str(field["$ref"]).rpartition("/")[2]
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'])}"
+    return str(field.get("format") or field.get("type", "any"))
+
+
+def _sample(wire_name: str) -> dict[str, Any]:
+    return next(json.loads(body) for name, _, body in samples() if name == wire_name)
+
+
+def event_fixtures() -> dict[str, Any]:
+    """A valid event of each type, and some that are refused, each with the reason."""
+    return {row.wire_name: _fixtures_of(_sample(row.wire_name)) for row in CATALOG}
+
+
+def _fixtures_of(valid: dict[str, Any]) -> dict[str, Any]:
+    data = valid["data"]
+    named = next(name for name in data if name != "sealed")
+    wrong = 7 if isinstance(data[named], str) else "not one"
+    invalid = [
+        ("data is missing", {name: value for name, value in valid.items() if name != "data"}),
+        ("another type", valid | {"type": "something.else.v1"}),
+        ("the sequence is no number of ten digits", valid | {"sequence": "1"}),
+        (f"data.{named} is wrong in kind", valid | {"data": data | {named: wrong}}),
+    ]
+    return {"valid": valid, "invalid": [{"why": why, "event": event} for why, event in invalid]}
+
+
+def transition_fixtures() -> list[dict[str, str]]:
+    """What becomes of each reply in each state; a decline for lack of capacity, without urgency."""
+    return [_transition(state, said) for state in ReferralState for said in Said]
+
+
+def _transition(state: ReferralState, said: Said) -> dict[str, str]:
+    standing = Standing("dinsos-peksos", state, Urgency.LOW, has_first_aid=False)
+    reason = DeclineReason.NO_CAPACITY if said is Said.DECLINED else None
+    known = {"state": state.value, "reply": f"reply.referral.{said.value}.v1"}
+    match judge_reply(standing, "dinsos-peksos", said, reason):
+        case ReferralState() as after:
+            return known | {"becomes": after.value}
+        case Unchanged() as why:
+            return known | {"unchanged": why.value}
+        case ReplyRefusal() as refusal:
+            return known | {"refused": refusal.value}
