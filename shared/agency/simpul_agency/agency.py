@@ -26,6 +26,7 @@ from simpul_agency.settings import AgencySettings
 from simpul_agency.store import Store
 from simpul_agency.watching import Watching, Window
 from simpul_schema import Event
+from simpul_schema.fhir import as_bundle
 from simpul_schema.messages import (
     ReferralHeartbeatV1,
     ReferralOfferedV1,
@@ -115,8 +116,7 @@ class Agency:
         """
         body = await self.store.first_of(subject_of(referral_id))
         if body is None:
-            msg = f"referral {referral_id} was not offered to {self.code}, or its offer is parked"
-            raise ReferralUnknown(msg)
+            raise ReferralUnknown(self._unknown(referral_id))
         reply = Reply(ReferralOfferedV1.model_validate_json(body), self._voice, now=_utc_now(), once=once)
         yield reply
         self._saying.say(await self.store.say(reply.drafts))
@@ -131,6 +131,19 @@ class Agency:
     def facts_of(self, body: bytes) -> Optional[ReferralFacts]:
         """The opened facts of a stored event."""
         return self._open_again(body).facts
+
+    async def fhir(self, referral_id: UUID) -> dict[str, Any]:
+        """A referral as a FHIR R4 bundle with BSeR's status codes; ReferralUnknown when it was never offered."""
+        streams = await self.store.streams(1, subject_of(referral_id))
+        if not streams:
+            raise ReferralUnknown(self._unknown(referral_id))
+        [stream] = streams
+        offer = ReferralOfferedV1.model_validate_json(stream.offer)
+        said = [*(name for name, _ in stream.events), *stream.replies]
+        return as_bundle(offer, said, self.facts_of(stream.offer), _utc_now())
+
+    def _unknown(self, referral_id: UUID) -> str:
+        return f"referral {referral_id} was not offered to {self.code}, or its offer is parked"
 
     def beside(self, work: Callable[[], AbstractAsyncContextManager[None]]) -> None:
         """Something that is open from before the first event until after the last."""

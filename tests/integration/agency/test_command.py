@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fhir.resources.R4B.bundle import Bundle
 
 from simpul_agency.sandbox.process import free_port
 from simpul_agency.sandbox.serving import TRIGGERS
@@ -88,6 +89,13 @@ def test_every_trigger_is_heard_and_run_hands_it_over(box: Sandbox, tmp_path: Pa
         refused = box.run("listen", expected=2)
         assert "a consumer is at work" in refused
         lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+        exported = [json.loads(path.read_text()) for path in (spool / "new").glob("*.json")]
+        accepted = next(event for event in exported if event["type"] == "referral.accepted.v1")
+        bundle = box.run("fhir", accepted["data"]["referral_id"])
+    Bundle.model_validate_json(bundle)
+    task = json.loads(bundle)["entry"][0]["resource"]
+    assert (task["status"], task["businessStatus"]["coding"][0]["code"]) == ("accepted", "3.0")
+    assert "was not offered" in box.run("fhir", "0b7a5b3c-0000-4000-8000-000000000000", expected=2)
     assert {line["event"] for line in lines} >= {"message_parked", "window_requested"}
     assert "physical" not in log.read_text()
 

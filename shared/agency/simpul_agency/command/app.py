@@ -11,6 +11,7 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Optional
+from uuid import UUID
 
 import structlog
 import typer
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from simpul_agency.agency import Agency
+from simpul_agency.agency import Agency, ReferralUnknown
 from simpul_agency.command.doctor import examine
 from simpul_agency.command.files import SETTINGS, Files, FilesRefused
 from simpul_agency.command.listening import QueueInUse
@@ -235,6 +236,26 @@ def proof(as_json: Annotated[bool, typer.Option("--json", help="for programs")] 
 
 def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+
+
+@app.command()
+def fhir(
+    referral_id: Annotated[UUID, typer.Argument(help="as in the events, a UUID")],
+) -> None:
+    """Write a referral as a FHIR R4 bundle with the status codes of HL7's BSeR; it names no child."""
+    agency = Agency.from_settings(_settings())
+
+    async def export() -> dict[str, Any]:
+        await agency.store.open()
+        try:
+            return await agency.fhir(referral_id)
+        finally:
+            await agency.store.close()
+
+    try:
+        typer.echo(json.dumps(asyncio.run(export()), indent=1, ensure_ascii=False))
+    except ReferralUnknown as error:
+        _refuse(error)
 
 
 @app.command()
