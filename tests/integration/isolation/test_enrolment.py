@@ -1,0 +1,140 @@
+"""An agency elsewhere: it makes its keys, the city admits it, it receives over TLS, and later renews its keys."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aio_pika
+import pytest
+
+from simpul_agency.sandbox.process import free_port
+from simpul_agency.sandbox.rabbitmq import PrivateRabbit
+from simpul_runtime.signing import Keys
+from simpul_schema.catalog import REFERRALS
+from simpul_seal import Directory, KeyRing, WatchedDirectory, sign
+from tests.integration.agency.conftest import Town
+
+CODE = "ylpa"
+BIN = Path(sys.executable).parent
+
+
+@dataclass
+class Country:
+    """A city and an agency that exchange two files and nothing else."""
+
+    city: Path
+    agency: Path
+    broker: PrivateRabbit
+
+    def simpul(self, *words: str, expected: int = 0) -> str:
+        """The city's operator at the command line."""
+        environment = {
+            "SIMPUL_RABBITMQ_API": self.broker.api_url, "SIMPUL_AMQP_URL": self.broker.amqp_url,
+            "SIMPUL_DIRECTORY_FILE": str(self.city / "directory.json"),
+            "SIMPUL_AUTHORITY_DIR": str(self.city / "tls"),
+            "SIMPUL_AGENCY_BROKER": f"amqps://localhost:{self.broker.tls_port}/",
+        }  # fmt: skip
+        return self._run("simpul", words, Path.cwd(), environment, expected)
+
+    def simpul_agency(self, *words: str, expected: int = 0, **environment: str) -> str:
+        """The agency's engineer at the command line."""
+        return self._run("simpul-agency", words, self.agency, environment, expected)
+
+    def _run(self, name: str, words: tuple[str, ...], where: Path, environment: dict[str, str], expected: int) -> str:
+        done = subprocess.run(
+            [str(BIN / name), *words], cwd=where, env={"PATH": os.environ["PATH"], "COLUMNS": "200", **environment},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == expected, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def admit(self) -> None:
+        """The first day."""
+        told = self.simpul_agency("init", CODE)
+        enrolment = self.agency / f"{CODE}.enrolment.json"
+        added = self.simpul("agency", "add", CODE, "--enrolment", str(enrolment), "--to", str(self.city / "welcome"))
+        fingerprint = next(line for line in told.splitlines() if "phone" in line).partition(": ")[2]
+        assert fingerprint in added
+        self.simpul_agency("join", str(self.city / "welcome"))
+
+    async def offer(self, town: Town) -> None:
+        """Routing sends a referral, sealed to the agency's newest key."""
+        async with await aio_pika.connect(self.broker.amqp_url) as connection:
+            exchange = await (await connection.channel()).get_exchange(REFERRALS)
+            event = town.offer()
+            body = sign(event, KeyRing.read(self.city / "keys" / "routing.key.json"))
+            key = f"referral.{CODE}.legal_aid.low.offered.v1"
+            await exchange.publish(aio_pika.Message(body, delivery_mode=2), key)
+
+
+@pytest.fixture
+def country(tmp_path: Path) -> Iterator[Country]:
+    city, agency = tmp_path / "city", tmp_path / "agency"
+    agency.mkdir()
+    subprocess.run([str(BIN / "simpul"), "tls", "init", str(city / "tls"), "--host", "localhost"], check=True)
+    subprocess.run([str(BIN / "simpul"), "keys", "init", str(city / "keys")], check=True)
+    # The city begins without this agency's keys: they are its own to make.
+    known = Directory.read(city / "keys" / "directory.json")
+    Directory([entry for entry in known.entries if entry.party != CODE]).write(city / "directory.json")
+    broker = PrivateRabbit(city / "tls")
+    yield Country(city, agency, broker)
+    broker.close()
+
+
+async def test_from_the_first_file_to_renewed_keys_without_a_restart_of_the_city(country: Country) -> None:
+    routing = Keys(
+        KeyRing.read(country.city / "keys" / "routing.key.json"), WatchedDirectory(country.city / "directory.json")
+    )
+    town = Town("", None, None, {}, routing.directory, country.agency)  # type: ignore[arg-type]
+    await asyncio.to_thread(country.admit)
+    await country.offer(town)
+    well = await asyncio.to_thread(country.simpul_agency, "doctor")
+    shown = await asyncio.to_thread(country.simpul_agency, "listen", "--most", "1")
+    assert "WRONG" not in well
+    assert "certificate" in well
+    assert "R-" in shown
+
+    # What was sealed to the old key waits while the keys are renewed.
+    await asyncio.to_thread(country.simpul_agency, "rotate-key")
+    [rotation] = country.agency.glob(f"{CODE}.rotation-*.json")
+    rotate = ("agency", "rotate-key", CODE, "--enrolment", str(rotation), "--to", str(country.city / "renewed"))
+    await asyncio.to_thread(country.simpul, *rotate)
+    old = json.loads((country.agency / "agency.key.json").read_text())["keyid"]
+    joined = await asyncio.to_thread(country.simpul_agency, "join", str(country.city / "renewed"))
+    new = json.loads((country.agency / "agency.key.json").read_text())["keyid"]
+    await country.offer(town)
+    shown = await asyncio.to_thread(country.simpul_agency, "listen", "--most", "2")
+
+    assert "new keys sign" in joined
+    assert old != new
+    assert shown.count("referral.offered.v1") == 2
+    assert "not usable" not in shown
+    assert not (country.agency / "agency.next.key.json").exists()
+    assert "WRONG" not in await asyncio.to_thread(country.simpul_agency, "doctor")
+
+
+async def test_what_does_not_fit_is_refused_with_what_to_do(country: Country) -> None:
+    await asyncio.to_thread(country.admit)
+    again = await asyncio.to_thread(lambda: country.simpul_agency("init", CODE, expected=2))
+    welcome = json.loads((country.city / "welcome").read_text())
+    (country.agency / "other").write_text(json.dumps(welcome | {"directory": {"keys": []}}))
+    (country.agency / "nothing").write_text("{}")
+    stranger = await asyncio.to_thread(lambda: country.simpul_agency("join", "other", expected=2))
+    nothing = await asyncio.to_thread(lambda: country.simpul_agency("join", "nothing", expected=2))
+    without = {"SIMPUL_AGENCY_CERTIFICATE_FILE": "", "SIMPUL_AGENCY_CERTIFICATE_KEY_FILE": ""}
+    naked = await asyncio.to_thread(lambda: country.simpul_agency("doctor", expected=1, **without))
+    elsewhere = {"SIMPUL_AGENCY_AMQP_URL": f"amqps://agency.ylpa:x@localhost:{free_port()}/"}
+    nowhere = await asyncio.to_thread(lambda: country.simpul_agency("doctor", expected=1, **elsewhere))
+
+    assert "never replaced" in again
+    assert "does not know these keys" in stranger
+    assert "is not a file of" in nothing
+    assert "WRONG" in naked
+    assert "no connection" in nowhere
+    for name in ("agency.key.json", "tls.key", "simpul-agency.env"):
+        assert (country.agency / name).stat().st_mode & 0o077 == 0
