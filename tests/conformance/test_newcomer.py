@@ -30,16 +30,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     members = [str(ROOT / "shared" / name) for name in ("schema", "seal", "agency")]
-    wheel = [
-        folder / "venv/bin/pip",
-        "wheel",
-        "--quiet",
-        "--disable-pip-version-check",
-        "-w",
-        folder / "house",
-        *members,
-    ]
-    subprocess.run(wheel, check=True, timeout=170)
+    pip = [str(folder / "venv/bin/pip"), "wheel", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-w", str(folder / "house"), *members], check=True, timeout=170, capture_output=True)
     return folder / "house"
 
 

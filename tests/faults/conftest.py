@@ -49,6 +49,7 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BreakableCit
         ending.callback(rabbit.close)
         backends = Backends(postgres.url, rabbit.amqp_url, rabbit.api_url, "private")
         city = BreakableCity(folder, backends, KEDIRI, accept=False, postgres=postgres, rabbit=rabbit)
+        city.environment["SIMPUL_HEARTBEAT"] = "1"
         ending.callback(shutil.rmtree, folder, ignore_errors=True)
         ending.callback(city.stop)
         asyncio.run(city.prepare())

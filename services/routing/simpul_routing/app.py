@@ -1,5 +1,7 @@
 """The composition root of routing."""
 
+from datetime import timedelta
+
 from fastapi import FastAPI
 
 from simpul_routing.agreement import Versions
@@ -31,7 +33,9 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     service.run_beside(versions.keep_reading)
     service.run_beside(SweepClocks(service.transactions, versions, service.city, service.keys).run)
     replan_cases = ReplanCases(versions, service.city, service.keys)
-    keep_accounts = KeepAccounts(service.transactions, service.city, service.keys, settings.heartbeat)
+    keep_accounts = KeepAccounts(
+        service.transactions, service.city, service.keys, timedelta(seconds=settings.heartbeat)
+    )
     service.run_beside(keep_accounts.run)
     service.consume(
         handlers(

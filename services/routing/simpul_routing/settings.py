@@ -1,7 +1,5 @@
 """What routing is told from outside."""
 
-from datetime import timedelta
-
 from pydantic import Field, SecretStr
 
 from simpul_runtime.settings import ServiceSettings
@@ -10,7 +8,5 @@ from simpul_runtime.settings import ServiceSettings
 class RoutingSettings(ServiceSettings):
     """Beside what every service needs."""
 
-    heartbeat: timedelta = Field(
-        default=timedelta(seconds=60), gt=timedelta(0), description="seconds between two accounts to each agency"
-    )
+    heartbeat: float = Field(default=60.0, gt=0, description="seconds between two accounts to each agency")
     api_token: SecretStr = Field(min_length=16, description="what the desk and operators show to use the HTTP API")

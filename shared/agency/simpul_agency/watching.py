@@ -19,7 +19,7 @@ import structlog
 from simpul_agency.records import Gap, Standing
 from simpul_agency.store import Store
 
-ASK_AGAIN: Final = 60.0
+ASK_AGAIN: Final = 15.0
 """Seconds until the same thing is asked for once more; they double each time."""
 LONGEST: Final = 3600.0
 """Seconds between two such questions at most."""

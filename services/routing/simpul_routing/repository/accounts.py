@@ -15,7 +15,7 @@ from simpul_schema.messages.account import MOST_IN_ACCOUNT, WindowData
 
 NUMBERED_AT_ONCE: Final = 1_000
 """What a city sends its agencies in a minute is less; a backlog takes several turns."""
-SETTLED: Final = timedelta(seconds=10)
+SETTLED: Final = timedelta(seconds=5)
 """What was sent less than this ago is on its way, and is not sent again."""
 _LOCK: Final = 7_135_712
 """Any number does, as long as nothing else in routing's database locks it."""
