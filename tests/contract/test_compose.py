@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from simpul_agency.sandbox.rabbitmq import encrypted_port
+
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/pyproject.toml"))
 COMPOSE: dict[str, Any] = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
@@ -30,7 +32,7 @@ def test_every_server_has_a_health_check_and_every_job_ends() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_service_has_its_own_keys_and_database_only(service: str) -> None:
     described = COMPOSE["services"][service]
-    secrets = {f"{service}_key", "directory"} | ({"vault_key"} if service == "intake" else set())
+    secrets = {f"{service}_key"} | ({"vault_key"} if service == "intake" else set())
 
     assert set(described["secrets"]) == secrets
     assert f"/simpul_{service}" in described["environment"]["SIMPUL_DATABASE_URL"]
@@ -52,8 +54,36 @@ def test_base_images_can_be_replaced() -> None:
     assert COMPOSE["services"]["rabbitmq"]["image"] == "${RABBITMQ_IMAGE:-rabbitmq:4-management}"
 
 
-def test_only_intake_and_desk_are_reachable_and_only_from_this_machine() -> None:
+def test_only_the_encrypted_port_of_the_broker_is_open_to_others() -> None:
     published = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}
 
-    assert set(published) == {"intake", "desk"}
+    assert set(published) == {"intake", "desk", "rabbitmq"}
+    assert published.pop("rabbitmq") == ["${AMQPS_PORT:-5671}:5671"]
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def _settings(conf: str) -> dict[str, str]:
+    lines = (line.partition("=") for line in conf.splitlines() if line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in lines if name.startswith("ssl_options")}
+
+
+def test_the_encrypted_port_asks_for_certificates_as_the_one_that_was_tried(tmp_path: Path) -> None:
+    deployed = _settings((ROOT / "deploy" / "rabbitmq" / "tls.conf").read_text())
+    tried = _settings(encrypted_port(Path("/etc/rabbitmq/tls"), 5671))
+
+    assert deployed == tried
+    assert deployed["ssl_options.fail_if_no_peer_cert"] == "true"
+
+
+def test_an_agencys_compose_file_reads_the_settings_that_the_command_writes() -> None:
+    agency: dict[str, Any] = YAML(typ="safe").load((ROOT / "deploy" / "agency" / "docker-compose.yml").read_text())
+    [service] = agency["services"].values()
+    lines = (ROOT / "deploy" / "agency" / "Dockerfile").read_text()
+
+    assert service["volumes"] == ["./data:/data"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["read_only"]
+    assert "WORKDIR /data" in lines
+    assert re.search(r"^USER 10001$", lines, re.MULTILINE)
+    assert re.search(r"^HEALTHCHECK .*\n.*/health/ready", lines, re.MULTILINE)
+    assert "simpul-runtime" not in lines

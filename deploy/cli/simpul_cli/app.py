@@ -154,11 +154,16 @@ def tls_init(
 
 
 @keys_app.command("init")
-def keys_init(folder: Path, city_dir: CityDir = KEDIRI) -> None:
+def keys_init(
+    folder: Path,
+    services_only: Annotated[bool, typer.Option(help="agencies make their own: `simpul-agency init`")] = False,
+    city_dir: CityDir = KEDIRI,
+) -> None:
     """Make keys for every service and agency, the directory of public keys and the vault's master key."""
     from simpul_intake.vault import create_vault_key  # noqa: PLC0415 - only this command needs the vault
 
-    parties = (*keys.SERVICES, *(agency.code for agency in City.read(city_dir).agencies))
+    agencies = () if services_only else (agency.code for agency in City.read(city_dir).agencies)
+    parties = (*keys.SERVICES, *agencies)
     try:
         count = keys.create_keys(folder, parties, utc_now())
         create_vault_key(folder / "vault.key")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from simpul_agency.sandbox.process import free_port
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_runtime.signing import Keys
 from simpul_schema.catalog import REFERRALS
-from simpul_seal import Directory, KeyRing, WatchedDirectory, sign
+from simpul_seal import KeyRing, WatchedDirectory, sign
 from tests.integration.agency.conftest import Town
 
 CODE = "ylpa"
@@ -77,10 +78,8 @@ def country(tmp_path: Path) -> Iterator[Country]:
     city, agency = tmp_path / "city", tmp_path / "agency"
     agency.mkdir()
     subprocess.run([str(BIN / "simpul"), "tls", "init", str(city / "tls"), "--host", "localhost"], check=True)
-    subprocess.run([str(BIN / "simpul"), "keys", "init", str(city / "keys")], check=True)
-    # The city begins without this agency's keys: they are its own to make.
-    known = Directory.read(city / "keys" / "directory.json")
-    Directory([entry for entry in known.entries if entry.party != CODE]).write(city / "directory.json")
+    subprocess.run([str(BIN / "simpul"), "keys", "init", str(city / "keys"), "--services-only"], check=True)
+    shutil.copy(city / "keys" / "directory.json", city / "directory.json")
     broker = PrivateRabbit(city / "tls")
     yield Country(city, agency, broker)
     broker.close()

@@ -162,14 +162,18 @@ class PrivateRabbit:
         give_to(self.folder, self._who)
 
     def _encrypted_port(self) -> str:
-        """As in the production's deploy/rabbitmq: whoever has no certificate of the city's does not get in."""
         if self._certificates is None:
             return ""
         for name in ("authority.pem", "broker.pem", "broker.key"):
             shutil.copy(self._certificates / name, self.folder / name)
-        return (
-            f"listeners.ssl.local = 127.0.0.1:{self.tls_port}\n"
-            f"ssl_options.cacertfile = {self.folder}/authority.pem\n"
-            f"ssl_options.certfile = {self.folder}/broker.pem\nssl_options.keyfile = {self.folder}/broker.key\n"
-            "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
-        )
+        return encrypted_port(self.folder, self.tls_port)
+
+
+def encrypted_port(folder: Path, port: int) -> str:
+    """The configuration of a port where whoever has no certificate of the city's does not get in."""
+    return (
+        f"listeners.ssl.local = 127.0.0.1:{port}\n"
+        f"ssl_options.cacertfile = {folder}/authority.pem\n"
+        f"ssl_options.certfile = {folder}/broker.pem\nssl_options.keyfile = {folder}/broker.key\n"
+        "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
+    )
