@@ -26,7 +26,7 @@ demo: setup ## the whole city on this machine, with 26 invented reports; ONCE=1 
 	@exec $(VENV)/bin/simpul demo --with-parent $(if $(ONCE),--once)
 
 test: setup ## everything, against a real RabbitMQ and a real PostgreSQL
-	@$(VENV)/bin/pytest
+	@$(VENV)/bin/pytest -n 2 --dist loadfile
 
 test-fast: setup ## what needs no server, in seconds
 	@$(VENV)/bin/pytest tests/unit tests/contract tests/architecture -n 2
