@@ -151,10 +151,13 @@ function speech(says, wireName, subject, caseId, data, cause) {
 
 // The agency's own work; here every offer is taken.
 function handle(event, says) {
-  if (event.type !== 'referral.offered.v1') return;
-  for (const word of ['delivered', 'accepted']) {
+  const replies = {
+    'referral.offered.v1': ['reply.referral.delivered.v1', 'reply.referral.accepted.v1'],
+    'referral.consent_withdrawn.v1': ['reply.withdrawal.acknowledged.v1'],
+  };
+  for (const wireName of replies[event.type] ?? []) {
     const data = {referral_id: event.data.referral_id, agency: CODE};
-    speech(says, `reply.referral.${word}.v1`, event.subject, event.correlationid, data, event.id);
+    speech(says, wireName, event.subject, event.correlationid, data, event.id);
   }
 }
 

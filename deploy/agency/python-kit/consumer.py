@@ -4,6 +4,7 @@ from simpul_agency import Agency, Received, Reply
 from simpul_schema.messages import (
     ReferralAmendedV1,
     ReferralCancelledV1,
+    ReferralConsentWithdrawnV1,
     ReferralOfferedV1,
     ReferralOverdueV1,
     ReferralRevokedV1,
@@ -22,6 +23,13 @@ async def receive(referral: Received[ReferralOfferedV1], reply: Reply) -> None:
 @agency.on(ReferralAmendedV1)
 async def amend(referral: Received[ReferralAmendedV1], reply: Reply) -> None:
     print(referral.code, "has new facts; it is now", referral.data.urgency)
+
+
+@agency.on(ReferralConsentWithdrawnV1)
+async def forget(referral: Received[ReferralConsentWithdrawnV1], reply: Reply) -> None:
+    """Here it would be taken out of the agency's own system first."""
+    print(referral.code, "must be forgotten by", referral.data.acknowledge_by)
+    reply.acknowledge_withdrawal()
 
 
 @agency.on(ReferralOverdueV1)

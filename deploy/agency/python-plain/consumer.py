@@ -191,11 +191,13 @@ class Agency:
         """The agency's own work; here every offer is taken."""
         if event["type"] == "referral.offered.v1":
             for word in ("delivered", "accepted"):
-                self.reply(event, word)
+                self.reply(event, f"reply.referral.{word}.v1")
+        if event["type"] == "referral.consent_withdrawn.v1":
+            self.reply(event, "reply.withdrawal.acknowledged.v1")
 
-    def reply(self, about: dict[str, Any], word: str) -> None:
+    def reply(self, about: dict[str, Any], wire_name: str) -> None:
         data = {"referral_id": about["data"]["referral_id"], "agency": CODE}
-        self.say(f"reply.referral.{word}.v1", about["subject"], about["correlationid"], data, about["id"])
+        self.say(wire_name, about["subject"], about["correlationid"], data, about["id"])
 
     def say(self, wire_name: str, subject: str, case_id: str, data: dict[str, Any], cause: str = "") -> None:
         last = self.db.execute("SELECT last FROM stream WHERE subject = ?", (subject,)).fetchone()

@@ -17,6 +17,7 @@ from simpul_routing.use_cases import (
     ReplanCases,
     SweepClocks,
     TriageCases,
+    WithdrawConsent,
 )
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
@@ -33,6 +34,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     service.run_beside(versions.keep_reading)
     service.run_beside(SweepClocks(service.transactions, versions, service.city, service.keys).run)
     replan_cases = ReplanCases(versions, service.city, service.keys)
+    withdraw_consent = WithdrawConsent(service.transactions, replan_cases, versions, service.city, service.keys)
     keep_accounts = KeepAccounts(
         service.transactions, service.city, service.keys, timedelta(seconds=settings.heartbeat)
     )
@@ -44,6 +46,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
             replan_cases,
             JudgeReplies(versions, service.keys, replan_cases),
             keep_accounts,
+            withdraw_consent,
         )
     )
     web = shell_for(service, title="Simpul routing", description="Decides referrals and follows them.")
@@ -52,6 +55,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
         service,
         TriageCases(service.transactions, replan_cases, versions, service.city, service.keys),
         EndCases(service.transactions, replan_cases, service.keys),
+        withdraw_consent,
         settings.api_token,
     )
     return service, web

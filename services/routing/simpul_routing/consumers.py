@@ -7,7 +7,7 @@ import structlog
 from prometheus_client import Counter
 
 from simpul_routing.domain.lifecycle import Said
-from simpul_routing.use_cases import JudgeReplies, KeepAccounts, ReferCases, ReplanCases, Reply
+from simpul_routing.use_cases import JudgeReplies, KeepAccounts, ReferCases, ReplanCases, Reply, WithdrawConsent
 from simpul_runtime.errors import ParkReason, Unprocessable
 from simpul_runtime.inbox import Handler
 from simpul_runtime.metrics import REGISTRY
@@ -27,6 +27,7 @@ from simpul_schema.messages import (
     ReplyReferralStartedV1,
     ReplyReferralUnattendedV1,
     ReplyWindowRequestedV1,
+    ReplyWithdrawalAcknowledgedV1,
 )
 from simpul_schema.messages.case import TriageFacts
 
@@ -54,6 +55,7 @@ def handlers(
     replan_cases: ReplanCases,
     judge_replies: JudgeReplies,
     keep_accounts: KeepAccounts,
+    withdraw_consent: WithdrawConsent,
 ) -> Mapping[type[Event], Handler]:
     """What routing does with each message."""
 
@@ -74,6 +76,7 @@ def handlers(
         CaseAmendedV1: case_amended,
         ReplyWindowRequestedV1: window_requested,
         ReplyMessageParkedV1: _message_parked,
+        ReplyWithdrawalAcknowledgedV1: withdraw_consent.acknowledge,
         **replies,
     }
 

@@ -28,6 +28,8 @@ class Followed:
     """The event that carries them, as it came."""
     is_open: bool
     is_unanswered: bool
+    must_acknowledge: bool
+    """A consent was withdrawn, and the agency has not said that it stopped."""
     refused: tuple[str, ...]
     """Why the city refused replies, as sentences in two languages."""
 
@@ -48,5 +50,6 @@ def follow(stream: Stream, refusals: Iterable[ReferralReplyRefusedV1]) -> Follow
         newest_facts=amended[-1] if amended else stream.offer,
         is_open=not has_ended and "reply.referral.completed.v1" not in said,
         is_unanswered=not has_ended and not ANSWERS & set(said),
+        must_acknowledge="referral.consent_withdrawn.v1" in told and "reply.withdrawal.acknowledged.v1" not in said,
         refused=tuple(one.data.explanation for one in refusals if one.data.referral_id == offer.data.referral_id),
     )

@@ -17,6 +17,7 @@ from simpul_schema.messages import (
     ReplyReferralSeenV1,
     ReplyReferralStartedV1,
     ReplyReferralUnattendedV1,
+    ReplyWithdrawalAcknowledgedV1,
 )
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.references import referral_code
@@ -94,6 +95,10 @@ class Reply:
     def complete(self, outcome: ReferralOutcome) -> None:
         """The service has ended."""
         self._say(ReplyReferralCompletedV1, outcome=outcome)
+
+    def acknowledge_withdrawal(self) -> None:
+        """The agency has stopped processing after a consent was withdrawn."""
+        self._say(ReplyWithdrawalAcknowledgedV1)
 
     def _say(self, message: type[Event], **more: object) -> None:
         about, data = self._about, self._about.data  # type: ignore[attr-defined]  # every message class has data

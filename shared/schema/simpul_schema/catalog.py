@@ -99,6 +99,13 @@ CATALOG: tuple[CatalogRow, ...] = (
         "facts, urgency or deadline of an open referral changed",
     ),
     CatalogRow(
+        "referral.consent_withdrawn.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "stop processing, and acknowledge by then",
+    ),
+    CatalogRow(
         "referral.reminded.v1",
         "routing",
         (EVENTS, REFERRALS),
@@ -137,6 +144,9 @@ CATALOG: tuple[CatalogRow, ...] = (
         "reply.referral.started.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency has begun; first aid counts"
     ),
     CatalogRow("reply.referral.completed.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the service has ended, and how"),
+    CatalogRow(
+        "reply.withdrawal.acknowledged.v1", ANY_AGENCY, (REPLIES,), ("routing",), "the agency has stopped processing"
+    ),
     CatalogRow(
         "reply.window.requested.v1", ANY_AGENCY, (REPLIES,), ("routing",), "send what I miss again, with its account"
     ),

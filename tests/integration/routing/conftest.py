@@ -25,6 +25,7 @@ from simpul_routing.use_cases import (
     ReplanCases,
     SweepClocks,
     TriageCases,
+    WithdrawConsent,
 )
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async
@@ -76,12 +77,14 @@ class Room:
         replan_cases = ReplanCases(self.versions, CITY, self.keys)
         transactions = _AtRoomTime(self)
         self.accounts = KeepAccounts(transactions, CITY, self.keys, timedelta(minutes=1))
+        self.consent = WithdrawConsent(transactions, replan_cases, self.versions, CITY, self.keys)
         self._handlers = handlers(
             self.keys,
             ReferCases(self.versions, CITY, self.keys),
             replan_cases,
             JudgeReplies(self.versions, self.keys, replan_cases),
             self.accounts,
+            self.consent,
         )
         self.clocks = SweepClocks(transactions, self.versions, CITY, self.keys)
         self.triage = TriageCases(transactions, replan_cases, self.versions, CITY, self.keys)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from simpul_runtime import batching
 from simpul_runtime.batching import Batcher
 
 
@@ -70,7 +71,9 @@ async def test_with_limited_attempts_the_callers_learn_of_the_failure() -> None:
     running.cancel()
 
 
-async def test_a_busy_batcher_lets_the_next_batch_fill() -> None:
+async def test_a_busy_batcher_lets_the_next_batch_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Long enough for a machine that is busy elsewhere.
+    monkeypatch.setattr(batching, "GATHER", 0.3)
     sizes: list[int] = []
 
     async def process(items: Sequence[int]) -> list[int | Exception]:

@@ -11,13 +11,20 @@ from simpul_routing.api.deeds import add_deeds
 from simpul_routing.api.figures import add_figures
 from simpul_routing.api.reading import add_reading
 from simpul_routing.api.refusals import add_refusals
-from simpul_routing.use_cases import EndCases, TriageCases
+from simpul_routing.use_cases import EndCases, TriageCases, WithdrawConsent
 from simpul_runtime.service import Service
 
 __all__ = ["add_api"]
 
 
-def add_api(web: FastAPI, service: Service, triage_cases: TriageCases, end_cases: EndCases, token: SecretStr) -> None:
+def add_api(
+    web: FastAPI,
+    service: Service,
+    triage_cases: TriageCases,
+    end_cases: EndCases,
+    withdraw_consent: WithdrawConsent,
+    token: SecretStr,
+) -> None:
     """The routes; every one asks for the token."""
     bearer = HTTPBearer(auto_error=False)
 
@@ -28,6 +35,6 @@ def add_api(web: FastAPI, service: Service, triage_cases: TriageCases, end_cases
 
     guard = Depends(allowed)
     add_reading(web, service, guard)
-    add_deeds(web, triage_cases, end_cases, guard)
+    add_deeds(web, triage_cases, end_cases, withdraw_consent, guard)
     add_figures(web, service, guard)
     add_refusals(web)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from simpul_routing.domain.case_life import CaseDeed
 from simpul_routing.errors import CaseChanged
-from simpul_routing.use_cases import EndCases, TriageCases
+from simpul_routing.use_cases import EndCases, TriageCases, WithdrawConsent
 from simpul_schema.vocabulary import CancelReason, CaseEnd, ReferralRole, Right, RightState, Service, Urgency
 
 Version = Annotated[str, Header(alias="If-Match", description="the ETag of the case as it was read")]
@@ -86,7 +86,7 @@ class StageIn(DeedIn):
 
 
 def add_deeds(  # noqa: C901 - one short function for each route
-    web: FastAPI, triage_cases: TriageCases, end_cases: EndCases, guard: Any
+    web: FastAPI, triage_cases: TriageCases, end_cases: EndCases, withdraw_consent: WithdrawConsent, guard: Any
 ) -> None:
     """The routes that change something."""
     deed: dict[str, Any] = {"dependencies": [guard], "tags": ["cases"], "status_code": 204}
@@ -118,6 +118,10 @@ def add_deeds(  # noqa: C901 - one short function for each route
     @web.post("/cases/{case_id}/exclusions", summary="Keep an agency out of a case", **deed)
     async def exclude(case_id: UUID, version: Version, body: ExclusionIn) -> None:
         await triage_cases.exclude(case_id, _number(version), body.agency, by=body.by, reason=body.reason)
+
+    @web.post("/cases/{case_id}/consent-withdrawals", summary="Tell every holder that a consent is withdrawn", **deed)
+    async def withdraw(case_id: UUID, version: Version, body: DeedIn) -> None:
+        await withdraw_consent.withdraw(case_id, _number(version), by=body.by, reason=body.reason)
 
     @web.post("/cases/{case_id}/stage", summary="Say that a case has come to its next stage", **deed)
     async def stage(case_id: UUID, version: Version, body: StageIn) -> None:

@@ -27,6 +27,8 @@ _OWN: Final[Mapping[str, tuple[str, str]]] = {
     "merged": ("anak yang sama", "the same child"),
     "by_hand": ("oleh manajer kasus", "by the case manager"),
     "mediation_refused": ("mediasi diminta dan ditolak", "mediation was asked for and refused"),
+    "consent_withdrawn": ("persetujuan dicabut", "the consent was withdrawn"),
+    "withdrawal_acknowledged": ("penghentian dikonfirmasi", "that processing stopped was confirmed"),
     "mediation_recorded": ("mediasi dicatat", "a mediation was recorded"),
 }
 _SETS: Final[tuple[type[Term], ...]] = (DeclineReason, CancelReason, ReplanReason, CaseEnd)

@@ -69,7 +69,8 @@ SAID_BEFORE: Final[Mapping[ReferralState, frozenset[Said]]] = MappingProxyType({
 _RECEIPTS: Final = (Said.DELIVERED, Said.SEEN)
 _OF_SERVICE: Final = frozenset({Said.SCHEDULED, Said.UNATTENDED, Said.STARTED, Said.COMPLETED})
 _RESULT: Final = MappingProxyType({said: state for (_, said), state in TRANSITIONS.items()})
-_NOT_ACCEPTED: Final = frozenset({_S.OFFERED, _S.DELIVERED, _S.SEEN})
+NOT_ACCEPTED: Final = frozenset({_S.OFFERED, _S.DELIVERED, _S.SEEN})
+"""The agency has not taken it yet."""
 _PAST_ACCEPTANCE: Final = frozenset({_S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS})
 _OUT_OF_REACH: Final = frozenset({DeclineReason.OUTSIDE_MANDATE, DeclineReason.OUTSIDE_AREA})
 
@@ -118,7 +119,7 @@ def judge_reply(  # noqa: PLR0911 - one sentence of the rules for each
         return ReplyRefusal.HANDED_OVER
     if standing.state in TERMINAL:
         return ReplyRefusal.ALREADY_ENDED
-    if said in _OF_SERVICE and standing.state in _NOT_ACCEPTED:
+    if said in _OF_SERVICE and standing.state in NOT_ACCEPTED:
         return ReplyRefusal.NOT_YET_ACCEPTED
     if (
         said is Said.DECLINED and reason in _OUT_OF_REACH and standing.urgency is Urgency.HIGH

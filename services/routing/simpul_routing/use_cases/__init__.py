@@ -7,6 +7,7 @@ from simpul_routing.use_cases.refer_cases import ReferCases, seen
 from simpul_routing.use_cases.replan_cases import ReplanCases
 from simpul_routing.use_cases.sweep_clocks import SweepClocks
 from simpul_routing.use_cases.triage_cases import TriageCases
+from simpul_routing.use_cases.withdraw_consent import WithdrawConsent
 
 __all__ = [
     "EndCases",
@@ -17,5 +18,6 @@ __all__ = [
     "Reply",
     "SweepClocks",
     "TriageCases",
+    "WithdrawConsent",
     "seen",
 ]

@@ -11,6 +11,7 @@ from prometheus_client import Counter
 
 from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
+from simpul_routing.domain.agreement import ClockName
 from simpul_routing.domain.clocks import Addressee, Running, told_at
 from simpul_routing.domain.lifecycle import TERMINAL
 from simpul_routing.domain.referral import StoredReferral
@@ -65,7 +66,8 @@ class SweepClocks:
         for referral_id, clock in due:
             referral = referrals[referral_id]
             step = clock.step
-            if step is None or referral.standing.state in TERMINAL:
+            has_ended = referral.standing.state in TERMINAL and clock.clock is not ClockName.WITHDRAWAL
+            if step is None or has_ended:
                 following.append((referral_id, Running(clock.clock, clock.started_at, clock.due_at, None)))
                 continue
             told = self._told_or_nobody(referral, clock, cases)

@@ -27,6 +27,11 @@ class Failed(Exception):
     """The consumer did not do what the case asks; the message is the reason."""
 
 
+def patience() -> float:
+    """Seconds within which what must happen is waited for."""
+    return SOON
+
+
 def fail(reason: str) -> NoReturn:
     """End the case with a reason."""
     raise Failed(reason)
@@ -120,11 +125,11 @@ class Trial:
 
     async def answered(self, *offers: dict[str, Any], within: Optional[float] = None) -> None:
         """Each offer gets `delivered` and one answer, once and in this order."""
-        city, patience = self.city, within or SOON
+        city, limit = self.city, within or SOON
         for offer in offers:
-            if not await city.until(lambda: len(city.words_to(offer)) >= 2, patience):  # noqa: B023 - awaited here
+            if not await city.until(lambda: len(city.words_to(offer)) >= 2, limit):  # noqa: B023 - awaited here
                 said = ", ".join(city.words_to(offer)) or "nothing"
-                fail(f"an offer was not answered within {patience:.0f} s: delivered and accepted wanted, {said} heard")
+                fail(f"an offer was not answered within {limit:.0f} s: delivered and accepted wanted, {said} heard")
         await self.quiet()
         for offer in offers:
             self.answered_once(offer)

@@ -123,7 +123,8 @@ def _shown(one: Followed) -> dict[str, Any]:
         "id": offer.data.referral_id, "case_id": offer.data.case_id, "service": offer.data.service,
         "role": offer.data.role, "urgency": one.urgency, "answer_by": one.answer_by.astimezone(),
         "late": one.is_unanswered and one.answer_by < datetime.now(timezone.utc), "state": one.state,
-        "is_open": one.is_open, "is_unanswered": one.is_unanswered, "refused": one.refused,
+        "is_open": one.is_open, "must_acknowledge": one.must_acknowledge, "is_unanswered": one.is_unanswered,
+        "refused": one.refused,
     }  # fmt: skip
 
 

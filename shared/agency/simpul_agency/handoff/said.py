@@ -26,6 +26,7 @@ class Word(str, Enum):
     UNATTENDED = "unattended"
     STARTED = "started"
     COMPLETED = "completed"
+    WITHDRAWAL_ACKNOWLEDGED = "withdrawal_acknowledged"
 
 
 Say = Callable[["Said", str], Awaitable[None]]
@@ -85,6 +86,6 @@ class Said(BaseModel):
         else:
             plain = {
                 Word.SEEN: reply.seen, Word.ACCEPTED: reply.accept, Word.UNATTENDED: reply.unattended,
-                Word.STARTED: reply.start,
+                Word.STARTED: reply.start, Word.WITHDRAWAL_ACKNOWLEDGED: reply.acknowledge_withdrawal,
             }  # fmt: skip
             plain[self.reply]()

@@ -12,6 +12,8 @@ STATES: Mapping[str, tuple[str, str]] = {
     "referral.declined.v1": ("dialihkan ke instansi lain", "handed over to another agency"),
     "referral.rerouted.v1": ("dialihkan ke instansi lain", "handed over to another agency"),
     "referral.completed.v1": ("selesai", "completed"),
+    "referral.consent_withdrawn.v1": ("persetujuan dicabut", "the consent was withdrawn"),
+    "reply.withdrawal.acknowledged.v1": ("penghentian dikonfirmasi", "stopping was confirmed"),
     "referral.cancelled.v1": ("dibatalkan", "cancelled"),
     "referral.revoked.v1": ("ditarik kembali", "taken back"),
     "reply.referral.accepted.v1": ("diterima, dikirim ke kota", "accepted, on its way to the city"),

@@ -18,6 +18,7 @@ from simpul_schema.messages.referral import (
     ReferralAmendedV1,
     ReferralCancelledV1,
     ReferralCompletedV1,
+    ReferralConsentWithdrawnV1,
     ReferralDeclinedV1,
     ReferralEscalatedV1,
     ReferralOfferedV1,
@@ -37,6 +38,7 @@ from simpul_schema.messages.reply import (
     ReplyReferralSeenV1,
     ReplyReferralStartedV1,
     ReplyReferralUnattendedV1,
+    ReplyWithdrawalAcknowledgedV1,
 )
 
 MESSAGES: tuple[type[Event], ...] = (
@@ -57,6 +59,7 @@ MESSAGES: tuple[type[Event], ...] = (
     ReferralCancelledV1,
     ReferralRevokedV1,
     ReferralAmendedV1,
+    ReferralConsentWithdrawnV1,
     ReferralReplyRefusedV1,
     ReferralRemindedV1,
     ReferralOverdueV1,
@@ -70,6 +73,7 @@ MESSAGES: tuple[type[Event], ...] = (
     ReplyReferralUnattendedV1,
     ReplyReferralStartedV1,
     ReplyReferralCompletedV1,
+    ReplyWithdrawalAcknowledgedV1,
     ReplyWindowRequestedV1,
     ReplyMessageParkedV1,
     AlertSentV1,
@@ -99,6 +103,7 @@ __all__ = [
     "ReferralAmendedV1",
     "ReferralCancelledV1",
     "ReferralCompletedV1",
+    "ReferralConsentWithdrawnV1",
     "ReferralDeclinedV1",
     "ReferralEscalatedV1",
     "ReferralHeartbeatV1",
@@ -119,6 +124,7 @@ __all__ = [
     "ReplyReferralStartedV1",
     "ReplyReferralUnattendedV1",
     "ReplyWindowRequestedV1",
+    "ReplyWithdrawalAcknowledgedV1",
     "RightChangedV1",
     "message_class",
 ]

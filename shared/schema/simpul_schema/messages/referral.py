@@ -266,3 +266,21 @@ class ReferralAmendedV1(Event):
     WIRE_NAME: ClassVar[str] = "referral.amended.v1"
     type: Literal["referral.amended.v1"] = "referral.amended.v1"
     data: ReferralAmendedData
+
+
+class ReferralConsentWithdrawnData(EventData):
+    """The basis on which the agency was told about the child is gone."""
+
+    referral_id: UUID = Field(description="random reference of the referral")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency that holds something of the case")
+    withdrawn_at: Instant = Field(description="when, UTC")
+    acknowledge_by: Instant = Field(description="the agency has stopped and said so by then, UTC")
+
+
+class ReferralConsentWithdrawnV1(Event):
+    """Sent to every agency that accepted a referral of the case: stop processing, and acknowledge."""
+
+    WIRE_NAME: ClassVar[str] = "referral.consent_withdrawn.v1"
+    type: Literal["referral.consent_withdrawn.v1"] = "referral.consent_withdrawn.v1"
+    data: ReferralConsentWithdrawnData

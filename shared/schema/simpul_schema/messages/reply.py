@@ -96,3 +96,11 @@ class ReplyReferralCompletedV1(Event):
     WIRE_NAME: ClassVar[str] = "reply.referral.completed.v1"
     type: Literal["reply.referral.completed.v1"] = "reply.referral.completed.v1"
     data: CompletionData
+
+
+class ReplyWithdrawalAcknowledgedV1(Event):
+    """Sent by the agency when it has stopped processing after a consent was withdrawn."""
+
+    WIRE_NAME: ClassVar[str] = "reply.withdrawal.acknowledged.v1"
+    type: Literal["reply.withdrawal.acknowledged.v1"] = "reply.withdrawal.acknowledged.v1"
+    data: ReplyData

@@ -1,10 +1,11 @@
 """The city changes its mind, and the consumer goes along."""
 
+from datetime import timedelta
 from typing import Any
 
 from simpul_agency.conformance.case import case
-from simpul_agency.conformance.trial import Trial, expect
-from simpul_agency.sandbox.city import utc_now, wire_time
+from simpul_agency.conformance.trial import Trial, expect, fail, patience
+from simpul_agency.sandbox.city import Heard, utc_now, wire_time
 
 
 def _amended(trial: Trial, offer: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +63,30 @@ async def exclusion_is_honoured(trial: Trial) -> None:
     await trial.city.send(revoked)
     await trial.answered(await trial.offered(2))
     expect(len(trial.city.replies_to(offer)) == said, "something was said about a case after the exclusion")
+
+
+@case(
+    "A withdrawn consent is acknowledged in time, once: until then the city must believe that the data is still used."
+)
+async def withdrawn_consent_is_acknowledged(trial: Trial) -> None:
+    offer = await trial.offered()
+    await trial.answered(offer)
+    now = utc_now()
+    withdrawn = trial.city.then(
+        offer, "referral.consent_withdrawn.v1", withdrawn_at=wire_time(now),
+        acknowledge_by=wire_time(now + timedelta(days=3)),
+    )  # fmt: skip
+    await trial.city.send(withdrawn)
+    await trial.city.repeat(withdrawn)
+
+    def acknowledged() -> list[Heard]:
+        return [one for one in trial.city.replies_to(offer) if one.type == "reply.withdrawal.acknowledged.v1"]
+
+    if not await trial.city.until(lambda: bool(acknowledged()), patience()):
+        fail("a consent was withdrawn, and no reply.withdrawal.acknowledged.v1 came")
+    await trial.quiet()
+    expect(len(acknowledged()) == 1, "a withdrawn consent was acknowledged more than once")
+    trial.no_problem(acknowledged())
 
 
 @case("A reply that the city refuses is not said again: an argument with a machine helps no child.")

@@ -14,6 +14,7 @@ function isGenuine(headers, body) {
 
 function receive(event) {
   console.log(event.type, event.data.referral_id, event.data.service ?? '', event.data.urgency ?? '');
+  if (event.type === 'referral.consent_withdrawn.v1') return {reply: 'withdrawal_acknowledged'};
   return event.type === 'referral.offered.v1' ? {reply: 'accepted'} : {};
 }
 

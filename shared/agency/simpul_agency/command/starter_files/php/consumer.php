@@ -8,6 +8,9 @@ $data = $event['data'];
 // Here it would go into the agency's own system. An exit code other than 0 has it started again later.
 fwrite(STDERR, "{$event['type']} {$data['referral_id']} " . ($data['service'] ?? '') . "\n");
 
+if ($event['type'] === 'referral.consent_withdrawn.v1') {
+    echo json_encode(['reply' => 'withdrawal_acknowledged']);
+}
 if ($event['type'] === 'referral.offered.v1') {
     echo json_encode(['reply' => 'accepted']);
 }

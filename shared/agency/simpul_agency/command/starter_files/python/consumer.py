@@ -1,7 +1,7 @@
 """Receives an agency's referrals; run it where simpul-agency.env is, or with SIMPUL_AGENCY_* in the environment."""
 
 from simpul_agency import Agency, Received, Reply
-from simpul_schema.messages import ReferralCancelledV1, ReferralOfferedV1
+from simpul_schema.messages import ReferralCancelledV1, ReferralConsentWithdrawnV1, ReferralOfferedV1
 
 agency = Agency.from_settings()
 
@@ -11,6 +11,12 @@ async def receive(referral: Received[ReferralOfferedV1], reply: Reply) -> None:
     """Put it where your people see it; answer now, or later with `agency.reply(referral_id)`."""
     print(referral.code, referral.data.service, referral.data.urgency, "answer by", referral.data.answer_by)
     reply.accept()
+
+
+@agency.on(ReferralConsentWithdrawnV1)
+async def forget(referral: Received[ReferralConsentWithdrawnV1], reply: Reply) -> None:
+    """Take it out of your own system first."""
+    reply.acknowledge_withdrawal()
 
 
 @agency.on(ReferralCancelledV1)
