@@ -74,5 +74,5 @@ def sandbox(folder: Path, agency: str = "dinsos-peksos") -> Iterator[Sandbox]:
         assert process.poll() is None, found.log.read_text()
         yield found
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, found.log.read_text()

@@ -55,7 +55,7 @@ class Town:
         facts: dict[str, Any] = dict.fromkeys(ReferralFacts.model_fields, "unknown")
         facts |= {"violence": ["physical"], "mediation_locked": True, "kecamatan": "Mojoroto"}
         sealed = seal_section(
-            json.dumps(facts).encode(), self.directory.current(more.pop("sealed_to", "ylpa"), NOW), event_id=event_id,
+            json.dumps(facts).encode(), self.directory.current(more.pop("sealed_to", "ylpa"), datetime.now(UTC)), event_id=event_id,
             case_id=case_id, section="facts",
         )  # fmt: skip
         event["data"] |= {
@@ -146,7 +146,7 @@ async def town(backends: Backends, tmp_path: Path) -> AsyncIterator[Town]:
             async def hear(message: Any) -> None:
                 async with message.process():
                     event = json.loads(message.body)
-                    verify(event, directory, NOW)
+                    verify(event, directory, datetime.now(UTC))
                     found.heard.append(event)
 
             await queue.consume(hear)

@@ -284,8 +284,6 @@ def sandbox_up(
         asyncio.run(serve(folder, code, offers, typer.echo))
     except BackendsMissing as error:
         _refuse(error)
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
 
 
 @app.command()

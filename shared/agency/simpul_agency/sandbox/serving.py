@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -46,7 +47,7 @@ class NoSandbox(Exception):
 
 
 async def serve(folder: Path, agency: str, offers: int, say: Callable[[str], None]) -> None:
-    """Until cancelled."""
+    """Until asked to end."""
     say("starting a private broker ...")
     broker = PrivateRabbit()
     async with AsyncExitStack() as ending:
@@ -68,9 +69,19 @@ async def serve(folder: Path, agency: str, offers: int, say: Callable[[str], Non
         say(f"the city is open for {agency}; end it with Ctrl-C. In another terminal:")
         say(f"  cd {folder} && simpul-agency listen      (or run, doctor, new, ...)")
         say("  simpul-agency trigger referral.offered --scenario 4")
-        while True:
-            await asyncio.sleep(BEAT)
+        ended = _asked_to_end()
+        while not ended.is_set():
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(ended.wait(), BEAT)
             await city.beat(3 * BEAT)
+
+
+def _asked_to_end() -> asyncio.Event:
+    """Set by Ctrl-C or SIGTERM, so that the broker is stopped and not left to the kernel."""
+    ended = asyncio.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(each, ended.set)
+    return ended
 
 
 async def ask(folder: Path, what: str, scenario: int) -> str:
