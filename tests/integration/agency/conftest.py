@@ -54,10 +54,9 @@ class Town:
         event_id, case_id = uuid4(), uuid4()
         facts: dict[str, Any] = dict.fromkeys(ReferralFacts.model_fields, "unknown")
         facts |= {"violence": ["physical"], "mediation_locked": True, "kecamatan": "Mojoroto"}
-        sealed = seal_section(
-            json.dumps(facts).encode(), self.directory.current(more.pop("sealed_to", "ylpa"), datetime.now(UTC)), event_id=event_id,
-            case_id=case_id, section="facts",
-        )  # fmt: skip
+        key = self.directory.current(more.pop("sealed_to", "ylpa"), datetime.now(UTC))
+        content = json.dumps(facts).encode()
+        sealed = seal_section(content, key, event_id=event_id, case_id=case_id, section="facts")
         event["data"] |= {
             "referral_id": str(referral), "case_id": str(case_id), "agency": "ylpa", "sealed": {"facts": sealed},
         }  # fmt: skip
