@@ -71,14 +71,27 @@ def handlers(
 
     replies = {message: _replied(judge_replies, said) for message, said in _SAID.items()}
     window_requested = _window_requested(keep_accounts)
-    return {
-        CaseReportedV1: case_reported,
-        CaseAmendedV1: case_amended,
+    said_by_agencies: dict[type[Event], Handler] = {
         ReplyWindowRequestedV1: window_requested,
         ReplyMessageParkedV1: _message_parked,
         ReplyWithdrawalAcknowledgedV1: withdraw_consent.acknowledge,
         **replies,
     }
+    heard: dict[type[Event], Handler] = {
+        message: _heard(keep_accounts, handler) for message, handler in said_by_agencies.items()
+    }
+    return {CaseReportedV1: case_reported, CaseAmendedV1: case_amended, **heard}
+
+
+def _heard(keep_accounts: KeepAccounts, handler: Handler) -> Handler:
+    """Whatever an agency says, it is there."""
+
+    async def handle(transaction: Transaction, events: Sequence[Any]) -> None:
+        await handler(transaction, events)
+        # Last, because its row is one that many wait for.
+        await keep_accounts.heard_from(transaction, events)
+
+    return handle
 
 
 def _replied(judge_replies: JudgeReplies, said: Said) -> Handler:

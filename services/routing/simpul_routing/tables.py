@@ -121,6 +121,8 @@ class AgencyAccountRow(RoutingTable, table=True):
     __tablename__ = "agency_account"
     agency: str = Field(primary_key=True, sa_type=Text)
     last_number: int = Field(sa_type=BigInteger)
+    unheard: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    """Heartbeats since the agency said anything."""
 
 
 class RefusedReplyRow(RoutingTable, table=True):

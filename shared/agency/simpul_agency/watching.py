@@ -21,6 +21,8 @@ from simpul_agency.store import Store
 
 ASK_AGAIN: Final = 15.0
 """Seconds until the same thing is asked for once more; they double each time."""
+ALIVE: Final = 1800.0
+"""Seconds between two words to a city that we hear from: to an agency that says nothing it soon says nothing."""
 LONGEST: Final = 3600.0
 """Seconds between two such questions at most."""
 MARGIN: Final = timedelta(minutes=1)
@@ -79,6 +81,7 @@ class Watching:
         self._asked: dict[str, tuple[float, float]] = {}
         """Question -> when it may be asked again, and the wait after that."""
         self._look_at = 0.0
+        self._alive_at = time.time() + ALIVE
         self._changed = asyncio.Event()
 
     def look_soon(self) -> None:
@@ -105,7 +108,7 @@ class Watching:
             gaps, some_wait = await self._store.gaps(now - self._patience)
             found = questions(standings, gaps, now)
             fresh = [question for question in found if now >= self._asked.get(question.name, (0.0, 0.0))[0]]
-            await self._ask([question.window for question in fresh])
+            await self._ask([question.window for question in fresh] + self._signs_of_life(standings, now))
         except Exception as error:
             log.error("store_failed", agency=self._agency, error=type(error).__name__)
             self._look_at = now + ASK_AGAIN
@@ -114,7 +117,15 @@ class Watching:
         moments = [self._asked[question.name][0] for question in found]
         moments += [city.quiet_until for city in standings if not city.is_silent(now)]
         moments += [now + self._patience] if some_wait else []
+        moments += [self._alive_at] if standings else []
         self._look_at = min(self._look_at, min(moments, default=inf))
+
+    def _signs_of_life(self, standings: Sequence[Standing], now: float) -> list[Window]:
+        """Ask for what follows the last number, which is nothing: the city learns that we are there."""
+        if now < self._alive_at:
+            return []
+        self._alive_at = now + ALIVE
+        return [{"first_number": city.last_number + 1} for city in standings]
 
     def _note(self, found: Sequence[Question], fresh: Sequence[Question], now: float) -> None:
         for question in fresh:

@@ -4,7 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from simpul_agency import Agency
+import pytest
+
+from simpul_agency import Agency, watching
 from simpul_agency.records import Standing
 from tests.integration.agency.conftest import Town
 from tests.support.ledger import eventually
@@ -125,3 +127,15 @@ async def test_the_same_question_waits_before_it_is_asked_again(town: Town) -> N
     # A new process has asked nothing yet.
     assert len(await asks(town, 2)) == 2
     await again.stop()
+
+
+async def test_an_agency_with_nothing_to_say_shows_that_it_is_there(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "ALIVE", 0.5)
+    agency = town.agency(ask_after=0.1)
+    await agency.start()
+    await town.send(town.heartbeat(1, 0, {}))
+
+    assert [window["first_number"] for window in (await asks(town, 2))[:2]] == [1, 1]
+    await agency.stop()

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from simpul_routing.use_cases.keep_accounts import UNHEARD
 from simpul_runtime.errors import Unprocessable
 from simpul_schema import Event
 from simpul_schema.messages import ReplyWindowRequestedV1
@@ -170,3 +171,20 @@ async def test_what_is_about_a_referral_travels_under_its_service_and_urgency(ro
     keys = {key for key, event in room.sent if event["data"].get("referral_id") == offered["referral_id"]}
     about = f"referral.{offered['agency']}.forensic_exam.{offered['urgency']}"
     assert {key for key in keys if key.startswith("referral.rs")} == {f"{about}.offered.v1", f"{about}.accepted.v1"}
+
+
+async def test_an_agency_that_says_nothing_is_not_drowned_in_heartbeats_and_hears_more_when_it_speaks(
+    room: Room,
+) -> None:
+    await room.report()
+    for _ in range(UNHEARD + 3):
+        await beat(room)
+    silent = len(accounts(room, "ylpa"))
+    before = len(accounts(room))
+    await room.receive([request(first_number=1)])
+    await beat(room)
+
+    assert silent == UNHEARD
+    # The account that was asked for, and a heartbeat again.
+    assert len(accounts(room)) == before + 2
+    assert len(accounts(room, "ylpa")) == silent

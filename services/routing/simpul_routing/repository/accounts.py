@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import DateTime, Uuid
+from sqlalchemy.types import DateTime, Text, Uuid
 
 from simpul_runtime.transaction import Transaction
 from simpul_schema.messages.account import MOST_IN_ACCOUNT, WindowData
@@ -37,6 +37,16 @@ _NUMBER = text("""
     RETURNING fresh.agency, o.number, o.event_id, o.correlation_id, o.message_id
 """)
 _LAST_NUMBERS = text("SELECT agency, last_number FROM agency_account")
+_BEAT = text("""
+    INSERT INTO agency_account (agency, last_number, unheard)
+    SELECT agency, 0, 1 FROM unnest(:agencies) AS a (agency)
+    ON CONFLICT (agency) DO UPDATE SET unheard = agency_account.unheard + 1
+    WHERE agency_account.unheard < :most
+    RETURNING agency, last_number
+""").bindparams(bindparam("agencies", type_=ARRAY(Text)))
+_HEARD = text("UPDATE agency_account SET unheard = 0 WHERE agency = ANY(:agencies) AND unheard > 0").bindparams(
+    bindparam("agencies", type_=ARRAY(Text))
+)
 _NOT_COUNTED = text("UPDATE outbox SET number = 0 WHERE message_id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )
@@ -88,6 +98,17 @@ async def last_numbers(transaction: Transaction) -> dict[str, int]:
     """The highest number of each agency that was sent anything."""
     found = await transaction.connection.execute(_LAST_NUMBERS)
     return {row.agency: row.last_number for row in found}
+
+
+async def agencies_to_beat(transaction: Transaction, agencies: Collection[str], most: int) -> dict[str, int]:
+    """Those that have said something within the last `most` heartbeats, with their highest number; one more counts."""
+    found = await transaction.connection.execute(_BEAT, {"agencies": sorted(agencies), "most": most})
+    return {row.agency: row.last_number for row in found}
+
+
+async def heard_from(transaction: Transaction, agencies: Collection[str]) -> None:
+    """These agencies said something, so somebody is there."""
+    await transaction.connection.execute(_HEARD, {"agencies": sorted(agencies)})
 
 
 async def leave_uncounted(transaction: Transaction) -> None:

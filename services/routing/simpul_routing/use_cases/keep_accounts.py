@@ -14,11 +14,15 @@ from simpul_routing.stored_facts import place_of, read
 from simpul_runtime.city import City
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema import Event, Producer
 from simpul_schema.messages import ReplyWindowRequestedV1
 from simpul_schema.messages.account import MOST_IN_ACCOUNT, AccountedEvent
 
 LATE: Final = 2
 """Intervals after which a heartbeat is missed: one may be late without anybody being alarmed."""
+
+UNHEARD: Final = 60
+"""Heartbeats to an agency that says nothing: then nobody is there, and its queue shall not fill with them."""
 
 log = structlog.get_logger()
 
@@ -46,19 +50,25 @@ class KeepAccounts:
                     break
 
     async def beat(self, transaction: Transaction) -> int:
-        """Tell every agency what was sent to it since the last time, be it nothing; returns how much it was."""
+        """Tell every agency that is there what was sent to it since the last time, be it nothing; returns how much.
+
+        Who was not told of an event finds its number missing in the next account, and asks.
+        """
         if not await repository.keeps_accounts_alone(transaction):
             return 0
         sent = await repository.number_what_was_sent(transaction)
-        last_numbers = await repository.last_numbers(transaction)
+        present = await repository.agencies_to_beat(transaction, self._city.agency_codes, UNHEARD)
         next_by = self._next_by(transaction.now)
-        for agency in sorted(self._city.agency_codes):
-            last = last_numbers.get(agency, 0)
+        for agency, last in sorted(present.items()):
             for part in _parts(sent.get(agency, [])):
                 events = [AccountedEvent(number=one.number, event_id=one.event_id) for one in part]
                 transaction.announce(publisher.heartbeat(agency, last, events, next_by, None))
         await repository.leave_uncounted(transaction)
         return sum(map(len, sent.values()))
+
+    async def heard_from(self, transaction: Transaction, events: Sequence[Event]) -> None:
+        """Agencies said something: they are there, and get heartbeats."""
+        await repository.heard_from(transaction, {Producer.of(event.source).party for event in events})
 
     async def send_again(self, transaction: Transaction, request: ReplyWindowRequestedV1) -> None:
         """Answer a request: the window's events once more, and their account."""

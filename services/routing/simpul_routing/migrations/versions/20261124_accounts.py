@@ -10,4 +10,9 @@ down_revision = "20261124_corrections"
 
 def upgrade() -> None:
     number_what_agencies_were_sent()
-    op.execute("CREATE TABLE agency_account (agency text PRIMARY KEY, last_number bigint NOT NULL)")
+    op.execute("""
+        CREATE TABLE agency_account (
+            agency text PRIMARY KEY,
+            last_number bigint NOT NULL,
+            unheard integer NOT NULL DEFAULT 0
+        )""")
