@@ -16,12 +16,12 @@ from simpul_cli import catalogue, contract
 from simpul_schema import MESSAGES, fixtures, message_class
 from simpul_schema.catalog import CATALOG
 from simpul_schema.envelope import CONTENT_TYPE
-from simpul_schema.fhir import STATUS, as_bundle, status_of
+from simpul_schema.fhir import STATUS, as_bundle
 from simpul_schema.messages import ReferralOfferedV1
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.samples import samples
 from simpul_schema.story import STORY
-from simpul_schema.vocabulary import Service, Urgency
+from simpul_schema.vocabulary import Urgency
 
 SAMPLES = list(samples())
 NOW = datetime(2026, 11, 27, 15, 30, tzinfo=UTC)
@@ -93,8 +93,7 @@ def _codes(model: Any) -> Iterator[tuple[str, str, list[str]]]:
 @pytest.mark.parametrize("said", STATUS)
 @pytest.mark.parametrize("urgency", list(Urgency))
 def test_a_referral_is_a_valid_fhir_bundle_in_every_state(said: str, urgency: Urgency) -> None:
-    offer = OFFER.model_copy(update={"data": OFFER.data.model_copy(update={"urgency": urgency})})
-    document = as_bundle(offer, [said], None, NOW)
+    document = as_bundle(OFFER, said, None, NOW, urgency=urgency, answer_by=NOW)
 
     bundle = Bundle.model_validate_json(json.dumps(document))
 
@@ -109,21 +108,24 @@ def test_a_referral_is_a_valid_fhir_bundle_in_every_state(said: str, urgency: Ur
 
 
 def test_the_fhir_export_tells_the_newest_state_in_bsers_words_and_nobodys_name() -> None:
-    said = ["referral.accepted.v1", "reply.referral.scheduled.v1", "reply.referral.delivered.v1", "referral.overdue.v1"]
     facts = dict.fromkeys(ReferralFacts.model_fields, "unknown") | {
         "violence": ["physical"], "sex": "female", "kecamatan": "Mojoroto", "mediation_locked": True,
     }  # fmt: skip
 
-    document = as_bundle(OFFER, said, ReferralFacts.model_validate(facts), NOW)
+    document = as_bundle(
+        OFFER, "reply.referral.scheduled.v1", ReferralFacts.model_validate(facts), NOW, urgency=Urgency.LOW,
+        answer_by=NOW,
+    )  # fmt: skip
 
     task, request, patient = (entry["resource"] for entry in document["entry"][:3])
     assert (task["status"], task["businessStatus"]["coding"][0]["code"]) == ("in-progress", "5.1.1")
     assert request["code"]["coding"][0]["code"] == OFFER.data.service.value
     assert patient["gender"] == "female"
     assert "Mojoroto" not in json.dumps(document)
-    assert status_of([]).task == "requested"
-    assert as_bundle(OFFER, said, None, NOW)["entry"][0]["fullUrl"] == document["entry"][0]["fullUrl"]
-    assert {service.label("en") for service in Service} - {""}
+    assert task["priority"] == "routine"
+    overdue = as_bundle(OFFER, "referral.overdue.v1", None, NOW, urgency=Urgency.HIGH, answer_by=NOW)
+    assert overdue["entry"][0]["resource"]["status"] == "requested"
+    assert overdue["entry"][0]["fullUrl"] == document["entry"][0]["fullUrl"]
 
 
 def test_the_story_is_told_in_messages_of_the_catalogue() -> None:

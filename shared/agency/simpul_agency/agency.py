@@ -134,13 +134,12 @@ class Agency:
 
     async def fhir(self, referral_id: UUID) -> dict[str, Any]:
         """A referral as a FHIR R4 bundle with BSeR's status codes; ReferralUnknown when it was never offered."""
-        streams = await self.store.streams(1, subject_of(referral_id))
-        if not streams:
+        found = await self.referrals(1, referral_id)
+        if not found:
             raise ReferralUnknown(self._unknown(referral_id))
-        [stream] = streams
-        offer = ReferralOfferedV1.model_validate_json(stream.offer)
-        said = [*(name for name, _ in stream.events), *stream.replies]
-        return as_bundle(offer, said, self.facts_of(stream.offer), _utc_now())
+        [one] = found
+        facts = self.facts_of(one.newest_facts)
+        return as_bundle(one.offer, one.state, facts, _utc_now(), urgency=one.urgency, answer_by=one.answer_by)
 
     def _unknown(self, referral_id: UUID) -> str:
         return f"referral {referral_id} was not offered to {self.code}, or its offer is parked"
@@ -151,10 +150,10 @@ class Agency:
 
     async def replay(self, name: str) -> bool:
         """Read again what was set aside; False when there is nothing of that name."""
-        body = await self.store.take_out(name)
+        body = await self.store.set_aside(name)
         if body is None:
             return False
-        await self._take([self._read(body, _utc_now())])
+        await self._take([self._read(body, _utc_now())], instead_of=name)
         return True
 
     async def start(self) -> None:
@@ -215,7 +214,10 @@ class Agency:
             event = self._reader.event(verified)
         except NotReadable as error:
             log.error("message_parked", agency=self.code, reason=error.reason.value)
-            return Unreadable(body, error.reason.value)
+            event_of_city = error.signed_by_the_city or {}
+            return Unreadable(
+                body, error.reason.value, str(event_of_city.get("source", "")), str(event_of_city.get("id", ""))
+            )
         if isinstance(event, ReferralHeartbeatV1):
             return _account(event)
         known: dict[str, Any] = {
@@ -264,8 +266,8 @@ class Agency:
         drafts = [self._say_as_agency(ReplyWindowRequestedV1, dict(window)) for window in windows]
         self._saying.say(await self.store.say(drafts) if drafts else [])
 
-    async def _take(self, messages: Sequence[Message]) -> None:
-        ready, said = await self.store.take(messages, time.time(), self._report)
+    async def _take(self, messages: Sequence[Message], *, instead_of: str = "") -> None:
+        ready, said = await self.store.take(messages, time.time(), self._report, instead_of=instead_of)
         # An event that is not the first of its referral may wait for another.
         some_wait = len(ready) < sum(isinstance(message, Arrived) for message in messages)
         self._handling.take(ready, some_wait=some_wait)

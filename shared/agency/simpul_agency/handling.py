@@ -60,6 +60,7 @@ class Handling:
         """Events that are ready or with their handler."""
         self._ready: deque[Due] = deque()
         self._look_at = 0.0
+        self._is_ending = False
         self._something_due = asyncio.Event()
 
     def remember(self, received: Received[Any]) -> None:
@@ -92,6 +93,7 @@ class Handling:
         """Let the handlers at work end."""
         if self._under_way:
             await asyncio.wait(self._under_way.values(), timeout=LEAVE_WITHIN)
+        self._is_ending = True
         for task in self._under_way.values():
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -160,7 +162,10 @@ class Handling:
             received = self._recent.pop(due.event_id, None) or self._open_again(due.body)
             reply = self._reply_to(received)
             await handler(received, reply)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # The broker's client cancels its waiters when a link dies; only the end of the agency is meant for us.
+            if isinstance(error, asyncio.CancelledError) and self._is_ending:
+                raise
             wait = min(0.5 * 2.0**due.attempts, LONGEST_WAIT)
             reason = type(error).__name__
             log.warning(

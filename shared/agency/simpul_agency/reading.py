@@ -20,9 +20,11 @@ _FACTS: Final = "facts"
 class NotReadable(Exception):
     """The message is no event that the city addressed to this agency; `reason` says why."""
 
-    def __init__(self, reason: UnusableReason) -> None:
+    def __init__(self, reason: UnusableReason, event: Optional[dict[str, Any]] = None) -> None:
         super().__init__(reason.value)
         self.reason = reason
+        self.signed_by_the_city = event
+        """The event where its signature was right: it came, although it cannot be used."""
 
 
 class Reader:
@@ -56,7 +58,7 @@ class Reader:
             raise NotReadable(UnusableReason.FORGED)
         if not may_publish(producer.party, is_agency=producer.is_agency, wire_name=event["type"]):
             raise NotReadable(
-                UnusableReason.NOT_ITS_TO_SAY if message_class(event["type"]) else UnusableReason.UNKNOWN_TYPE
+                UnusableReason.NOT_ITS_TO_SAY if message_class(event["type"]) else UnusableReason.UNKNOWN_TYPE, event
             )
         return event
 
@@ -64,13 +66,13 @@ class Reader:
         """The typed event; NotReadable when it does not match the contract, or is addressed to another agency."""
         message = message_class(verified["type"])
         if message is None:
-            raise NotReadable(UnusableReason.UNKNOWN_TYPE)
+            raise NotReadable(UnusableReason.UNKNOWN_TYPE, verified)
         try:
             event = message.model_validate(verified)
         except ValidationError as error:
-            raise NotReadable(UnusableReason.INVALID) from error
+            raise NotReadable(UnusableReason.INVALID, verified) from error
         if getattr(event.data, "agency", self._agency) != self._agency:  # type: ignore[attr-defined]  # all have data
-            raise NotReadable(UnusableReason.FOR_ANOTHER_AGENCY)
+            raise NotReadable(UnusableReason.FOR_ANOTHER_AGENCY, verified)
         return event
 
     def opened(self, event: Event) -> Received[Any]:

@@ -109,7 +109,8 @@ class Reply:
             self._voice.draft(
                 message,
                 {"referral_id": data.referral_id, "agency": data.agency, **more},
-                subject=about.subject,
+                # A refusal of a reply has a stream of its own; what is said about it belongs to the referral.
+                subject=subject_of(data.referral_id),
                 case_id=about.correlationid,
                 cause=about.id,
                 now=self._now,

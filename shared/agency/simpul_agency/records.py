@@ -43,6 +43,9 @@ class Unreadable:
 
     body: bytes = field(repr=False)
     reason: str
+    source: str = ""
+    event_id: str = ""
+    """Where the city has signed it: the event came, so it is not missing."""
 
     @property
     def digest(self) -> str:
@@ -77,8 +80,13 @@ class Standing:
     said_at: float
     """When it was made, by the city's."""
     quiet_until: float
-    hole: Optional[tuple[int, int]]
-    """The first numbers that are missing; None when nothing is."""
+    holes: tuple[tuple[int, int], ...]
+    """The first ranges of numbers that are missing."""
+
+    @property
+    def hole(self) -> Optional[tuple[int, int]]:
+        """The first of them; None when nothing is missing."""
+        return self.holes[0] if self.holes else None
 
     def is_silent(self, now: float) -> bool:
         """Whether an account is missed."""

@@ -22,6 +22,8 @@ from simpul_agency.records import (
 Report = Callable[[str, str, Optional[str]], Draft]
 """What is said to the city of a message that was set aside: reason, digest, event id where it was read."""
 
+MOST_HOLES: Final = 20
+"""Ranges that are asked for at once."""
 DONE: Final = "done"
 NEW: Final = "new"
 PARKED: Final = "parked"
@@ -37,7 +39,9 @@ _TABLES: Final = (
     "CREATE INDEX IF NOT EXISTS received_type ON received (type, received_at)",
     "CREATE INDEX IF NOT EXISTS received_stream ON received (subject, sequence)",
     """CREATE TABLE IF NOT EXISTS unreadable (
-        digest text PRIMARY KEY, body {blob} NOT NULL, reason text NOT NULL, received_at double precision NOT NULL)""",
+        digest text PRIMARY KEY, body {blob} NOT NULL, reason text NOT NULL, received_at double precision NOT NULL,
+        source text NOT NULL, event_id text NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS unreadable_event ON unreadable (event_id, source)",
     """CREATE TABLE IF NOT EXISTS reply (
         position {serial}, event_id text NOT NULL UNIQUE, subject text NOT NULL, wire_name text NOT NULL,
         correlation_id text NOT NULL, body {blob} NOT NULL, published_at double precision)""",
@@ -75,7 +79,8 @@ _HEAR: Final = """
 """
 _HELD: Final = """
     SELECT number FROM account a WHERE source = ? AND number > ? AND (is_withheld = 1 OR EXISTS (
-        SELECT 1 FROM received r WHERE r.source = a.source AND r.event_id = a.event_id))
+        SELECT 1 FROM received r WHERE r.source = a.source AND r.event_id = a.event_id) OR EXISTS (
+        SELECT 1 FROM unreadable u WHERE u.source = a.source AND u.event_id = a.event_id))
     ORDER BY number
 """
 _GAPS: Final = """
@@ -117,17 +122,23 @@ class Store:
         """Disconnect."""
         await self._driver.close()
 
-    async def take(self, messages: Sequence[Message], now: float, report: Report) -> tuple[list[Due], list[Outgoing]]:
+    async def take(
+        self, messages: Sequence[Message], now: float, report: Report, *, instead_of: str = ""
+    ) -> tuple[list[Due], list[Outgoing]]:
         """Keep what arrived, each event once, with the replies that say so.
 
         What cannot be used is kept aside, and `report` makes what tells the city so, once. The same id with other
-        bytes is set aside as altered. Returns the new events that wait for nothing, and the replies.
+        bytes is set aside as altered. What was set aside as `instead_of` is taken out. Returns the new events that wait
+        for nothing, and the replies.
         """
         arrived = [message for message in messages if isinstance(message, Arrived)]
         unread = [message for message in messages if isinstance(message, Unreadable)]
         accounts = [message for message in messages if isinstance(message, Account)]
 
         async def work(tables: Tables) -> tuple[list[Due], list[Outgoing]]:
+            if instead_of:
+                await tables.write("DELETE FROM received WHERE event_id = ? AND state = 'parked'", [(instead_of,)])
+                await tables.write("DELETE FROM unreadable WHERE digest = ?", [(instead_of,)])
             query = "SELECT source, event_id, digest FROM received WHERE event_id"
             known = {row[:2]: row[2] for row in await _among(tables, query, (event.event_id for event in arrived))}
             new, altered = _sorted_out(arrived, known)
@@ -140,8 +151,9 @@ class Store:
                 ],
             )  # fmt: skip
             await tables.write(
-                "INSERT INTO unreadable (digest, body, reason, received_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                [(one.digest, one.body, one.reason, now) for one in (*unread, *altered)],
+                "INSERT INTO unreadable (digest, body, reason, received_at, source, event_id)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                [(one.digest, one.body, one.reason, now, one.source, one.event_id) for one in (*unread, *altered)],
             )
             aside = [report(one.reason, one.digest, None) for one in (*unread, *altered)]
             aside += [report(e.parked, e.digest, e.event_id) for e in new if e.parked]
@@ -275,17 +287,14 @@ class Store:
         rows = await self._driver.run(lambda tables: tables.fetch(query), survives_power_cut=False)
         return [Parked(*row) for row in rows]
 
-    async def take_out(self, name: str) -> Optional[bytes]:
-        """Give back what was set aside, so that it can be read again; None when there is nothing of that name."""
-
-        async def work(tables: Tables) -> Optional[bytes]:
-            events = await tables.fetch("SELECT body FROM received WHERE event_id = ? AND state = 'parked'", name)
-            unread = await tables.fetch("SELECT body FROM unreadable WHERE digest = ?", name)
-            await tables.write("DELETE FROM received WHERE event_id = ? AND state = 'parked'", [(name,)])
-            await tables.write("DELETE FROM unreadable WHERE digest = ?", [(name,)])
-            return bytes((*events, *unread)[0][0]) if events or unread else None
-
-        return await self._driver.run(work)
+    async def set_aside(self, name: str) -> Optional[bytes]:
+        """What was set aside under that name; None when nothing was."""
+        query = """
+            SELECT body FROM received WHERE event_id = ? AND state = 'parked'
+            UNION ALL SELECT body FROM unreadable WHERE digest = ?
+        """
+        rows = await self._driver.run(lambda tables: tables.fetch(query, name, name), survives_power_cut=False)
+        return bytes(rows[0][0]) if rows else None
 
     async def backlog(self) -> tuple[int, int, int]:
         """How many events wait for their handler, how many replies for the broker, how much is parked."""
@@ -320,17 +329,18 @@ async def _settled(
 ) -> Standing:
     """Move on as far as nothing is missing; what lies behind is forgotten."""
     held = [number for (number,) in await tables.fetch(_HELD, source, settled)] if settled < last_number else []
-    reached, after = settled, last_number + 1
-    for number in held:
-        if number != reached + 1:
-            after = number
-            break
-        reached = number
+    holes: list[tuple[int, int]] = []
+    reached = before = settled
+    for number in (*held, last_number + 1) if settled < last_number else ():
+        if number > before + 1:
+            holes.append((before + 1, number - 1))
+        elif not holes:
+            reached = number if number <= last_number else reached
+        before = number
     if reached > settled:
         await tables.write("UPDATE city SET settled = ? WHERE source = ?", [(reached, source)])
         await tables.write("DELETE FROM account WHERE source = ? AND number <= ?", [(source, reached)])
-    hole = (reached + 1, after - 1) if reached < last_number else None
-    return Standing(source, last_number, reached, heard_at, said_at, quiet_until, hole)
+    return Standing(source, last_number, reached, heard_at, said_at, quiet_until, tuple(holes[:MOST_HOLES]))
 
 
 def _sorted_out(

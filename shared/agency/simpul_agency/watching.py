@@ -51,9 +51,11 @@ def questions(standings: Iterable[Standing], gaps: Iterable[Gap], now: float) ->
     for city in standings:
         if city.is_silent(now):
             found.append(Question(f"{city.source} silent", {"first_number": city.settled + 1}, is_silence=True))
-        elif city.hole is not None:
-            first, last = city.hole
-            found.append(Question(f"{city.source} {first}", {"first_number": first, "last_number": last}))
+        else:
+            found += [
+                Question(f"{city.source} {first}", {"first_number": first, "last_number": last})
+                for first, last in city.holes
+            ]
     return found + [Question(f"{gap.subject} {gap.sequence}", _window_of(gap)) for gap in gaps]
 
 

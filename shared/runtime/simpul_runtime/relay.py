@@ -51,7 +51,8 @@ _DEFER = text("""
     WHERE message_id = ANY(:ids)
 """)
 _LAG = text("""
-    SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)
+    SELECT count(*), coalesce(extract(epoch FROM now() - min(
+        CASE WHEN last_error = 'sent_again' THEN due_at ELSE created_at END)), 0)
     FROM outbox WHERE published_at IS NULL
 """)
 

@@ -40,6 +40,7 @@ OUTBOX = Table(
         "outbox_unnumbered", "created_at",
         postgresql_where=text("exchange = 'simpul.referrals' AND number IS NULL"),
     ),
+    Index("outbox_heartbeats", "created_at", postgresql_where=text("number = 0")),
     Index(
         "outbox_numbered", text("split_part(routing_key, '.', 2)"), "number",
         postgresql_where=text("exchange = 'simpul.referrals' AND number > 0"),

@@ -5,7 +5,7 @@ BSeR's profiles ask for more than a city may send (a practitioner's role, an ide
 base FHIR and none of them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -54,25 +54,27 @@ STATUS: Final[Mapping[str, Status]] = {
     "referral.cancelled.v1": Status("cancelled", "6.0", "Service Request Fulfillment Cancelled", "revoked"),
     "referral.revoked.v1": Status("cancelled", "6.0", "Service Request Fulfillment Cancelled", "revoked"),
 }
-"""By what was said last; in this order one thing follows another, whatever order it arrived in."""
-_ORDER: Final = tuple(STATUS)
+"""By the wire name of what was said last and changes where the referral stands."""
 _PRIORITY: Final[Mapping[Urgency, str]] = {Urgency.HIGH: "stat", Urgency.MEDIUM: "urgent", Urgency.LOW: "routine"}
 _MASKED: Final = {
     "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "masked"}]
 }
 
 
-def status_of(wire_names: Iterable[str]) -> Status:
-    """Where a referral stands after these were said about it; what changes nothing is passed over."""
-    said = [name for name in wire_names if name in STATUS]
-    return STATUS[max(said, key=_ORDER.index, default="referral.offered.v1")]
-
-
 def as_bundle(
-    offer: ReferralOfferedV1, said: Iterable[str], facts: ReferralFacts | None, modified: datetime
+    offer: ReferralOfferedV1,
+    state: str,
+    facts: ReferralFacts | None,
+    modified: datetime,
+    *,
+    urgency: Urgency,
+    answer_by: datetime,
 ) -> dict[str, Any]:
-    """The bundle: task, service request, patient, the city and the agency. `said` are wire names."""
-    data, status = offer.data, status_of(said)
+    """The bundle: task, service request, patient, the city and the agency.
+
+    `state` is the wire name of what was said last; urgency, deadline and facts are those of now.
+    """
+    data, status = offer.data, STATUS.get(state, STATUS[offer.type])
     task, request, patient, city, agency = (f"urn:uuid:{_id(offer, place)}" for place in range(5))
     identifier = {
         "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "PLAC"}]},
@@ -86,7 +88,7 @@ def as_bundle(
             "status": status.task,
             "businessStatus": {"coding": [{"system": status.system, "code": status.code, "display": status.display}]},
             "intent": "order",
-            "priority": _PRIORITY[data.urgency],
+            "priority": _PRIORITY[urgency],
             "code": {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]},
             "description": referral_code(data.referral_id),
             "focus": {"reference": request},
@@ -95,14 +97,14 @@ def as_bundle(
             "lastModified": _moment(modified),
             "requester": {"reference": city},
             "owner": {"reference": agency},
-            "restriction": {"period": {"end": _moment(data.answer_by)}},
+            "restriction": {"period": {"end": _moment(answer_by)}},
         },
         request: {
             "resourceType": "ServiceRequest",
             "identifier": [identifier],
             "status": status.request,
             "intent": "order",
-            "priority": _PRIORITY[data.urgency],
+            "priority": _PRIORITY[urgency],
             "code": {
                 "coding": [
                     {"system": "urn:simpul:service", "code": data.service.value, "display": data.service.label("en")}

@@ -53,13 +53,18 @@ class PublicKeys:
     @classmethod
     def read(cls, described: dict[str, str]) -> PublicKeys:
         """What `described` gave; ValueError or KeyError when it is not that."""
+        not_before = datetime.fromisoformat(described["not_before"])
+        not_after = datetime.fromisoformat(described["not_after"])
+        if not_before.tzinfo is None or not_after.tzinfo is None:
+            msg = "a key's validity is told with its zone"
+            raise ValueError(msg)
         return cls(
             party=described["party"],
             keyid=described["keyid"],
             signing=Ed25519PublicKey.from_public_bytes(decode(described["signing"])),
             sealing=X25519PublicKey.from_public_bytes(decode(described["sealing"])),
-            not_before=datetime.fromisoformat(described["not_before"]),
-            not_after=datetime.fromisoformat(described["not_after"]),
+            not_before=not_before,
+            not_after=not_after,
         )
 
 
@@ -187,9 +192,10 @@ class WatchedDirectory(Directory):
         try:
             stamp = self._stamp()
             if stamp != self._seen:
-                super().__init__(list(Directory.read(self._path).entries))
+                found = list(Directory.read(self._path).entries)
+                super().__init__(found)
                 self._seen = stamp
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             # Written by hand and not whole: what was known before stays known.
             return
 

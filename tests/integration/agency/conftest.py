@@ -17,7 +17,7 @@ from simpul_agency.sandbox.management import BrokerApi
 from simpul_cli.backends import Backends
 from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import topology_of
-from simpul_schema.catalog import REFERRALS, REPLIES, routing_key
+from simpul_schema.catalog import REFERRALS, REPLIES, routing_key, topic_of
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.samples import samples
 from simpul_seal import Directory, KeyRing, generate, seal_section, sign, verify
@@ -43,7 +43,8 @@ class Town:
         """The kit as the agency runs it; again with the same store after a stop."""
         settings = AgencySettings(
             code="ylpa", amqp_url=SecretStr(self.amqp_url), key_file=self.folder / "unused",
-            directory_file=self.folder / "unused", store_url=f"sqlite:///{self.folder / 'agency.db'}", **more,
+            directory_file=self.folder / "unused",
+            **{"store_url": f"sqlite:///{self.folder / 'agency.db'}", **more},
         )  # fmt: skip
         return Agency(settings, self.rings["ylpa"], self.directory)
 
@@ -74,6 +75,16 @@ class Town:
             "sequence": "0000000002",
         }  # fmt: skip
 
+    def refusal(self, offer: dict[str, Any]) -> dict[str, Any]:
+        """`referral.reply_refused.v1` about an offered referral."""
+        event: dict[str, Any] = json.loads(json.dumps(SAMPLES["referral.reply_refused.v1"]))
+        event["data"] |= {"referral_id": offer["data"]["referral_id"], "agency": "ylpa"}
+        reply = uuid4()
+        return event | {
+            "id": str(uuid4()), "subject": f"reply/{reply}", "correlationid": offer["correlationid"],
+            "sequence": "0000000001",
+        }  # fmt: skip
+
     def heartbeat(
         self, sequence: int, last_number: int, events: Mapping[int, dict[str, Any]], seconds: float = 60
     ) -> dict[str, Any]:
@@ -97,7 +108,9 @@ class Town:
         exchange = await self.channel.get_exchange(REFERRALS)
         for event in events:
             signed = body or sign(event, self.rings[by])
-            key = routing_key(REFERRALS, event["type"], "ylpa")
+            data = event["data"] if isinstance(event.get("data"), dict) else {}
+            topic = topic_of(data["service"], data["urgency"]) if {"service", "urgency"} <= data.keys() else ""
+            key = routing_key(REFERRALS, event["type"], "ylpa", topic)
             await exchange.publish(aio_pika.Message(signed, delivery_mode=2), key)
 
     def replies(self, offer: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from simpul_agency import Received, Reply
 from simpul_agency.agency import ReferralUnknown
 from simpul_cli.topology import apply_topology
+from simpul_runtime.city import OwnQueue
 from simpul_runtime.topology import topology_of
 from simpul_schema.catalog import REPLIES
 from simpul_schema.messages import ReferralCancelledV1, ReferralOfferedV1
@@ -168,4 +169,56 @@ async def test_what_cannot_be_used_is_set_aside_with_its_reason_and_stops_nothin
     assert not await agency.replay("nothing")
     assert await all_parked()
     assert await all_reported()
+    await agency.stop()
+
+
+async def test_a_ward_answers_from_its_own_queue_beside_the_inbox(town: Town) -> None:
+    await apply_topology(town.api, topology_of(["ylpa"], [OwnQueue("ylpa", "ward", ("medical_care",))]))
+    ward = town.agency(queue="ward", store_url=f"sqlite:///{town.folder / 'ward.db'}")
+    calls: list[str] = []
+
+    @ward.on(ReferralOfferedV1)
+    async def receive(referral: Received[ReferralOfferedV1], reply: Reply) -> None:
+        calls.append(referral.data.service)
+        reply.accept()
+
+    medical, other = town.offer(), town.offer()
+    medical["data"]["service"] = "medical_care"
+    await ward.start()
+    await town.send(other, medical)
+    await town.hears(medical, "delivered", "accepted")
+    inbox = town.agency()
+    await inbox.start()
+    await town.hears(other, "delivered")
+
+    async def heard_from_both() -> bool:
+        return len([event for event in town.heard if event["subject"] == medical["subject"]]) == 3
+
+    await eventually(heard_from_both)
+    sources = {(e["source"], e["sequence"]) for e in town.heard if e["subject"] == medical["subject"]}
+    assert sources == {
+        ("/kediri/agency/ylpa--ward", "0000000001"), ("/kediri/agency/ylpa--ward", "0000000002"),
+        ("/kediri/agency/ylpa", "0000000001"),
+    }  # fmt: skip
+    assert calls == ["medical_care"]
+    await ward.stop()
+    await inbox.stop()
+
+
+async def test_a_handler_that_is_cancelled_from_outside_is_called_again(town: Town) -> None:
+    agency, calls = town.agency(concurrency=1), []
+
+    @agency.on(ReferralOfferedV1)
+    async def receive(referral: Received[ReferralOfferedV1], reply: Reply) -> None:
+        calls.append(referral.event.subject)
+        if len(calls) == 1:
+            raise asyncio.CancelledError
+        reply.accept()
+
+    await agency.start()
+    first, second = town.offer(), town.offer()
+    await town.send(first, second)
+
+    await town.hears(first, "delivered", "accepted")
+    await town.hears(second, "delivered", "accepted")
     await agency.stop()

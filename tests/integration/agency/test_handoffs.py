@@ -99,6 +99,8 @@ async def test_spool_has_a_file_and_a_row_for_each_event_and_takes_replies(town:
             return len(list((spool / "replies" / "wrong").glob("*.why.txt"))) == 2
 
         await eventually(wrong_ones_are_aside)
+        # What cannot be read stops nothing that comes after it.
+        (spool / "replies" / "a-folder.json").mkdir()
         # A process that dies after it said it, and before it took the file away, finds it again.
         (spool / "replies" / "one.json").write_text(json.dumps(said))
         await asyncio.sleep(1.5)
@@ -111,7 +113,7 @@ async def test_spool_has_a_file_and_a_row_for_each_event_and_takes_replies(town:
     assert (spool / "referrals.csv").stat().st_mode & 0o077 == 0
     assert "declined needs reason" in (spool / "replies" / "wrong" / "two.json.why.txt").read_text()
     assert "was not offered" in (spool / "replies" / "wrong" / "three.json.why.txt").read_text()
-    assert list((spool / "replies").glob("*.json")) == []
+    assert [path.name for path in (spool / "replies").glob("*.json")] == ["a-folder.json"]
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -173,6 +175,24 @@ async def test_program_reads_the_event_and_is_started_again_when_it_fails(town: 
         await town.hears(offer, "delivered", "scheduled")
 
     assert log.read_text().splitlines() == ["Mojoroto", "Mojoroto"]
+
+
+async def test_an_answer_about_another_referral_is_about_that_one_and_one_to_a_refusal_does_no_harm(
+    town: Town,
+) -> None:
+    first, second = town.offer(), town.offer()
+    other = json.dumps({"reply": "accepted", "referral_id": first["data"]["referral_id"]})
+    receiver = Receiver((204, ""), (200, other), (200, '{"reply": "started"}'))
+    async with receiver.listening() as url, handing_over(town, webhook_url=url, webhook_secret=SecretStr(SECRET)):
+        await town.send(first)
+        await town.hears(first, "delivered")
+        await town.send(second)
+        await town.hears(first, "delivered", "accepted")
+        await town.send(town.refusal(first))
+        await town.hears(first, "delivered", "accepted", "started")
+
+    assert town.replies(second) == ["delivered"]
+    assert len(receiver.got) == 3
 
 
 async def test_every_hand_off_gets_every_event(town: Town, tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from simpul_agency.drivers import StoreMissing, driver_for
-from simpul_agency.records import Arrived, Draft, Due, Handled, Unreadable
+from simpul_agency.records import Account, Arrived, Draft, Due, Handled, Unreadable
 from simpul_agency.store import Store
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
@@ -119,10 +120,32 @@ async def test_what_was_set_aside_can_be_taken_out_and_read_again(store: Store) 
     # Each was also reported, once.
     assert await store.backlog() == (0, 2, 2)
     assert await store.first_of("referral/a") is None
-    assert await store.take_out(names["not_json"]) == b"nonsense"
-    assert await store.take_out(names["cannot_open"]) == b"{sealed}"
-    assert await store.take_out(names["cannot_open"]) is None
-    assert await store.parked() == []
+    assert await store.set_aside(names["not_json"]) == b"nonsense"
+    assert await store.set_aside(names["cannot_open"]) == b"{sealed}"
+    assert await store.set_aside("nothing") is None
+    # Read again it is an event now; what was set aside goes in the same transaction.
+    usable = replace(parked, parked="")
+    ready, _ = await store.take([usable], 2.0, a_report, instead_of=names["cannot_open"])
+    await store.take([Unreadable(b"nonsense", "not_json")], 2.0, a_report, instead_of=names["not_json"])
+    assert [one.event_id for one in ready] == [parked.event_id]
+    assert [entry.reason for entry in await store.parked()] == ["not_json"]
+    assert (await store.backlog())[1] == 2
+
+
+async def test_an_event_that_cannot_be_used_is_not_missing_and_every_hole_is_seen(store: Store) -> None:
+    first, third, fifth = (arrived(f"referral/{n}", 1, b"{%d}" % n) for n in (1, 3, 5))
+    unusable = Unreadable(b"{2}", "unknown_type", SOURCE, "event-2")
+    listed = tuple(
+        enumerate((first.event_id, "event-2", third.event_id, "lost", fifth.event_id, "gone", "gone-too"), 1)
+    )
+    account = Account(SOURCE, 1, 9, 1.0, 60.0, tuple((number, name, False) for number, name in listed))
+    await store.take([first, unusable, third, fifth, account], 1.0, a_report)
+
+    [city] = await store.settle()
+    assert (city.settled, city.holes) == (3, ((4, 4), (6, 9)))
+    await store.take([replace(account, sequence=2, events=((4, "lost", True),))], 2.0, a_report)
+    [city] = await store.settle()
+    assert (city.settled, city.holes, city.hole) == (5, ((6, 9),), (6, 9))
 
 
 async def test_a_store_opened_again_has_everything(tmp_path: Path) -> None:

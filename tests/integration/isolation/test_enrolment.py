@@ -123,6 +123,17 @@ async def test_what_does_not_fit_is_refused_with_what_to_do(country: Country) ->
     welcome = json.loads((country.city / "welcome").read_text())
     (country.agency / "other").write_text(json.dumps(welcome | {"directory": {"keys": []}}))
     (country.agency / "nothing").write_text("{}")
+    (country.agency / "misdirected").write_text(json.dumps(welcome | {"agency": "polres-ppa"}))
+    misdirected = await asyncio.to_thread(lambda: country.simpul_agency("join", "misdirected", expected=2))
+    settings = (country.agency / "simpul-agency.env").read_text()
+    own = settings.replace("sqlite:///", "postgresql://theirs/")
+    (country.agency / "simpul-agency.env").write_text(own)
+    (country.agency / "welcome-again").write_text((country.city / "welcome").read_text())
+    await asyncio.to_thread(country.simpul_agency, "join", "welcome-again")
+    assert "postgresql://theirs/" in (country.agency / "simpul-agency.env").read_text()
+    assert 'CODE="polres-ppa"' not in (country.agency / "simpul-agency.env").read_text()
+    assert "this file is for polres-ppa" in misdirected
+    (country.agency / "simpul-agency.env").write_text(settings)
     stranger = await asyncio.to_thread(lambda: country.simpul_agency("join", "other", expected=2))
     nothing = await asyncio.to_thread(lambda: country.simpul_agency("join", "nothing", expected=2))
     without = {"SIMPUL_AGENCY_CERTIFICATE_FILE": "", "SIMPUL_AGENCY_CERTIFICATE_KEY_FILE": ""}

@@ -13,7 +13,8 @@ from simpul_agency.sandbox.management import BrokerApi
 from simpul_cli.agency import accounts
 from simpul_cli.backends import Backends
 from simpul_cli.topology import apply_topology, differences
-from simpul_runtime.topology import DEAD, UNROUTED, agency_inbox, topology_of
+from simpul_runtime.city import OwnQueue
+from simpul_runtime.topology import DEAD, UNROUTED, agency_inbox, own_queue, topology_of
 from simpul_schema.catalog import EVENTS, REFERRALS, REPLIES
 
 ONE, OTHER = "first-agency", "second-agency"
@@ -206,6 +207,38 @@ async def test_what_nobody_declared_is_named(broker: Broker) -> None:
         "policy eager is not declared",
         "queue agency.third.inbox is not declared",
     ]
+
+
+async def test_a_queue_of_its_own_takes_its_part_is_its_agencys_alone_and_holds_nobody_up(broker: Broker) -> None:
+    ward = OwnQueue(ONE, "ward", ("medical_care",), ("high",))
+    await apply_topology(broker.api, topology_of([ONE, OTHER], [ward]))
+    name = own_queue(ward).name
+    keys = [f"referral.{ONE}.{topic}.offered.v1" for topic in ("medical_care.high", "medical_care.low", "shelter.high")]
+    async with await aio_pika.connect(broker.admin_url) as admin:
+        channel = await admin.channel(publisher_confirms=True)
+        exchange = await channel.get_exchange(REFERRALS)
+        await broker.api.call(
+            "PUT", "policies", "{vhost}", "simpul-own-queue",
+            body={
+                "pattern": r"^agency\..+\.queue$", "priority": 1, "apply-to": "queues",
+                "definition": {"overflow": "drop-head", "max-length": 2},
+            },
+        )  # fmt: skip
+        for key in keys * 3:
+            await exchange.publish(aio_pika.Message(key.encode(), delivery_mode=2), key, timeout=5)
+        held = await channel.declare_queue(name, passive=True)
+        inbox = await channel.declare_queue(agency_inbox(ONE), passive=True)
+
+    assert held.declaration_result.message_count == 2
+    assert inbox.declaration_result.message_count == 9
+    async with await aio_pika.connect(broker.addresses[ONE]) as own:
+        message = await (await (await own.channel()).get_queue(name, ensure=False)).get(timeout=5)
+        assert message is not None
+        assert message.body.decode() == keys[0]
+    async with await aio_pika.connect(broker.addresses[OTHER]) as other:
+        for operation in ("get", "consume", "purge", "delete"):
+            with pytest.raises(AMQPError):
+                await attempt(other, Try(OTHER, operation, name))
 
 
 async def test_an_account_is_put_right_removed_and_never_with_messages_in_its_queue(broker: Broker) -> None:

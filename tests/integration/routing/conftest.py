@@ -78,7 +78,7 @@ class Room:
         transactions = _AtRoomTime(self)
         self.accounts = KeepAccounts(transactions, CITY, self.keys, timedelta(minutes=1))
         self.consent = WithdrawConsent(transactions, replan_cases, self.versions, CITY, self.keys)
-        self._handlers = handlers(
+        self.handlers = handlers(
             self.keys,
             ReferCases(self.versions, CITY, self.keys),
             replan_cases,
@@ -160,7 +160,7 @@ class Room:
     async def receive(self, replies: Sequence[Event]) -> None:
         """Messages of one type arrive together."""
         async with self.transaction() as transaction:
-            await self._handlers[type(replies[0])](transaction, replies)
+            await self.handlers[type(replies[0])](transaction, replies)
 
     async def sweep_until(self, end: datetime, step: timedelta) -> None:
         """Let the time pass, sweeping as the service does."""

@@ -188,3 +188,50 @@ async def test_an_agency_that_says_nothing_is_not_drowned_in_heartbeats_and_hear
     # The account that was asked for, and a heartbeat again.
     assert len(accounts(room)) == before + 2
     assert len(accounts(room, "ylpa")) == silent
+
+
+async def test_what_is_announced_beside_a_window_is_accounted_for_too(room: Room) -> None:
+    await room.report()
+    await beat(room)
+    async with room.transaction() as transaction:
+        offered = room.of("referral.offered.v1", agency=AGENCY)[0]
+        reply = room.reply_of("accepted", offered)
+        handlers = room.handlers
+        await handlers[type(reply)](transaction, [reply])
+        await transaction.flush()
+        window = request(first_number=1)
+        await handlers[type(window)](transaction, [window])
+    await beat(room)
+
+    assert set(numbered(room).values()) == was_sent(room)
+
+
+async def test_old_heartbeats_are_forgotten_and_nothing_else_is(room: Room) -> None:
+    await room.report()
+    await beat(room)
+    await room.rows("UPDATE outbox SET published_at = $1, created_at = $1", room.now - timedelta(hours=2))
+    before = await room.rows("SELECT count(*) AS n FROM outbox WHERE number > 0 OR exchange <> 'simpul.referrals'")
+    await beat(room)
+
+    after = await room.rows("SELECT count(*) AS n FROM outbox WHERE number > 0 OR exchange <> 'simpul.referrals'")
+    heartbeats = await room.rows("SELECT count(*) AS n FROM outbox WHERE number = 0")
+    assert after == before
+    assert heartbeats[0]["n"] == len(CITY.agency_codes)
+
+
+async def test_an_exclusion_holds_for_a_case_that_goes_on_in_another(room: Room) -> None:
+    twin, case = await room.report(), await room.report()
+    offered = next(o for o in room.of("referral.offered.v1", case_id=str(twin)) if o["agency"] != AGENCY)
+    agency = offered["agency"]
+    await beat(room)
+    await room.end.merge(twin, await room.version(twin), case, by=AGENCY, reason="the same child")
+    await room.triage.exclude(case, await room.version(case), agency, by=AGENCY, reason="too close")
+    await all_published(room)
+
+    await room.receive([request(agency, first_number=1)])
+
+    withheld = {entry["event_id"] for entry in accounts(room, agency)[-1]["events"] if entry["is_withheld"]}
+    of_twin = {event["id"] for event in room.sent_to(agency) if event["correlationid"] == str(twin)}
+    assert of_twin
+    assert of_twin <= withheld
+    assert not await unpublished(room) & of_twin

@@ -144,8 +144,9 @@ def test_a_directory_follows_its_file_and_stays_as_it_was_while_that_is_broken(t
 
     Directory([PUBLIC, OTHER_PUBLIC]).write(path)
     assert watched.current("ylpa", NOW) == OTHER_PUBLIC
-    path.write_text("{")
-    assert watched.key(PUBLIC.keyid, NOW) == PUBLIC
+    for broken in ("{", "[]", '{"keys": null}', '{"keys": [{"party": "x"}]}', path.read_text().replace("+00:00", "")):
+        path.write_text(broken)
+        assert watched.key(PUBLIC.keyid, NOW) == PUBLIC
     Directory([OTHER_PUBLIC]).write(path)
     with pytest.raises(UnknownKey):
         watched.key(PUBLIC.keyid, NOW)

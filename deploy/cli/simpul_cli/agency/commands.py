@@ -127,8 +127,8 @@ def add(
         return
     if (needs_password or after is not known) and to is None:
         _refuse("say with --to where the file for the agency is to be written")
-    if not keys_of(after, code):
-        _refuse(f"{code} has no keys in {directory}; pass --enrolment with what `simpul-agency init` made there")
+    if not any(keys.is_valid_at(utc_now()) for keys in keys_of(after, code)):
+        _refuse(f"{code} has no valid keys in {directory}; pass --enrolment with what `simpul-agency init` made there")
     password = secrets.token_urlsafe(32) if needs_password else None
     if to:
         url = SecretStr(accounts.address_for(broker_url or amqp_url, code, password)) if password else None

@@ -17,6 +17,8 @@ NUMBERED_AT_ONCE: Final = 1_000
 """What a city sends its agencies in a minute is less; a backlog takes several turns."""
 SETTLED: Final = timedelta(seconds=5)
 """What was sent less than this ago is on its way, and is not sent again."""
+KEPT: Final = timedelta(hours=1)
+"""Heartbeats older than this are forgotten."""
 _LOCK: Final = 7_135_712
 """Any number does, as long as nothing else in routing's database locks it."""
 
@@ -47,6 +49,9 @@ _BEAT = text("""
 _HEARD = text("UPDATE agency_account SET unheard = 0 WHERE agency = ANY(:agencies) AND unheard > 0").bindparams(
     bindparam("agencies", type_=ARRAY(Text))
 )
+_FORGET = text("""
+    DELETE FROM outbox WHERE number = 0 AND created_at < :before AND published_at IS NOT NULL
+""").bindparams(bindparam("before", type_=DateTime(timezone=True)))
 _NOT_COUNTED = text("UPDATE outbox SET number = 0 WHERE message_id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )
@@ -63,7 +68,8 @@ _BY_TIME = text("""
     ORDER BY number LIMIT :most
 """).bindparams(bindparam("since", type_=DateTime(timezone=True)), bindparam("until", type_=DateTime(timezone=True)))
 _SEND_AGAIN = text("""
-    UPDATE outbox SET published_at = NULL, due_at = :now WHERE message_id = ANY(:ids) AND published_at < :settled
+    UPDATE outbox SET published_at = NULL, due_at = :now, last_error = 'sent_again'
+    WHERE message_id = ANY(:ids) AND published_at < :settled
 """).bindparams(
     bindparam("ids", type_=ARRAY(Uuid)), bindparam("now", type_=DateTime(timezone=True)),
     bindparam("settled", type_=DateTime(timezone=True)),
@@ -112,10 +118,15 @@ async def heard_from(transaction: Transaction, agencies: Collection[str]) -> Non
 
 
 async def leave_uncounted(transaction: Transaction) -> None:
-    """What this transaction has announced so far counts in no account: it is one itself."""
+    """The heartbeats of this transaction count in no account; what else was announced in it does."""
     await transaction.flush()
-    ids = [row.message_id for row in transaction.outgoing]
+    ids = [row.message_id for row in transaction.outgoing if row.routing_key.endswith(".heartbeat.v1")]
     await transaction.connection.execute(_NOT_COUNTED, {"ids": ids})
+
+
+async def forget_heartbeats(transaction: Transaction) -> None:
+    """Old ones tell nothing that a newer one does not."""
+    await transaction.connection.execute(_FORGET, {"before": transaction.now - KEPT})
 
 
 async def sent_in(transaction: Transaction, window: WindowData) -> list[Sent]:

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from simpul_routing import publisher, repository
-from simpul_routing.repository import Sent
+from simpul_routing.repository import Sent, StoredCase
 from simpul_routing.stored_facts import place_of, read
 from simpul_runtime.city import City
 from simpul_runtime.signing import Keys
@@ -64,6 +64,7 @@ class KeepAccounts:
                 events = [AccountedEvent(number=one.number, event_id=one.event_id) for one in part]
                 transaction.announce(publisher.heartbeat(agency, last, events, next_by, None))
         await repository.leave_uncounted(transaction)
+        await repository.forget_heartbeats(transaction)
         return sum(map(len, sent.values()))
 
     async def heard_from(self, transaction: Transaction, events: Sequence[Event]) -> None:
@@ -85,13 +86,15 @@ class KeepAccounts:
         log.info("window_sent_again", agency=agency, count=len(sent), withheld=sum(e.is_withheld for e in events))
 
     async def _closed_to(self, transaction: Transaction, agency: str, case_ids: set[UUID]) -> set[UUID]:
-        """The cases from which this agency was excluded since it was sent something of them."""
+        """The cases from which this agency was excluded since, or from the case in which they go on."""
         cases = await repository.cases_of(transaction.connection, case_ids)
-        return {
-            case.case_id
-            for case in cases.values()
-            if agency in read(self._keys.unlock(case.situation, place=place_of(case.case_id))).origin.excluded
-        }
+        following = {case.merged_into for case in cases.values() if case.merged_into}
+        cases |= await repository.cases_of(transaction.connection, following)
+        closed = {case_id for case_id, case in cases.items() if agency in self._excluded_from(case)}
+        return closed | {case_id for case_id, case in cases.items() if case.merged_into in closed}
+
+    def _excluded_from(self, case: StoredCase) -> frozenset[str]:
+        return read(self._keys.unlock(case.situation, place=place_of(case.case_id))).origin.excluded
 
     def _next_by(self, now: datetime) -> datetime:
         return now + LATE * self._interval

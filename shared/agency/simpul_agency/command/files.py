@@ -1,6 +1,8 @@
 """The files of an agency: keys, directory, settings; made by `init`, completed by `join`, renewed by `rotate-key`."""
 
+import errno
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
@@ -65,6 +67,9 @@ class Files:
 
     def rotate(self, city: str, agency: str, now: datetime) -> tuple[Path, PublicKeys]:
         """Make the next keys, and the file to send; the present ones go on until the city has confirmed."""
+        for path in (self.next_keys, self.next_certificate_key):
+            if path.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         ring, public = make_keys(agency, now)
         ring.write(self.next_keys)
         name = f"{agency}.rotation-{now:%Y%m%d-%H%M%S}.json"
@@ -72,15 +77,14 @@ class Files:
 
     def join(self, welcome: Welcome) -> list[str]:
         """Put in place what the city sent; returns what was done, a line each."""
+        self._check(welcome)
         done = self._take_next_keys(welcome)
         public = [PublicKeys.read(entry) for entry in welcome.directory["keys"]]
-        if KeyRing.read(self.keys).keyid not in {keys.keyid for keys in public}:
-            msg = "the city's directory does not know these keys; was this file made from another enrolment?"
-            raise FilesRefused(msg)
         Directory(public).write(self.folder / "directory.json")
         settings = {"CITY": welcome.city, "CODE": welcome.agency, "KEY_FILE": str(self.keys.resolve())}
         settings["DIRECTORY_FILE"] = str((self.folder / "directory.json").resolve())
-        settings["STORE_URL"] = f"sqlite:///{(self.folder / 'agency.db').resolve()}"
+        if f"{_PREFIX}STORE_URL=" not in (self.settings.read_text() if self.settings.exists() else ""):
+            settings["STORE_URL"] = f"sqlite:///{(self.folder / 'agency.db').resolve()}"
         settings["SCHEMA_DIR"] = str(files("simpul_schema") / "json_schema")
         if welcome.amqp_url is not None:
             settings["AMQP_URL"] = welcome.amqp_url.get_secret_value()
@@ -95,6 +99,16 @@ class Files:
             settings["CERTIFICATE_KEY_FILE"] = str(self.certificate_key.resolve())
         self.add_settings(settings)
         return [*done, f"{self.settings}: {', '.join(sorted(settings))}"]
+
+    def _check(self, welcome: Welcome) -> None:
+        """FilesRefused, before anything is written, unless it was made for these keys."""
+        own = [KeyRing.read(path) for path in (self.keys, self.next_keys) if path.exists()]
+        if not own or own[0].party != welcome.agency:
+            msg = f"this file is for {welcome.agency}, and the keys here are of {own[0].party if own else 'nobody'}"
+            raise FilesRefused(msg)
+        if not {ring.keyid for ring in own} & {entry["keyid"] for entry in welcome.directory["keys"]}:
+            msg = "the city's directory does not know these keys; was this file made from another enrolment?"
+            raise FilesRefused(msg)
 
     def _enrolment(self, name: str, city: str, public: PublicKeys, certificate_key: Path) -> Path:
         request = make_certificate_request(public.party, certificate_key)
@@ -117,6 +131,8 @@ class Files:
         self.next_keys.unlink()
         if welcome.certificate is not None:
             self.next_certificate_key.replace(self.certificate_key)
+        else:
+            self.next_certificate_key.unlink(missing_ok=True)
         return [
             f"{self.keys}: the new keys sign from the next start on; the old ones still open what was sealed to them"
         ]
@@ -127,6 +143,6 @@ class Files:
         kept = [line for line in before if line.partition("=")[0].removeprefix(_PREFIX) not in settings]
         beside = self.folder / f".{SETTINGS}"
         beside.unlink(missing_ok=True)
-        lines = [f"{_PREFIX}{name}={json.dumps(value)}" for name, value in settings.items()]
+        lines = [f"{_PREFIX}{name}={json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]
         write_secret(beside, "\n".join([*kept, *lines]))
         beside.replace(self.settings)

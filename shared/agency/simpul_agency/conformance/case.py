@@ -16,17 +16,19 @@ class Case:
     requirement: str
     """What, and why it matters to a child."""
     run: Try
+    is_last: bool = False
+    """Looks back on the others."""
 
 
 CASES: list[Case] = []
 """In the order in which they are run: what would make the rest meaningless comes first."""
 
 
-def case(requirement: str) -> Callable[[Try], Try]:
+def case(requirement: str, *, is_last: bool = False) -> Callable[[Try], Try]:
     """Add a function to the list under its own name."""
 
     def add(function: Try) -> Try:
-        CASES.append(Case(function.__name__, requirement, function))
+        CASES.append(Case(function.__name__, requirement, function, is_last))
         return function
 
     return add

@@ -28,7 +28,7 @@ async def run_cases(
     command: Sequence[str], only: Collection[str], console: Console, broker: Optional[PrivateRabbit] = None
 ) -> Outcome:
     """Start a broker unless one is given, a city and the consumer, and run all cases, or those that are named."""
-    chosen = [case for case in CASES if not only or case.name in only]
+    chosen = sorted((one for one in CASES if not only or one.name in only), key=lambda one: one.is_last)
     async with AsyncExitStack() as ending:
         if broker is None:
             console.print("starting a private broker ...", style="dim")
@@ -67,7 +67,10 @@ async def _run(case: Case, trial: Trial, console: Console) -> Verdict:
         await asyncio.wait_for(case.run(trial), CASE_WITHIN)
     except Failed as error:
         reason = str(error)
-    except asyncio.TimeoutError:
+    except Exception as error:
+        if not isinstance(error, asyncio.TimeoutError):
+            reason = f"the case could not be carried out: {type(error).__name__}: {error}"
+    if not reason and time.monotonic() - started >= CASE_WITHIN:
         reason = f"the case did not end within {CASE_WITHIN:.0f} s"
     if reason:
         # What one case left behind must not make the next one fail.

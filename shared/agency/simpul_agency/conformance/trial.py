@@ -57,6 +57,8 @@ class Trial:
         self._log = folder / "consumer.log"
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "VIRTUAL_ENV", "LANG") if name in os.environ}
         self._environment = {**inherited, **settings, "SIMPUL_AGENCY_ASK_AFTER": str(ASK_AFTER)}
+        self._to_stay: list[tuple[dict[str, Any], bool]] = []
+        """Events that were looked at, and whether they were answered: it must stay so."""
         self._process: Optional[subprocess.Popen[bytes]] = None
 
     @property
@@ -133,6 +135,7 @@ class Trial:
         await self.quiet()
         for offer in offers:
             self.answered_once(offer)
+            self._to_stay.append((offer, True))
 
     def answered_once(self, offer: dict[str, Any]) -> None:
         """It has exactly `delivered` and one answer, in places 1 and 2 of their stream."""
@@ -151,6 +154,14 @@ class Trial:
         await self.quiet()
         words = self.city.words_to(event)
         expect(not words, f"{why}, and yet was answered with {', '.join(words)}")
+        self._to_stay.append((event, False))
+
+    def stayed_as_it_was(self) -> None:
+        """What was right when it was looked at is right still: nobody answered late, or once more."""
+        for event, was_answered in self._to_stay:
+            words = [word for word in self.city.words_to(event) if word in ("delivered", "accepted", "declined")]
+            allowed = (["delivered", "accepted"], ["delivered", "declined"]) if was_answered else ([],)
+            expect(words in allowed, f"later it was answered with {', '.join(words)}")
 
     def no_problem(self, replies: Sequence[Heard]) -> None:
         """All of them are replies of the contract."""

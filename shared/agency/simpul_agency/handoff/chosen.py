@@ -83,8 +83,12 @@ class HandOffs:
     async def _take(self, received: Received[Any], reply: Reply) -> None:
         for hand_off in self._hand_offs:
             said = await hand_off.take(received)
-            if said is not None:
+            if said is None:
+                continue
+            if said.referral_id in (None, received.data.referral_id):
                 said.say(reply)
+            else:
+                await self._say(said, f"answer/{received.event.id}")
         if self._accepts and isinstance(received.event, ReferralOfferedV1):
             reply.accept()
 

@@ -1,5 +1,6 @@
 """Which hand-offs an agency has chosen; each is on when its first setting is given."""
 
+import re
 from pathlib import Path
 from typing import Optional
 from urllib.parse import urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_SIGNING = "whsec_[A-Za-z0-9+/]{22,}={0,2}"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -32,7 +34,7 @@ class HandOffSettings(BaseSettings):
         if self.webhook_url and url.scheme != "https" and url.hostname not in LOOPBACK:
             msg = "SIMPUL_AGENCY_WEBHOOK_URL begins with https://: what is posted tells what happened to a child"
             raise ValueError(msg)
-        if self.webhook_url and not self.webhook_secret.get_secret_value().startswith("whsec_"):
-            msg = "SIMPUL_AGENCY_WEBHOOK_SECRET begins with whsec_; `simpul-agency init` makes one"
+        if self.webhook_url and not re.fullmatch(_SIGNING, self.webhook_secret.get_secret_value()):
+            msg = "SIMPUL_AGENCY_WEBHOOK_SIGNING begins with whsec_; `simpul-agency init` makes one"
             raise ValueError(msg)
         return self

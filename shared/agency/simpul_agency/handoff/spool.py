@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import os
+import threading
 from io import StringIO
 from pathlib import Path
 from typing import Any, Optional
@@ -25,6 +26,7 @@ class Spool:
         self._replies = folder / "replies"
         self._wrong = self._replies / "wrong"
         self._table = folder / "referrals.csv"
+        self._lock = threading.Lock()
 
     async def open(self) -> None:
         """Make the folders; who may see them is the agency's to say, by default their owner alone."""
@@ -50,13 +52,16 @@ class Spool:
                 log.error("reply_not_understood", error=type(error).__name__)
                 path.replace(self._wrong / path.name)
                 (self._wrong / f"{path.name}.why.txt").write_text(f"{error}\n", encoding="utf-8")
+            except OSError as error:
+                log.error("reply_not_read", error=type(error).__name__)
 
     def _write(self, received: Received[Any]) -> None:
         path = self._new / f"{received.event.id}.json"
-        is_new = not path.exists()
-        self._put(path, json.dumps(document(received), indent=1, ensure_ascii=False))
-        if is_new:
-            self._append(flat(received))
+        with self._lock:
+            if not path.exists():
+                # The row first: after a crash it may stand twice, and is never missing.
+                self._append(flat(received))
+            self._put(path, json.dumps(document(received), indent=1, ensure_ascii=False))
 
     def _put(self, path: Path, content: str) -> None:
         # Whoever watches the folder sees whole files only.

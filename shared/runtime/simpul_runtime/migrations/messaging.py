@@ -64,6 +64,7 @@ def number_what_agencies_were_sent() -> None:
     op.execute("""
         CREATE INDEX outbox_unnumbered ON outbox (created_at)
         WHERE exchange = 'simpul.referrals' AND number IS NULL""")
+    op.execute("CREATE INDEX outbox_heartbeats ON outbox (created_at) WHERE number = 0")
     op.execute("""
         CREATE INDEX outbox_numbered ON outbox (split_part(routing_key, '.', 2), number)
         WHERE exchange = 'simpul.referrals' AND number > 0""")

@@ -6,6 +6,7 @@ from simpul_agency.conformance.case import case
 from simpul_agency.conformance.trial import Trial, expect, fail
 from simpul_agency.sandbox.city import utc_now, wire_time
 from simpul_schema.envelope import CONTENT_TYPE
+from simpul_schema.messages.referral import ReferralFacts
 
 CANARY = "Wenthilora Paksibumi"
 """An invented name that must never come back."""
@@ -73,7 +74,8 @@ async def nothing_personal_in_clear(trial: Trial) -> None:
     await trial.city.send(offer)
     await trial.answered(offer)
     for heard in trial.city.heard:
-        if CANARY.encode() in heard.body or b"kecamatan" in heard.body:
+        told = [name for name in ReferralFacts.model_fields if f'"{name}"'.encode() in heard.body]
+        if CANARY.encode() in heard.body or told:
             fail(f"{heard.type} repeats a sealed fact in clear")
 
 

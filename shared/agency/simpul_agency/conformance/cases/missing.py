@@ -95,3 +95,15 @@ async def old_heartbeat_is_no_sign_of_life(trial: Trial) -> None:
         await trial.city.repeat_account()
         await asyncio.sleep(0.4)
     await trial.city.beat()
+
+
+@case("An event that cannot be used, and is accounted for, hides no loss that follows it.")
+async def unusable_event_hides_no_loss(trial: Trial) -> None:
+    await trial.city.send(trial.city.offer() | {"type": "referral.offered.v2"})
+    lost = trial.city.offer()
+    await trial.city.send(lost, is_lost=True)
+    before = len(_windows(trial))
+    await trial.answered(await trial.offered())
+    await trial.city.beat()
+    await _asks(trial, before, "an event behind one that cannot be used never came")
+    await trial.answered(lost)
