@@ -226,6 +226,7 @@ async def test_an_exclusion_holds_for_a_case_that_goes_on_in_another(room: Room)
     await beat(room)
     await room.end.merge(twin, await room.version(twin), case, by=AGENCY, reason="the same child")
     await room.triage.exclude(case, await room.version(case), agency, by=AGENCY, reason="too close")
+    await beat(room)
     await all_published(room)
 
     await room.receive([request(agency, first_number=1)])
