@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -10,7 +10,7 @@ import aio_pika
 
 from simpul_agency.sandbox.management import BrokerApi
 from simpul_runtime.city import City
-from simpul_runtime.topology import UNROUTED, Topology, topology_of
+from simpul_runtime.topology import UNROUTED, Exchange, Topology, topology_of
 
 QUORUM = {"x-queue-type": "quorum"}
 
@@ -41,13 +41,13 @@ async def apply_topology(api: BrokerApi, topology: Topology) -> None:
 async def differences(api: BrokerApi, topology: Topology) -> list[str]:
     """What the broker lacks of the declaration, and what it holds beside it, one sentence each."""
     queues = {queue["name"]: queue for queue in await api.call("GET", "queues", "{vhost}") or []}
-    exchanges = {exchange["name"] for exchange in await api.call("GET", "exchanges", "{vhost}") or []}
+    exchanges = {exchange["name"]: exchange for exchange in await api.call("GET", "exchanges", "{vhost}") or []}
     bound = {
         (binding["source"], binding["destination"], binding["routing_key"])
         for binding in await api.call("GET", "bindings", "{vhost}") or []
     }
     held = await api.call("GET", "policies", "{vhost}") or []
-    policies = {policy["name"]: policy["definition"] for policy in held}
+    policies = {policy["name"]: (policy["pattern"], policy["definition"]) for policy in held}
     found = [f"exchange {e.name} is missing" for e in topology.exchanges if e.name not in exchanges]
     found += [f"queue {q.name} is missing" for q in topology.queues if q.name not in queues]
     found += [
@@ -56,14 +56,31 @@ async def differences(api: BrokerApi, topology: Topology) -> list[str]:
         for exchange, key in queue.bindings
         if (exchange, queue.name, key) not in bound
     ]
-    found += [f"policy {p.name} differs" for p in topology.policies if policies.get(p.name) != p.definition]
+    found += [f"exchange {e.name} is of another kind" for e in topology.exchanges if not _is_like(e, exchanges)]
+    found += [
+        f"queue {q.name} is no quorum queue"
+        for q in topology.queues
+        if q.name in queues and queues[q.name].get("arguments", {}).get("x-queue-type") != "quorum"
+    ]
+    found += [
+        f"policy {p.name} differs" for p in topology.policies if policies.get(p.name) != (p.pattern, p.definition)
+    ]
     found += [
         f"queue {queue.name} has no dead-letter target"
         for queue in topology.queues
         if queue.name in queues and not (queue.is_last_net or queue.is_copy)
         and "dead-letter-exchange" not in _policy_of(queue.name, held)
     ]  # fmt: skip
-    return found + _beside(topology, queues.keys(), exchanges, bound, policies.keys())
+    return found + _beside(topology, queues.keys(), exchanges.keys(), bound, policies.keys())
+
+
+def _is_like(declared: Exchange, held: Mapping[str, Any]) -> bool:
+    """Whether an exchange that is there is what was declared; one that is missing is told elsewhere."""
+    found = held.get(declared.name)
+    if found is None:
+        return True
+    alternate = found.get("arguments", {}).get("alternate-exchange", "")
+    return bool(found["durable"]) and (found["type"], alternate) == (declared.type, declared.alternate)
 
 
 def _beside(

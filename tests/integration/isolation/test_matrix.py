@@ -195,11 +195,16 @@ async def test_what_nobody_declared_is_named(broker: Broker) -> None:
     bindings = "bindings", "{vhost}", "e", REFERRALS, "q"
     foreign = {"routing_key": f"referral.{OTHER}.#", "arguments": {}}
     await broker.api.call("POST", *bindings, agency_inbox(ONE), body=foreign)
+    await broker.api.call("DELETE", "exchanges", "{vhost}", EVENTS)
+    await broker.api.call("PUT", "exchanges", "{vhost}", EVENTS, body={"type": "fanout", "durable": True})
+    bound_to_events = [(q.name, key) for q in declared.queues for name, key in q.bindings if name == EVENTS]
     await broker.api.call("PUT", "exchanges", "{vhost}", "simpul.copy", body={"type": "fanout", "durable": True})
     everything = {"pattern": ".*", "definition": {"max-length": 1}, "apply-to": "queues", "priority": 9}
     await broker.api.call("PUT", "policies", "{vhost}", "eager", body=everything)
 
     assert await differences(broker.api, declared) == [
+        *(f"queue {queue} is not bound to {EVENTS} with {key}" for queue, key in bound_to_events),
+        f"exchange {EVENTS} is of another kind",
         # The policy that nobody declared wins over ours.
         *(f"queue {q.name} has no dead-letter target" for q in declared.queues if not q.is_last_net),
         f"{agency_inbox(ONE)} is bound to {REFERRALS} with referral.{OTHER}.#, which is not declared",
@@ -248,6 +253,14 @@ async def test_an_account_is_put_right_removed_and_never_with_messages_in_its_qu
     await broker.api.call("PUT", "permissions", "{vhost}", f"agency.{ONE}", body=wide)
     altered = await accounts.differences(broker.api, [ONE, OTHER, "third-agency"])
     await accounts.add(broker.api, ONE)
+    held = await broker.api.call("GET", "users", f"agency.{ONE}")
+    impersonator = {"password_hash": held["password_hash"], "tags": "impersonator"}
+    await broker.api.call("PUT", "users", f"agency.{ONE}", body=impersonator)
+    assert len(await accounts.differences(broker.api, [ONE])) == 1
+    await accounts.add(broker.api, ONE)
+    # The password is the same as before.
+    async with await aio_pika.connect(broker.addresses[ONE]) as again:
+        assert not again.is_closed
     async with await aio_pika.connect(broker.admin_url) as admin:
         channel = await admin.channel()
         exchange = await channel.get_exchange(REFERRALS)

@@ -55,8 +55,12 @@ async def standing_of(api: BrokerApi, agency: str) -> Standing:
 
 async def _state(api: BrokerApi, agency: str) -> State:
     account = agency_account(agency)
-    if await api.call("GET", "users", account.user) is None:
+    user = await api.call("GET", "users", account.user)
+    if user is None:
         return State.MISSING
+    if user.get("tags"):
+        # An administrator may do anything, an impersonator say it as anybody.
+        return State.ALTERED
     held = await _held(api, account.user)
     if held == _written(account):
         return State.ACTIVE
@@ -96,8 +100,18 @@ async def add(api: BrokerApi, agency: str, password: str | None = None, queues: 
         password = secrets.token_urlsafe(32)
     if password is not None:
         await api.call("PUT", "users", account.user, body={"password": password, "tags": ""})
+    else:
+        await _take_tags(api, account.user)
     await _permit(api, account)
     return password
+
+
+async def _take_tags(api: BrokerApi, user: str) -> None:
+    """The password stays as it is."""
+    held = await api.call("GET", "users", user)
+    if held and held.get("tags"):
+        kept = {name: held[name] for name in ("password_hash", "hashing_algorithm") if name in held}
+        await api.call("PUT", "users", user, body={**kept, "tags": ""})
 
 
 async def suspend(api: BrokerApi, agency: str) -> None:
