@@ -75,6 +75,17 @@ def make_certificate_request(agency: str, key_file: Path) -> str:
     return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def is_certificate_of(certificate: str, key_file: Path) -> bool:
+    """Whether a certificate in PEM was made for the private key in a file."""
+    try:
+        certified = x509.load_pem_x509_certificate(certificate.encode()).public_key()
+        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    except (OSError, ValueError):
+        return False
+    raw = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return certified.public_bytes(*raw) == key.public_key().public_bytes(*raw)
+
+
 def write_secret(path: Path, content: str) -> None:
     """A file that its owner alone may read; FileExistsError rather than replace one."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -11,7 +11,8 @@ from fhir.resources.R4B.bundle import Bundle
 
 from simpul_agency.sandbox.process import free_port
 from simpul_agency.sandbox.serving import TRIGGERS
-from tests.support.sandbox import Sandbox, sandbox, until
+from tests.support.debian import need
+from tests.support.sandbox import COMMAND, Sandbox, sandbox, until
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +152,18 @@ def test_a_starter_is_short_and_is_never_written_over_anything(box: Sandbox, lan
 
     assert len(written.read_text().splitlines()) <= 40
     assert "exists" in box.run("new", "--lang", language, str(tmp_path), expected=2)
+
+
+def test_the_starter_in_php_answers_what_it_is_asked(tmp_path: Path) -> None:
+    need(("php",), ("php-cli",))
+    box = Sandbox(tmp_path)
+    box.run("new", "--lang", "php", str(tmp_path))
+    command = f"env 'SIMPUL_AGENCY_PROGRAM=php {tmp_path / 'consumer.php'}' {COMMAND} run"
+    cases = ("offer_is_answered", "withdrawn_consent_is_acknowledged", "recall_while_accepting")
+
+    told = box.run("conform", command, *(f"--only={case}" for case in cases))
+
+    assert f"{len(cases)} of {len(cases)} cases passed" in told
 
 
 def test_what_is_missing_is_named(tmp_path: Path, box: Sandbox) -> None:

@@ -127,10 +127,12 @@ def test_who_is_removed_has_no_keys_that_count(operator: Operator) -> None:
     would = operator("agency", "remove", CODE, "--dry-run")
     standing = operator("agency", "show", CODE)
     removed = operator("agency", "remove", CODE)
+    ended = operator("agency", "add", CODE, "--enrolment", str(operator.folder / "one"), "--to", "nowhere")
 
     assert (would[0], "0 messages wait" in would[1]) == (0, True)
     assert (standing[0], "active" in standing[1]) == (0, True)
     assert removed[0] == 0
+    assert (ended[0], "no valid keys" in ended[1]) == (2, True)
     assert [key["valid"] for key in operator.shown_keys()] == [False]
 
 

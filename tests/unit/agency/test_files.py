@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from simpul_agency.command.files import Files, FilesRefused
-from simpul_agency.enrolment import Enrolment, Welcome
+from simpul_agency.enrolment import Enrolment, Welcome, make_certificate_request
+from simpul_cli.agency.certificates import Authority
 from simpul_seal import Directory, KeyRing
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -61,3 +62,17 @@ def test_a_file_for_another_agency_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(FilesRefused, match="polres-ppa"):
         ours.join(city.answer(other))
     assert ours.settings.read_text() == settings
+
+
+def test_a_certificate_for_another_key_is_refused(tmp_path: Path) -> None:
+    files, city, authority = Files(tmp_path), City(Directory([])), Authority.create("Kediri", NOW)
+    enrolment, _ = files.init("kediri", "ylpa", NOW)
+    request = Enrolment.model_validate_json(enrolment.read_text()).certificate_request
+    welcome = city.answer(enrolment)
+    other = make_certificate_request("ylpa", tmp_path / "other.key")
+    wrong = welcome.model_copy(update={"certificate": authority.for_agency("ylpa", other, NOW)})
+
+    with pytest.raises(FilesRefused, match="certificate"):
+        files.join(wrong)
+    files.join(welcome.model_copy(update={"certificate": authority.for_agency("ylpa", request, NOW)}))
+    assert "CERTIFICATE_FILE" in files.settings.read_text()

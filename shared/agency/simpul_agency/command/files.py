@@ -11,6 +11,7 @@ from pathlib import Path
 from simpul_agency.enrolment import (
     Enrolment,
     Welcome,
+    is_certificate_of,
     make_certificate_request,
     make_keys,
     write_json,
@@ -108,6 +109,10 @@ class Files:
             raise FilesRefused(msg)
         if not {ring.keyid for ring in own} & {entry["keyid"] for entry in welcome.directory["keys"]}:
             msg = "the city's directory does not know these keys; was this file made from another enrolment?"
+            raise FilesRefused(msg)
+        following = self.next_certificate_key if self.next_certificate_key.exists() else self.certificate_key
+        if welcome.certificate is not None and not is_certificate_of(welcome.certificate, following):
+            msg = f"the certificate is not one for {following}; was this file made from another enrolment?"
             raise FilesRefused(msg)
 
     def _enrolment(self, name: str, city: str, public: PublicKeys, certificate_key: Path) -> Path:
