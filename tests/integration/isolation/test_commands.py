@@ -79,7 +79,7 @@ def test_an_agency_is_added_once_and_what_it_needs_goes_into_one_file_of_its_own
         0, True,
     )  # fmt: skip
     assert (without[0], "--to" in without[1]) == (2, True)
-    assert (unknown[0], "has no keys" in unknown[1]) == (2, True)
+    assert (unknown[0], "has no valid keys" in unknown[1]) == (2, True)
     assert added[0] == again[0] == 0
     assert welcome.stat().st_mode & 0o077 == 0
     given = json.loads(welcome.read_text())

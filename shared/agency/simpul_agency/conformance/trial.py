@@ -135,7 +135,7 @@ class Trial:
         await self.quiet()
         for offer in offers:
             self.answered_once(offer)
-            self._to_stay.append((offer, True))
+            self._to_stay = [one for one in self._to_stay if one[0] is not offer] + [(offer, True)]
 
     def answered_once(self, offer: dict[str, Any]) -> None:
         """It has exactly `delivered` and one answer, in places 1 and 2 of their stream."""
