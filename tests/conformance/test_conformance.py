@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from simpul_agency.command.app import app
 from simpul_agency.conformance import CASES, Outcome, run_cases, trial
 from simpul_agency.conformance.cases import missing
-from simpul_agency.sandbox.city import permissions_of, topics_of
+from simpul_agency.sandbox.city import SimulatedCity, permissions_of, topics_of
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_runtime.topology import agency_account, topology_of
 from tests.conformance.broken import BROKEN
@@ -125,6 +125,20 @@ def test_the_report_holds_the_reason_and_the_bytes_that_reproduce_it(
     assert any("signature" not in event for event in sent)
     assert base64.b64decode(case["heard"][0]["body_base64"]).startswith(b"{")
     assert "Does not conform" in page.read_text()
+
+
+async def test_a_case_that_cannot_be_carried_out_is_not_passed(
+    broker: PrivateRabbit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_answer(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(SimulatedCity, "publish", no_answer)
+    consumer = [sys.executable, str(AGENCY / "python-plain" / "consumer.py")]
+
+    outcome = await run(consumer, ["offer_is_answered"], broker)
+
+    assert not outcome.conforms
 
 
 def test_the_cases_are_listed_and_a_wrong_name_is_told() -> None:

@@ -24,7 +24,6 @@ Report = Callable[[str, str, Optional[str]], Draft]
 
 MOST_HOLES: Final = 20
 """Ranges that are asked for at once."""
-DONE: Final = "done"
 NEW: Final = "new"
 PARKED: Final = "parked"
 

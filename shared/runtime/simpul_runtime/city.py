@@ -58,7 +58,7 @@ class Agency:
 
 @dataclass(frozen=True, slots=True)
 class OwnQueue:
-    """A queue beside its inbox in which an agency gets a part of what is addressed to it (contract.md, topics)."""
+    """A queue beside its inbox in which an agency gets a part of what is addressed to it."""
 
     agency: str
     name: str

@@ -22,7 +22,7 @@ from simpul_schema.messages import ReferralConsentWithdrawnV1, ReplyWithdrawalAc
 from simpul_schema.vocabulary import ReplyRefusal
 
 BY_LAW: Final = Within(timedelta(days=3))
-"""Where the agreement says nothing: 3 x 24 hours (UU 27/2022 art. 40 in connection with security.md)."""
+"""Where the agreement says nothing: 3 x 24 hours as in LAW-12 of Kediri's (UU 27/2022; not seen by a lawyer yet)."""
 
 
 class WithdrawConsent:

@@ -278,7 +278,7 @@ def sandbox_up(
 ) -> None:
     """A private broker and a simulated city with open referrals, until ended."""
     from simpul_agency.sandbox.process import BackendsMissing  # noqa: PLC0415 - most commands need no sandbox
-    from simpul_agency.sandbox.serving import serve  # noqa: PLC0415
+    from simpul_agency.sandbox.serving import serve  # noqa: PLC0415 - as above
 
     try:
         asyncio.run(serve(folder, code, offers, typer.echo))
@@ -293,7 +293,7 @@ def trigger(
     folder: Annotated[Path, typer.Option(help="of `sandbox up`")] = Path("simpul-sandbox"),
 ) -> None:
     """Have the simulated city say something."""
-    from simpul_agency.sandbox.serving import TRIGGERS, NoSandbox, ask  # noqa: PLC0415
+    from simpul_agency.sandbox.serving import TRIGGERS, NoSandbox, ask  # noqa: PLC0415 - most commands need no sandbox
 
     if what not in TRIGGERS:
         for name, words in TRIGGERS.items():
@@ -313,8 +313,8 @@ def conform(
     show_cases: Annotated[bool, typer.Option("--list", help="only list the cases")] = False,
 ) -> None:
     """Try a consumer in any language against a simulated city on a real broker; exit 1 unless it conforms."""
-    from simpul_agency.conformance import CASES, run_cases  # noqa: PLC0415
-    from simpul_agency.sandbox.process import BackendsMissing  # noqa: PLC0415
+    from simpul_agency.conformance import CASES, run_cases  # noqa: PLC0415 - most commands need no cases
+    from simpul_agency.sandbox.process import BackendsMissing  # noqa: PLC0415 - as above
 
     if show_cases:
         for case in CASES:

@@ -80,11 +80,6 @@ class PrivateRabbit:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{vhost}?heartbeat=10"
 
     @property
-    def amqps_url(self) -> str:
-        """Address of the encrypted port."""
-        return f"amqps://guest:guest@localhost:{self.tls_port}/?heartbeat=10"
-
-    @property
     def api_url(self) -> str:
         """Address of the management API."""
         return f"http://guest:guest@127.0.0.1:{self.api_port}"
