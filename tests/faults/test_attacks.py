@@ -101,7 +101,8 @@ async def test_nobody_is_believed_in_another_name(breakable: BreakableCity, atta
     before = len(received(breakable))
 
     if attack == "carbon_copy":
-        # RabbitMQ before 4 delivers to keys in CC and BCC that the account may not use; whether it does or refuses, nothing may follow from it.
+        # RabbitMQ before 4 delivers to keys in CC and BCC that the account may not use; refused or not, nothing may
+        # follow from it.
         try:
             await as_thief(breakable, stolen, headers=copies)
         except AMQPError:
