@@ -10,8 +10,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from simpul_agency.broker_api import BrokerApi
 from simpul_agency.enrolment import write_secret
-from simpul_agency.sandbox.management import BrokerApi
 from simpul_cli import contract, databases, keys, parked, topology
 from simpul_cli.agency import accounts
 from simpul_cli.agency.certificates import Authority
