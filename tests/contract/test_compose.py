@@ -1,6 +1,7 @@
 """The production shape keeps its promises; whether it is valid for Compose v2 is checked with `config -q`."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,16 @@ def test_an_agencys_compose_file_reads_the_settings_that_the_command_writes() ->
     assert re.search(r"^USER 10001$", lines, re.MULTILINE)
     assert re.search(r"^HEALTHCHECK .*\n.*/health/ready", lines, re.MULTILINE)
     assert "simpul-runtime" not in lines
+
+
+@pytest.mark.parametrize(
+    "private",
+    [".env", "deploy/secrets/vault.key", "deploy/tls/broker.key", "deploy/enrolment/ylpa.welcome.json",
+     "deploy/agency/data/agency.key.json"],
+)  # fmt: skip
+def test_what_is_private_gets_into_no_repository_and_no_image(private: str) -> None:
+    ignored = subprocess.run(["git", "check-ignore", "--quiet", private], cwd=ROOT, check=False)
+    left_out = (ROOT / ".dockerignore").read_text().splitlines()
+
+    assert ignored.returncode == 0
+    assert any(private == line or private.startswith(f"{line}/") for line in left_out)
