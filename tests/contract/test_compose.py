@@ -1,6 +1,8 @@
 """The production shape keeps its promises; whether it is valid for Compose v2 is checked with `config -q`."""
 
 import re
+import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,56 @@ from simpul_agency.sandbox.rabbitmq import encrypted_port
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/pyproject.toml"))
 COMPOSE: dict[str, Any] = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
+
+DOCKERFILES = sorted(ROOT.glob("*/*/Dockerfile"))
+MEMBERS = {f"simpul-{path.parent.name}": path.parent for path in ROOT.glob("*/*/pyproject.toml")}
+
+
+def _members_for(distribution: str) -> set[str]:
+    declared = tomllib.loads((MEMBERS[distribution] / "pyproject.toml").read_text())["project"]["dependencies"]
+    needed = {re.split(r"[^\w-]", line)[0] for line in declared} & MEMBERS.keys()
+    return {distribution}.union(*(_members_for(name) for name in needed))
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_an_image_holds_the_members_that_its_distribution_needs_and_no_other(dockerfile: Path) -> None:
+    lines = dockerfile.read_text()
+    copied = set(re.findall(r"^COPY (shared/\w+|services/\w+|deploy/cli) \1$", lines, re.MULTILINE))
+    needed = {str(MEMBERS[name].relative_to(ROOT)) for name in _members_for(f"simpul-{dockerfile.parent.name}")}
+
+    assert copied == needed
+    listed = re.search(r"printf '%s\\n' (.*) > members.txt", lines)
+    assert listed is not None
+    assert {name.strip("'").partition("[")[0].removeprefix("./") for name in listed[1].split()} == needed
+    assert set(re.findall(r"--no-emit-package simpul-(\w+)", lines)) == {Path(name).name for name in needed}
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_an_image_takes_arguments_such_as_help(dockerfile: Path) -> None:
+    assert re.search(r"^ENTRYPOINT \[", dockerfile.read_text(), re.MULTILINE)
+
+
+def test_services_jobs_and_operator_read_the_city_that_is_set() -> None:
+    ours = {name: service for name, service in COMPOSE["services"].items() if name not in ("postgres", "rabbitmq")}
+
+    for name, service in ours.items():
+        assert "${SIMPUL_CITY:-./deploy/kediri}:/city:ro" in service["volumes"], name
+
+
+def test_every_variable_has_a_line_in_the_example() -> None:
+    example = (ROOT / "deploy" / ".env.example").read_text()
+    required = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
+
+    assert {name for name in required if not re.search(rf"^{name}=", example, re.MULTILINE)} == set()
+
+
+def test_the_operators_command_belongs_to_no_start_and_opens_no_port() -> None:
+    operator = COMPOSE["services"]["operator"]
+
+    assert operator["profiles"] == ["operator"]
+    assert "ports" not in operator
+    assert operator["read_only"]
+    assert operator["cap_drop"] == ["ALL"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -87,3 +139,16 @@ def test_an_agencys_compose_file_reads_the_settings_that_the_command_writes() ->
     assert re.search(r"^USER 10001$", lines, re.MULTILINE)
     assert re.search(r"^HEALTHCHECK .*\n.*/health/ready", lines, re.MULTILINE)
     assert "simpul-runtime" not in lines
+
+
+@pytest.mark.parametrize(
+    "private",
+    [".env", "deploy/secrets/vault.key", "deploy/tls/broker.key", "deploy/enrolment/ylpa.welcome.json",
+     "deploy/agency/data/agency.key.json"],
+)  # fmt: skip
+def test_what_is_private_gets_into_no_repository_and_no_image(private: str) -> None:
+    ignored = subprocess.run(["git", "check-ignore", "--quiet", private], cwd=ROOT, check=False)
+    left_out = (ROOT / ".dockerignore").read_text().splitlines()
+
+    assert ignored.returncode == 0
+    assert any(private == line or private.startswith(f"{line}/") for line in left_out)

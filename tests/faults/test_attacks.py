@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiormq.exceptions import AMQPError
 
-from simpul_agency.sandbox.management import BrokerApi
+from simpul_agency.broker_api import BrokerApi
 from simpul_cli.agency import accounts
 from simpul_cli.parked import list_parked
 from simpul_runtime.topology import agency_inbox

@@ -8,7 +8,7 @@ import aio_pika
 import aiohttp
 import pytest
 
-from simpul_agency.sandbox.management import BrokerApi
+from simpul_agency.broker_api import BrokerApi
 from simpul_cli.parked import list_parked, replay_parked
 from simpul_cli.topology import prepare_broker
 from simpul_runtime.topology import UNROUTED, agency_inbox

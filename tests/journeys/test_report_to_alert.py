@@ -11,10 +11,11 @@ import aiohttp
 import asyncpg
 from typer.testing import CliRunner
 
-from simpul_agency.sandbox.management import BrokerApi
+from simpul_agency.broker_api import BrokerApi
 from simpul_cli.app import app
 from simpul_cli.demo import play
 from simpul_cli.demo.observer import Observer
+from simpul_cli.invented_reports import InventedReport, read_reports
 from simpul_cli.keys import key_file
 from simpul_cli.local import LocalCity
 from simpul_cli.topology import differences, topology_of_city
@@ -207,7 +208,7 @@ async def test_every_service_answers_health_and_metrics(city: LocalCity) -> None
             assert "/reports" in (await answer.json())["paths"]
 
 
-def canaries(reports: list[play.Sent]) -> set[str]:
+def canaries(reports: list[InventedReport]) -> set[str]:
     """Every name, number, address and narrative of the invented reports."""
     found: set[str] = set()
     for report in reports:
@@ -222,7 +223,7 @@ def canaries(reports: list[play.Sent]) -> set[str]:
 async def test_no_fixture_name_number_or_address_is_in_any_message_sms_mail_log_or_database(
     city: LocalCity, observer: Observer
 ) -> None:
-    reports = play.read_reports(city.city.zone)
+    reports = read_reports(city.city.zone)
     await play.send(city, reports, lambda: None)
     cases = {report.case_id for report in reports if report.status == 202}
     ends = await play.wait_for_arrival(city, observer, cases, within=60)
@@ -279,7 +280,7 @@ def test_demo_reports_cover_every_centre_and_category() -> None:
     from ruamel.yaml import YAML
 
     listed = YAML(typ="safe").load(
-        (Path(__file__).parents[2] / "deploy/cli/simpul_cli/demo/reports.yaml").read_text(encoding="utf-8")
+        (Path(__file__).parents[2] / "deploy/cli/simpul_cli/invented_reports.yaml").read_text(encoding="utf-8")
     )
 
     centres = {entry["complaint_centre"] for entry in listed}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from simpul_agency.broker_api import BrokerApi
 from simpul_agency.enrolment import write_secret
-from simpul_agency.sandbox.management import BrokerApi
-from simpul_cli import contract, databases, keys, parked, topology
+from simpul_cli import contract, databases, keys, parked, prepare, topology
 from simpul_cli.agency import accounts
 from simpul_cli.agency.certificates import Authority
 from simpul_cli.agency.commands import app as agency_app
@@ -61,11 +62,11 @@ def demo(
 
 
 @app.command(hidden=True)
-def handset(folder: Path, web_port: int, smtp_port: int) -> None:
+def handset(folder: Path, web_port: int, smtp_port: int, host: str = "127.0.0.1") -> None:
     """A simulated handset and mailbox, for the demo and the tests."""
     from simpul_cli.demo import handset as simulated  # noqa: PLC0415 - needs the extra `local`
 
-    asyncio.run(simulated.serve(folder, web_port, smtp_port))
+    asyncio.run(simulated.serve(folder, web_port, smtp_port, host))
 
 
 @app.command(hidden=True)
@@ -82,6 +83,33 @@ def agencies(
 
     addresses = json.loads(address_file.read_text())
     uvloop.run(hosted.serve(city_dir, key_folder, addresses, ledger, accept=accept, only=only or ()))
+
+
+@app.command("prepare")
+def prepare_deployment(
+    host: Annotated[list[str], typer.Option(help="name or address of the broker, as agencies reach it; repeatable")],
+    root: Annotated[Path, typer.Option(help="folder of docker-compose.yml", exists=True)] = Path(),
+    city_dir: CityDir = KEDIRI,
+) -> None:
+    """Make what docker-compose.yml needs: keys, certificates and .env. Running it again replaces nothing."""
+    preparation = prepare.Preparation(root)
+    try:
+        made = {
+            f"{preparation.secrets}, {preparation.directory}": preparation.create_keys(utc_now()),
+            str(preparation.tls): preparation.create_certificates(City.read(city_dir).name, host, utc_now()),
+            str(preparation.env): preparation.create_env(host[0]),
+        }
+    except (prepare.PartlyPrepared, FileExistsError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    for path, is_new in made.items():
+        typer.echo(f"{path}: {'made' if is_new else 'kept'}")
+    if os.geteuid() == 0:
+        preparation.give_away()
+    for uid, paths in preparation.owners().items():
+        typer.echo(f"next: sudo chown {uid} {' '.join(map(str, paths))}")
+    if waiting := preparation.open_values():
+        typer.echo(f"next: fill in {', '.join(waiting)} in {preparation.env}")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any
 
 import aio_pika
 
-from simpul_agency.sandbox.management import BrokerApi
+from simpul_agency.broker_api import BrokerApi
 from simpul_runtime.city import City
 from simpul_runtime.topology import UNROUTED, Exchange, Topology, topology_of
 

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from simpul_desk.consumers import handlers
 from simpul_desk.pages import add_pages
 from simpul_desk.settings import DeskSettings
+from simpul_runtime.command_line import read_settings
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
 
@@ -20,5 +21,5 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
 
 def main() -> None:
     """Serve until told to stop."""
-    service, web = build(DeskSettings())
+    service, web = build(read_settings("desk", DeskSettings))
     service.serve(web)

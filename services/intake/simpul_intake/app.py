@@ -7,6 +7,7 @@ from simpul_intake.pages import add_pages
 from simpul_intake.settings import IntakeSettings
 from simpul_intake.use_cases import AmendReports, TakeReports
 from simpul_intake.vault import Vault
+from simpul_runtime.command_line import read_settings
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
 
@@ -28,5 +29,5 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
 
 def main() -> None:
     """Serve until told to stop."""
-    service, web = build(IntakeSettings())
+    service, web = build(read_settings("intake", IntakeSettings))
     service.serve(web)

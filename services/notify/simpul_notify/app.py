@@ -10,6 +10,7 @@ from simpul_notify.roster import read_roster
 from simpul_notify.settings import NotifySettings
 from simpul_notify.texts import Texts
 from simpul_notify.use_cases import AlertOnDuty, Patience, SendAlerts
+from simpul_runtime.command_line import read_settings
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
 from simpul_schema.vocabulary import AlertChannel
@@ -52,5 +53,5 @@ def _channels(settings: NotifySettings) -> dict[AlertChannel, Channel]:
 
 def main() -> None:
     """Serve until told to stop."""
-    service, web = build(NotifySettings())
+    service, web = build(read_settings("notify", NotifySettings))
     service.serve(web)

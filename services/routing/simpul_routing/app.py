@@ -19,6 +19,7 @@ from simpul_routing.use_cases import (
     TriageCases,
     WithdrawConsent,
 )
+from simpul_runtime.command_line import read_settings
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
@@ -64,7 +65,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
 def main() -> None:
     """Serve until told to stop."""
     try:
-        service, web = build(RoutingSettings())
+        service, web = build(read_settings("routing", RoutingSettings))
     except AgreementMissing as error:
         raise SystemExit(str(error)) from error
     service.serve(web)

@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ServiceSettings(BaseSettings):
-    """Environment variables start with `SIMPUL_`; secrets may also be files (`/run/secrets/simpul_...`)."""
+    """Environment variables that start with `SIMPUL_`."""
 
     model_config = SettingsConfigDict(env_prefix="SIMPUL_", frozen=True, extra="ignore", hide_input_in_errors=True)
 

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from simpul_agency import Agency, AgencySettings
-from simpul_agency.sandbox.management import BrokerApi
+from simpul_agency.broker_api import BrokerApi
 from simpul_cli.backends import Backends
 from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import topology_of

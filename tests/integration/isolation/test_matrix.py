@@ -9,7 +9,7 @@ import aio_pika
 import pytest
 from aiormq.exceptions import AMQPError
 
-from simpul_agency.sandbox.management import BrokerApi
+from simpul_agency.broker_api import BrokerApi
 from simpul_cli.agency import accounts
 from simpul_cli.backends import Backends
 from simpul_cli.topology import apply_topology, differences

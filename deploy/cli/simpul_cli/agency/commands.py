@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from simpul_agency.broker_api import BrokerApi
 from simpul_agency.enrolment import Enrolment, Welcome, write_json
-from simpul_agency.sandbox.management import BrokerApi
 from simpul_cli.agency import accounts
 from simpul_cli.agency.certificates import Authority, RequestRefused
 from simpul_cli.agency.enrolment import NotEnrolled, end_keys, enrol, keys_of, read_enrolment

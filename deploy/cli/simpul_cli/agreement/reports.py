@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from simpul_cli.agreement.origins import origin_for
-from simpul_cli.demo.play import read_reports
+from simpul_cli.invented_reports import read_reports
 from simpul_intake.api import ReportIn
 from simpul_intake.publisher import case_reported
 from simpul_routing.domain.agreement import Agreement

@@ -97,14 +97,14 @@ class Handset:
         return web.Response(text=page, content_type="text/html")
 
 
-def _certificate(folder: Path) -> ssl.SSLContext:
+def _certificate(folder: Path, host: str) -> ssl.SSLContext:
     authority = trustme.CA()
     # Whoever waits for the file must never see half of it.
     unfinished = folder / "mail-ca.new"
     authority.cert_pem.write_to_path(unfinished)
     unfinished.rename(ca_file(folder))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    authority.issue_cert(host, "localhost").configure_cert(context)
     return context
 
 
@@ -118,10 +118,10 @@ def _authenticate(_: Any, __: Any, ___: Any, ____: Any, given: Any) -> AuthResul
     return AuthResult(success=right, handled=right)
 
 
-async def serve(folder: Path, web_port: int, smtp_port: int) -> None:
+async def serve(folder: Path, web_port: int, smtp_port: int, host: str = "127.0.0.1") -> None:
     """Serve until cancelled."""
     handset = Handset()
-    tls = _certificate(folder)
+    tls = _certificate(folder, host)
 
     def session() -> SMTP:
         return SMTP(
@@ -136,7 +136,7 @@ async def serve(folder: Path, web_port: int, smtp_port: int) -> None:
     app.router.add_get("/", handset.page)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", web_port).start()
-    server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", smtp_port)
+    await web.TCPSite(runner, host, web_port).start()
+    server = await asyncio.get_running_loop().create_server(session, host, smtp_port)
     async with server:
         await server.serve_forever()

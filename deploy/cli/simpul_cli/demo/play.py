@@ -6,71 +6,31 @@ import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from importlib.resources import files
+from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import aiohttp
-from ruamel.yaml import YAML
 
-from simpul_agency.sandbox.management import BrokerApi
+from simpul_agency.broker_api import BrokerApi
 from simpul_cli.databases import SERVICES
 from simpul_cli.demo.observer import Observer
+from simpul_cli.invented_reports import InventedReport
 from simpul_cli.local import LocalCity
 from simpul_cli.parked import count_parked
-from simpul_runtime.database import utc_now
 from simpul_runtime.topology import UNROUTED
 
 ARRIVE_WITHIN = 60.0
 CONCURRENCY = 4
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _CODE = re.compile(r"R-[0-9A-Z]{6}")
 
 
-@dataclass(slots=True)
-class Sent:
-    """One report on its way."""
-
-    title: str
-    body: Mapping[str, Any] = field(repr=False)
-    sent_at: float = 0.0
-    status: int = 0
-    case_id: str = ""
-    reference: str = ""
-
-
-def read_reports(zone: Any) -> list[Sent]:
-    """The reports of the file, with fresh ids; a retry carries the id of the report it repeats."""
-    listed = YAML(typ="safe", pure=True).load((files("simpul_cli.demo") / "reports.yaml").read_text(encoding="utf-8"))
-    reports: list[Sent] = []
-    for entry in listed:
-        body = {name: value for name, value in entry.items() if name not in ("title", "twin_of", "received")}
-        twin = entry.get("twin_of")
-        body["report_id"] = reports[twin - 1].body["report_id"] if twin else str(uuid4())
-        if "received" in entry:
-            body["received_at"] = _last(entry["received"], utc_now().astimezone(zone)).isoformat()
-        reports.append(Sent(entry["title"], body))
-    return reports
-
-
-def _last(words: str, now: datetime) -> datetime:
-    """`friday 22:15`: the last one before now."""
-    day, _, clock = words.partition(" ")
-    hour, minute = map(int, clock.split(":"))
-    back = (now.weekday() - _DAYS.index(day)) % 7
-    moment = (now - timedelta(days=back)).replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return moment if moment <= now else moment - timedelta(days=7)
-
-
-async def send(city: LocalCity, reports: Sequence[Sent], advance: Callable[[], None]) -> None:
+async def send(city: LocalCity, reports: Sequence[InventedReport], advance: Callable[[], None]) -> None:
     """POST them all; a retry waits until the report it repeats was answered."""
     limit = asyncio.Semaphore(CONCURRENCY)
     answered: dict[str, asyncio.Event] = {}
     async with aiohttp.ClientSession() as session:
 
-        async def post(report: Sent, before: asyncio.Event | None, done: asyncio.Event) -> None:
+        async def post(report: InventedReport, before: asyncio.Event | None, done: asyncio.Event) -> None:
             if before:
                 await before.wait()
             async with limit:
@@ -163,7 +123,7 @@ def percentiles(milliseconds: Sequence[float]) -> dict[str, float | None]:
     return {f"p{p}": round(ordered[min(len(ordered) - 1, round(p / 100 * len(ordered)))], 1) for p in (50, 99)}
 
 
-async def summarise(city: LocalCity, reports: Sequence[Sent], ends: FarEnds) -> dict[str, Any]:
+async def summarise(city: LocalCity, reports: Sequence[InventedReport], ends: FarEnds) -> dict[str, Any]:
     """The figures of `summary.json`."""
     accepted = [report for report in reports if report.status == 202]
     sent_at: dict[str, float] = {}

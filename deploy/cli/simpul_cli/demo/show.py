@@ -16,6 +16,7 @@ from rich.table import Table
 from simpul_cli.backends import acquire
 from simpul_cli.demo import play
 from simpul_cli.demo.observer import Observer
+from simpul_cli.invented_reports import InventedReport, read_reports
 from simpul_cli.local import ALL, LocalCity
 
 _PR_SET_PDEATHSIG = 1
@@ -74,7 +75,7 @@ def _run(console: Console, folder: Path, city_dir: Path, *, once: bool) -> int:
 
 
 async def _play(console: Console, city: LocalCity) -> dict[str, Any]:
-    reports = play.read_reports(city.city.zone)
+    reports = read_reports(city.city.zone)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     async with Observer(city.backends.amqp_url) as observer:
         with Progress(*columns, console=console) as progress:
@@ -89,7 +90,7 @@ async def _play(console: Console, city: LocalCity) -> dict[str, Any]:
     return summary
 
 
-def _show_cases(console: Console, reports: list[play.Sent], ends: play.FarEnds) -> None:
+def _show_cases(console: Console, reports: list[InventedReport], ends: play.FarEnds) -> None:
     table = Table(title="report -> referrals -> agencies -> alerts")
     for name in ("report", "case", "referrals", "agencies", "alerts"):
         table.add_column(name)

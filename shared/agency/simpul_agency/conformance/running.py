@@ -12,12 +12,12 @@ from typing import Optional
 
 from rich.console import Console
 
+from simpul_agency.broker_api import BrokerApi
 from simpul_agency.conformance.case import CASES, Case
 from simpul_agency.conformance.cases import answering  # noqa: F401 - the package's import fills CASES
 from simpul_agency.conformance.report import Outcome, Verdict
 from simpul_agency.conformance.trial import Failed, Trial
 from simpul_agency.sandbox.city import SimulatedCity, utc_now
-from simpul_agency.sandbox.management import BrokerApi
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 
 CASE_WITHIN = 180.0

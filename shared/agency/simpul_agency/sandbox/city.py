@@ -20,7 +20,7 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
-from simpul_agency.sandbox.management import BrokerApi
+from simpul_agency.broker_api import BrokerApi
 from simpul_agency.sandbox.scenarios import SCENARIOS
 from simpul_schema import message_class
 from simpul_schema.catalog import REFERRALS, REPLIES, routing_key, row_of, topic_of

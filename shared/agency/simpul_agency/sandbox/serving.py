@@ -13,10 +13,10 @@ from uuid import UUID
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
+from simpul_agency.broker_api import BrokerApi
 from simpul_agency.command.files import SETTINGS
 from simpul_agency.enrolment import write_secret
 from simpul_agency.sandbox.city import SimulatedCity, line_of, utc_now, wire_time
-from simpul_agency.sandbox.management import BrokerApi
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_agency.sandbox.scenarios import SCENARIOS
 from simpul_schema.references import referral_code
