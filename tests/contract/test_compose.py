@@ -1,6 +1,8 @@
 """The production shape keeps its promises; whether it is valid for Compose v2 is checked with `config -q`."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +89,24 @@ def test_an_agencys_compose_file_reads_the_settings_that_the_command_writes() ->
     assert re.search(r"^USER 10001$", lines, re.MULTILINE)
     assert re.search(r"^HEALTHCHECK .*\n.*/health/ready", lines, re.MULTILINE)
     assert "simpul-runtime" not in lines
+
+
+def test_the_key_commands_of_the_manual_run_twice_destroy_nothing(tmp_path: Path) -> None:
+    manual = (ROOT / "deploy" / "README.md").read_text().split("tls init")[0]
+    commands = [line.strip() for line in manual.splitlines() if line.startswith("    ") and "sudo" not in line]
+    script = "\n".join(commands[1:]).replace(".venv/bin/simpul", str(Path(sys.executable).with_name("simpul")))
+    for folder in ("secrets", "directory"):
+        (tmp_path / "deploy" / folder).mkdir(parents=True)
+    (tmp_path / "deploy" / "kediri").symlink_to(ROOT / "deploy" / "kediri")
+
+    def run() -> dict[str, bytes]:
+        subprocess.run(["sh", "-c", script], cwd=tmp_path, check=False, capture_output=True)
+        files = (path for folder in ("secrets", "directory") for path in (tmp_path / "deploy" / folder).iterdir())
+        return {path.name: path.read_bytes() for path in files}
+
+    once = run()
+    twice = run()
+
+    private = {Path(COMPOSE["secrets"][f"{name}_key"]["file"]).name for name in (*SERVICES, "vault")}
+    assert set(once) == private | {"directory.json"}
+    assert twice == once
