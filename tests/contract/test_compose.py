@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,25 @@ def test_what_is_private_gets_into_no_repository_and_no_image(private: str) -> N
 
     assert ignored.returncode == 0
     assert any(private == line or private.startswith(f"{line}/") for line in left_out)
+
+
+def test_the_key_commands_of_the_manual_run_twice_destroy_nothing(tmp_path: Path) -> None:
+    manual = (ROOT / "deploy" / "README.md").read_text().partition("docker compose build")[0]
+    commands = [line.strip() for line in manual.splitlines() if line.startswith("    ")]
+    script = "\n".join(commands[1:]).replace(".venv/bin/simpul", str(Path(sys.executable).with_name("simpul")))
+    (tmp_path / "deploy").mkdir()
+    for name in ("kediri", ".env.example"):
+        (tmp_path / "deploy" / name).symlink_to(ROOT / "deploy" / name)
+
+    def run() -> dict[str, bytes]:
+        subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, check=True, capture_output=True)
+        files = (path for name in ("secrets", "directory", "tls") for path in (tmp_path / "deploy" / name).iterdir())
+        return {str(path): path.read_bytes() for path in (*files, tmp_path / ".env")}
+
+    once = run()
+    twice = run()
+
+    made = {Path(path).name for path in once}
+    assert made >= {Path(COMPOSE["secrets"][f"{name}_key"]["file"]).name for name in (*SERVICES, "vault")}
+    assert made >= {"directory.json", "broker.key", ".env"}
+    assert twice == once

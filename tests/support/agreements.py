@@ -15,7 +15,7 @@ from simpul_routing.domain.engine import Decision, Engine, Origin
 from simpul_routing.domain.facts import Situation, meant
 from simpul_runtime.city import City
 from simpul_runtime.signing import Keys
-from simpul_seal import Directory, KeyRing, generate
+from simpul_seal import Directory, KeyRing, WatchedDirectory, generate
 
 KEDIRI = Path(__file__).parents[2] / "deploy" / "kediri"
 VERSION = KEDIRI / "agreement" / "2026-11"
@@ -66,7 +66,8 @@ def signed_city(folder: Path, now: datetime) -> tuple[Versions, Keys, Mapping[st
     version = folder / "city" / "agreement" / "2026-11"
     for party in signatories(kediri(), CITY):
         sign_version(version, pairs[party][0], now)
-    keys = Keys(pairs["routing"][0], Directory([public for _, public in pairs.values()]))
+    Directory([public for _, public in pairs.values()]).write(folder / "directory.json")
+    keys = Keys(pairs["routing"][0], WatchedDirectory(folder / "directory.json"))
     versions = Versions(version.parent, CITY, keys.directory)
     versions.read(now)
     return versions, keys, {party: ring for party, (ring, _) in pairs.items()}

@@ -3,13 +3,15 @@
 import asyncio
 import json
 import os
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_agency.enrolment import write_secret
@@ -18,10 +20,11 @@ from simpul_cli.agency import accounts
 from simpul_cli.agency.certificates import Authority
 from simpul_cli.agency.commands import app as agency_app
 from simpul_cli.agreement.commands import app as agreement_app
-from simpul_cli.options import KEDIRI, Amqp, Api, CityDir, Database
+from simpul_cli.options import DIRECTORY, KEDIRI, SECRETS, Amqp, Api, CityDir, Database
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
 from simpul_runtime.topology import DEAD, UNROUTED
+from simpul_seal import Directory
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Simpul for operators.")
 topology_app = typer.Typer(no_args_is_help=True, help="What the broker must hold.")
@@ -185,20 +188,97 @@ def tls_init(
 def keys_init(
     folder: Path,
     services_only: Annotated[bool, typer.Option(help="agencies make their own: `simpul-agency init`")] = False,
+    directory: Annotated[
+        Path | None, typer.Option(help="file for everybody's public keys; directory.json in the folder when left out")
+    ] = None,
     city_dir: CityDir = KEDIRI,
 ) -> None:
-    """Make keys for every service and agency, the directory of public keys and the vault's master key."""
+    """Make keys for every service and agency, the directory of public keys and the vault's master key.
+
+    Once: when any of them is there already, it writes nothing and says so.
+    """
     from simpul_intake.vault import create_vault_key  # noqa: PLC0415 - only this command needs the vault
 
     agencies = () if services_only else (agency.code for agency in City.read(city_dir).agencies)
-    parties = (*keys.SERVICES, *agencies)
+    directory = directory or keys.directory_file(folder)
     try:
-        count = keys.create_keys(folder, parties, utc_now())
-        create_vault_key(folder / "vault.key")
+        count = keys.init_city(folder, (*keys.SERVICES, *agencies), directory, utc_now(), create_vault_key)
     except FileExistsError as error:
-        typer.echo(f"{error}: keys are never replaced; choose another folder", err=True)
+        typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    typer.echo(f"{count} key rings, directory.json and vault.key in {folder}; give each party its own file only")
+    typer.echo(f"{count} key rings and vault.key in {folder}, {directory}; give each party its own file only")
+
+
+KeyFolder = Annotated[Path, typer.Option("--folder", help="where the services' key files lie")]
+PublicKeysFile = Annotated[
+    Path | None, typer.Option("--directory", envvar="SIMPUL_DIRECTORY_FILE", help="everybody's public keys")
+]
+
+
+def _directory_of(folder: Path, directory: Path | None) -> Path:
+    beside = keys.directory_file(folder)
+    return directory or (beside if beside.exists() else DIRECTORY)
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    services: Annotated[list[str] | None, typer.Argument(help="all when left out")] = None,
+    folder: KeyFolder = SECRETS,
+    directory: PublicKeysFile = None,
+    overlap_days: Annotated[
+        int, typer.Option(min=0, help="the old keys count so long still; 0 after a theft: the new ones count at once")
+    ] = 30,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would change")] = False,
+) -> None:
+    """Give services new keys beside their old ones, which go on opening what was sealed to them or stored."""
+    chosen = list(dict.fromkeys(services or keys.SERVICES))
+    unknown = sorted(set(chosen) - set(keys.SERVICES))
+    if unknown:
+        typer.echo(f"no service {', '.join(unknown)}; choose from {', '.join(keys.SERVICES)}", err=True)
+        raise typer.Exit(2)
+    path, now = _directory_of(folder, directory), utc_now()
+    try:
+        rotations = keys.rotate_keys(
+            folder, chosen, path, now, overlap=timedelta(days=overlap_days), dry_run=dry_run
+        )  # fmt: skip
+    except keys.NotRotated as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    _report_rotations(chosen, rotations, path, dry_run=dry_run)
+
+
+def _report_rotations(
+    chosen: Sequence[str], rotations: Sequence[keys.Rotation], directory: Path, *, dry_run: bool
+) -> None:
+    rotated = {rotation.party: rotation for rotation in rotations}
+    for party in chosen:
+        if party not in rotated:
+            typer.echo(f"{party}: new keys wait for their day already (`simpul keys list`); nothing was changed")
+            continue
+        rotation = rotated[party]
+        begin, old = rotation.public.not_before, rotation.old_until
+        since = f"from {begin:%Y-%m-%d %H:%M} UTC, the old ones until {old:%Y-%m-%d %H:%M} UTC" if old else "at once"
+        typer.echo(f"{party}: new keys {'would count' if dry_run else 'count'} {since}")
+    if rotations and not dry_run:
+        typer.echo(
+            f"before the new keys count: restart these services (docker compose restart {' '.join(rotated)}) and give "
+            f"every agency {directory}; deploy/README.md says how"
+        )
+
+
+@keys_app.command("list")
+def keys_list(folder: KeyFolder = SECRETS, directory: PublicKeysFile = None) -> None:
+    """Every key in the directory: whose it is, its id, until when it counts, and how many days that is."""
+    try:
+        known = Directory.read(_directory_of(folder, directory))
+    except (OSError, ValueError, KeyError) as error:
+        typer.echo(f"{_directory_of(folder, directory)} cannot be read; name it with --directory", err=True)
+        raise typer.Exit(2) from error
+    table = Table("party", Column("key id", overflow="fold"), "state", "not before", "not after", "days left")
+    for key in keys.list_keys(known, utc_now()):
+        begin, end = f"{key.not_before:%Y-%m-%d}", f"{key.not_after:%Y-%m-%d}"
+        table.add_row(key.party, key.keyid, key.state, begin, end, str(key.days_left))
+    Console().print(table)
 
 
 @contract_app.command("check")

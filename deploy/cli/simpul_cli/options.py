@@ -10,3 +10,5 @@ Api = Annotated[str, typer.Option(envvar="SIMPUL_RABBITMQ_API", help="http://use
 Amqp = Annotated[str, typer.Option(envvar="SIMPUL_AMQP_URL", help="amqp://user:password@host:5672/")]
 Database = Annotated[str, typer.Option(envvar="SIMPUL_DATABASE_URL", help="postgresql://... of one service")]
 KEDIRI = Path("deploy/kediri")
+SECRETS = Path("deploy/secrets")
+DIRECTORY = Path("deploy/directory/directory.json")

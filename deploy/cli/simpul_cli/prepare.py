@@ -3,14 +3,13 @@
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from simpul_agency.enrolment import write_secret
 from simpul_cli.agency.certificates import Authority
-from simpul_cli.keys import SERVICES, create_keys
+from simpul_cli.keys import SERVICES, init_city, key_file, vault_file
 from simpul_intake.vault import create_vault_key
 
 SERVICE_ACCOUNT = 10001
@@ -32,23 +31,16 @@ class Preparation:
         self.secrets, self.tls = root / "deploy" / "secrets", root / "deploy" / "tls"
         self.directory = root / "deploy" / "directory" / "directory.json"
         self.example, self.env = root / "deploy" / ".env.example", root / ".env"
-        self.key_files = [self.secrets / f"{service}.key.json" for service in SERVICES]
-        self.key_files.append(self.secrets / "vault.key")
+        self.key_files = [*(key_file(self.secrets, service) for service in SERVICES), vault_file(self.secrets)]
         self.broker_key = self.tls / "broker.key"
 
     def create_keys(self, now: datetime) -> bool:
         """Keys of the services, the vault's key and the directory of public keys; False when they exist."""
-        return _create_set((*self.key_files, self.directory), lambda: self._write_keys(now))
 
-    def _write_keys(self, now: datetime) -> None:
-        self.secrets.mkdir(parents=True, exist_ok=True)
-        self.secrets.chmod(0o700)
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.secrets) as fresh:
-            create_keys(Path(fresh), SERVICES, now)
-            create_vault_key(Path(fresh) / "vault.key")
-            for path in (*self.key_files, self.directory):
-                (Path(fresh) / path.name).rename(path)
+        def create() -> None:
+            init_city(self.secrets, SERVICES, self.directory, now, create_vault_key)
+
+        return _create_set((*self.key_files, self.directory), create)
 
     def create_certificates(self, city: str, hosts: Sequence[str], now: datetime) -> bool:
         """The city's authority and the broker's certificate; False when they exist."""

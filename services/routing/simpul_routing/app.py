@@ -40,6 +40,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
         service.transactions, service.city, service.keys, timedelta(seconds=settings.heartbeat)
     )
     service.run_beside(keep_accounts.run)
+    service.send_to_agencies(keep_accounts.find_withheld)
     service.consume(
         handlers(
             service.keys,

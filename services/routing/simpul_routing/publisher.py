@@ -192,6 +192,8 @@ def heartbeat(
         agency=agency,
         causation=cause,
         data={"agency": agency, "last_number": last_number, "events": events, "next_by": next_by},
+        # The next one says as much.
+        is_perishable=True,
     )
 
 

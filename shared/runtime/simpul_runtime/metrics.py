@@ -17,3 +17,11 @@ OUTBOX_OLDEST = Gauge("simpul_outbox_oldest_seconds", "Age of the oldest of them
 INBOX_UNFINISHED = Gauge(
     "simpul_inbox_unfinished", "Messages waiting for a predecessor or a retry", ["state"], registry=REGISTRY
 )
+HELD_EVENTS = Gauge(
+    "simpul_held_events", "Events that wait until this party has a usable key", ["party"], registry=REGISTRY
+)
+HELD_OLDEST = Gauge("simpul_held_oldest_seconds", "Age of the oldest of them", ["party"], registry=REGISTRY)
+KEY_EXPIRY = Gauge(
+    "simpul_key_expiry_timestamp_seconds", "When the last usable key of a party ends; 0 when it has none", ["party"],
+    registry=REGISTRY,
+)  # fmt: skip

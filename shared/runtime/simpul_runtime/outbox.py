@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
 
+from simpul_runtime.held import Draft, HeldEvent, OutboxRow, hold, store_held
 from simpul_runtime.signing import Keys
 from simpul_schema import Event, service_source
 from simpul_schema.catalog import EVENTS, routing_key, row_of
@@ -23,7 +24,8 @@ HOT: Final = timedelta(seconds=5)
 _NEXT_SEQUENCES = text("""
     INSERT INTO stream (subject, last) SELECT * FROM unnest(:subjects, :counts)
     ON CONFLICT (subject) DO UPDATE SET last = stream.last + excluded.last
-    RETURNING subject, last
+    RETURNING subject, last, ARRAY(
+        SELECT DISTINCT h.exchange || ' ' || h.waits_for FROM held_event h WHERE h.subject = stream.subject)
 """).bindparams(bindparam("subjects", type_=ARRAY(Text)), bindparam("counts", type_=ARRAY(BigInteger)))
 
 _STORE = text("""
@@ -52,18 +54,8 @@ class Announcement:
     causation: UUID | None = None
     sealed: dict[str, tuple[str, BaseModel]] = field(default_factory=dict)
     """section -> (recipient, content)"""
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """One event on its way to one destination."""
-
-    message_id: UUID
-    exchange: str
-    routing_key: str
-    body: bytes
-    event_id: UUID
-    correlation_id: UUID
+    is_perishable: bool = False
+    """Worth nothing later: not announced at all while this service has no valid key, instead of held."""
 
 
 class Outbox:
@@ -76,58 +68,71 @@ class Outbox:
     async def write(
         self, connection: AsyncConnection, announcements: Sequence[Announcement], now: datetime
     ) -> list[OutboxRow]:
-        """Store one row for each destination of each announcement; three statements whatever their number."""
-        positions = await self._positions(connection, announcements)
-        rows = []
+        """Store one row for each destination of each announcement; three statements whatever their number.
+
+        What cannot be sealed or signed now is held, and what follows it to the same destination with it. Returns the
+        rows that may be published.
+        """
+        lapsed = "" if self._keys.can_sign(now) else self._keys.party
+        announcements = [entry for entry in announcements if not (lapsed and entry.is_perishable)]
+        if not announcements:
+            return []
+        positions, waits = await self._positions(connection, announcements)
+        rows: list[OutboxRow] = []
+        held: list[HeldEvent] = []
         for announcement, position in zip(announcements, positions, strict=True):
-            event_id = uuid4()
-            body = self._keys.sign(self._event(announcement, event_id, position, now))
-            wire_name = announcement.message.WIRE_NAME
-            rows += [
-                OutboxRow(
-                    uuid4(), exchange, routing_key(exchange, wire_name, announcement.agency, announcement.topic),
-                    body, event_id, announcement.case_id,
-                )
-                for exchange in row_of(wire_name).exchanges
-                if exchange == EVENTS or announcement.agency
-            ]  # fmt: skip
-        await connection.execute(
-            _STORE,
-            {
-                "message_ids": [row.message_id for row in rows],
-                "exchanges": [row.exchange for row in rows],
-                "keys": [row.routing_key for row in rows],
-                "bodies": [row.body for row in rows],
-                "event_ids": [row.event_id for row in rows],
-                "correlations": [row.correlation_id for row in rows],
-                "due_at": now + HOT,
-            },
-        )
+            body = b""
+            drafts = self._drafts(announcement, position, now)
+            without_key = drafts[0].recipients_without_key(self._keys, now) if drafts else frozenset()
+            for draft in drafts:
+                stream = announcement.subject, draft.exchange
+                waits_for = waits.get(stream) or lapsed or draft.waits_for(without_key)
+                if waits_for:
+                    waits[stream] = waits_for
+                    held.append(hold(draft, waits_for, self._keys))
+                    continue
+                body = body or draft.body(self._keys, now, without_key)
+                rows.append(draft.row(body))
+        await store_rows(connection, rows, now)
+        await store_held(connection, held)
         return rows
 
-    async def _positions(self, connection: AsyncConnection, announcements: Sequence[Announcement]) -> list[int]:
+    async def _positions(
+        self, connection: AsyncConnection, announcements: Sequence[Announcement]
+    ) -> tuple[list[int], dict[tuple[str, str], str]]:
+        """The sequence of each, and for whose key earlier events of these streams wait, by subject and exchange."""
         counts: dict[str, int] = {}
         for announcement in announcements:
             counts[announcement.subject] = counts.get(announcement.subject, 0) + 1
         # Sorted, so that two transactions never wait for each other in a circle.
         subjects = sorted(counts)
-        found = await connection.execute(
-            _NEXT_SEQUENCES, {"subjects": subjects, "counts": [counts[subject] for subject in subjects]}
-        )
-        following = {subject: last - counts[subject] for subject, last in found}
+        found = (
+            await connection.execute(
+                _NEXT_SEQUENCES, {"subjects": subjects, "counts": [counts[subject] for subject in subjects]}
+            )
+        ).all()
+        following = {subject: last - counts[subject] for subject, last, _ in found}
         positions = []
         for announcement in announcements:
             following[announcement.subject] += 1
             positions.append(following[announcement.subject])
-        return positions
+        waits = [(subject, *wait.split(" ")) for subject, _, subject_waits in found for wait in subject_waits]
+        return positions, {(subject, exchange): party for subject, exchange, party in waits}
 
-    def _event(self, announcement: Announcement, event_id: UUID, position: int, now: datetime) -> dict[str, Any]:
-        sealed = {
-            section: self._keys.seal(
-                content, recipient=recipient, event_id=event_id, case_id=announcement.case_id, section=section, now=now
-            )
+    def _drafts(self, announcement: Announcement, position: int, now: datetime) -> list[Draft]:
+        event = self._event(announcement, uuid4(), position, now)
+        sections = {
+            section: (recipient, content.model_dump_json())
             for section, (recipient, content) in announcement.sealed.items()
         }
+        wire_name, agency = announcement.message.WIRE_NAME, announcement.agency
+        return [
+            Draft(event, sections, agency, exchange, routing_key(exchange, wire_name, agency, announcement.topic))
+            for exchange in row_of(wire_name).exchanges
+            if exchange == EVENTS or agency
+        ]
+
+    def _event(self, announcement: Announcement, event_id: UUID, position: int, now: datetime) -> dict[str, Any]:
         # The constructor is strict: a field that the contract lacks or a value it forbids never leaves.
         event = announcement.message.model_validate(
             {
@@ -139,7 +144,25 @@ class Outbox:
                 "sequence": f"{position:010d}",
                 "correlationid": announcement.case_id,
                 "causationid": announcement.causation,
-                "data": {**announcement.data, "sealed": sealed},
+                "data": announcement.data,
             }
         )
         return wire_json(event)
+
+
+async def store_rows(connection: AsyncConnection, rows: Sequence[OutboxRow], now: datetime) -> None:
+    """Put rows into the outbox, in this order."""
+    if not rows:
+        return
+    await connection.execute(
+        _STORE,
+        {
+            "message_ids": [row.message_id for row in rows],
+            "exchanges": [row.exchange for row in rows],
+            "keys": [row.routing_key for row in rows],
+            "bodies": [row.body for row in rows],
+            "event_ids": [row.event_id for row in rows],
+            "correlations": [row.correlation_id for row in rows],
+            "due_at": now + HOT,
+        },
+    )

@@ -19,8 +19,9 @@ from pamqp.commands import Basic
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from simpul_runtime.held import OutboxRow
 from simpul_runtime.metrics import EVENTS_PUBLISHED, EVENTS_REFUSED, OUTBOX_OLDEST, OUTBOX_PENDING
-from simpul_runtime.outbox import HOT, OutboxRow
+from simpul_runtime.outbox import HOT
 from simpul_schema.envelope import CONTENT_TYPE
 
 WINDOW: Final = 200

@@ -14,17 +14,19 @@ from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from sqlalchemy import text
 
 from simpul_runtime.city import City
-from simpul_runtime.database import engine_for
+from simpul_runtime.database import engine_for, utc_now
 from simpul_runtime.inbox import Delivery, Handler, Inbox
+from simpul_runtime.key_watch import KeyWatch
 from simpul_runtime.logging import configure_logging
 from simpul_runtime.outbox import Outbox
 from simpul_runtime.relay import Relay
+from simpul_runtime.release import FindWithheld, HeldEventRelease
 from simpul_runtime.settings import ServiceSettings
 from simpul_runtime.signing import Keys
 from simpul_runtime.topology import service_inbox
 from simpul_runtime.transaction import Transactions
 from simpul_schema import Event
-from simpul_seal import KeyRing, WatchedDirectory
+from simpul_seal import WatchedDirectory, WatchedKeyRing
 
 log = structlog.get_logger()
 
@@ -40,13 +42,19 @@ class Service:
         self.name = name
         self.settings = settings
         self.city = City.read(settings.city_dir)
-        self.keys = Keys(KeyRing.read(settings.key_file), WatchedDirectory(settings.directory_file))
+        self.keys = Keys(WatchedKeyRing(settings.key_file), WatchedDirectory(settings.directory_file))
         self.engine = engine_for(settings.database_url.get_secret_value(), connections=settings.database_connections)
         self.relay = Relay(self.engine, settings.amqp_url.get_secret_value())
         self.transactions = Transactions(self.engine, Outbox(self.city.code, name, self.keys), self.relay.hand_over)
+        self.key_watch = KeyWatch(self.keys, self.city.agency_codes)
+        self.release = HeldEventRelease(self.transactions, self.keys)
         self._inbox: Inbox | None = None
         self._broker: RabbitBroker | None = None
-        self._background: list[Callable[[], Awaitable[None]]] = [self.relay.run]
+        self._background: list[Callable[[], Awaitable[None]]] = [
+            self.relay.run,
+            self.release.run,
+            self.key_watch.run,
+        ]
         self._tasks: list[asyncio.Task[None]] = []
 
     def consume(self, handlers: Mapping[type[Event], Handler], *has_room: Callable[[], Awaitable[None]]) -> None:
@@ -84,6 +92,11 @@ class Service:
     def run_beside(self, task: Callable[[], Awaitable[None]]) -> None:
         """Run a loop of the service from start to stop."""
         self._background.append(task)
+
+    def send_to_agencies(self, find_withheld: FindWithheld) -> None:
+        """Warn of agencies' keys too, and never send an agency what `find_withheld` names among its held events."""
+        self.key_watch.covers_agencies = True
+        self.release.find_withheld = find_withheld
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -127,11 +140,20 @@ class Service:
             found.append("relay: not connected to the broker")
         if self.relay.oldest_seconds > LAG_LIMIT:
             found.append("relay: events wait longer than they may")
+        found += self.key_watch.problems(utc_now())
         if any(task.done() for task in self._tasks):
             found.append("a background task has ended")
         if self._broker is not None:
             found += await _consumer_troubles(self._broker)
         return found
+
+    def warnings(self) -> list[str]:
+        """What somebody must look at although the service works; empty when there is nothing."""
+        held = [
+            f"{count} events wait for a usable key of {party}, the oldest for {int(age)} s"
+            for party, (count, age) in sorted(self.release.held.items())
+        ]
+        return [*held, *self.key_watch.warnings(utc_now())]
 
     def serve(self, web: FastAPI) -> None:
         """Listen until told to stop."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
+from simpul_runtime.database import utc_now
 from simpul_runtime.errors import ParkReason, Unprocessable
 from simpul_schema import Event, Producer
 from simpul_schema.catalog import may_publish
@@ -16,6 +17,7 @@ from simpul_seal import (
     NotForUs,
     SignatureInvalid,
     UnknownKey,
+    WatchedKeyRing,
     lock,
     open_section,
     seal_section,
@@ -31,12 +33,35 @@ Content = TypeVar("Content", bound=BaseModel)
 class Keys:
     """This service's private keys and everybody's public ones."""
 
-    ring: KeyRing
+    source: KeyRing | WatchedKeyRing
     directory: Directory
 
-    def sign(self, event: dict[str, Any]) -> bytes:
-        """The signed wire bytes."""
-        return sign(event, self.ring)
+    @property
+    def ring(self) -> KeyRing:
+        """This service's private keys as they are now."""
+        return self.source.ring if isinstance(self.source, WatchedKeyRing) else self.source
+
+    @property
+    def party(self) -> str:
+        """The service whose keys these are."""
+        return self.ring.party
+
+    def can_sign(self, now: datetime) -> bool:
+        """Whether others accept what this service signs now."""
+        return self._valid_ring(now) is not None
+
+    def has_usable_key(self, party: str, now: datetime) -> bool:
+        """Whether something can be sealed to that party now."""
+        return bool(self.directory.valid_keys(party, now))
+
+    def sign(self, event: dict[str, Any], now: datetime) -> bytes:
+        """The signed wire bytes, under the newest of this service's keys that counts now."""
+        return sign(event, self._valid_ring(now) or self.ring)
+
+    def _valid_ring(self, now: datetime) -> KeyRing | None:
+        ring = self.ring
+        valid = self.directory.valid_keys(ring.party, now)
+        return next((key for entry in valid if (key := ring.key(entry.keyid))), None)
 
     def check_author(self, event: dict[str, Any], now: datetime) -> None:
         """Unprocessable unless the event is signed by the party it names, and that party may say this."""
@@ -55,17 +80,16 @@ class Keys:
             raise Unprocessable(ParkReason.NOT_ITS_TO_SAY)
 
     def seal(
-        self, content: BaseModel, *, recipient: str, event_id: UUID, case_id: UUID, section: str, now: datetime
+        self, content: bytes, *, recipient: str, event_id: UUID, case_id: UUID, section: str, now: datetime
     ) -> dict[str, str]:
-        """One section sealed to the recipient's current key."""
+        """One section sealed to the recipient's current key; UnknownKey when it has none."""
         key = self.directory.current(recipient, now)
-        return seal_section(
-            content.model_dump_json().encode(), key, event_id=event_id, case_id=case_id, section=section
-        )
+        return seal_section(content, key, event_id=event_id, case_id=case_id, section=section)
 
     def lock(self, content: bytes, *, place: str) -> bytes:
         """Something only this service may read again, bound to the place where it is kept."""
-        return lock(content, self.ring, place=place)
+        # The key that also signs: every replica can open it, whenever each of them read the new key file.
+        return lock(content, self._valid_ring(utc_now()) or self.ring, place=place)
 
     def unlock(self, locked: bytes, *, place: str) -> bytes:
         """What `lock` gave; NotForUs when it was altered or moved."""

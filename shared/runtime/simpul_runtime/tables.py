@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -51,6 +52,25 @@ OUTBOX = Table(
     ),
 )  # fmt: skip
 """One row for each destination of each event; `number` among all that went to one agency, once it was accounted for."""
+
+HELD_EVENT = Table(
+    "held_event",
+    MESSAGING,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("waits_for", Text, nullable=False),
+    Column("exchange", Text, nullable=False),
+    Column("routing_key", Text, nullable=False),
+    Column("agency", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("case_id", Uuid, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("held_at", _MOMENT, nullable=False, server_default=text("now()")),
+    Index("held_event_stream", "subject", "exchange"),
+    Index("held_event_party", "waits_for", "position"),
+)
+"""Events that wait until the party `waits_for` has a usable key; the content is encrypted with the service's own."""
 
 STREAM = Table(
     "stream",

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import SQLModel
 
 from simpul_runtime.database import utc_now
-from simpul_runtime.outbox import Announcement, Outbox, OutboxRow
+from simpul_runtime.held import OutboxRow
+from simpul_runtime.outbox import Announcement, Outbox
 
 
 @dataclass

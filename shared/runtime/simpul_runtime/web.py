@@ -91,7 +91,7 @@ def shell_for(service: Service, *, title: str, description: str) -> FastAPI:
     async def ready(response: Response) -> dict[str, Any]:
         troubles = await service.troubles()
         response.status_code = 503 if troubles else 200
-        return {"status": "not ready" if troubles else "ready", "troubles": troubles}
+        return {"status": "not ready" if troubles else "ready", "troubles": troubles, "warnings": service.warnings()}
 
     @web.get("/metrics", tags=["operation"], summary="Prometheus metrics")
     async def metrics() -> Response:

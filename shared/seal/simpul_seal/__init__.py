@@ -2,7 +2,7 @@
 
 from simpul_seal.canonical import NotCanonical, canonical
 from simpul_seal.errors import NotForUs, SealError, SignatureInvalid, UnknownKey
-from simpul_seal.keys import Directory, KeyRing, PublicKeys, WatchedDirectory, generate
+from simpul_seal.keys import Directory, KeyRing, PublicKeys, WatchedDirectory, WatchedKeyRing, generate
 from simpul_seal.sealing import open_section, seal_section
 from simpul_seal.signing import sign, verify
 from simpul_seal.storing import lock, unlock
@@ -17,6 +17,7 @@ __all__ = [
     "SignatureInvalid",
     "UnknownKey",
     "WatchedDirectory",
+    "WatchedKeyRing",
     "canonical",
     "generate",
     "lock",

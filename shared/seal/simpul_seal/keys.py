@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -103,10 +104,31 @@ class KeyRing:
             tuple(cls._read(older) for older in stored.get("older", ())),
         )
 
+    def key(self, keyid: str) -> KeyRing | None:
+        """The private halves of that key id; None when this ring does not hold them."""
+        return next((key for key in self.all_keys if key.keyid == keyid), None)
+
     def write(self, path: Path) -> None:
         """Store the ring, readable by its owner only; FileExistsError rather than lose an older one."""
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(self._content(), file)
+
+    def overwrite(self, path: Path) -> None:
+        """Replace a stored ring in one step; owner, group and mode stay. PermissionError when they cannot."""
+        before = path.stat()
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        self.write(temporary)
+        try:
+            if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+                os.chown(temporary, before.st_uid, before.st_gid)
+            temporary.chmod(stat.S_IMODE(before.st_mode))
+            # On the disk before the old one goes: a power cut leaves the old ring or the new one, never neither.
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -159,11 +181,20 @@ class Directory:
 
     def current(self, party: str, moment: datetime) -> PublicKeys:
         """The newest valid keys of a party; UnknownKey when it has none."""
-        for entry in self._by_party.get(party, ()):
-            if entry.is_valid_at(moment):
-                return entry
-        msg = f"{party} has no valid key in the directory; enrol one"
-        raise UnknownKey(msg)
+        valid = self.valid_keys(party, moment)
+        if not valid:
+            msg = f"{party} has no valid key in the directory; enrol one"
+            raise UnknownKey(msg)
+        return valid[0]
+
+    def valid_keys(self, party: str, moment: datetime) -> Sequence[PublicKeys]:
+        """The keys of a party that count at that moment, the newest first; empty when it has none."""
+        return [entry for entry in self._by_party.get(party, ()) if entry.is_valid_at(moment)]
+
+    def usable_until(self, party: str, moment: datetime) -> datetime | None:
+        """When the last key of a party ends that counts at that moment or will; None when it has none."""
+        ends = (entry.not_after for entry in self._by_party.get(party, ()) if entry.not_after > moment)
+        return max(ends, default=None)
 
 
 class WatchedDirectory(Directory):
@@ -171,26 +202,33 @@ class WatchedDirectory(Directory):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen = self._stamp()
+        self._seen = _stamp(path)
         super().__init__(list(Directory.read(path).entries))
+
+    @property
+    def entries(self) -> Sequence[PublicKeys]:
+        """As `Directory.entries`, in the file as it is now."""
+        self._follow()
+        return super().entries
 
     def key(self, keyid: str, moment: datetime) -> PublicKeys:
         """As `Directory.key`, in the file as it is now."""
         self._follow()
         return super().key(keyid, moment)
 
-    def current(self, party: str, moment: datetime) -> PublicKeys:
-        """As `Directory.current`, in the file as it is now."""
+    def valid_keys(self, party: str, moment: datetime) -> Sequence[PublicKeys]:
+        """As `Directory.valid_keys`, in the file as it is now."""
         self._follow()
-        return super().current(party, moment)
+        return super().valid_keys(party, moment)
 
-    def _stamp(self) -> tuple[int, int, int]:
-        found = self._path.stat()
-        return found.st_mtime_ns, found.st_size, found.st_ino
+    def usable_until(self, party: str, moment: datetime) -> datetime | None:
+        """As `Directory.usable_until`, in the file as it is now."""
+        self._follow()
+        return super().usable_until(party, moment)
 
     def _follow(self) -> None:
         try:
-            stamp = self._stamp()
+            stamp = _stamp(self._path)
             if stamp != self._seen:
                 found = list(Directory.read(self._path).entries)
                 super().__init__(found)
@@ -198,6 +236,32 @@ class WatchedDirectory(Directory):
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             # Written by hand and not whole: what was known before stays known.
             return
+
+
+class WatchedKeyRing:
+    """A key ring that follows its file: keys that `simpul keys rotate` adds count without a restart."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp = _stamp(path)
+        self._ring = KeyRing.read(path)
+
+    @property
+    def ring(self) -> KeyRing:
+        """The ring in the file as it is now; the last one that could be read while it cannot be."""
+        try:
+            stamp = _stamp(self._path)
+            if stamp != self._stamp:
+                self._ring = KeyRing.read(self._path)
+                self._stamp = stamp
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return self._ring
+        return self._ring
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def generate(party: str, *, not_before: datetime, not_after: datetime) -> tuple[KeyRing, PublicKeys]:

@@ -1,9 +1,9 @@
 """Routing's use cases on a real database with a clock of the test's own; what they announce is kept, not published."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,17 @@ from simpul_routing.use_cases import (
     WithdrawConsent,
 )
 from simpul_runtime.database import engine_for
+from simpul_runtime.held import OutboxRow
 from simpul_runtime.migrations import migrate_async
-from simpul_runtime.outbox import Outbox, OutboxRow
+from simpul_runtime.outbox import Outbox
+from simpul_runtime.release import HeldEventRelease
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import Event, message_class
 from simpul_schema.messages import CaseAmendedV1, CaseReportedV1, ReferralOfferedV1
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
-from simpul_seal import KeyRing, open_section, seal_section
+from simpul_seal import Directory, KeyRing, PublicKeys, open_section, seal_section
 from tests.support.agreements import CITY, signed_city
 
 START = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
@@ -65,6 +67,7 @@ class Room:
     outbox: Outbox
     versions: Versions
     rings: Mapping[str, KeyRing]
+    directory_file: Path
     now: datetime = START
     said: list[dict[str, Any]] = field(default_factory=list)
     """Every event routing announced."""
@@ -86,6 +89,8 @@ class Room:
             self.accounts,
             self.consent,
         )
+        self.release = HeldEventRelease(transactions, self.keys)
+        self.release.find_withheld = self.accounts.find_withheld
         self.clocks = SweepClocks(transactions, self.versions, CITY, self.keys)
         self.triage = TriageCases(transactions, replan_cases, self.versions, CITY, self.keys)
         self.end = EndCases(transactions, replan_cases, self.keys)
@@ -175,6 +180,19 @@ class Room:
             async with self.transaction() as transaction:
                 taken = await self.clocks.sweep(transaction, self.now)
 
+    def end_keys(self, *parties: str, at: datetime | None = None) -> None:
+        """The keys of these parties count no more."""
+        self._write_directory(lambda entry: entry.party in parties, at or self.now)
+
+    def enrol(self, *parties: str) -> None:
+        """The keys of these parties, which are those they had, count for a year from now."""
+        self._write_directory(lambda entry: entry.party in parties, self.now + timedelta(days=365))
+
+    def _write_directory(self, concerns: Callable[[PublicKeys], bool], end: datetime) -> None:
+        entries = Directory.read(self.directory_file).entries
+        changed = [replace(entry, not_after=end) if concerns(entry) else entry for entry in entries]
+        Directory(changed).write(self.directory_file)
+
     def sent_to(self, agency: str) -> list[dict[str, Any]]:
         """The events that went to an agency's own queue."""
         prefix = f"referral.{agency}."
@@ -218,5 +236,5 @@ async def room(backends: Backends, tmp_path: Path) -> AsyncIterator[Room]:
     await migrate_async(url, "simpul_routing")
     engine = engine_for(url, connections=4)
     versions, keys, rings = signed_city(tmp_path, START)
-    yield Room(engine, url, keys, Outbox("kediri", "routing", keys), versions, rings)
+    yield Room(engine, url, keys, Outbox("kediri", "routing", keys), versions, rings, tmp_path / "directory.json")
     await engine.dispose()

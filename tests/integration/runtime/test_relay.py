@@ -19,8 +19,8 @@ from simpul_intake.tables import IntakeTable
 from simpul_notify.tables import NotifyTable
 from simpul_routing.tables import RoutingTable
 from simpul_runtime.database import engine_for, utc_now
+from simpul_runtime.held import OutboxRow
 from simpul_runtime.migrations import migrate_async
-from simpul_runtime.outbox import OutboxRow
 from simpul_runtime.relay import Relay
 from simpul_runtime.tables import MESSAGING, OUTBOX
 from tests.support.ledger import eventually

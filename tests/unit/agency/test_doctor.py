@@ -44,12 +44,24 @@ def test_a_certificate_is_told_before_it_ends(settings: AgencySettings, days: in
     assert finding.is_warning == (told == "expires in")
 
 
-@pytest.mark.parametrize(("days", "told"), [(1, ""), (350, "end in"), (400, "not valid now"), (-2, "not valid now")])
+@pytest.mark.parametrize(("days", "told"), [(1, ""), (350, "end in"), (400, "ended on"), (-2, "not valid now")])
 def test_keys_are_told_before_they_end(settings: AgencySettings, days: int, told: str) -> None:
     problems = [finding.problem for finding in doctor._keys(settings, NOW + timedelta(days=days)) if finding.problem]
 
     assert bool(problems) == bool(told)
     assert told in "".join(problems)
+
+
+def test_a_directory_in_which_the_citys_keys_end_soon_is_told(settings: AgencySettings) -> None:
+    _, public = make_keys("ylpa", NOW)
+    _, routing = generate("routing", not_before=NOW, not_after=NOW + timedelta(days=40))
+    kept = [key for key in Directory.read(settings.directory_file).entries if key.party == "ylpa"]
+    Directory([*kept, public, routing]).write(settings.directory_file)
+
+    soon = [doctor._keys(settings, NOW + timedelta(days=days))[-1] for days in (1, 20)]
+
+    assert [finding.problem for finding in soon] == ["", "the city's keys in it end in 20 days"]
+    assert soon[1].is_warning
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0, ""), (-90, "behind"), (90, "ahead")])

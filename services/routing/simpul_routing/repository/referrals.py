@@ -68,6 +68,9 @@ _AMEND = text("""
     bindparam("ids", type_=ARRAY(Uuid)), bindparam("urgencies", type_=ARRAY(Text)),
     bindparam("answers", type_=ARRAY(DateTime(timezone=True))),
 )  # fmt: skip
+_ENDED = text("SELECT referral_id FROM referral WHERE referral_id = ANY(:ids) AND ended_at IS NOT NULL").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid))
+)
 _ASKED = text("""
     SELECT case_id, service, agency FROM referral
     WHERE case_id = ANY(:ids) AND (service <> 'manual_triage' OR state IN ('declined', 'rerouted'))
@@ -100,6 +103,11 @@ def add_referral(transaction: Transaction, referral: NewReferral) -> None:
     )
     for clock in referral.clocks:
         add_clock(transaction, referral.referral_id, clock)
+
+
+async def find_ended_referrals(transaction: Transaction, ids: Collection[UUID]) -> set[UUID]:
+    """Those of these referrals that have ended."""
+    return set((await transaction.connection.execute(_ENDED, {"ids": list(ids)})).scalars())
 
 
 async def referrals_for_update(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, StoredReferral]:

@@ -12,9 +12,11 @@ from simpul_routing import publisher, repository
 from simpul_routing.repository import Sent, StoredCase
 from simpul_routing.stored_facts import place_of, read
 from simpul_runtime.city import City
+from simpul_runtime.held import HeldEvent
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import Event, Producer
+from simpul_schema.catalog import REFERRALS
 from simpul_schema.messages import ReplyWindowRequestedV1
 from simpul_schema.messages.account import MOST_IN_ACCOUNT, AccountedEvent
 
@@ -85,6 +87,25 @@ class KeepAccounts:
         await repository.leave_uncounted(transaction)
         log.info("window_sent_again", agency=agency, count=len(sent), withheld=sum(e.is_withheld for e in events))
 
+    async def find_withheld(self, transaction: Transaction, held: Sequence[HeldEvent]) -> set[UUID]:
+        """Held events that an agency must not get any more, now that it could read them.
+
+        It was excluded from the case, or the referral ended before the agency was ever told of it.
+        """
+        to_agencies = [event for event in held if event.exchange == REFERRALS]
+        withheld: set[UUID] = set()
+        for agency in sorted({event.agency for event in to_agencies}):
+            own = [event for event in to_agencies if event.agency == agency]
+            closed = await self._closed_to(transaction, agency, {event.case_id for event in own})
+            withheld |= {event.event_id for event in own if event.case_id in closed}
+        offers = {
+            event.subject for event in to_agencies if event.sequence == 1 and event.subject.startswith("referral/")
+        }
+        ended = await repository.find_ended_referrals(transaction, [_referral_id(subject) for subject in offers])
+        return withheld | {
+            event.event_id for event in to_agencies if event.subject in offers and _referral_id(event.subject) in ended
+        }
+
     async def _closed_to(self, transaction: Transaction, agency: str, case_ids: set[UUID]) -> set[UUID]:
         """The cases from which this agency was excluded since, or from the case in which they go on."""
         cases = await repository.cases_of(transaction.connection, case_ids)
@@ -98,6 +119,10 @@ class KeepAccounts:
 
     def _next_by(self, now: datetime) -> datetime:
         return now + LATE * self._interval
+
+
+def _referral_id(subject: str) -> UUID:
+    return UUID(subject.partition("/")[2])
 
 
 def _parts(sent: Sequence[Sent]) -> list[Sequence[Sent]]:

@@ -72,6 +72,17 @@ def _keys(settings: AgencySettings, now: datetime) -> list[Finding]:
     except (OSError, ValueError, KeyError) as error:
         remedy = "look at SIMPUL_AGENCY_DIRECTORY_FILE; the city's file brings it, `simpul-agency join`"
         return [Finding("directory", f"cannot be read ({type(error).__name__})", remedy)]
+    return _validity(ring, directory, now)
+
+
+def _validity(ring: KeyRing, directory: Directory, now: datetime) -> list[Finding]:
+    ended = [entry for entry in directory.entries if entry.keyid == ring.keyid and entry.not_after <= now]
+    if ended:
+        problem = (
+            f"ended on {ended[0].not_after:%Y-%m-%d}: the city keeps what it has for this agency until new ones are "
+            "enrolled, and takes no reply"
+        )
+        return [Finding("keys", problem, "simpul-agency rotate-key, and send the city the file")]
     try:
         known = directory.key(ring.keyid, now)
         directory.current("routing", now)
@@ -84,7 +95,15 @@ def _keys(settings: AgencySettings, now: datetime) -> list[Finding]:
     left = known.not_after - now
     if left < SOON:
         return [Finding("keys", f"end in {left.days} days", "simpul-agency rotate-key", is_warning=True)]
-    return [Finding("keys"), Finding("directory")]
+    return [Finding("keys"), _city_keys(directory, now)]
+
+
+def _city_keys(directory: Directory, now: datetime) -> Finding:
+    end = directory.usable_until("routing", now)
+    if end is not None and end - now < SOON:
+        remedy = "ask the city for its new directory.json, and put it in the place of yours"
+        return Finding("directory", f"the city's keys in it end in {(end - now).days} days", remedy, is_warning=True)
+    return Finding("directory")
 
 
 def _certificate(settings: AgencySettings, now: datetime) -> list[Finding]:

@@ -71,3 +71,23 @@ def number_what_agencies_were_sent() -> None:
     op.execute("""
         CREATE INDEX outbox_numbered_at ON outbox (split_part(routing_key, '.', 2), created_at)
         WHERE exchange = 'simpul.referrals' AND number > 0""")
+
+
+def hold_what_cannot_be_sealed() -> None:
+    """Events that wait until a party has a usable key. A new table, so no lock on anything in use."""
+    op.execute("""
+        CREATE TABLE held_event (
+            position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            waits_for text NOT NULL,
+            exchange text NOT NULL,
+            routing_key text NOT NULL,
+            agency text NOT NULL,
+            subject text NOT NULL,
+            sequence bigint NOT NULL,
+            event_id uuid NOT NULL,
+            case_id uuid NOT NULL,
+            content bytea NOT NULL,
+            held_at timestamptz NOT NULL DEFAULT now()
+        )""")
+    op.execute("CREATE INDEX held_event_stream ON held_event (subject, exchange)")
+    op.execute("CREATE INDEX held_event_party ON held_event (waits_for, position)")
