@@ -18,6 +18,7 @@ from simpul_routing.errors import (
     SuggestionDecided,
     SuggestionUnknown,
 )
+from simpul_routing.stored_facts import place_of, read
 from simpul_schema.messages.referral import SuggestedExclusions
 from simpul_schema.vocabulary import CaseEnd, ReferralRole, Service, Urgency
 from simpul_seal import open_section
@@ -84,8 +85,9 @@ async def test_eight_named_agencies_withhold_no_emergency_and_a_person_is_asked(
     assert (ask["suggestions"], ask["step"], ask["urgency"]) == (8, 0, "high")
     assert datetime.fromisoformat(ask["decide_by"]) == START + timedelta(minutes=15)
     assert sorted(opened(room, ask)) == sorted(EIGHT)
-    ledger = await rights(room, case)
-    assert "unanswered" not in {entry["state"] for entry in ledger.values()}
+    states = {name: entry["state"] for name, entry in (await rights(room, case)).items()}
+    plain = await rights(room, await room.report(**DANGER))
+    assert states == {name: entry["state"] for name, entry in plain.items()}
 
 
 async def test_everybody_named_the_hub_is_asked_again_and_the_city_board_is_told(room: Room) -> None:
@@ -293,16 +295,19 @@ async def test_an_exclusion_by_hand_decides_what_was_suggested(room: Room) -> No
 
 
 async def test_merged_cases_unite_what_was_suggested(room: Room) -> None:
-    case = await room.report(**CALM, suggested_exclusions=["ylpa"])
-    twin = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel", "dinsos-peksos"])
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
+    twin = await room.report(**CALM | {"kelurahan": ""}, suggested_exclusions=["ylpa", "dinsos-peksos"])
     await decide(room, twin, "dinsos-peksos", CONFIRMED)
     await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
 
     rows = await room.rows("SELECT case_id FROM exclusion_ask WHERE closed_at IS NULL")
     assert [row["case_id"] for row in rows] == [case]
+    [row] = await room.rows("SELECT situation FROM case_plan WHERE case_id = $1", case)
+    pending = read(room.keys.unlock(row["situation"], place=place_of(case))).pending
+    assert pending == {"satgas-kel-bujel", "ylpa"}
+    assert room.sent_to("satgas-kel-bujel") == []
     await room.amend(case, safe_now="no", perpetrator_lives_with_child="yes")
     assert room.offered(case, "shelter")["agency"] != "dinsos-peksos"
-    assert room.sent_to("satgas-kel-bujel") == []
     await decide(room, case, "satgas-kel-bujel", REJECTED)
     assert ("outreach", "satgas-kel-bujel") in offers(room, case)
 
