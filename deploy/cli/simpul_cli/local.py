@@ -73,6 +73,10 @@ class LocalCity:
         """What the agencies received, written by themselves."""
         return self.folder / "received.jsonl"
 
+    def token_of(self, centre: str) -> dict[str, str]:
+        """The header by which a complaint centre proves itself to intake."""
+        return {"Authorization": f"Bearer {self.centre_tokens[centre]}"}
+
     @property
     def _centre_tokens_file(self) -> Path:
         return self.folder / "centre-tokens.json"

@@ -35,6 +35,8 @@ class Sent:
 
     title: str
     body: Mapping[str, Any] = field(repr=False)
+    is_anonymous: bool = True
+    """Whether it comes without the token of its complaint centre."""
     sent_at: float = 0.0
     status: int = 0
     case_id: str = ""
@@ -46,12 +48,12 @@ def read_reports(zone: Any) -> list[Sent]:
     listed = YAML(typ="safe", pure=True).load((files("simpul_cli.demo") / "reports.yaml").read_text(encoding="utf-8"))
     reports: list[Sent] = []
     for entry in listed:
-        body = {name: value for name, value in entry.items() if name not in ("title", "twin_of", "received")}
+        body = {name: value for name, value in entry.items() if name not in ("title", "twin_of", "received", "token")}
         twin = entry.get("twin_of")
         body["report_id"] = reports[twin - 1].body["report_id"] if twin else str(uuid4())
         if "received" in entry:
             body["received_at"] = _last(entry["received"], utc_now().astimezone(zone)).isoformat()
-        reports.append(Sent(entry["title"], body))
+        reports.append(Sent(entry["title"], body, is_anonymous=not entry.get("token")))
     return reports
 
 
@@ -75,7 +77,8 @@ async def send(city: LocalCity, reports: Sequence[Sent], advance: Callable[[], N
                 await before.wait()
             async with limit:
                 report.sent_at = time.time()
-                async with session.post(f"{city.url('intake')}/reports", json=report.body) as answer:
+                headers = {} if report.is_anonymous else city.token_of(report.body["complaint_centre"])
+                async with session.post(f"{city.url('intake')}/reports", json=report.body, headers=headers) as answer:
                     report.status = answer.status
                     if answer.status == 202:
                         receipt = await answer.json()
@@ -99,6 +102,8 @@ class FarEnds:
     offered: dict[str, dict[str, Any]]
     alerts: int
     failed: int
+    asks: int = 0
+    """Cases in which somebody is asked about a suggested exclusion."""
 
     @property
     def delivered(self) -> dict[str, dict[str, Any]]:
@@ -139,6 +144,7 @@ async def look(city: LocalCity, observer: Observer) -> FarEnds:
         offered={e["data"]["referral_id"]: e for e in observer.of("referral.offered.v1").values()},
         alerts=len(observer.of("alert.sent.v1")),
         failed=len(observer.of("alert.failed.v1")),
+        asks=len(observer.of("referral.exclusion_suggested.v1")),
     )
 
 
@@ -186,6 +192,7 @@ async def summarise(city: LocalCity, reports: Sequence[Sent], ends: FarEnds) -> 
         "cases": len({report.case_id for report in accepted}),
         "referrals_offered": len(ends.offered),
         "referrals_delivered": len(ends.delivered),
+        "exclusions_to_decide": ends.asks,
         "alerts_sent": ends.alerts,
         "sms_received": channels["sms"],
         "mails_received": channels["mail"],
