@@ -258,3 +258,40 @@ async def test_blanks_are_no_reason(city: LocalCity, case_id: str) -> None:
 
     assert (await call(city, "POST", f"/cases/{case_id}/exclusions", json=body, headers=match))[0] == 422
     assert (await call(city, "GET", "/referrals?agency=%00"))[0] == 422
+
+
+async def test_a_person_decides_by_http_about_what_a_stranger_suggested(city: LocalCity) -> None:
+    case = (await reported(city, complaint_centre="", place="household", excluded_agencies=["satgas-kel-bandar-lor"]))[
+        "case_id"
+    ]
+    await settle(city, {case})
+    path = f"/cases/{case}/suggested-exclusions/satgas-kel-bandar-lor"
+
+    async def decide(decision: str, version: str, **more: Any) -> tuple[int, Any]:
+        body = {"by": "uptd-ppa", "reason": "keluarga ditanya", "decision": decision} | more
+        return (await call(city, "PUT", more.pop("path", path), json=body, headers={"If-Match": version}))[:2]
+
+    _, found, headers = await call(city, "GET", f"/cases/{case}")
+    version = headers["ETag"]
+    _, listed, _ = await call(city, "GET", "/suggested-exclusions?limit=200")
+    [entry] = [one for one in listed["cases"] if one["case_id"] == case]
+    itself = await decide("rejected", version, by="satgas-kel-bandar-lor")
+    stale = await decide("rejected", '"0"')
+    unknown = (await call(
+        city, "PUT", f"/cases/{case}/suggested-exclusions/ylpa", headers={"If-Match": version},
+        json={"by": "uptd-ppa", "reason": "x", "decision": "rejected"},
+    ))[:2]  # fmt: skip
+    done = [await decide("rejected", version), await decide("rejected", version)]
+    other = await decide("confirmed", version)
+    _, after, _ = await call(city, "GET", f"/cases/{case}")
+    _, listed_after, _ = await call(city, "GET", "/suggested-exclusions?limit=200")
+
+    assert found["exclusion_ask"]["agency"] == entry["agency"] == "uptd-ppa"
+    assert [one["state"] for one in found["suggested_exclusions"]] == ["pending"]
+    assert [one["agency"] for one in entry["suggested_exclusions"]] == ["satgas-kel-bandar-lor"]
+    assert [status for status, _ in (itself, stale, unknown, *done, other)] == [403, 412, 404, 204, 204, 409]
+    assert all(" / " in answer["detail"] for _, answer in (itself, stale, unknown, other))
+    assert [(one["state"], one["decided_by"]) for one in after["suggested_exclusions"]] == [("rejected", "uptd-ppa")]
+    assert after["exclusion_ask"] is None
+    assert case not in [one["case_id"] for one in listed_after["cases"]]
+    assert "satgas-kel-bandar-lor" in [one["agency"] for one in after["referrals"]]

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import aiohttp
 import asyncpg
@@ -21,6 +21,7 @@ from simpul_cli.local import LocalCity
 from simpul_cli.topology import differences, topology_of_city
 from simpul_routing.stored_facts import place_of_referral, read_clauses
 from simpul_runtime.database import utc_now
+from simpul_schema.references import referral_code
 from simpul_seal import Directory, KeyRing, unlock, verify
 from tests.support.ledger import eventually, post_until_accepted, received, rows, settle
 from tests.support.reports import a_report
@@ -88,11 +89,60 @@ async def test_an_unknown_kelurahan_and_an_unknown_category_go_to_manual_triage(
 async def test_an_agency_close_to_the_suspect_receives_nothing(city: LocalCity) -> None:
     report = a_report(violence=["sexual"], safe_now="no", excluded_agencies=["polres-ppa", "satgas-kel-bandar-lor"])
 
-    _, answer = await post(city, report)
+    _, answer = await post(city, report, headers=city.token_of(report["complaint_centre"]))
 
     agencies = await agencies_of(city, answer["case_id"])
     assert agencies >= {"uptd-ppa", "rs-rujukan", "satgas-kec-mojoroto"}
     assert not agencies & {"polres-ppa", "satgas-kel-bandar-lor"}
+
+
+EIGHT = [
+    "polres-ppa", "uptd-ppa", "ylpa", "dinsos-peksos", "klinik-pendidikan", "rs-rujukan", "satgas-kel-bandar-lor",
+    "satgas-kec-mojoroto",
+]  # fmt: skip
+
+
+async def test_an_anonymous_report_excludes_nobody_from_an_emergency_and_a_person_is_alerted(
+    city: LocalCity, observer: Observer
+) -> None:
+    report = a_report(violence=["sexual"], safe_now="no", injured="yes", sexual_under_72h="yes", complaint_centre="")
+    status, answer = await post(city, report | {"excluded_agencies": EIGHT})
+    case_id = answer["case_id"]
+
+    await settle(city, {case_id})
+    services = {line["service"] for line in received(city) if line["case_id"] == case_id}
+    asks = [e for e in observer.of("referral.exclusion_suggested.v1").values() if e["correlationid"] == case_id]
+    code = referral_code(UUID(asks[0]["data"]["referral_id"]))
+
+    async def is_alerted() -> bool:
+        ends = await play.look(city, observer)
+        return any(code in arrival["text"] for arrival in ends.arrivals)
+
+    assert status == 202
+    assert {"intake", "emergency_protection", "medical_care", "forensic_exam", "pep_72h"} <= services
+    assert [(ask["data"]["suggestions"], ask["data"]["step"]) for ask in asks] == [(8, 0)]
+    assert not [code for code in EIGHT if code in json.dumps({**asks[0]["data"], "agency": "", "told": []})]
+    await eventually(is_alerted)
+
+
+async def test_a_wrong_token_is_refused_in_both_languages_and_another_centre_is_not_spoken_for(
+    city: LocalCity,
+) -> None:
+    wrong = await post(city, a_report(), headers={"Authorization": "Bearer wrong"})
+    other = await post(city, a_report(complaint_centre="polres-ppa"), headers=city.token_of("ylpa"))
+    left_out = await post(city, a_report(complaint_centre=""), headers=city.token_of("ylpa"))
+
+    assert [status for status, _ in (wrong, other, left_out)] == [401, 403, 202]
+    assert all(" / " in answer["detail"] and "oken" in answer["detail"] for _, answer in (wrong, other))
+
+
+async def test_the_same_report_with_and_without_its_token_is_one_case(city: LocalCity) -> None:
+    report = a_report(excluded_agencies=["satgas-kel-bandar-lor"])
+
+    answers = [await post(city, report), await post(city, report, headers=city.token_of("uptd-ppa"))]
+
+    assert {status for status, _ in answers} == {202}
+    assert len({answer["case_id"] for _, answer in answers}) == 1
 
 
 async def test_an_unknown_code_among_the_excluded_is_refused_because_it_would_protect_nobody(city: LocalCity) -> None:

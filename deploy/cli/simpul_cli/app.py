@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ topology_app = typer.Typer(no_args_is_help=True, help="What the broker must hold
 keys_app = typer.Typer(no_args_is_help=True, help="Keys of services and agencies.")
 contract_app = typer.Typer(no_args_is_help=True, help="The published messages.")
 tls_app = typer.Typer(no_args_is_help=True, help="Certificates for the broker's encrypted port.")
+centre_app = typer.Typer(no_args_is_help=True, help="Complaint centres that intake knows by a token.")
 parked_app = typer.Typer(no_args_is_help=True, help="Messages set aside with a reason.")
 app.add_typer(agreement_app, name="agreement")
 for name, group in (
@@ -39,6 +41,7 @@ for name, group in (
     ("keys", keys_app),
     ("tls", tls_app),
     ("contract", contract_app),
+    ("centre", centre_app),
     ("parked", parked_app),
 ):
     app.add_typer(group, name=name)
@@ -279,6 +282,20 @@ def keys_list(folder: KeyFolder = SECRETS, directory: PublicKeysFile = None) -> 
         begin, end = f"{key.not_before:%Y-%m-%d}", f"{key.not_after:%Y-%m-%d}"
         table.add_row(key.party, key.keyid, key.state, begin, end, str(key.days_left))
     Console().print(table)
+
+
+@centre_app.command("add-token")
+def centre_add_token(
+    code: Annotated[str, typer.Argument(help="code of the complaint centre, as its reports name it")],
+    file: Annotated[Path, typer.Option(envvar="SIMPUL_CENTRE_TOKENS_FILE", help="the file that intake reads")],
+) -> None:
+    """Issue a token to a complaint centre and print it once; the file keeps a digest only."""
+    from simpul_intake.centre_tokens import add_token  # noqa: PLC0415 - only this command needs intake
+
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code):
+        typer.echo(f"{code!r} is not a code: use lower-case letters, digits and hyphens", err=True)
+        raise typer.Exit(2)
+    typer.echo(add_token(file, code))
 
 
 @contract_app.command("check")

@@ -20,6 +20,8 @@ class InventedReport:
 
     title: str
     body: Mapping[str, Any] = field(repr=False)
+    is_anonymous: bool = True
+    """Whether it comes without the token of its complaint centre."""
     sent_at: float = 0.0
     status: int = 0
     case_id: str = ""
@@ -31,12 +33,12 @@ def read_reports(zone: Any) -> list[InventedReport]:
     listed = YAML(typ="safe", pure=True).load((files("simpul_cli") / "invented_reports.yaml").read_text("utf-8"))
     reports: list[InventedReport] = []
     for entry in listed:
-        body = {name: value for name, value in entry.items() if name not in ("title", "twin_of", "received")}
+        body = {name: value for name, value in entry.items() if name not in ("title", "twin_of", "received", "token")}
         twin = entry.get("twin_of")
         body["report_id"] = reports[twin - 1].body["report_id"] if twin else str(uuid4())
         if "received" in entry:
             body["received_at"] = _last(entry["received"], utc_now().astimezone(zone)).isoformat()
-        reports.append(InventedReport(entry["title"], body))
+        reports.append(InventedReport(entry["title"], body, is_anonymous=not entry.get("token")))
     return reports
 
 

@@ -23,6 +23,7 @@ from simpul_cli.databases import SERVICES, create_databases, migrate_services
 from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
 from simpul_cli.keys import create_keys, directory_file, key_file
 from simpul_cli.topology import prepare_broker
+from simpul_intake.centre_tokens import add_token
 from simpul_intake.vault import create_vault_key
 from simpul_routing.agreement import read_agreement
 from simpul_routing.agreement.versions import sign_version, signatories
@@ -51,6 +52,8 @@ class LocalCity:
     environment: dict[str, str] = field(default_factory=dict)
     api_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     """What routing's HTTP API asks for."""
+    centre_tokens: dict[str, str] = field(default_factory=dict, repr=False)
+    """What each complaint centre shows intake; every agency of the city is one."""
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -70,6 +73,14 @@ class LocalCity:
         """What the agencies received, written by themselves."""
         return self.folder / "received.jsonl"
 
+    def token_of(self, centre: str) -> dict[str, str]:
+        """The header by which a complaint centre proves itself to intake."""
+        return {"Authorization": f"Bearer {self.centre_tokens[centre]}"}
+
+    @property
+    def _centre_tokens_file(self) -> Path:
+        return self.folder / "centre-tokens.json"
+
     def url(self, name: str) -> str:
         """Address of a service or of the handset."""
         return f"http://127.0.0.1:{self.ports[name]}"
@@ -82,6 +93,7 @@ class LocalCity:
         """Keys, databases, topology."""
         create_keys(self.keys, (*SERVICES, *(agency.code for agency in self.city.agencies)), utc_now())
         create_vault_key(self.folder / "vault.key")
+        self.centre_tokens |= {code: add_token(self._centre_tokens_file, code) for code in self.city.agency_codes}
         self._sign_agreement()
         names = {service: self.database_prefix + service for service in SERVICES}
         await create_databases(self.backends.postgres_url, names)
@@ -210,6 +222,7 @@ class LocalCity:
             }
         if name == "intake":
             given["SIMPUL_VAULT_KEY_FILE"] = str(self.folder / "vault.key")
+            given["SIMPUL_CENTRE_TOKENS_FILE"] = str(self._centre_tokens_file)
         if name == "routing":
             given["SIMPUL_API_TOKEN"] = self.api_token
         if name == "notify":

@@ -1,14 +1,23 @@
 """The HTTP edge for complaint centres and their systems."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import FastAPI, HTTPException
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from simpul_intake.centre_tokens import CentreTokens
 from simpul_intake.domain import Amendment, Report
-from simpul_intake.errors import AmendmentIdReused, ReceiptUnknown, ReportIdReused
+from simpul_intake.errors import (
+    AmendmentIdReused,
+    CentreNotOfToken,
+    ReceiptUnknown,
+    ReportIdReused,
+    TokenUnknown,
+)
 from simpul_intake.use_cases import AmendReports, TakeReports
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
@@ -78,18 +87,26 @@ class ReportIn(_Strict):
     in_school: Answer = Answer.UNKNOWN
     excluded_agencies: list[Line] = Field(
         default_factory=list, max_length=16,
-        description="codes of agencies that are too close to the suspect: they receive nothing of this case",
+        description="codes of agencies that are too close to the suspect: they receive nothing of this case. Without "
+        "the token of a complaint centre this is a suggestion that a person decides about",
     )  # fmt: skip
     identity: IdentityIn = IdentityIn()
     narrative: NarrativeIn = NarrativeIn()
 
-    def to_report(self, now: datetime) -> Report:
-        """As the domain understands it; a moment in the future counts as now."""
+    def to_report(self, now: datetime, centre: str = "") -> Report:
+        """As the domain understands it; a moment in the future counts as now.
+
+        `centre` is the complaint centre whose token came with the report; empty for an anonymous source. Raises
+        CentreNotOfToken when the report names another centre.
+        """
+        if centre and self.complaint_centre not in ("", centre):
+            raise CentreNotOfToken
+        named = tuple(dict.fromkeys(self.excluded_agencies))
         return Report(
             report_id=self.report_id,
             received_at=min(self.received_at or now, now),
             channel=self.channel,
-            complaint_centre=self.complaint_centre,
+            complaint_centre=centre or self.complaint_centre,
             reporter=self.reporter,
             violence=tuple(self.violence),
             place=self.place,
@@ -98,7 +115,8 @@ class ReportIn(_Strict):
             sex=self.sex,
             perpetrator_relation=self.perpetrator_relation,
             answers={name: getattr(self, name) for name in ANSWERS},
-            excluded_agencies=tuple(dict.fromkeys(self.excluded_agencies)),
+            excluded_agencies=named if centre else (),
+            suggested_exclusions=() if centre else named,
             identity=self.identity.model_dump(),
             narrative=self.narrative.model_dump(),
         )
@@ -128,7 +146,8 @@ class AmendmentIn(_Strict):
     excluded_agencies: list[Line] = Field(
         default_factory=list,
         max_length=16,
-        description="agencies besides those excluded before; nobody is let in again",
+        description="agencies that are too close to the suspect, besides those named before: a suggestion that a "
+        "person decides about",
     )
     identity: IdentityIn = IdentityIn()
     narrative: NarrativeIn = NarrativeIn()
@@ -168,8 +187,51 @@ class ReceiptOut(BaseModel):
     receipt: str = Field(description="words for the reporting person; they prove later who reported")
 
 
-def add_api(web: FastAPI, take_reports: TakeReports, amend_reports: AmendReports, city: City) -> None:
+_REFUSALS: Mapping[type[Exception], tuple[int, str]] = {
+    TokenUnknown: (
+        401,
+        (
+            "Token tidak dikenal; mintalah yang baru kepada operator, atau kirim tanpa token. / "
+            "No complaint centre has this token; ask the operator for a new one, or send none."
+        ),
+    ),
+    CentreNotOfToken: (
+        403,
+        (
+            "Token ini milik tempat pengaduan lain; kosongkan complaint_centre. / "
+            "This token belongs to another complaint centre; leave complaint_centre out."
+        ),
+    ),
+}
+
+
+async def _refuse(_: Request, error: Exception) -> JSONResponse:
+    status, text = _REFUSALS[type(error)]
+    return JSONResponse({"detail": text}, status)
+
+
+def centre_of(authorization: str, tokens: CentreTokens) -> str:
+    """The complaint centre that the header proves; empty without a header. Raises TokenUnknown."""
+    if not authorization:
+        return ""
+    scheme, _, token = authorization.partition(" ")
+    centre = tokens.centre_of(token.strip()) if scheme.lower() == "bearer" else ""
+    if not centre:
+        raise TokenUnknown
+    return centre
+
+
+def add_api(
+    web: FastAPI, take_reports: TakeReports, amend_reports: AmendReports, city: City, tokens: CentreTokens
+) -> None:
     """The routes of the API."""
+    for refusal in _REFUSALS:
+        web.add_exception_handler(refusal, _refuse)
+
+    def authenticated(
+        authorization: Annotated[str, Header(description="`Bearer` and the token of a complaint centre")] = "",
+    ) -> str:
+        return centre_of(authorization, tokens)
 
     def check_agencies(codes: list[str]) -> None:
         if not city.agency_codes.issuperset(codes):
@@ -178,12 +240,15 @@ def add_api(web: FastAPI, take_reports: TakeReports, amend_reports: AmendReports
 
     @web.post(
         "/reports", status_code=202, tags=["reports"], summary="Report violence against a child",
-        responses={409: {"description": "report_id was used for other content"}, 413: {"description": "too large"}},
+        responses={
+            401: {"description": "the token is not known"}, 403: {"description": "the token is of another centre"},
+            409: {"description": "report_id was used for other content"}, 413: {"description": "too large"},
+        },
     )  # fmt: skip
-    async def report(body: ReportIn) -> ReceiptOut:
+    async def report(body: ReportIn, centre: Annotated[str, Depends(authenticated)]) -> ReceiptOut:
         check_agencies(body.excluded_agencies)
         try:
-            receipt = await take_reports.take(body.to_report(utc_now()))
+            receipt = await take_reports.take(body.to_report(utc_now(), centre))
         except ReportIdReused as error:
             raise HTTPException(409, str(error)) from error
         return ReceiptOut(case_id=receipt.case_id, case_reference=receipt.case_reference, receipt=receipt.words)

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from simpul_intake.api import add_api
+from simpul_intake.centre_tokens import CentreTokens
 from simpul_intake.pages import add_pages
 from simpul_intake.settings import IntakeSettings
 from simpul_intake.use_cases import AmendReports, TakeReports
@@ -22,7 +23,8 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
         service, title="Simpul intake", description="Takes reports of violence against children. Answers 202 once "
         "the report is stored; it then becomes referrals without anybody's help.",
     )  # fmt: skip
-    add_api(web, take_reports, AmendReports(service.transactions, vault, service.city), service.city)
+    tokens = CentreTokens(settings.centre_tokens_file)
+    add_api(web, take_reports, AmendReports(service.transactions, vault, service.city), service.city, tokens)
     add_pages(web, take_reports, service.city)
     return service, web
 

@@ -29,6 +29,9 @@ class Report:
     perpetrator_relation: Relation
     answers: Mapping[str, Answer]
     excluded_agencies: tuple[str, ...]
+    """Receive nothing; an authenticated centre says so."""
+    suggested_exclusions: tuple[str, ...]
+    """Too close to the suspect, as a source says that nobody knows: a person decides."""
     identity: Mapping[str, str] = field(repr=False)
     narrative: Mapping[str, str] = field(repr=False)
 
@@ -57,6 +60,7 @@ class Report:
             "perpetrator_relation": self.perpetrator_relation.value,
             "answers": {name: answer.value for name, answer in self.answers.items()},
             "excluded_agencies": list(self.excluded_agencies),
+            "suggested_exclusions": list(self.suggested_exclusions),
         }
 
     def sections(self) -> dict[str, Mapping[str, object]]:
@@ -93,18 +97,24 @@ def report_of(report_id: UUID, received_at: datetime, sections: Mapping[str, Map
         perpetrator_relation=Relation(facts["perpetrator_relation"]),
         answers={name: Answer(answer) for name, answer in facts["answers"].items()},
         excluded_agencies=tuple(facts["excluded_agencies"]),
+        # A report that was stored by an older version has none.
+        suggested_exclusions=tuple(facts.get("suggested_exclusions", ())),
         identity=sections["identity"],
         narrative=sections["narrative"],
     )
 
 
 def amended(report: Report, amendment: Amendment) -> Report:
-    """The report with what is new; an agency that was excluded stays so."""
+    """The report with what is new. An agency that was excluded stays so.
+
+    Whoever holds a receipt is not known, so an exclusion in an amendment is a suggestion.
+    """
     facts = dict(amendment.facts)
     answers = {**report.answers, **{name: facts.pop(name) for name in report.answers if name in facts}}
-    excluded = tuple(dict.fromkeys((*report.excluded_agencies, *facts.pop("excluded_agencies", ()))))
+    named = dict.fromkeys((*report.suggested_exclusions, *facts.pop("excluded_agencies", ())))
+    suggested = tuple(code for code in named if code not in report.excluded_agencies)
     return replace(
-        report, **facts, answers=answers, excluded_agencies=excluded,
+        report, **facts, answers=answers, suggested_exclusions=suggested,
         identity={**report.identity, **amendment.identity}, narrative={**report.narrative, **amendment.narrative},
     )  # fmt: skip
 

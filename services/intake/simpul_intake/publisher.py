@@ -44,5 +44,6 @@ def _facts(report: Report, kelurahan_code: str) -> TriageFacts:
         age_band=report.age_band,
         perpetrator_relation=report.perpetrator_relation,
         excluded_agencies=report.excluded_agencies,
+        suggested_exclusions=report.suggested_exclusions,
         **report.answers,
     )

@@ -11,3 +11,8 @@ class IntakeSettings(ServiceSettings):
     """Beside what every service needs."""
 
     vault_key_file: Path = Field(description="the master key of the vault: 32 bytes as base64url, mode 0600")
+    centre_tokens_file: Path | None = Field(
+        default=None,
+        description="digests of the tokens of complaint centres, written by `simpul centre add-token`; without it "
+        "every report is anonymous",
+    )

@@ -17,7 +17,9 @@ from simpul_runtime.city import City
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.references import case_reference
 
-_CONTENT = tuple(field.name for field in fields(Report) if field.name not in ("report_id", "received_at"))
+_CONTENT = tuple(
+    field.name for field in fields(Report) if field.name not in ("report_id", "received_at", "suggested_exclusions")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class TakeReports:
     def _mac(self, report: Report) -> bytes:
         # A retry may be sent later than the first attempt, so the moment is no part of the content.
         content = {name: getattr(report, name) for name in _CONTENT} | {"report_id": str(report.report_id)}
+        # Neither is whether the sender showed a token: only one of the two holds agencies.
+        content["excluded_agencies"] = report.excluded_agencies + report.suggested_exclusions
         return self._vault.mac(json.dumps(content, sort_keys=True).encode())
 
 

@@ -60,6 +60,8 @@ class Alert:
     urgency: Urgency
     answer_by: datetime
     attempts: int = 0
+    step: int = FIRST_STEP
+    """A person is alerted once at each step of one referral."""
 
 
 @dataclass(frozen=True, slots=True)

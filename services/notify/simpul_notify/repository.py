@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import DateTime, SmallInteger, Text, Uuid
 
-from simpul_notify.domain import FIRST_STEP, Alert, AlertState
+from simpul_notify.domain import Alert, AlertState
 from simpul_notify.tables import AlertRow
 from simpul_runtime.transaction import Transaction
 from simpul_schema.vocabulary import AlertChannel, Urgency
@@ -37,7 +37,7 @@ def add(transaction: Transaction, alert: Alert, due_at: datetime) -> None:
         AlertRow,
         {
             "alert_id": alert.alert_id, "referral_id": alert.referral_id, "case_id": alert.case_id,
-            "step": FIRST_STEP, "contact": alert.contact, "channel": alert.channel.value,
+            "step": alert.step, "contact": alert.contact, "channel": alert.channel.value,
             "urgency": alert.urgency.value, "answer_by": alert.answer_by, "state": AlertState.PENDING.value,
             "attempts": 0, "due_at": due_at, "created_at": transaction.now,
         },

@@ -13,11 +13,11 @@ import structlog
 
 from simpul_notify import publisher, repository
 from simpul_notify.channels import Channel
-from simpul_notify.domain import Alert, AlertState, Outcome, Roster, Text, wait_after
+from simpul_notify.domain import FIRST_STEP, Alert, AlertState, Outcome, Roster, Text, wait_after
 from simpul_notify.texts import Texts
 from simpul_runtime.batching import Batcher
 from simpul_runtime.transaction import Transaction, Transactions
-from simpul_schema.messages import ReferralOfferedV1
+from simpul_schema.messages import ReferralExclusionSuggestedV1, ReferralOfferedV1
 from simpul_schema.vocabulary import AlertChannel, AlertFailure
 
 HOT: Final = timedelta(seconds=30)
@@ -44,9 +44,24 @@ class AlertOnDuty:
     async def alert(self, transaction: Transaction, offers: Sequence[ReferralOfferedV1]) -> None:
         """The people of each addressed agency, by the channels of the urgency."""
         for offer in offers:
-            for alert in self._alerts(offer):
-                repository.add(transaction, alert, transaction.now + HOT)
-                transaction.after_commit.append(partial(self._send_soon, alert))
+            self._record(transaction, self._alerts(offer))
+
+    async def alert_deciders(self, transaction: Transaction, asks: Sequence[ReferralExclusionSuggestedV1]) -> None:
+        """The people who must decide about suggested exclusions; at each step of the deadline those who are told."""
+        for ask in asks:
+            data = ask.data
+            self._record(transaction, [
+                Alert(uuid4(), data.referral_id, data.case_id, contact.reference, channel, data.urgency, data.decide_by,
+                      step=max(data.step, FIRST_STEP))
+                for party in data.told
+                for contact in self._roster.on_duty.get(party, ())
+                for channel in self._roster.channels[data.urgency]
+            ])  # fmt: skip
+
+    def _record(self, transaction: Transaction, alerts: Sequence[Alert]) -> None:
+        for alert in alerts:
+            repository.add(transaction, alert, transaction.now + HOT)
+            transaction.after_commit.append(partial(self._send_soon, alert))
 
     def _alerts(self, offer: ReferralOfferedV1) -> list[Alert]:
         data = offer.data

@@ -10,6 +10,7 @@ from simpul_routing.consumers import handlers
 from simpul_routing.errors import AgreementMissing
 from simpul_routing.settings import RoutingSettings
 from simpul_routing.use_cases import (
+    DecideExclusions,
     EndCases,
     JudgeReplies,
     KeepAccounts,
@@ -58,6 +59,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
         TriageCases(service.transactions, replan_cases, versions, service.city, service.keys),
         EndCases(service.transactions, replan_cases, service.keys),
         withdraw_consent,
+        DecideExclusions(service.transactions, replan_cases, versions, service.keys),
         settings.api_token,
     )
     return service, web

@@ -78,5 +78,21 @@ class RightsLacking(Exception):
         self.rights = tuple(rights)
 
 
+class SuggestionUnknown(Exception):
+    """Nobody has suggested to exclude this agency from the case; read it again, or exclude it by hand."""
+
+
+class SuggestionDecided(Exception):
+    """It was decided otherwise; to keep an agency out after all, exclude it by hand."""
+
+
+class DecidesAboutItself(Exception):
+    """Nobody decides whether the own agency is excluded; let the next of the agreement decide."""
+
+
+class ExclusionUndecided(Exception):
+    """A person must first decide about a suggested exclusion."""
+
+
 class ReasonMissing(Exception):
     """Whoever takes something from a child - a right, a service, urgency, a case - must say why."""

@@ -1,13 +1,15 @@
 """The facts of a case as routing keeps them, so that its decision can be explained years later."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 from uuid import UUID
 
 from simpul_routing.domain.engine import Origin
+from simpul_routing.domain.exclusions import Suggestion, SuggestionState
 from simpul_routing.domain.facts import CENTRE, EXCLUDED, NONE, TIME, UNKNOWN, VIOLENCE, Situation
 from simpul_schema.messages.referral import ReferralFacts
 
@@ -46,6 +48,14 @@ class StoredFacts:
     excluded_kind: frozenset[str] = _NOBODY
     """The kind of agency that stands for them in the facts of the agreement."""
     mediation_locked: bool = True
+    suggestions: Mapping[str, Suggestion] = field(default_factory=dict)
+    """Agencies whose exclusion a source suggested that nobody knows, each once."""
+
+    @cached_property
+    def pending(self) -> frozenset[str]:
+        """The agencies about which a person must decide; one that is excluded for another reason is decided."""
+        open_ones = {code for code, one in self.suggestions.items() if one.state is SuggestionState.PENDING}
+        return frozenset(open_ones - self.origin.excluded)
 
     @cached_property
     def situation(self) -> Situation:
@@ -98,13 +108,27 @@ class StoredFacts:
         stands = frozenset({kind}) if self.excluded_kind == _NOBODY else self.excluded_kind
         return replace(self, excluded=self.excluded | agencies, excluded_kind=stands)
 
+    def suggesting(self, agencies: Iterable[str], now: datetime) -> "StoredFacts":
+        """The same with suggested exclusions; what was suggested before stays as it was decided."""
+        new = {code: Suggestion(SuggestionState.PENDING, now) for code in agencies if code not in self.origin.excluded}
+        return replace(self, suggestions={**new, **self.suggestions})
+
+    def decided(self, agency: str, state: SuggestionState, by: str, now: datetime) -> "StoredFacts":
+        """The same after a person has decided about a suggested exclusion."""
+        one = replace(self.suggestions[agency], state=state, decided_at=now, decided_by=by)
+        return replace(self, suggestions={**self.suggestions, agency: one})
+
     def with_twin(self, twin: "StoredFacts") -> "StoredFacts":
         """Two cases of one child: everything that was told, and everybody who was excluded."""
         stands = twin.excluded_kind if self.excluded_kind == _NOBODY else self.excluded_kind
-        return replace(
+        together = replace(
             self, told={**self.told, **twin.told},
             excluded=self.excluded | twin.excluded, excluded_kind=stands,
         )  # fmt: skip
+        suggestions = _suggestions_together(self.suggestions, twin.suggestions)
+        for code in suggestions.keys() & together.origin.excluded:
+            suggestions[code] = replace(suggestions[code], state=SuggestionState.CONFIRMED)
+        return replace(together, suggestions=suggestions)
 
 
 def _together(fact: str, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
@@ -117,6 +141,17 @@ def _together(fact: str, one: frozenset[str], other: frozenset[str]) -> frozense
         return other
     dangerous = frozenset({_DANGEROUS.get(fact, "")})
     return dangerous if dangerous in (one, other) else one
+
+
+_STANDS_BEFORE: Final = (SuggestionState.CONFIRMED, SuggestionState.PENDING, SuggestionState.REJECTED)
+"""What is confirmed in one case counts in both; what is rejected in one is looked at again with both."""
+
+
+def _suggestions_together(one: Mapping[str, Suggestion], other: Mapping[str, Suggestion]) -> dict[str, Suggestion]:
+    together = {**other, **one}
+    for code in one.keys() & other.keys():
+        together[code] = min(one[code], other[code], key=lambda found: _STANDS_BEFORE.index(found.state))
+    return together
 
 
 def place_of(case_id: UUID) -> str:
@@ -141,6 +176,7 @@ def written(facts: StoredFacts) -> bytes:
         "excluded": sorted(facts.excluded),
         "excluded_kind": sorted(facts.excluded_kind),
         "mediation_locked": facts.mediation_locked,
+        "suggestions": {code: _suggestion_out(one) for code, one in facts.suggestions.items()},
     }).encode()  # fmt: skip
 
 
@@ -152,6 +188,8 @@ def read(stored: bytes) -> StoredFacts:
         excluded=frozenset(found["excluded"]),
         excluded_kind=frozenset(found["excluded_kind"]),
         mediation_locked=found["mediation_locked"],
+        # A case that was stored by an older version has none.
+        suggestions={code: _suggestion_in(one) for code, one in found.get("suggestions", {}).items()},
     )
 
 
@@ -182,3 +220,15 @@ def _told_in(found: Mapping[str, Any]) -> Told:
         origin=Origin(found["satgas"], found["kecamatan"], found["centre"], frozenset(found["excluded"])),
         shared=ReferralFacts.model_validate(found["shared"]),
     )
+
+
+def _suggestion_out(one: Suggestion) -> dict[str, str]:
+    decided_at = one.decided_at.isoformat() if one.decided_at else ""
+    return {"state": one.state.value, "suggested_at": one.suggested_at.isoformat(), "decided_at": decided_at,
+            "decided_by": one.decided_by}  # fmt: skip
+
+
+def _suggestion_in(found: Mapping[str, str]) -> Suggestion:
+    decided_at = datetime.fromisoformat(found["decided_at"]) if found["decided_at"] else None
+    suggested_at = datetime.fromisoformat(found["suggested_at"])
+    return Suggestion(SuggestionState(found["state"]), suggested_at, decided_at, found["decided_by"])

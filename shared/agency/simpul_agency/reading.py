@@ -2,19 +2,21 @@
 
 import json
 from datetime import datetime
-from typing import Any, Final, Optional
+from typing import Any, Final, Optional, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from simpul_agency.received import Received
 from simpul_schema import Event, Producer, message_class
 from simpul_schema.catalog import may_publish
 from simpul_schema.envelope import MAX_EVENT_BYTES
-from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.messages.referral import ReferralFacts, SuggestedExclusions
 from simpul_schema.vocabulary import UnusableReason
 from simpul_seal import Directory, KeyRing, NotForUs, SealError, UnknownKey, open_section, verify
 
 _FACTS: Final = "facts"
+_SUGGESTIONS: Final = "suggestions"
+_M = TypeVar("_M", bound=BaseModel)
 
 
 class NotReadable(Exception):
@@ -77,17 +79,18 @@ class Reader:
 
     def opened(self, event: Event) -> Received[Any]:
         """The event with its sealed facts, where it has some; NotReadable when they do not open."""
-        return Received(event, self._facts(event))
+        suggested = self._section(event, _SUGGESTIONS, SuggestedExclusions)
+        return Received(event, self._section(event, _FACTS, ReferralFacts), suggested.agencies if suggested else ())
 
-    def _facts(self, event: Event) -> Optional[ReferralFacts]:
-        sealed = event.data.sealed.get(_FACTS)  # type: ignore[attr-defined]  # all messages have data
+    def _section(self, event: Event, name: str, content: type[_M]) -> Optional[_M]:
+        sealed = event.data.sealed.get(name)  # type: ignore[attr-defined]  # all messages have data
         if sealed is None:
             return None
         try:
             opened = open_section(
-                sealed.ciphertext, self._keys, event_id=event.id, case_id=event.correlationid, section=_FACTS
+                sealed.ciphertext, self._keys, event_id=event.id, case_id=event.correlationid, section=name
             )
-            return ReferralFacts.model_validate_json(opened)
+            return content.model_validate_json(opened)
         except NotForUs as error:
             raise NotReadable(UnusableReason.CANNOT_OPEN) from error
         except ValidationError as error:

@@ -32,6 +32,8 @@ class Received(Generic[E]):
 
     event: E
     facts: Optional[ReferralFacts] = field(default=None, repr=False)
+    suggested_exclusions: tuple[str, ...] = field(default=(), repr=False)
+    """Of `referral.exclusion_suggested.v1`: the codes of the agencies that wait for a decision."""
 
     @property
     def data(self) -> Any:

@@ -24,7 +24,7 @@ class CatalogRow:
 
     @property
     def names_service(self) -> bool:
-        """Whether its key to an agency tells service and urgency, because it is about one referral of that agency."""
+        """Whether its key to an agency tells service and urgency, as everything does that is asked of an agency."""
         return self.exchanges == (EVENTS, REFERRALS)
 
 
@@ -125,6 +125,20 @@ CATALOG: tuple[CatalogRow, ...] = (
         (EVENTS, REFERRALS),
         ("notify", "desk", ANY_AGENCY),
         "twice the deadline has passed; the top is told",
+    ),
+    CatalogRow(
+        "referral.exclusion_suggested.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "agencies wait, because a source that nobody knows suggests to exclude them; decide by then",
+    ),
+    CatalogRow(
+        "referral.exclusion_decided.v1",
+        "routing",
+        (EVENTS, REFERRALS),
+        ("notify", "desk", ANY_AGENCY),
+        "nothing is left to decide for the agency that was asked",
     ),
     CatalogRow("referral.reply_refused.v1", "routing", (REFERRALS,), (ANY_AGENCY,), "a reply changed nothing, and why"),
     CatalogRow(

@@ -278,6 +278,7 @@ class ReplanReason(Term):
     FACTS_AMENDED = "facts_amended", "Ada fakta baru", "New facts"
     URGENCY_CHANGED = "urgency_changed", "Tingkat risiko diubah", "The risk was changed"
     AGENCY_EXCLUDED = "agency_excluded", "Sebuah instansi dikecualikan", "An agency was excluded"
+    EXCLUSION_REJECTED = "exclusion_rejected", "Usulan pengecualian ditolak", "A suggested exclusion was rejected"
     CASE_REOPENED = "case_reopened", "Kasus dibuka kembali", "The case was reopened"
     TWIN_MERGED = "twin_merged", "Kasus kembar digabung", "A twin case was merged"
 

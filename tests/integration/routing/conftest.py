@@ -18,6 +18,7 @@ from simpul_cli.databases import create_databases
 from simpul_routing.agreement import Versions
 from simpul_routing.consumers import handlers
 from simpul_routing.use_cases import (
+    DecideExclusions,
     EndCases,
     JudgeReplies,
     KeepAccounts,
@@ -93,6 +94,7 @@ class Room:
         self.release.find_withheld = self.accounts.find_withheld
         self.clocks = SweepClocks(transactions, self.versions, CITY, self.keys)
         self.triage = TriageCases(transactions, replan_cases, self.versions, CITY, self.keys)
+        self.decisions = DecideExclusions(transactions, replan_cases, self.versions, self.keys)
         self.end = EndCases(transactions, replan_cases, self.keys)
 
     @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -134,3 +135,11 @@ async def test_a_case_that_cannot_be_read_does_not_keep_the_others_from_being_to
     for case in (broken, sound):
         referral = room.of("referral.offered.v1", case_id=str(case))[0]
         assert [wire_name for wire_name, _ in answer_steps(room, referral)] == list(STEPS)
+
+
+async def test_two_laws_that_set_the_same_deadline_make_one_of_it(room: Room) -> None:
+    case = await room.report(violence=["sexual", "trafficking"])
+
+    police = room.offered(case, "emergency_protection")
+    rows = await room.rows("SELECT clock FROM clock WHERE referral_id = $1", UUID(police["referral_id"]))
+    assert [row["clock"] for row in rows].count("police_report") == 1

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.domain.hand_over import caretaker
 from simpul_routing.errors import (
     AgencyExcluded,
@@ -15,12 +16,15 @@ from simpul_routing.errors import (
     CaseHasEnded,
     CaseIsOpen,
     CaseMerged,
+    ExclusionUndecided,
     MediationLocked,
     NotFromHere,
     OtherServiceOwed,
     ReferralUnknown,
     RightsLacking,
     StillServed,
+    SuggestionDecided,
+    SuggestionUnknown,
 )
 from simpul_routing.stored_facts import place_of, read
 from simpul_schema.vocabulary import CancelReason, CaseEnd, DeclineReason, ReferralRole, Service, Urgency
@@ -33,7 +37,7 @@ SAID = ("delivered", "seen", "accepted", "accepted", "started", "completed", "de
 ITS_OWN_DOING = ("referral.declined.v1", "referral.reply_refused.v1")
 REFUSED = (
     AgencyExcluded, AgencyUnable, CaseHasEnded, CaseIsOpen, CaseMerged, MediationLocked, NotFromHere, OtherServiceOwed,
-    ReferralUnknown, RightsLacking, StillServed,
+    ReferralUnknown, RightsLacking, StillServed, ExclusionUndecided, SuggestionDecided, SuggestionUnknown,
 )  # fmt: skip
 
 
@@ -55,7 +59,10 @@ class History:
 
     async def report(self) -> None:
         excluded = self.dice.sample(AGENCIES, self.dice.randint(0, 2))
-        self.cases.append(await self.room.report(**self.facts(), excluded_agencies=excluded))
+        suggested = self.dice.sample(AGENCIES, self.dice.choice([0, 0, 2, 7]))
+        self.cases.append(
+            await self.room.report(**self.facts(), excluded_agencies=excluded, suggested_exclusions=suggested)
+        )
 
     async def reply(self) -> None:
         rows = await self.room.rows(
@@ -72,7 +79,13 @@ class History:
         await self.room.reply(said, self.dice.choice(rows), **more)
 
     async def amend(self) -> None:
-        await self.room.amend(self.dice.choice(self.cases), **self.facts())
+        suggested = self.dice.sample(AGENCIES, self.dice.choice([0, 0, 1]))
+        await self.room.amend(self.dice.choice(self.cases), **self.facts(), suggested_exclusions=suggested)
+
+    async def decide(self, case: UUID, version: int) -> None:
+        agency = self.dice.choice(AGENCIES)
+        state = self.dice.choice([SuggestionState.CONFIRMED, SuggestionState.REJECTED])
+        await self.room.decisions.decide(case, version, agency, state, by="city-board", reason="x")
 
     async def exclude(self, case: UUID, version: int) -> None:
         agency = self.dice.choice(AGENCIES)
@@ -140,7 +153,7 @@ class History:
         of_anybody = [self.reply, self.reply, self.reply, self.reply, self.amend, self.wait, self.decline_together]
         of_a_person = [
             self.exclude, self.change_urgency, self.ask, self.take_back, self.mediate, self.end, self.reopen,
-            self.merge, self.settle, self.void,
+            self.merge, self.settle, self.void, self.decide,
         ]  # fmt: skip
         chosen = self.dice.randrange(len(of_anybody) + len(of_a_person))
         if chosen < len(of_anybody):
@@ -173,6 +186,7 @@ class History:
                 assert left == "", "a declined referral was not handed over, although somebody could be asked"
         assert not [key for key, count in leads.items() if count > 1 and key[1] != "manual_triage"], "two leads"
         await self._nothing_owed_is_lost()
+        await self._somebody_decides()
         clocks = await self.room.rows(
             "SELECT 1 FROM clock c JOIN referral r USING (referral_id)"
             " WHERE r.ended_at IS NOT NULL AND c.next_at IS NOT NULL"
@@ -191,6 +205,17 @@ class History:
             " AND coalesce(s.raised_service, s.service) = coalesce(r.raised_service, r.service))"
         )
         assert lost == [], "a hand-over lost its service"
+
+    async def _somebody_decides(self) -> None:
+        """Whoever waits does so while one agency is asked, that may be asked; nobody is asked for nothing."""
+        asks = {row["case_id"]: row["agency"] for row in await self.room.rows(
+            "SELECT case_id, agency FROM exclusion_ask WHERE closed_at IS NULL"
+        )}  # fmt: skip
+        for case in await self.room.rows("SELECT case_id, ended_at, situation FROM case_plan"):
+            facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
+            is_owed = bool(facts.pending) and case["ended_at"] is None
+            assert (case["case_id"] in asks) == is_owed
+            assert asks.get(case["case_id"]) not in facts.origin.excluded or not set(AGENCIES) - facts.origin.excluded
 
     async def _who_is_excluded_hears_nothing(self, sent: int, said: int) -> None:
         """R6: from the deed that excludes it on nothing of the case goes to the agency, escalation included.

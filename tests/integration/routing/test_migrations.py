@@ -1,19 +1,26 @@
 """A database with cases in it is brought to the newest revision, and what stood in it can be read."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import asyncpg
+import pytest
 
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_routing import repository
 from simpul_routing.api.reading import timeline_of
+from simpul_routing.domain.agreement import ClockName
+from simpul_routing.domain.clocks import Running
+from simpul_routing.domain.exclusions import Ask
 from simpul_routing.domain.rights import BY_HAND, Entry
+from simpul_routing.stored_facts import StoredFacts, place_of, read, written
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async
+from simpul_runtime.outbox import Outbox
 from simpul_runtime.signing import Keys
+from simpul_runtime.transaction import Transaction
 from simpul_schema.vocabulary import Right, RightState
 from simpul_seal import Directory, generate
 
@@ -62,3 +69,45 @@ async def test_what_people_wrote_and_the_old_words_for_stages_are_taken_over(bac
     assert tuple(kept) == ("shelter", "support")
     assert any(line["words"].startswith("Case: terminated") for line in lines)
     assert "Wenthilora" not in everything
+
+
+async def test_a_case_of_the_version_before_suggestions_is_read_and_somebody_can_be_asked_in_it(
+    backends: Backends,
+) -> None:
+    name = f"before_{uuid4().hex[:8]}"
+    await create_databases(backends.postgres_url, {"routing": name})
+    url = backends.database_url(name)
+    await migrate_async(url, "simpul_routing", "20261124_accounts")
+    ring, public = generate("routing", not_before=NOW, not_after=NOW)
+    keys, case = Keys(ring, Directory([public])), uuid4()
+    older = json.loads(written(StoredFacts({}, excluded=frozenset({"ylpa"}))))
+    del older["suggestions"]
+    locked = keys.lock(json.dumps(older).encode(), place=place_of(case))
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "INSERT INTO case_plan (case_id, urgency, mediation_locked, decided_at, agreement, agreement_digest, situation)"
+        " VALUES ($1, 'low', true, $2, '2026-11', '', $3)",
+        case, NOW, locked,
+    )  # fmt: skip
+
+    await migrate_async(url, "simpul_routing")
+
+    ask = Ask(uuid4(), case, "uptd-ppa", Running(ClockName.ANSWER, NOW, NOW + timedelta(hours=6)))
+    engine = engine_for(url, connections=1)
+    async with engine.begin() as opened:
+        transaction = Transaction(opened, NOW, Outbox("kediri", "routing", keys))
+        stored = (await repository.cases_of(opened, [case]))[case]
+        repository.add_ask(transaction, ask)
+        await transaction.flush()
+        found = await repository.open_ask(opened, case)
+    await engine.dispose()
+    facts = read(keys.unlock(stored.situation, place=place_of(case)))
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await connection.execute(
+            "INSERT INTO exclusion_ask (referral_id, case_id, agency, started_at, due_at)"
+            " SELECT gen_random_uuid(), case_id, agency, started_at, due_at FROM exclusion_ask"
+        )
+    await connection.close()
+    assert (facts.origin.excluded, facts.pending) == (frozenset({"ylpa"}), frozenset())
+    assert facts.suggesting(["ylpa", "polres-ppa"], NOW).pending == {"polres-ppa"}
+    assert found == ask

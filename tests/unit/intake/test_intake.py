@@ -7,9 +7,13 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from typer.testing import CliRunner
 
-from simpul_intake.api import AmendmentIn, ReportIn
+from simpul_cli.app import app
+from simpul_intake.api import AmendmentIn, ReportIn, centre_of
+from simpul_intake.centre_tokens import CentreTokens, add_token
 from simpul_intake.domain import RECEIPT_WORDS, amended, receipt_words, report_of
+from simpul_intake.errors import CentreNotOfToken, TokenUnknown
 from simpul_intake.vault import Vault, VaultClosed, create_vault_key
 from simpul_schema.references import case_reference, referral_code
 from simpul_schema.vocabulary import AgeBand, Answer, Violence
@@ -61,21 +65,22 @@ def test_section_opens_in_its_place_only() -> None:
             VAULT.open(key, sealed, case_id, section, revision)
 
 
-def test_a_report_read_back_from_its_sections_is_the_same() -> None:
-    report = ReportIn.model_validate(a_report(excluded_agencies=["ylpa"])).to_report(NOW)
+@pytest.mark.parametrize("centre", ["", "uptd-ppa"])
+def test_a_report_read_back_from_its_sections_is_the_same(centre: str) -> None:
+    report = ReportIn.model_validate(a_report(excluded_agencies=["ylpa"])).to_report(NOW, centre)
 
     assert report_of(report.report_id, report.received_at, json.loads(json.dumps(report.sections()))) == report
 
 
 def test_an_amendment_changes_what_it_names_and_never_lets_an_excluded_agency_in() -> None:
-    report = ReportIn.model_validate(a_report(excluded_agencies=["ylpa"])).to_report(NOW)
-    told = {"amendment_id": str(uuid4()), "receipt": "x", "injured": "yes", "excluded_agencies": ["rs-rujukan"],
+    report = ReportIn.model_validate(a_report(excluded_agencies=["ylpa"])).to_report(NOW, "uptd-ppa")
+    told = {"amendment_id": str(uuid4()), "receipt": "x", "injured": "yes", "excluded_agencies": ["rs-rujukan", "ylpa"],
             "identity": {"school": "SD Contoh"}}  # fmt: skip
 
     after = amended(report, AmendmentIn.model_validate(told).to_amendment(CASE))
 
     assert (after.answers["injured"], after.answers["safe_now"]) == (Answer.YES, Answer.YES)
-    assert after.excluded_agencies == ("ylpa", "rs-rujukan")
+    assert (after.excluded_agencies, after.suggested_exclusions) == (("ylpa",), ("rs-rujukan",))
     assert after.identity["child_name"] == "Wenthilora Paksibumi"
     assert after.identity["school"] == "SD Contoh"
     assert after.violence == report.violence
@@ -99,3 +104,59 @@ def test_moment_in_the_future_counts_as_now() -> None:
     report = ReportIn.model_validate(a_report(received_at="2099-01-01T00:00:00+07:00")).to_report(NOW)
 
     assert report.received_at == NOW
+
+
+def test_an_exclusion_acts_at_once_only_with_the_token_of_a_centre() -> None:
+    told = ReportIn.model_validate(a_report(complaint_centre="", excluded_agencies=["ylpa", "ylpa", "rs-rujukan"]))
+
+    anonymous, known = told.to_report(NOW), told.to_report(NOW, "uptd-ppa")
+
+    assert (anonymous.excluded_agencies, anonymous.suggested_exclusions) == ((), ("ylpa", "rs-rujukan"))
+    assert (known.excluded_agencies, known.suggested_exclusions) == (("ylpa", "rs-rujukan"), ())
+    assert (anonymous.complaint_centre, known.complaint_centre) == ("", "uptd-ppa")
+
+
+def test_a_centre_speaks_for_no_other() -> None:
+    told = ReportIn.model_validate(a_report(complaint_centre="polres-ppa"))
+
+    assert told.to_report(NOW, "polres-ppa").complaint_centre == "polres-ppa"
+    with pytest.raises(CentreNotOfToken):
+        told.to_report(NOW, "uptd-ppa")
+
+
+def test_a_token_is_known_by_its_digest_from_the_moment_it_is_issued(tmp_path: Path) -> None:
+    path = tmp_path / "centre-tokens.json"
+    tokens = CentreTokens(path)
+    assert tokens.centre_of("anything") == ""
+    first, second, other = add_token(path, "ylpa"), add_token(path, "ylpa"), add_token(path, "sapa129")
+
+    assert [tokens.centre_of(token) for token in (first, second, other)] == ["ylpa", "ylpa", "sapa129"]
+    assert tokens.centre_of(first[:-1]) == ""
+    assert not {first, second, other} & set(path.read_text().split('"'))
+    assert path.stat().st_mode & 0o022 == 0
+    path.unlink()
+    assert tokens.centre_of(first) == ""
+
+
+def test_a_header_that_proves_nothing_is_refused_and_no_header_is_anonymous(tmp_path: Path) -> None:
+    path = tmp_path / "centre-tokens.json"
+    token = add_token(path, "ylpa")
+    tokens = CentreTokens(path)
+
+    assert (centre_of("", tokens), centre_of(f"bearer {token}", tokens)) == ("", "ylpa")
+    for header in (token, f"Basic {token}", "Bearer", "Bearer ", f"Bearer {token}x", f"Bearer x{token}"):
+        with pytest.raises(TokenUnknown):
+            centre_of(header, tokens)
+    with pytest.raises(TokenUnknown):
+        centre_of(f"Bearer {token}", CentreTokens(None))
+
+
+def test_the_operator_gets_a_token_once_and_the_file_keeps_its_digest(tmp_path: Path) -> None:
+    path = tmp_path / "centre-tokens.json"
+
+    issued = CliRunner().invoke(app, ["centre", "add-token", "ylpa", "--file", str(path)])
+    refused = CliRunner().invoke(app, ["centre", "add-token", "Y L P A", "--file", str(path)])
+
+    assert (issued.exit_code, refused.exit_code) == (0, 2)
+    assert CentreTokens(path).centre_of(issued.stdout.strip()) == "ylpa"
+    assert issued.stdout.strip() not in path.read_text()

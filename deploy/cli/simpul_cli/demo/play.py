@@ -35,7 +35,8 @@ async def send(city: LocalCity, reports: Sequence[InventedReport], advance: Call
                 await before.wait()
             async with limit:
                 report.sent_at = time.time()
-                async with session.post(f"{city.url('intake')}/reports", json=report.body) as answer:
+                headers = {} if report.is_anonymous else city.token_of(report.body["complaint_centre"])
+                async with session.post(f"{city.url('intake')}/reports", json=report.body, headers=headers) as answer:
                     report.status = answer.status
                     if answer.status == 202:
                         receipt = await answer.json()
@@ -59,6 +60,8 @@ class FarEnds:
     offered: dict[str, dict[str, Any]]
     alerts: int
     failed: int
+    asks: int = 0
+    """Cases in which somebody is asked about a suggested exclusion."""
 
     @property
     def delivered(self) -> dict[str, dict[str, Any]]:
@@ -99,6 +102,7 @@ async def look(city: LocalCity, observer: Observer) -> FarEnds:
         offered={e["data"]["referral_id"]: e for e in observer.of("referral.offered.v1").values()},
         alerts=len(observer.of("alert.sent.v1")),
         failed=len(observer.of("alert.failed.v1")),
+        asks=len(observer.of("referral.exclusion_suggested.v1")),
     )
 
 
@@ -146,6 +150,7 @@ async def summarise(city: LocalCity, reports: Sequence[InventedReport], ends: Fa
         "cases": len({report.case_id for report in accepted}),
         "referrals_offered": len(ends.offered),
         "referrals_delivered": len(ends.delivered),
+        "exclusions_to_decide": ends.asks,
         "alerts_sent": ends.alerts,
         "sms_received": channels["sms"],
         "mails_received": channels["mail"],

@@ -11,7 +11,7 @@ from simpul_routing.api.deeds import add_deeds
 from simpul_routing.api.figures import add_figures
 from simpul_routing.api.reading import add_reading
 from simpul_routing.api.refusals import add_refusals
-from simpul_routing.use_cases import EndCases, TriageCases, WithdrawConsent
+from simpul_routing.use_cases import DecideExclusions, EndCases, TriageCases, WithdrawConsent
 from simpul_runtime.service import Service
 
 __all__ = ["add_api"]
@@ -23,6 +23,7 @@ def add_api(
     triage_cases: TriageCases,
     end_cases: EndCases,
     withdraw_consent: WithdrawConsent,
+    decide_exclusions: DecideExclusions,
     token: SecretStr,
 ) -> None:
     """The routes; every one asks for the token."""
@@ -35,6 +36,6 @@ def add_api(
 
     guard = Depends(allowed)
     add_reading(web, service, guard)
-    add_deeds(web, triage_cases, end_cases, withdraw_consent, guard)
+    add_deeds(web, triage_cases, end_cases, withdraw_consent, decide_exclusions, guard)
     add_figures(web, service, guard)
     add_refusals(web)

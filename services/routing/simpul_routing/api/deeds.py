@@ -3,15 +3,17 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import FastAPI, Header
+from fastapi import FastAPI, Header, Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from simpul_routing.domain.case_life import CaseDeed
+from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.errors import CaseChanged
-from simpul_routing.use_cases import EndCases, TriageCases, WithdrawConsent
+from simpul_routing.use_cases import DecideExclusions, EndCases, TriageCases, WithdrawConsent
 from simpul_schema.vocabulary import CancelReason, CaseEnd, ReferralRole, Right, RightState, Service, Urgency
 
 Version = Annotated[str, Header(alias="If-Match", description="the ETag of the case as it was read")]
+AgencyCode = Annotated[str, Path(pattern=r"^[a-z0-9-]{2,60}$", description="code of the agency that is named")]
 _STAGES = {"service_plan": CaseDeed.PLANNED, "monitoring": CaseDeed.SERVED}
 
 
@@ -79,6 +81,12 @@ class ExclusionIn(DeedIn):
     agency: str = Field(max_length=60, description="code of the agency that is too close to the suspect")
 
 
+class SuggestionIn(DeedIn):
+    """What a person decides about a suggested exclusion."""
+
+    decision: Literal["confirmed", "rejected"]
+
+
 class StageIn(DeedIn):
     """To which stage the case has come; the other stages follow from its referrals."""
 
@@ -86,7 +94,12 @@ class StageIn(DeedIn):
 
 
 def add_deeds(  # noqa: C901 - one short function for each route
-    web: FastAPI, triage_cases: TriageCases, end_cases: EndCases, withdraw_consent: WithdrawConsent, guard: Any
+    web: FastAPI,
+    triage_cases: TriageCases,
+    end_cases: EndCases,
+    withdraw_consent: WithdrawConsent,
+    decide_exclusions: DecideExclusions,
+    guard: Any,
 ) -> None:
     """The routes that change something."""
     deed: dict[str, Any] = {"dependencies": [guard], "tags": ["cases"], "status_code": 204}
@@ -118,6 +131,15 @@ def add_deeds(  # noqa: C901 - one short function for each route
     @web.post("/cases/{case_id}/exclusions", summary="Keep an agency out of a case", **deed)
     async def exclude(case_id: UUID, version: Version, body: ExclusionIn) -> None:
         await triage_cases.exclude(case_id, _number(version), body.agency, by=body.by, reason=body.reason)
+
+    @web.put(
+        "/cases/{case_id}/suggested-exclusions/{agency}",
+        summary="Confirm or reject an exclusion that a source suggested whom nobody knows", **deed,
+    )  # fmt: skip
+    async def decide(case_id: UUID, agency: AgencyCode, version: Version, body: SuggestionIn) -> None:
+        await decide_exclusions.decide(
+            case_id, _number(version), agency, SuggestionState(body.decision), by=body.by, reason=body.reason
+        )
 
     @web.post("/cases/{case_id}/consent-withdrawals", summary="Tell every holder that a consent is withdrawn", **deed)
     async def withdraw(case_id: UUID, version: Version, body: DeedIn) -> None:

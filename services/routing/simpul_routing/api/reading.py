@@ -11,9 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from simpul_routing import repository
 from simpul_routing.api.words import change_words, offered_words
+from simpul_routing.domain.exclusions import Suggestion
 from simpul_routing.errors import CaseUnknown
 from simpul_routing.repository import StoredCase
-from simpul_routing.stored_facts import place_of_note
+from simpul_routing.stored_facts import StoredFacts, place_of, place_of_note, read
 from simpul_runtime.service import Service
 from simpul_runtime.signing import Keys
 from simpul_schema.references import case_reference, referral_code
@@ -36,14 +37,30 @@ def add_reading(web: FastAPI, service: Service, guard: Any) -> None:
             if found is None:
                 raise CaseUnknown
             referrals = await repository.referrals_of(connection, case_id)
+            ask = await repository.open_ask(connection, case_id)
         version = repository.version_of(found, (row["version"] for row in referrals))
         response.headers["ETag"] = f'"{version}"'
-        return _case_out(found) | {"referrals": [_referral_out(row, names) for row in referrals]}
+        facts = _facts_of(service.keys, case_id, found.situation)
+        return _case_out(found) | {
+            "referrals": [_referral_out(row, names) for row in referrals],
+            "suggested_exclusions": [_suggestion_out(code, one, names) for code, one in facts.suggestions.items()],
+            "exclusion_ask": _ask_out(ask.referral_id, ask.agency, ask.clock.due_at, names) if ask else None,
+        }
 
     @web.get("/cases/{case_id}/timeline", summary="What happened, in plain words", **guarded)
     async def timeline(case_id: UUID, language: Literal["id", "en"] = "id") -> list[dict[str, Any]]:
         async with service.engine.connect() as connection:
             return await timeline_of(connection, service.keys, case_id, names, language)
+
+    @web.get("/suggested-exclusions", summary="Where a person must decide about exclusions, by the deadline", **guarded)
+    async def suggested(after: str = "", limit: Limit = 50) -> dict[str, Any]:
+        async with service.engine.connect() as connection:
+            rows = await repository.open_asks(connection, _place(after), limit + 1)
+        shown = rows[:limit]
+        return {
+            "cases": [_asked_out(service.keys, row, names) for row in shown],
+            "next": _cursor(shown[-1]["decide_by"], shown[-1]["referral_id"]) if len(rows) > limit else None,
+        }
 
     @web.get("/referrals", summary="An agency's open referrals, by the time an answer is due", **guarded)
     async def worklist(
@@ -54,7 +71,7 @@ def add_reading(web: FastAPI, service: Service, guard: Any) -> None:
         shown = rows[:limit]
         return {
             "referrals": [_referral_out(row, names) for row in shown],
-            "next": _cursor(shown[-1]) if len(rows) > limit else None,
+            "next": _cursor(shown[-1]["answer_by"], shown[-1]["referral_id"]) if len(rows) > limit else None,
         }
 
 
@@ -75,8 +92,8 @@ async def timeline_of(
     return [{"at": at, "words": words} for at, _, words in sorted(lines, key=lambda line: line[:2])]
 
 
-def _cursor(row: Mapping[str, Any]) -> str:
-    return urlsafe_b64encode(f"{row['answer_by'].isoformat()}|{row['referral_id']}".encode()).decode()
+def _cursor(moment: datetime, referral_id: UUID) -> str:
+    return urlsafe_b64encode(f"{moment.isoformat()}|{referral_id}".encode()).decode()
 
 
 def _place(cursor: str) -> tuple[datetime, UUID]:
@@ -109,3 +126,41 @@ def _case_out(case: StoredCase) -> dict[str, Any]:
 
 def _referral_out(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {**row, "code": referral_code(row["referral_id"]), "agency_name": names.get(row["agency"], row["agency"])}
+
+
+def _facts_of(keys: Keys, case_id: UUID, situation: bytes) -> StoredFacts:
+    return read(keys.unlock(situation, place=place_of(case_id)))
+
+
+def _suggestion_out(code: str, one: Suggestion, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "agency": code,
+        "agency_name": names.get(code, code),
+        "state": one.state,
+        "suggested_at": one.suggested_at,
+        "decided_at": one.decided_at,
+        "decided_by": one.decided_by,
+    }
+
+
+def _ask_out(referral_id: UUID, agency: str, decide_by: datetime, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "referral_id": referral_id,
+        "code": referral_code(referral_id),
+        "agency": agency,
+        "agency_name": names.get(agency, agency),
+        "decide_by": decide_by,
+    }
+
+
+def _asked_out(keys: Keys, row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    facts = _facts_of(keys, row["case_id"], row["situation"])
+    waiting = [one for one in facts.suggestions.items() if one[0] in facts.pending]
+    return {
+        "case_id": row["case_id"],
+        "reference": case_reference(row["case_id"]),
+        "urgency": row["urgency"],
+        "asked_at": row["started_at"],
+        **_ask_out(row["referral_id"], row["agency"], row["decide_by"], names),
+        "suggested_exclusions": [_suggestion_out(code, one, names) for code, one in waiting],
+    }

@@ -14,6 +14,8 @@ from simpul_routing.errors import (
     CaseIsOpen,
     CaseMerged,
     CaseUnknown,
+    DecidesAboutItself,
+    ExclusionUndecided,
     MediationLocked,
     NotFromHere,
     OtherServiceOwed,
@@ -21,6 +23,8 @@ from simpul_routing.errors import (
     ReferralUnknown,
     RightsLacking,
     StillServed,
+    SuggestionDecided,
+    SuggestionUnknown,
 )
 
 _REFUSALS: Final[Mapping[type[Exception], tuple[int, str]]] = {
@@ -42,6 +46,34 @@ _REFUSALS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     AgencyExcluded: (
         409,
         "Instansi ini dikecualikan dari kasus ini; pilih yang lain. / The agency is excluded from this case.",
+    ),
+    SuggestionUnknown: (
+        404,
+        (
+            "Pengecualian instansi ini tidak pernah diusulkan dalam kasus ini; baca lagi. / "
+            "Nobody has suggested to exclude this agency from the case; read it again."
+        ),
+    ),
+    SuggestionDecided: (
+        409,
+        (
+            "Usulan ini sudah diputuskan lain; untuk mengecualikan instansi, pakai exclusions. / "
+            "This suggestion was decided otherwise; to exclude the agency, use exclusions."
+        ),
+    ),
+    DecidesAboutItself: (
+        403,
+        (
+            "Instansi tidak memutuskan pengecualiannya sendiri; serahkan kepada jenjang berikut. / "
+            "An agency does not decide about its own exclusion; let the next one decide."
+        ),
+    ),
+    ExclusionUndecided: (
+        409,
+        (
+            "Putuskan dahulu usulan pengecualian dalam kasus ini. / "
+            "First decide about the suggested exclusion in this case."
+        ),
     ),
     AgencyUnable: (
         422,

@@ -29,6 +29,10 @@ _OWN: Final[Mapping[str, tuple[str, str]]] = {
     "mediation_refused": ("mediasi diminta dan ditolak", "mediation was asked for and refused"),
     "consent_withdrawn": ("persetujuan dicabut", "the consent was withdrawn"),
     "withdrawal_acknowledged": ("penghentian dikonfirmasi", "that processing stopped was confirmed"),
+    "exclusion_suggested": (
+        "sumber yang tidak dikenal mengusulkan pengecualian",
+        "a source that is not known suggests an exclusion",
+    ),
     "mediation_recorded": ("mediasi dicatat", "a mediation was recorded"),
 }
 _SETS: Final[tuple[type[Term], ...]] = (DeclineReason, CancelReason, ReplanReason, CaseEnd)

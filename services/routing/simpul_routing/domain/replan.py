@@ -6,7 +6,7 @@ from uuid import UUID
 
 from simpul_routing.domain.agreement import Agreement
 from simpul_routing.domain.engine import Origin
-from simpul_routing.domain.hand_over import successor
+from simpul_routing.domain.exclusions import NOBODY_WAITS, Waiting, successor_beside
 from simpul_routing.domain.lifecycle import ReferralState
 from simpul_routing.domain.plan import PlannedReferral
 from simpul_routing.domain.referral import Raised, StoredReferral
@@ -58,13 +58,15 @@ def replan(
     agreement: Agreement,
     origin: Origin,
     joining: Sequence[StoredReferral] = (),
+    waiting: Waiting = NOBODY_WAITS,
 ) -> Replan:
     """Compare a plan with the referrals of its case, those of merged twins among them.
 
     An excluded agency loses what it has, begun or not. Otherwise what has begun goes on, and so does what a person
     asked for, and what was raised to the case manager while the service itself is needed. A service that another
     agency took over stays with it; one that was completed is not asked again. `joining` are the open referrals of a
-    twin that ends here: a service that is asked anew goes on with theirs.
+    twin that ends here: a service that is asked anew goes on with theirs. Whoever is `waiting` keeps what it has and
+    is asked for nothing new.
     """
     asked = [referral for referral in referrals if referral.standing.is_open]
     completed = [referral for referral in referrals if referral.standing.state is ReferralState.COMPLETED]
@@ -97,7 +99,7 @@ def replan(
         for plan in planned
         if plan.role is ReferralRole.LEAD and not (plan.service in answered and _is_answered(plan, kept))
         for left in (_left_behind(plan.service, (*referrals, *joining), kept),)
-        for agency, service in _who_can(plan, referrals, kept, agreement, origin)
+        for agency, service in _who_can(plan, referrals, kept, agreement, origin, waiting)
     ]
     lost = {plan.service for plan in planned if plan.role is ReferralRole.LEAD} | answered
     for referral in withdrawn:
@@ -107,7 +109,7 @@ def replan(
             plan = PlannedReferral(referral.owed.service, referral.standing.agency, ReferralRole.LEAD)
             added += [
                 Addition(replace(plan, agency=agency, service=service), referral, _raised(plan, service), by_hand=True)
-                for agency, service in _who_can(plan, referrals, kept, agreement, origin)
+                for agency, service in _who_can(plan, referrals, kept, agreement, origin, waiting)
             ]
     serving = {(r.service, r.standing.agency) for r in kept} | {(a.planned.service, a.planned.agency) for a in added}
     had = {(r.service, r.standing.agency) for r in referrals if r.standing.state not in _TAKEN_BACK}
@@ -116,7 +118,7 @@ def replan(
         Addition(plan)
         for plan in planned
         if plan.role is ReferralRole.SUPPORT and plan.service not in done
-        and (plan.service, plan.agency) not in serving | had
+        and (plan.service, plan.agency) not in serving | had and not waiting.holds_back(plan.service, plan.agency)
     ]  # fmt: skip
     followed = {addition.follows.referral_id for addition in added if addition.follows}
     still = tuple(referral for referral in kept if referral.referral_id not in followed)
@@ -130,6 +132,7 @@ def carried(
     referrals: Sequence[StoredReferral],
     agreement: Agreement,
     origin: Origin,
+    waiting: Waiting = NOBODY_WAITS,
 ) -> list[Addition]:
     """What of other referrals (`joining`, with the clauses of each) nobody answers for yet: it goes on here.
 
@@ -156,7 +159,7 @@ def carried(
             plan = PlannedReferral(owed.service, agency, ReferralRole.LEAD, clauses)
             added += [goes_on] if not is_excluded else [
                 Addition(replace(plan, agency=code, service=service), referral, _raised(plan, service), by_hand=True)
-                for code, service in _who_can(plan, referrals, change.kept, agreement, origin)
+                for code, service in _who_can(plan, referrals, change.kept, agreement, origin, waiting)
             ]  # fmt: skip
     return added
 
@@ -188,17 +191,18 @@ def _who_can(
     kept: Sequence[StoredReferral],
     agreement: Agreement,
     origin: Origin,
+    waiting: Waiting,
 ) -> Iterable[tuple[str, Service]]:
-    """The planned agency, or the next one where it has declined this service in this case before."""
+    """The planned agency; the next one where it has declined this service in this case before; nobody if it waits."""
     gave_up = {r.standing.agency for r in referrals if r.service is plan.service and r.standing.state in _GAVE_UP}
     if plan.agency not in gave_up | origin.excluded:
-        return [(plan.agency, plan.service)]
+        return [] if waiting.holds_back(plan.service, plan.agency) else [(plan.agency, plan.service)]
     busy = {r.standing.agency for r in kept if r.service is plan.service and r.role is ReferralRole.LEAD}
     triaging = {r.standing.agency for r in referrals
                 if r.service is Service.MANUAL_TRIAGE and r.standing.state in _GAVE_UP}  # fmt: skip
     hand_overs = max((r.hand_overs for r in referrals if r.owed.service is plan.service), default=0)
-    follows = successor(
-        agreement, plan.clauses, plan.service, plan.role, origin, asked=gave_up | busy, triaging=triaging,
+    follows = successor_beside(
+        waiting, agreement, plan.clauses, plan.service, plan.role, origin, asked=gave_up | busy, triaging=triaging,
         hand_overs=hand_overs,
     )  # fmt: skip
     return [(follows.agency, follows.service)] if follows else []

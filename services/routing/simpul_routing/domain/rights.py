@@ -24,6 +24,8 @@ BY_THE_AGREEMENT: Final = "agreement"
 """The reason stands in a clause; its words tell what happened to the child, so they are not kept in clear."""
 BY_OUTCOME: Final = "outcome"
 """The agency that served the child said so."""
+AWAITS_DECISION: Final = "awaits_decision"
+"""Asked of an agency that waits until a person has decided about its suggested exclusion."""
 BY_HAND: Final = "by_hand"
 """A person said so; the words are locked in the case's history."""
 NEED_A_REASON: Final = frozenset({RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE})
@@ -84,7 +86,8 @@ def after(entry: Entry, referrals: Iterable[Served]) -> Entry:
         return entry
     counting = [served for served in referrals if served.state not in _NOT_COUNTED]
     if not counting:
-        is_taken_back = entry.state in BY_REFERRALS and entry.reason != BY_THE_AGREEMENT
+        stays_without = (BY_THE_AGREEMENT, AWAITS_DECISION)
+        is_taken_back = entry.state in BY_REFERRALS and entry.reason not in stays_without
         return Entry(RightState.UNANSWERED) if is_taken_back else entry
     ended = [_OUTCOME[served.outcome] for served in counting if served.outcome is not None]
     if len(ended) == len(counting) and RightState.IN_PROGRESS not in ended:
@@ -101,6 +104,15 @@ def replanned(ledger: Ledger, decided: Ledger, served: Mapping[Right, Sequence[S
     """The ledger after a case was decided again: what the new facts say, unless a person or a service said more."""
     return {
         right: after(entry if entry.reason == BY_HAND else _as_decided(decided[right]), served.get(right, ()))
+        for right, entry in ledger.items()
+    }
+
+
+def awaiting(ledger: Ledger, held: frozenset[Right]) -> Ledger:
+    """The ledger where services of these rights wait for a decision: nobody else was asked, but somebody decides."""
+    unasked = (RightState.UNANSWERED, RightState.REFERRED)
+    return {
+        right: Entry(RightState.REFERRED, AWAITS_DECISION) if right in held and entry.state in unasked else entry
         for right, entry in ledger.items()
     }
 

@@ -26,6 +26,15 @@ from simpul_routing.repository.cases import (
     write_ledgers,
 )
 from simpul_routing.repository.clocks import advance, clocks_of, due_clocks, due_referrals, reset, stop_clocks
+from simpul_routing.repository.exclusions import (
+    add_ask,
+    close_ask,
+    due_asks,
+    open_ask,
+    open_ask_for_update,
+    open_asks,
+    write_ask,
+)
 from simpul_routing.repository.indicators import NESTED, Grouping, clock_figures, referral_figures, right_figures
 from simpul_routing.repository.referrals import (
     add_referral,
@@ -49,6 +58,7 @@ __all__ = [
     "Grouping",
     "Sent",
     "StoredCase",
+    "add_ask",
     "add_case_transition",
     "add_plan",
     "add_referral",
@@ -62,6 +72,8 @@ __all__ = [
     "cases_of_referrals",
     "clock_figures",
     "clocks_of",
+    "close_ask",
+    "due_asks",
     "due_clocks",
     "due_referrals",
     "find_ended_referrals",
@@ -76,6 +88,9 @@ __all__ = [
     "move_cases",
     "note_delivered",
     "number_what_was_sent",
+    "open_ask",
+    "open_ask_for_update",
+    "open_asks",
     "referral_figures",
     "referrals_for_update",
     "referrals_free_for_update",
@@ -89,6 +104,7 @@ __all__ = [
     "transitions_of",
     "version_of",
     "worklist",
+    "write_ask",
     "write_case",
     "write_ledgers",
 ]

@@ -1,5 +1,6 @@
 """What routing does, one file for each thing."""
 
+from simpul_routing.use_cases.decide_exclusions import DecideExclusions
 from simpul_routing.use_cases.end_cases import EndCases
 from simpul_routing.use_cases.judge_replies import JudgeReplies, Reply
 from simpul_routing.use_cases.keep_accounts import KeepAccounts
@@ -10,6 +11,7 @@ from simpul_routing.use_cases.triage_cases import TriageCases
 from simpul_routing.use_cases.withdraw_consent import WithdrawConsent
 
 __all__ = [
+    "DecideExclusions",
     "EndCases",
     "JudgeReplies",
     "KeepAccounts",

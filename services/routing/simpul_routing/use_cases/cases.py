@@ -1,6 +1,7 @@
 """What every change of a case by a person begins and ends with."""
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 from uuid import UUID
 
 from simpul_routing import publisher, repository
@@ -13,6 +14,9 @@ from simpul_routing.stored_facts import place_of_note
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema.vocabulary import Right
+
+ROUTING: Final = "routing"
+"""The actor of what no person decided."""
 
 
 async def locked(

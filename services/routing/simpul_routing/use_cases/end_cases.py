@@ -15,6 +15,7 @@ from simpul_routing.errors import (
     CaseIsOpen,
     CaseMerged,
     CaseUnknown,
+    ExclusionUndecided,
     ReasonMissing,
     RightsLacking,
 )
@@ -44,16 +45,20 @@ class EndCases:
     async def close(self, case_id: UUID, version: int, end: CaseEnd, *, by: str, reason: str) -> None:
         """Terminate a case; what is still open in it is cancelled.
 
-        As completed only when every right is settled: RightsLacking names the others.
+        As completed only when every right is settled, RightsLacking names the others, and nobody waits for a decision
+        (ExclusionUndecided).
         """
         if end is not CaseEnd.COMPLETED and not reason:
             raise ReasonMissing
         async with self._transactions.begin() as transaction:
             case, referrals = await open_at(transaction, case_id, version)
+            if end is CaseEnd.COMPLETED and self._replan_cases.facts_of(case).pending:
+                raise ExclusionUndecided
             lacking = unanswered(case.rights)
             if end is CaseEnd.COMPLETED and lacking:
                 raise RightsLacking(lacking)
             await _cancel(transaction, referrals, ReferralState.CANCELLED, CancelReason.CASE_ENDED, by)
+            await self._replan_cases.asks.end(transaction, case)
             ended = replace(case, state=state_after(CaseDeed.CLOSED), ended_as=end, ended_at=transaction.now)
             await self._write(transaction, case, ended, by, end.value, reason)
             transaction.announce(publisher.case_closed(case_id, end, transaction.now))
@@ -65,6 +70,7 @@ class EndCases:
         async with self._transactions.begin() as transaction:
             case, referrals = await open_at(transaction, case_id, version)
             await _cancel(transaction, referrals, ReferralState.ENTERED_IN_ERROR, CancelReason.ENTERED_IN_ERROR, by)
+            await self._replan_cases.asks.end(transaction, case)
             ended = replace(case, state=state_after(CaseDeed.VOIDED), ended_at=transaction.now)
             await self._write(transaction, case, ended, by, CancelReason.ENTERED_IN_ERROR.value, reason)
             transaction.announce(publisher.case_voided(case_id, transaction.now))
@@ -109,6 +115,7 @@ class EndCases:
             ended = replace(twin, state=state_after(CaseDeed.MERGED), ended_at=transaction.now, merged_into=into)
             await self._write(transaction, twin, ended, by, CaseDeed.MERGED.value, reason)
             await repository.follow_merged(transaction, case_id, into)
+            await self._replan_cases.asks.end(transaction, twin)
             why = Why(ReplanReason.TWIN_MERGED, by, note=note_of(self._keys, into, reason))
             await self._replan_cases.decide_again(transaction, case, others, facts, why, twin=twin, joining=joining)
             transaction.announce(publisher.case_merged(case_id, into, transaction.now))

@@ -12,12 +12,12 @@ from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
 from simpul_routing.domain.case_life import CaseDeed
 from simpul_routing.domain.clocks import STOPPED_BY, goes_on
-from simpul_routing.domain.hand_over import Successor, successor
+from simpul_routing.domain.exclusions import Waiting, protective_services, successor_beside
+from simpul_routing.domain.hand_over import Successor
 from simpul_routing.domain.lifecycle import ReferralState, Said, Unchanged, judge_reply
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
 from simpul_routing.stored_facts import StoredFacts, place_of, place_of_referral, read, read_clauses
-from simpul_routing.use_cases.cases import locked, rights_follow
-from simpul_routing.use_cases.refer_cases import ROUTING
+from simpul_routing.use_cases.cases import ROUTING, locked, rights_follow
 from simpul_routing.use_cases.replan_cases import ReplanCases, Why
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
@@ -237,8 +237,9 @@ class JudgeReplies:
         triaging: set[str],
     ) -> Successor | None:
         agreement = self._versions.of(referral.agreement).agreement
-        return successor(
-            agreement, clauses, referral.service, referral.role, facts.origin, asked=asked,
+        waiting = Waiting(facts.pending, protective_services(facts.situation, referral.standing.urgency))
+        return successor_beside(
+            waiting, agreement, clauses, referral.service, referral.role, facts.origin, asked=asked,
             triaging=triaging,
             hand_overs=referral.hand_overs,
         )  # fmt: skip

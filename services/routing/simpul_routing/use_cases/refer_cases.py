@@ -1,6 +1,7 @@
 """A reported case becomes a plan and its referrals."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
@@ -14,10 +15,14 @@ from simpul_routing.domain.agreement import Agreement
 from simpul_routing.domain.case_life import CaseDeed, CaseState, state_after
 from simpul_routing.domain.clocks import clocks_of
 from simpul_routing.domain.engine import Decision, Origin
+from simpul_routing.domain.exclusions import deciding_agency, hold_back
 from simpul_routing.domain.facts import AgencyKind, Situation, situation_of
 from simpul_routing.domain.plan import CasePlan, PlannedReferral, plan_case
 from simpul_routing.domain.referral import NewReferral
+from simpul_routing.domain.rights import awaiting
 from simpul_routing.stored_facts import StoredFacts, Told, place_of, place_of_referral, written, written_clauses
+from simpul_routing.use_cases.ask_exclusions import AskExclusions
+from simpul_routing.use_cases.cases import ROUTING
 from simpul_runtime.city import City
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys
@@ -27,9 +32,6 @@ from simpul_schema.messages.case import CaseReportedV1, TriageFacts
 AGREEMENT_GAPS: Final = Counter(
     "simpul_agreement_gaps", "Cases that no clause covered; any at all is an alarm", ["version"], registry=REGISTRY
 )
-
-ROUTING: Final = "routing"
-"""The actor of what no person decided."""
 
 log = structlog.get_logger()
 
@@ -41,6 +43,7 @@ class ReferCases:
         self._versions = versions
         self._city = city
         self._keys = keys
+        self._asks = AskExclusions(city)
 
     async def refer(self, transaction: Transaction, reports: Sequence[tuple[CaseReportedV1, TriageFacts]]) -> None:
         """Plan each reported case and offer its referrals."""
@@ -57,6 +60,10 @@ class ReferCases:
                 triage, ward.kecamatan if ward else "", mediation_locked=plan.mediation_locked
             )
             facts = StoredFacts({str(case_id): Told(situation, origin, shared)}, mediation_locked=plan.mediation_locked)
+            facts = facts.suggesting(triage.suggested_exclusions, transaction.now)
+            held = hold_back(plan, situation, facts.pending, deciding_agency(engines.agreement, origin, facts.pending))
+            waiting = held.held_rights({need.service: need.right for need in decision.assignments})
+            plan = replace(held.plan, rights=awaiting(plan.rights, waiting))
             locked = self._keys.lock(written(facts), place=place_of(case_id))
             repository.add_plan(transaction, case_id, plan, engines.digest, locked)
             repository.add_case_transition(
@@ -64,7 +71,9 @@ class ReferCases:
                 CaseDeed.DECIDED.value, cause=event.id,
             )  # fmt: skip
             transaction.announce(publisher.rights_changed(case_id, plan.rights, event.id))
-            for planned in plan.referrals:
+            self._asks.note(transaction, self._keys, case_id, state_after(CaseDeed.DECIDED), facts.pending, event.id)
+            self._asks.ask(transaction, case_id, facts, (plan, decision), engines.agreement, cause=event.id)
+            for planned in held.offered:
                 known = event.data.received_at if self._is_police(planned.agency) else None
                 referral = self._new_referral(
                     case_id, plan, planned, decision, transaction.now, engines.agreement, known

@@ -14,12 +14,13 @@ from simpul_routing.domain.agreement import Agreement, ClockName
 from simpul_routing.domain.case_life import CaseDeed, CaseState
 from simpul_routing.domain.clocks import STOPPED_BY, Running, clocks_of, goes_on, relaxed, tightened
 from simpul_routing.domain.engine import Decision
+from simpul_routing.domain.exclusions import SuggestionState, deciding_agency, hold_back
 from simpul_routing.domain.facts import AgencyKind
 from simpul_routing.domain.lifecycle import SAID_BEFORE, ReferralState, Said
 from simpul_routing.domain.plan import CasePlan, plan_case
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
 from simpul_routing.domain.replan import Addition, Replan, carried, replan, urgency_after
-from simpul_routing.domain.rights import inherited, replanned
+from simpul_routing.domain.rights import awaiting, inherited, replanned
 from simpul_routing.errors import CaseUnknown
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import (
@@ -32,14 +33,15 @@ from simpul_routing.stored_facts import (
     written,
     written_clauses,
 )
-from simpul_routing.use_cases.cases import announce_rights, locked, served_rights
-from simpul_routing.use_cases.refer_cases import ROUTING, seen
+from simpul_routing.use_cases.ask_exclusions import AskExclusions
+from simpul_routing.use_cases.cases import ROUTING, announce_rights, locked, served_rights
+from simpul_routing.use_cases.refer_cases import seen
 from simpul_runtime.city import City
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema.messages import ReferralCancelledV1, ReferralReroutedV1, ReferralRevokedV1
 from simpul_schema.messages.case import CaseAmendedV1, TriageFacts
-from simpul_schema.vocabulary import CancelReason, ReferralRole, ReplanReason, Service, Urgency
+from simpul_schema.vocabulary import CancelReason, ReferralRole, ReplanReason, RightState, Service, Urgency
 
 log = structlog.get_logger()
 
@@ -80,6 +82,7 @@ class ReplanCases:
         self._versions = versions
         self._city = city
         self._keys = keys
+        self.asks = AskExclusions(city)
 
     def facts_of(self, case: StoredCase) -> StoredFacts:
         """The facts a case was decided on."""
@@ -99,7 +102,9 @@ class ReplanCases:
             if case.merged_into is None:
                 break
             case_id = case.merged_into
-        facts = self.facts_of(case).amended(event.data.case_id, self._told_now(triage, event))
+        before = self.facts_of(case)
+        facts = before.amended(event.data.case_id, self._told_now(triage, event))
+        facts = facts.suggesting(triage.suggested_exclusions, transaction.now)
         if case.has_ended:
             # Somebody tells something new about this child: it must not vanish in a closed case.
             repository.add_case_transition(
@@ -108,6 +113,8 @@ class ReplanCases:
             )  # fmt: skip
             transaction.announce(publisher.case_reopened(case_id, transaction.now))
             case = replace(case, state=CaseState.REOPENED, ended_as=None, ended_at=None)
+        new = facts.pending - before.pending
+        self.asks.note(transaction, self._keys, case_id, case.state, new, event.id)
         why = Why(ReplanReason.FACTS_AMENDED, ROUTING, event.id)
         await self.decide_again(transaction, case, referrals, facts, why)
 
@@ -115,7 +122,10 @@ class ReplanCases:
         self, transaction: Transaction, case: StoredCase, referrals: Sequence[StoredReferral], agency: str, why: Why
     ) -> None:
         """An agency receives nothing any more, whatever it had (R6)."""
-        facts = self.facts_of(case).without(frozenset({agency}), self._city.kinds[agency])
+        facts = self.facts_of(case)
+        if agency in facts.pending:
+            facts = facts.decided(agency, SuggestionState.CONFIRMED, why.by, transaction.now)
+        facts = facts.without(frozenset({agency}), self._city.kinds[agency])
         await self.decide_again(transaction, case, referrals, facts, why)
 
     async def decide_again(
@@ -143,14 +153,19 @@ class ReplanCases:
         if decided is not from_facts:
             decision = engine.decide(facts.situation, facts.origin, by_hand=decided)
         plan = plan_case(decision, engines.agreement, facts.origin, transaction.now, self._city.zone)
+        decides = deciding_agency(engines.agreement, facts.origin, facts.pending)
+        held = hold_back(plan, facts.situation, facts.pending, decides)
+        plan = held.plan
         facts = replace(facts, mediation_locked=plan.mediation_locked)
         made = _Decided(
             case, why, facts, plan, decision, engines.agreement, transaction.now, self._city.zone
         )  # fmt: skip
-        change = replan(plan.referrals, referrals, engines.agreement, facts.origin, joining if twin else ())
+        change = replan(
+            plan.referrals, referrals, engines.agreement, facts.origin, joining if twin else (), held.waiting
+        )
         if joining:
             clauses = {referral.referral_id: self._clauses(referral) for referral in joining}
-            more = carried(change, clauses, joining, referrals, engines.agreement, facts.origin)
+            more = carried(change, clauses, joining, referrals, engines.agreement, facts.origin, held.waiting)
             # What was cut off begins anew; what a twin had goes on under its clocks.
             more = more if twin else [replace(addition, follows=None) for addition in more]
             change = replace(change, added=(*change.added, *more))
@@ -171,12 +186,16 @@ class ReplanCases:
         served = await served_rights(transaction, self._versions, {case.case_id: stored})
         known = inherited(case.rights, twin.rights) if twin else case.rights
         ledger = replanned(known, plan.rights, served[case.case_id])
+        unasked = frozenset(right for right, entry in ledger.items() if entry.state is RightState.UNANSWERED)
+        waiting = held.held_rights({need.service: need.right for need in decision.assignments})
+        ledger = awaiting(ledger, waiting & unasked)
         rights = announce_rights(transaction, case, ledger, why.cause)
         await repository.write_case(transaction, replace(stored, rights=rights.get(case.case_id, case.rights)))
         repository.add_case_transition(
             transaction, case.case_id, case.state.value, case.state.value, why.by, why.reason.value, why.note, why.cause
         )
         await repository.move_cases(transaction, CaseDeed.SERVED, _if_begun(stored), ROUTING)
+        await self.asks.follow(transaction, case.case_id, facts, (plan, decision), engines.agreement, why.cause)
         transaction.announce(
             publisher.case_replanned(
                 case.case_id,

@@ -13,10 +13,12 @@ from simpul_routing import publisher, repository
 from simpul_routing.agreement import Versions
 from simpul_routing.domain.agreement import ClockName
 from simpul_routing.domain.clocks import Addressee, Running, told_at
+from simpul_routing.domain.exclusions import Waiting, protective_services
 from simpul_routing.domain.lifecycle import TERMINAL
 from simpul_routing.domain.referral import StoredReferral
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import place_of, read
+from simpul_routing.use_cases.ask_exclusions import AskExclusions
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
 from simpul_runtime.metrics import REGISTRY
@@ -40,6 +42,7 @@ class SweepClocks:
         self._versions = versions
         self._city = city
         self._keys = keys
+        self._asks = AskExclusions(city)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -54,7 +57,13 @@ class SweepClocks:
                 await asyncio.sleep(SWEEP)
 
     async def sweep(self, transaction: Transaction, now: datetime) -> int:
-        """One step of each clock that is due by then; returns how many were looked at."""
+        """One step of each clock and ask that is due by then; returns how many were looked at."""
+        steps = await self._asks.sweep(transaction, now, MOST, self._versions, self._keys)
+        for step in steps:
+            CLOCK_STEPS.labels("exclusion", step.value).inc()
+        return len(steps) + await self._sweep_clocks(transaction, now)
+
+    async def _sweep_clocks(self, transaction: Transaction, now: datetime) -> int:
         found = await repository.due_referrals(transaction, now, MOST)
         # In the order in which replies lock them; what another process holds is left to it.
         referrals = await repository.referrals_free_for_update(transaction, found) if found else {}
@@ -96,4 +105,7 @@ class SweepClocks:
         decision = engine.decide(facts.situation, facts.origin, by_hand=case.urgency)
         agency = referral.standing.agency
         addressee = Addressee(agency, self._city.kinds.get(agency, ""), self._city.kecamatan_of.get(agency, ""))
-        return told_at(clock.step, decision.effective, engines.agreement, addressee, facts.origin)
+        waiting = Waiting(facts.pending, protective_services(facts.situation, case.urgency))
+        origins = (waiting.passed_over(facts.origin, referral.service), facts.origin)
+        told = (told_at(clock.step, decision.effective, engines.agreement, addressee, origin) for origin in origins)
+        return next((codes for codes in told if codes), ())

@@ -10,12 +10,14 @@ from simpul_routing.agreement import Versions
 from simpul_routing.domain.agreement import Agreement, ClockName
 from simpul_routing.domain.case_life import CASE_TRANSITIONS, CaseDeed, CaseState
 from simpul_routing.domain.clocks import STOPPED_BY, Running, clocks_of, goes_on
+from simpul_routing.domain.exclusions import Waiting, protective_services
 from simpul_routing.domain.facts import AgencyKind
 from simpul_routing.domain.lifecycle import ReferralState
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
 from simpul_routing.errors import (
     AgencyExcluded,
     AgencyUnable,
+    ExclusionUndecided,
     MediationLocked,
     NotFromHere,
     OtherServiceOwed,
@@ -25,8 +27,7 @@ from simpul_routing.errors import (
 )
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import StoredFacts, place_of_referral, written_clauses
-from simpul_routing.use_cases.cases import note_of, open_at, rights_follow
-from simpul_routing.use_cases.refer_cases import ROUTING
+from simpul_routing.use_cases.cases import ROUTING, note_of, open_at, rights_follow
 from simpul_routing.use_cases.replan_cases import ReplanCases, Why
 from simpul_runtime.city import City
 from simpul_runtime.signing import Keys
@@ -67,8 +68,8 @@ class TriageCases:
 
         `settles` is the referral that is answered so: a manual triage, or a declined one that nobody took over. What
         was handed over keeps its clocks. Raises AgencyUnable, AgencyExcluded, ReferralUnknown, OtherServiceOwed when
-        what it settles was raised for another service, and StillServed when the child has an open lead of this service
-        and no reason is given.
+        what it settles was raised for another service, ExclusionUndecided where the agency waits, and StillServed when
+        the child has an open lead of this service and no reason is given.
         """
         async with self._transactions.begin() as transaction:
             case, referrals = await open_at(transaction, case_id, version)
@@ -78,6 +79,9 @@ class TriageCases:
                 raise AgencyUnable
             if agency in facts.origin.excluded:
                 raise AgencyExcluded
+            waiting = Waiting(facts.pending, protective_services(facts.situation, case.urgency))
+            if waiting.holds_back(service, agency):
+                raise ExclusionUndecided
             settled = _settled(referrals, settles)
             if settled and not _is_what_is_owed(settled, service, role):
                 raise OtherServiceOwed(settled.owed.service)

@@ -22,6 +22,8 @@ def document(received: Received[Any]) -> dict[str, Any]:
     event["data"].pop("sealed", None)
     if received.facts is not None:
         event["data"]["facts"] = received.facts.model_dump(mode="json")
+    if received.suggested_exclusions:
+        event["data"]["suggested_exclusions"] = list(received.suggested_exclusions)
     return event
 
 

@@ -52,6 +52,10 @@ class TriageFacts(BaseModel):
     excluded_agencies: tuple[str, ...] = Field(
         default=(), description="agency codes that are too close to the suspect and receive nothing"
     )
+    suggested_exclusions: tuple[str, ...] = Field(
+        default=(),
+        description="the same as a source says that nobody knows: they wait until a person has decided",
+    )
 
 
 class CaseReportedData(EventData):

@@ -284,3 +284,52 @@ class ReferralConsentWithdrawnV1(Event):
     WIRE_NAME: ClassVar[str] = "referral.consent_withdrawn.v1"
     type: Literal["referral.consent_withdrawn.v1"] = "referral.consent_withdrawn.v1"
     data: ReferralConsentWithdrawnData
+
+
+class SuggestedExclusions(BaseModel):
+    """T1: the agencies that are called too close to the suspect; travels only sealed, in the section `suggestions`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    agencies: tuple[str, ...] = Field(description="codes of the agencies that wait")
+
+
+class ReferralExclusionSuggestedData(EventData):
+    """Agencies wait because a source that nobody knows calls them too close to the suspect; a person decides.
+
+    The agencies are in the section `suggestions`, sealed to the agency that is asked.
+    """
+
+    referral_id: UUID = Field(description="random reference of the decision; there is no service to accept under it")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency whose people are asked to decide; empty where nobody is left")
+    urgency: Urgency = Field(description="of the case")
+    decide_by: Instant = Field(description="a decision is due by then, UTC")
+    suggestions: int = Field(ge=1, description="how many agencies wait for it")
+    step: int = Field(ge=0, le=200, description="percent of the time that have passed: 0, 50, 100 or 200")
+    told: tuple[str, ...] = Field(description="codes of those whose people are told now; nobody who is named")
+
+
+class ReferralExclusionSuggestedV1(Event):
+    """Sent when a person must decide about suggested exclusions, and again when the deadline comes near or passes."""
+
+    WIRE_NAME: ClassVar[str] = "referral.exclusion_suggested.v1"
+    type: Literal["referral.exclusion_suggested.v1"] = "referral.exclusion_suggested.v1"
+    data: ReferralExclusionSuggestedData
+
+
+class ReferralExclusionDecidedData(EventData):
+    """This agency is asked no longer: everything is decided, somebody else is asked, or the case ended."""
+
+    referral_id: UUID = Field(description="random reference of the decision")
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency that was asked; empty where nobody was left")
+    decided_at: Instant = Field(description="when, UTC")
+
+
+class ReferralExclusionDecidedV1(Event):
+    """Sent when nothing is left to decide for the agency that was asked."""
+
+    WIRE_NAME: ClassVar[str] = "referral.exclusion_decided.v1"
+    type: Literal["referral.exclusion_decided.v1"] = "referral.exclusion_decided.v1"
+    data: ReferralExclusionDecidedData

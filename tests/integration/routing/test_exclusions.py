@@ -1,0 +1,410 @@
+"""What a source that nobody knows says about an agency is a suggestion: the agency waits, a person decides."""
+
+import json
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from simpul_routing.api.reading import timeline_of
+from simpul_routing.domain.exclusions import SuggestionState
+from simpul_routing.errors import (
+    CaseChanged,
+    DecidesAboutItself,
+    ExclusionUndecided,
+    ReasonMissing,
+    SuggestionDecided,
+    SuggestionUnknown,
+)
+from simpul_routing.stored_facts import place_of, read
+from simpul_schema.messages.referral import SuggestedExclusions
+from simpul_schema.vocabulary import CaseEnd, ReferralRole, Service, Urgency
+from simpul_seal import open_section
+from tests.integration.routing.conftest import START, Room
+from tests.support.agreements import CITY
+
+EIGHT = [
+    "polres-ppa", "uptd-ppa", "ylpa", "dinsos-peksos", "klinik-pendidikan", "rs-rujukan", "satgas-kel-bujel",
+    "satgas-kec-mojoroto",
+]  # fmt: skip
+"""Every agency that Kediri's agreement can address for a child of Bujel."""
+CALM = {"violence": ["physical"], "kelurahan": "Bujel", "safe_now": "yes", "injured": "no", "place": "household"}
+DANGER = {
+    "violence": ["sexual"], "kelurahan": "Bujel", "safe_now": "no", "injured": "yes", "sexual_under_72h": "yes",
+    "suicidal_sign": "yes", "perpetrator_lives_with_child": "yes", "place": "household",
+}  # fmt: skip
+CONFIRMED, REJECTED = SuggestionState.CONFIRMED, SuggestionState.REJECTED
+
+
+def asked(room: Room, case: UUID) -> list[dict[str, Any]]:
+    return room.of("referral.exclusion_suggested.v1", case_id=str(case))
+
+
+def offers(room: Room, case: UUID) -> set[tuple[str, str]]:
+    return {(one["service"], one["agency"]) for one in room.of("referral.offered.v1", case_id=str(case))}
+
+
+async def decide(room: Room, case: UUID, agency: str, state: SuggestionState, **more: Any) -> None:
+    given: dict[str, Any] = {"by": "uptd-ppa", "reason": "asked the family"} | more
+    version = given.pop("version", None) or await room.version(case)
+    await room.decisions.decide(case, version, agency, state, **given)
+
+
+async def rights(room: Room, case: UUID) -> dict[str, dict[str, str]]:
+    [row] = await room.rows("SELECT rights FROM case_plan WHERE case_id = $1", case)
+    found: dict[str, dict[str, str]] = json.loads(row["rights"])
+    return found
+
+
+def opened(room: Room, ask: dict[str, Any]) -> tuple[str, ...]:
+    """The agencies that wait, as the one that is asked reads them."""
+    event = next(e for e in room.said if e["data"] is ask)
+    content = open_section(
+        ask["sealed"]["suggestions"]["ciphertext"], room.rings[ask["agency"]], event_id=UUID(event["id"]),
+        case_id=UUID(event["correlationid"]), section="suggestions",
+    )  # fmt: skip
+    return SuggestedExclusions.model_validate_json(content).agencies
+
+
+async def test_eight_named_agencies_withhold_no_emergency_and_a_person_is_asked(room: Room) -> None:
+    case = await room.report(**DANGER, suggested_exclusions=EIGHT)
+
+    assert offers(room, case) >= {
+        ("intake", "uptd-ppa"), ("emergency_protection", "polres-ppa"), ("medical_care", "rs-rujukan"),
+        ("forensic_exam", "rs-rujukan"), ("pep_72h", "rs-rujukan"), ("shelter", "dinsos-peksos"),
+        ("psychologist", "uptd-ppa"),
+    }  # fmt: skip
+    # Somebody else's help waits: a task force next door, legal aid.
+    assert not {"outreach", "legal_aid", "restitution_information"} & {service for service, _ in offers(room, case)}
+    [ask] = asked(room, case)
+    # Everybody decent is named, so the hub is asked after all, and the top of the ladder hears of it.
+    decides = ask["agency"]
+    assert decides not in EIGHT or set(ask["told"]) > {decides}
+    assert (ask["suggestions"], ask["step"], ask["urgency"]) == (8, 0, "high")
+    assert datetime.fromisoformat(ask["decide_by"]) == START + timedelta(minutes=15)
+    assert sorted(opened(room, ask)) == sorted(EIGHT)
+    states = {name: entry["state"] for name, entry in (await rights(room, case)).items()}
+    plain = await rights(room, await room.report(**DANGER))
+    assert states == {name: entry["state"] for name, entry in plain.items()}
+
+
+async def test_everybody_named_the_hub_is_asked_again_and_the_city_board_is_told(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=sorted(CITY.agency_codes))
+
+    [ask] = asked(room, case)
+    assert (ask["agency"], ask["told"]) == ("uptd-ppa", ["uptd-ppa", "city-board"])
+    # Nothing of it is urgent, so everything waits; but the case is in somebody's hands.
+    assert offers(room, case) == {("manual_triage", "uptd-ppa")}
+    assert {entry["state"] for entry in (await rights(room, case)).values()} <= {"referred", "not_applicable",
+                                                                               "unanswered"}  # fmt: skip
+
+
+async def test_who_is_named_waits_and_hears_nothing_until_a_person_has_decided(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
+
+    assert room.sent_to("satgas-kel-bujel") == []
+    [ask] = asked(room, case)
+    assert (ask["agency"], ask["told"], opened(room, ask)) == ("uptd-ppa", ["uptd-ppa"], ("satgas-kel-bujel",))
+    assert ask in [event["data"] for event in room.sent_to("uptd-ppa")]
+    assert "satgas" not in json.dumps([event for event in room.said if "outreach" not in json.dumps(event)])
+    # Nobody else takes its place meanwhile, and what others are asked goes out as ever.
+    services = {service for service, _ in offers(room, case)}
+    assert "outreach" not in services
+    assert "intake" in services
+
+
+async def test_rejected_what_waited_goes_out_at_once(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
+    room.now += timedelta(minutes=40)
+    await decide(room, case, "satgas-kel-bujel", REJECTED)
+
+    assert room.offered(case, "outreach")["agency"] == "satgas-kel-bujel"
+    assert room.of("case.replanned.v1")[-1]["why"] == "exclusion_rejected"
+    [closed] = room.of("referral.exclusion_decided.v1")
+    assert closed["referral_id"] == asked(room, case)[0]["referral_id"]
+    await room.sweep_until(room.now + timedelta(days=2), timedelta(hours=6))
+    assert len(asked(room, case)) == 1
+
+
+async def test_confirmed_it_is_excluded_as_ever_and_the_next_is_asked(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
+    await decide(room, case, "satgas-kel-bujel", CONFIRMED)
+
+    assert room.offered(case, "outreach")["agency"] == "satgas-kec-mojoroto"
+    assert room.of("case.replanned.v1")[-1]["why"] == "agency_excluded"
+    await room.amend(case, injured="yes", safe_now="no")
+    await room.sweep_until(room.now + timedelta(days=3), timedelta(hours=3))
+    assert room.sent_to("satgas-kel-bujel") == []
+
+
+async def test_confirmed_even_an_emergency_is_withheld(room: Room) -> None:
+    case = await room.report(**DANGER, suggested_exclusions=["polres-ppa"])
+    first = room.offered(case, "emergency_protection")
+    await room.reply("accepted", first)
+    before = len(room.sent_to("polres-ppa"))
+    await decide(room, case, "polres-ppa", CONFIRMED)
+
+    assert room.offered(case, "emergency_protection")["agency"] != "polres-ppa"
+    assert room.sent_to("polres-ppa")[before:] == []
+
+
+@pytest.mark.parametrize(
+    ("named", "decides"),
+    [(["ylpa"], "uptd-ppa"), (["uptd-ppa"], "ylpa"), (["uptd-ppa", "ylpa"], "polres-ppa"),
+     ([code for code in EIGHT if code != "rs-rujukan"], "rs-rujukan")],
+)  # fmt: skip
+async def test_whoever_is_not_named_decides_the_hub_first(room: Room, named: list[str], decides: str) -> None:
+    case = await room.report(**CALM, suggested_exclusions=named)
+
+    assert [(ask["agency"], ask["told"]) for ask in asked(room, case)] == [(decides, [decides])]
+    with pytest.raises(DecidesAboutItself):
+        await decide(room, case, named[0], REJECTED, by=named[0])
+
+
+async def test_the_head_of_a_named_agency_does_not_decide_about_it_either(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["uptd-ppa"])
+
+    with pytest.raises(DecidesAboutItself):
+        await decide(room, case, "uptd-ppa", REJECTED, by="uptd-ppa-head")
+    await decide(room, case, "uptd-ppa", REJECTED, by="city-board")
+    assert room.offered(case, "intake")["agency"] == "uptd-ppa"
+
+
+async def test_without_a_decision_the_next_levels_are_told_each_once(room: Room) -> None:
+    case = await room.report(**DANGER, suggested_exclusions=["satgas-kel-bujel"])
+    await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
+
+    steps = [(ask["step"], ask["told"]) for ask in asked(room, case)]
+    assert steps == [
+        (0, ["uptd-ppa"]), (50, ["uptd-ppa"]), (100, ["uptd-ppa-head"]), (200, ["uptd-ppa-head", "city-board"]),
+    ]  # fmt: skip
+    # Every step goes to the agency that is asked too, in one stream of its own.
+    sent = [event for event in room.sent_to("uptd-ppa") if event["type"] == "referral.exclusion_suggested.v1"]
+    assert [event["sequence"] for event in sent] == [f"{number:010d}" for number in (1, 2, 3, 4)]
+    assert {event["subject"] for event in sent} == {f"referral/{asked(room, case)[0]['referral_id']}"}
+
+
+async def test_where_the_hub_is_named_the_ladder_leaves_it_out(room: Room) -> None:
+    case = await room.report(**DANGER, suggested_exclusions=["uptd-ppa"])
+    await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
+
+    asks = asked(room, case)
+    assert {ask["agency"] for ask in asks} == {"ylpa"}
+    assert [ask["told"] for ask in asks] == [["ylpa"], ["ylpa"], ["city-board"], ["city-board"]]
+    # Its own emergencies are told it all the same.
+    reminded = room.of("referral.overdue.v1", case_id=str(case), agency="polres-ppa")
+    assert any("uptd-ppa" in entry["told"] for entry in reminded)
+
+
+async def test_a_stranger_neither_delays_an_emergency_nor_floods_the_hub(room: Room) -> None:
+    """Fifty reports, each naming everybody, and amendments that name them one by one."""
+    dice = Random(7)
+    for _ in range(50):
+        case = await room.report(**DANGER, suggested_exclusions=dice.sample(EIGHT, len(EIGHT)))
+        assert {"emergency_protection", "medical_care", "pep_72h"} <= {service for service, _ in offers(room, case)}
+        assert all(one["urgency"] == "high" for one in room.of("referral.offered.v1", case_id=str(case)))
+        assert len(asked(room, case)) == 1
+    case = await room.report(**CALM)
+    for number in range(1, 9):
+        await room.amend(case, suggested_exclusions=EIGHT[2 : 2 + number])
+    assert len(asked(room, case)) == 1
+    rows = await room.rows("SELECT case_id FROM exclusion_ask WHERE closed_at IS NULL")
+    assert len(rows) == len({row["case_id"] for row in rows}) == 51
+
+
+async def test_an_amendment_takes_nothing_away_but_nothing_new_is_asked(room: Room) -> None:
+    case = await room.report(**CALM)
+    outreach = room.offered(case, "outreach")
+    await room.reply("accepted", outreach)
+    counselling = [one for one in room.of("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"]
+    await room.amend(case, suggested_exclusions=["satgas-kel-bujel", "dinsos-peksos"], violence=["neglect"])
+
+    assert room.of("referral.revoked.v1", agency="satgas-kel-bujel") == []
+    assert [ask["agency"] for ask in asked(room, case)] == ["uptd-ppa"]
+    after = [one for one in room.of("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"]
+    assert after == counselling
+    await decide(room, case, "dinsos-peksos", REJECTED)
+    assert room.offered(case, "social_aid")["agency"] == "dinsos-peksos"
+    await decide(room, case, "satgas-kel-bujel", CONFIRMED)
+    assert outreach["referral_id"] in {one["referral_id"] for one in room.of("referral.revoked.v1")}
+
+
+async def test_when_who_is_asked_is_named_too_the_next_is_asked_by_the_same_deadline(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
+    room.now += timedelta(hours=1)
+    await room.amend(case, suggested_exclusions=["satgas-kel-bujel", "uptd-ppa"])
+
+    first, second = asked(room, case)
+    assert (first["agency"], second["agency"]) == ("uptd-ppa", "ylpa")
+    assert second["decide_by"] == first["decide_by"]
+    assert [closed["referral_id"] for closed in room.of("referral.exclusion_decided.v1")] == [first["referral_id"]]
+
+
+async def test_more_danger_brings_the_decision_nearer(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["uptd-ppa"])
+    assert "intake" not in {service for service, _ in offers(room, case)}
+    room.now += timedelta(minutes=10)
+    await room.amend(case, safe_now="no")
+
+    # What may not wait any more goes out, even to the named.
+    assert ("intake", "uptd-ppa") in offers(room, case)
+    [row] = await room.rows("SELECT due_at FROM exclusion_ask WHERE closed_at IS NULL")
+    assert row["due_at"] == START + timedelta(minutes=25)
+    assert len(asked(room, case)) == 1
+
+
+async def test_a_decision_is_made_once_on_what_was_read_and_with_a_reason(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["ylpa"])
+    version = await room.version(case)
+
+    with pytest.raises(CaseChanged):
+        await decide(room, case, "ylpa", CONFIRMED, version=version + 5)
+    with pytest.raises(ReasonMissing):
+        await decide(room, case, "ylpa", CONFIRMED, reason="")
+    with pytest.raises(SuggestionUnknown):
+        await decide(room, case, "polres-ppa", CONFIRMED)
+    await decide(room, case, "ylpa", CONFIRMED, version=version)
+    before = len(room.said)
+    await decide(room, case, "ylpa", CONFIRMED, version=version)
+    assert len(room.said) == before
+    with pytest.raises(SuggestionDecided):
+        await decide(room, case, "ylpa", REJECTED)
+
+
+async def test_what_was_rejected_is_not_asked_again_whoever_says_it(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["ylpa"])
+    await decide(room, case, "ylpa", REJECTED)
+    await room.amend(case, suggested_exclusions=["ylpa"], injured="yes")
+
+    assert len(asked(room, case)) == 1
+    # A person excludes all the same.
+    await room.triage.exclude(case, await room.version(case), "ylpa", by="uptd-ppa", reason="now it is known")
+    assert room.of("case.replanned.v1")[-1]["why"] == "agency_excluded"
+
+
+async def test_an_exclusion_by_hand_decides_what_was_suggested(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["ylpa"])
+    await room.triage.exclude(case, await room.version(case), "ylpa", by="uptd-ppa", reason="known")
+
+    assert len(room.of("referral.exclusion_decided.v1")) == 1
+    await decide(room, case, "ylpa", CONFIRMED)
+    with pytest.raises(SuggestionDecided):
+        await decide(room, case, "ylpa", REJECTED)
+
+
+async def test_merged_cases_unite_what_was_suggested(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
+    twin = await room.report(**CALM | {"kelurahan": ""}, suggested_exclusions=["ylpa", "dinsos-peksos"])
+    await decide(room, twin, "dinsos-peksos", CONFIRMED)
+    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+
+    rows = await room.rows("SELECT case_id FROM exclusion_ask WHERE closed_at IS NULL")
+    assert [row["case_id"] for row in rows] == [case]
+    [row] = await room.rows("SELECT situation FROM case_plan WHERE case_id = $1", case)
+    pending = read(room.keys.unlock(row["situation"], place=place_of(case))).pending
+    assert pending == {"satgas-kel-bujel", "ylpa"}
+    assert room.sent_to("satgas-kel-bujel") == []
+    await room.amend(case, safe_now="no", perpetrator_lives_with_child="yes")
+    assert room.offered(case, "shelter")["agency"] != "dinsos-peksos"
+    await decide(room, case, "satgas-kel-bujel", REJECTED)
+    assert ("outreach", "satgas-kel-bujel") in offers(room, case)
+
+
+async def test_a_closed_case_asks_nobody_and_asks_again_when_it_is_reopened(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
+    with pytest.raises(ExclusionUndecided):
+        await room.end.close(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
+    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+    await room.sweep_until(START + timedelta(days=2), timedelta(hours=6))
+    assert len(asked(room, case)) == 1
+
+    await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="came back")
+    assert len(asked(room, case)) == 2
+    assert room.sent_to("satgas-kel-bujel") == []
+
+
+async def test_a_person_who_asks_by_hand_decides_first_unless_the_child_is_in_danger(room: Room) -> None:
+    calm = await room.report(**CALM, suggested_exclusions=["ylpa", "rs-rujukan"])
+    for service, agency in ((Service.LEGAL_AID, "ylpa"), (Service.PSYCHOLOGIST, "rs-rujukan")):
+        with pytest.raises(ExclusionUndecided):
+            await room.triage.ask(
+                calm, await room.version(calm), service, agency, ReferralRole.LEAD, by="uptd-ppa", reason="x"
+            )
+    await room.triage.ask(
+        calm, await room.version(calm), Service.MEDICAL_CARE, "rs-rujukan", ReferralRole.LEAD, by="uptd-ppa", reason="x"
+    )
+    assert ("medical_care", "rs-rujukan") in offers(room, calm)
+
+
+async def test_a_declined_service_passes_over_whoever_waits(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kec-mojoroto"])
+    await room.reply("declined", room.offered(case, "outreach"), reason="no_capacity")
+
+    assert room.sent_to("satgas-kec-mojoroto") == []
+    [successor] = room.of("referral.rerouted.v1", case_id=str(case))
+    assert successor["successor"] not in ("satgas-kec-mojoroto", "")
+
+
+async def test_a_lowered_risk_and_another_exclusion_leave_who_waits_where_it_is(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
+    await room.triage.change_urgency(case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="seen")
+    await room.triage.exclude(case, await room.version(case), "ylpa", by="uptd-ppa", reason="too close")
+    await room.amend(case, disability_need="yes")
+
+    assert room.sent_to("satgas-kel-bujel") == []
+    assert len(asked(room, case)) == 1
+    assert (await rights(room, case))["prompt_response"]["state"] == "referred"
+
+
+async def test_the_history_shows_suggestion_and_decision_and_stores_neither_in_clear(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
+    await decide(room, case, "satgas-kel-bujel", REJECTED, reason="Wenthilora's aunt says otherwise")
+
+    async with room.engine.connect() as connection:
+        shown = {
+            language: " | ".join(line["words"] for line in await timeline_of(connection, room.keys, case, {}, language))
+            for language in ("id", "en")
+        }
+    assert "a source that is not known suggests an exclusion, routing: satgas-kel-bujel" in shown["en"]
+    assert "A suggested exclusion was rejected, uptd-ppa: satgas-kel-bujel: Wenthilora's aunt" in shown["en"]
+    assert "sumber yang tidak dikenal mengusulkan pengecualian" in shown["id"]
+    assert "Usulan pengecualian ditolak" in shown["id"]
+    stored = await room.rows("SELECT row_to_json(t)::text AS line FROM transition t WHERE referral_id IS NULL")
+    stored += await room.rows("SELECT row_to_json(a)::text AS line FROM exclusion_ask a")
+    assert not [row for row in stored if "satgas-kel-bujel" in row["line"] or "Wenthilora" in row["line"]]
+
+
+async def test_whatever_strangers_name_somebody_is_asked_in_every_case(room: Room) -> None:
+    """R10 under suggestions: random reports, named agencies, decisions and declines."""
+    dice = Random(20261126)
+    for _ in range(60):
+        facts = {
+            "violence": dice.sample(["physical", "sexual", "neglect", "psychological", "unknown", "trafficking"], 2),
+            "safe_now": dice.choice(["yes", "no", "unknown"]), "injured": dice.choice(["yes", "no"]),
+            "place": dice.choice(["household", "school"]), "kelurahan": dice.choice(["Bujel", "", "Bandar Lor"]),
+            "suicidal_sign": dice.choice(["yes", "no"]), "complaint_centre": dice.choice(["", *EIGHT]),
+        }  # fmt: skip
+        named = (
+            dice.sample(sorted(CITY.agency_codes), dice.randint(0, 55))
+            if dice.random() < 0.4
+            else (dice.sample(EIGHT, dice.randint(1, 8)))
+        )
+        case = await room.report(**facts, suggested_exclusions=named)
+        offered = offers(room, case)
+        assert offered, facts
+        assert len(asked(room, case)) == bool(named)
+        protective = {"emergency_protection", "medical_care", "forensic_exam", "pep_72h"}
+        held = {agency for service, agency in offered if service not in protective} & set(named)
+        if facts["safe_now"] == "yes" and not room.of("referral.offered.v1", case_id=str(case), urgency="high"):
+            assert held == set() or offered == {("manual_triage", "uptd-ppa")} or facts["suicidal_sign"] == "yes"
+        ledger = await rights(room, case)
+        free = await room.report(**facts)
+        plain = {name: entry["state"] for name, entry in (await rights(room, free)).items()}
+        assert {name: entry["state"] for name, entry in ledger.items()} == plain
+        for agency in named[:2]:
+            by = next(code for code in ("uptd-ppa", "city-board") if code != agency)
+            await decide(room, case, agency, dice.choice([CONFIRMED, REJECTED]), by=by)
+        [row] = await room.rows("SELECT count(*) AS n FROM referral WHERE case_id = $1 AND ended_at IS NULL", case)
+        assert row["n"], (facts, named)
