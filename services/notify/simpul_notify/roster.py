@@ -17,12 +17,13 @@ def read_roster(path: Path, city: City) -> Roster:
     described = read_yaml(path)
     country = described["country"]
     gaps: list[str] = []
+    listed = {**described["on_duty"], **described.get("levels", {})}
     on_duty = {
-        agency: tuple(_contact(entry, country, agency, gaps) for entry in entries)
-        for agency, entries in described["on_duty"].items()
+        party: tuple(_contact(entry, country, party, gaps) for entry in entries) for party, entries in listed.items()
     }
-    gaps += [f"{agency}: nobody on duty" for agency in sorted(city.agency_codes) if not on_duty.get(agency)]
-    gaps += [f"{agency}: no agency of {city.name}" for agency in sorted(set(on_duty) - city.agency_codes)]
+    parties = city.agency_codes | {level.code for level in city.levels}
+    gaps += [f"{party}: nobody on duty" for party in sorted(parties) if not on_duty.get(party)]
+    gaps += [f"{party}: no agency or level of {city.name}" for party in sorted(set(on_duty) - parties)]
     channels = {Urgency(urgency): tuple(map(AlertChannel, listed)) for urgency, listed in described["channels"].items()}
     gaps += [f"urgency {urgency}: no channel" for urgency in Urgency if not channels.get(urgency)]
     contacts = {contact.reference: contact for people in on_duty.values() for contact in people}
@@ -34,17 +35,17 @@ def read_roster(path: Path, city: City) -> Roster:
     return Roster(on_duty, channels, contacts)
 
 
-def _contact(entry: Mapping[str, Any], country: str, agency: str, gaps: list[str]) -> Contact:
+def _contact(entry: Mapping[str, Any], country: str, party: str, gaps: list[str]) -> Contact:
     addresses: dict[AlertChannel, str] = {}
     number = _phone(str(entry.get("sms", "")), country)
     if number:
         addresses[AlertChannel.SMS] = number
     else:
-        gaps.append(f"{agency}: {entry['contact']} has no phone number that can be dialled")
+        gaps.append(f"{party}: {entry['contact']} has no phone number that can be dialled")
     if "@" in str(entry.get("mail", "")):
         addresses[AlertChannel.MAIL] = entry["mail"]
     else:
-        gaps.append(f"{agency}: {entry['contact']} has no mail address")
+        gaps.append(f"{party}: {entry['contact']} has no mail address")
     return Contact(entry["contact"], entry["language"], addresses)
 
 

@@ -48,6 +48,7 @@ class Service:
         self._broker: RabbitBroker | None = None
         self._background: list[Callable[[], Awaitable[None]]] = [self.relay.run]
         self._tasks: list[asyncio.Task[None]] = []
+        self._more_troubles: list[Callable[[], list[str]]] = []
 
     def consume(self, handlers: Mapping[type[Event], Handler], *has_room: Callable[[], Awaitable[None]]) -> None:
         """Take messages from this service's inbox queue, a batch whenever the relay and `has_room` say so."""
@@ -84,6 +85,10 @@ class Service:
     def run_beside(self, task: Callable[[], Awaitable[None]]) -> None:
         """Run a loop of the service from start to stop."""
         self._background.append(task)
+
+    def report_troubles(self, troubles: Callable[[], list[str]]) -> None:
+        """Call the service not ready while this names problems of its own; consuming does not depend on it."""
+        self._more_troubles.append(troubles)
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -131,6 +136,8 @@ class Service:
             found.append("a background task has ended")
         if self._broker is not None:
             found += await _consumer_troubles(self._broker)
+        for more in self._more_troubles:
+            found += more()
         return found
 
     def serve(self, web: FastAPI) -> None:

@@ -30,10 +30,10 @@ def read(tmp_path: Path, described: dict[str, Any]) -> Roster:
     return read_roster(path, CITY)
 
 
-def test_somebody_is_on_duty_for_every_agency_of_kediri() -> None:
+def test_somebody_is_on_duty_for_every_agency_and_every_level_of_kediri() -> None:
     roster = read_roster(KEDIRI / "roster.yaml", CITY)
 
-    assert set(roster.on_duty) == CITY.agency_codes
+    assert set(roster.on_duty) == CITY.agency_codes | {"uptd-ppa-head", "city-board"}
     assert all(roster.on_duty.values())
     assert set(roster.channels) == set(Urgency)
 
@@ -60,6 +60,13 @@ def test_an_agency_without_anybody_is_named(
         read(tmp_path, described)
 
 
+def test_a_level_without_anybody_is_named(tmp_path: Path, described: dict[str, Any]) -> None:
+    del described["levels"]["city-board"]
+
+    with pytest.raises(RosterInvalid, match="city-board: nobody on duty"):
+        read(tmp_path, described)
+
+
 def test_every_gap_is_named_at_once(tmp_path: Path, described: dict[str, Any]) -> None:
     del described["on_duty"]["rs-rujukan"]
     described["on_duty"]["polres-ppa"][0]["sms"] = "12"
@@ -74,7 +81,7 @@ def test_every_gap_is_named_at_once(tmp_path: Path, described: dict[str, Any]) -
         "rs-rujukan: nobody on duty",
         "polres-ppa: polres-ppa-1 has no phone number that can be dialled",
         "ylpa: ylpa-1 has no mail address",
-        "dinas-lain: no agency of Kota Kediri",
+        "dinas-lain: no agency or level of Kota Kediri",
         "urgency low: no channel",
     ):
         assert gap in str(refusal.value)
