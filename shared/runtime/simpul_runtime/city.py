@@ -57,16 +57,6 @@ class Agency:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """Somebody above the agencies whom the agreement escalates to, and who is never asked for a service."""
-
-    code: str
-    name: str
-    part_of: str = ""
-    """The agency it belongs to; where that is excluded from a case, so is the level."""
-
-
-@dataclass(frozen=True, slots=True)
 class OwnQueue:
     """A queue beside its inbox in which an agency gets a part of what is addressed to it."""
 
@@ -88,7 +78,6 @@ class City:
     kelurahan: tuple[Kelurahan, ...]
     agencies: tuple[Agency, ...]
     queues: tuple[OwnQueue, ...] = ()
-    levels: tuple[Level, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> "City":
@@ -104,15 +93,7 @@ class City:
         agencies += [Agency(code, f"Satgas PPA Kecamatan {name}", "satgas_kecamatan") for code, name in rungs.items()]
         agencies += [Agency(w.satgas, f"Satgas PPA Kelurahan {w.name}", "satgas_kelurahan") for w in wards]
         queues = tuple(_own_queues(folder, described["agencies"]))
-        levels = tuple(Level(**entry) for entry in described.get("levels", ()))
-        known = {agency.code for agency in agencies} | {""}
-        for level in levels:
-            if level.code in known or level.part_of not in known:
-                msg = f"{folder}/city.yaml: level {level.code} needs a code of its own, and an agency as `part_of`"
-                raise CityInvalid(msg)
-        return cls(
-            described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies), queues, levels
-        )
+        return cls(described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies), queues)
 
     @cached_property
     def agency_codes(self) -> frozenset[str]:
@@ -122,12 +103,6 @@ class City:
     def queues_of(self, agency: str) -> tuple[OwnQueue, ...]:
         """The queues that an agency has beside its inbox."""
         return tuple(queue for queue in self.queues if queue.agency == agency)
-
-    @cached_property
-    def levels_of(self) -> dict[str, tuple[str, ...]]:
-        """The levels that are part of each agency, by its code."""
-        agencies = {level.part_of for level in self.levels if level.part_of}
-        return {code: tuple(level.code for level in self.levels if level.part_of == code) for code in agencies}
 
     @cached_property
     def kinds(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ from simpul_cli.demo.handset import ACCOUNT, PASSWORD, Handset
 from simpul_notify.channels import Channel, KannelSms, SmtpMail
 from simpul_notify.consumers import handlers
 from simpul_notify.domain import Roster
-from simpul_notify.roster import read_roster
+from simpul_notify.roster import read_levels, read_roster
 from simpul_notify.texts import Texts
 from simpul_notify.use_cases import EndAlerts, RecordAlerts, SendAlerts
 from simpul_runtime.database import engine_for
@@ -36,7 +36,8 @@ from tests.integration.notify.test_smtp import SENDER, USER, Server, an_authorit
 from tests.support.agreements import CITY, KEDIRI
 
 START = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
-ROSTER = read_roster(KEDIRI / "roster.yaml", CITY)
+LEVELS = read_levels(KEDIRI / "agreement")
+ROSTER = read_roster(KEDIRI / "roster.yaml", CITY, LEVELS)
 TEXTS = Texts.read(KEDIRI / "messages.yaml", CITY)
 
 
@@ -80,7 +81,7 @@ class Room:
         self.sender = SendAlerts(
             self.transactions, self.roster, TEXTS, channels, timedelta(seconds=self.retry_first), self.concurrency
         )
-        self.handlers = handlers(RecordAlerts(self.roster, self.sender.send_soon), EndAlerts(CITY.levels_of))
+        self.handlers = handlers(RecordAlerts(self.roster, self.sender.send_soon), EndAlerts(LEVELS))
         running = asyncio.create_task(self.sender.run())
         try:
             yield self

@@ -24,10 +24,10 @@ log = structlog.get_logger()
 
 
 class EndAlerts:
-    """Suppresses alerts; `parts` names the escalation levels that belong to an agency."""
+    """Suppresses alerts; `levels` names the agency that each escalation level is part of."""
 
-    def __init__(self, parts: Mapping[str, Sequence[str]]) -> None:
-        self._parts = parts
+    def __init__(self, levels: Mapping[str, str]) -> None:
+        self._levels = levels
 
     async def note_progress(
         self, transaction: Transaction, progress: Progress,
@@ -43,7 +43,8 @@ class EndAlerts:
     async def note_exclusions(self, transaction: Transaction, events: Sequence[CaseAgencyExcludedV1]) -> None:
         """An excluded agency, and every level that is part of it, is alerted of nothing more in the case (R6)."""
         for event in events:
-            parties = (event.data.agency, *self._parts.get(event.data.agency, ()))
+            agency = event.data.agency
+            parties = [agency, *(level for level, whole in self._levels.items() if whole == agency)]
             _count(transaction, "excluded", await repository.exclude(transaction, event.data.case_id, parties))
 
     async def note_amendments(self, transaction: Transaction, events: Sequence[ReferralAmendedV1]) -> None:
