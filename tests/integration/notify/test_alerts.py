@@ -363,14 +363,14 @@ async def test_a_waiting_alert_tells_the_urgency_and_deadline_of_now(room: Room)
     assert "27/11 21.00" in text
 
 
-async def test_an_alert_of_before_this_version_ends_with_the_answer_that_came_before(room: Room) -> None:
-    answered, waits = uuid4(), uuid4()
+async def test_an_alert_of_before_this_version_goes_on_unless_an_answer_came_before(room: Room) -> None:
+    answered, waits, given_up = uuid4(), uuid4(), uuid4()
     await _back_to_before(room)
-    for referral_id in (answered, waits):
+    for referral_id, state in ((answered, "pending"), (waits, "pending"), (given_up, "failed")):
         await room.rows(
             "INSERT INTO alert (alert_id, referral_id, case_id, step, contact, channel, urgency, answer_by, state,"
-            " attempts, due_at, created_at) VALUES ($1, $2, $3, 1, 'rs-rujukan-1', 'sms', 'high', now(), 'pending', 3,"
-            " now(), now())", uuid4(), referral_id, uuid4(),
+            " attempts, due_at, created_at) VALUES ($1, $2, $3, 1, 'rs-rujukan-1', 'sms', 'high', now(), $4, 12,"
+            " now(), now())", uuid4(), referral_id, uuid4(), state,
         )  # fmt: skip
     await room.rows(
         "INSERT INTO inbox (source, event_id, type, subject, sequence, digest, state)"
@@ -383,6 +383,7 @@ async def test_an_alert_of_before_this_version_ends_with_the_answer_that_came_be
 
     assert await room.states(referral_id=answered) == ["suppressed"]
     assert await room.states(referral_id=waits) == ["sent"]
+    assert await room.states(referral_id=given_up) == ["sent"]
 
 
 async def _back_to_before(room: Room) -> None:

@@ -32,13 +32,18 @@ def upgrade() -> None:
             party text NOT NULL,
             PRIMARY KEY (case_id, party)
         )""")
-    # Answers that came before this version were stored in the inbox and told nothing to alerts that still wait.
+    # Answers that came before this version are in the inbox; what they settled was still waiting or given up.
     op.execute("""
         INSERT INTO referral_progress (referral_id, progress)
         SELECT a.referral_id, max(CASE i.type WHEN 'referral.accepted.v1' THEN 1 WHEN 'referral.started.v1' THEN 2
             ELSE 3 END)
         FROM alert a JOIN inbox i ON i.subject = 'referral/' || a.referral_id
-        WHERE a.state = 'pending' AND i.state = 'done' AND i.type IN (
+        WHERE a.state IN ('pending', 'failed') AND i.state = 'done' AND i.type IN (
             'referral.accepted.v1', 'referral.started.v1', 'referral.declined.v1', 'referral.rerouted.v1',
             'referral.completed.v1', 'referral.cancelled.v1', 'referral.revoked.v1')
         GROUP BY a.referral_id""")
+    # An alert used to be given up after twelve attempts, whether its referral was answered or not.
+    op.execute("""
+        UPDATE alert a SET state = 'pending', due_at = now(), settled_at = NULL
+        WHERE a.state = 'failed' AND a.attempts > 1
+            AND NOT EXISTS (SELECT FROM referral_progress p WHERE p.referral_id = a.referral_id)""")
