@@ -10,14 +10,18 @@ from ruamel.yaml import YAML
 from simpul_cli.agreement.check import check_version
 from simpul_cli.agreement.commands import schemas
 from simpul_cli.agreement.examples import Scenario, read_scenarios, scenario_findings
-from simpul_notify.roster import read_roster
+from simpul_notify.roster import read_levels, read_roster
 from simpul_routing.agreement import Proof, digest_of
 from simpul_routing.domain.agreement import (
+    ADDRESSEE,
+    KECAMATAN_OF_RESIDENCE,
+    RUNG_ABOVE,
     ClockName,
     ClockRuns,
     Disclosure,
     Retention,
     RightNotNeeded,
+    Rung,
     Section,
     ServiceNeeded,
     Status,
@@ -100,9 +104,22 @@ def test_every_complaint_centre_files_reports_and_receives_referrals(kind: Agenc
 
 
 def test_every_party_with_a_duty_contact_has_one_in_the_roster() -> None:
-    roster = read_roster(KEDIRI / "roster.yaml", CITY)
+    roster = read_roster(KEDIRI / "roster.yaml", CITY, read_levels(VERSION.parent))
 
     assert {agency.kind for agency in CITY.agencies if roster.on_duty.get(agency.code)} == {str(k) for k in AgencyKind}
+
+
+def test_everybody_whom_a_deadline_can_escalate_to_is_on_the_roster_with_the_agency_they_belong_to() -> None:
+    roster = read_roster(KEDIRI / "roster.yaml", CITY, read_levels(VERSION.parent))
+    agreement = kediri()
+    named = {selector for effect in EFFECTS if isinstance(effect, Rung) for selector in (*effect.to, *effect.also)}
+    above = {party.above for party in agreement.party_of.values() if party.kind}
+    places = {ADDRESSEE, RUNG_ABOVE, KECAMATAN_OF_RESIDENCE, ""}
+
+    assert (named | above) - places <= roster.on_duty.keys()
+    assert read_levels(VERSION.parent) == {
+        code: party.part_of for code, party in agreement.party_of.items() if code in named and not party.kind
+    }
 
 
 def test_all_kelurahan_have_their_task_force_and_the_rung_above() -> None:

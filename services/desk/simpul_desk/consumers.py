@@ -12,9 +12,12 @@ from simpul_schema.messages import (
     ReferralAmendedV1,
     ReferralCancelledV1,
     ReferralCompletedV1,
+    ReferralEscalatedV1,
     ReferralOfferedV1,
+    ReferralOverdueV1,
     ReferralReroutedV1,
     ReferralRevokedV1,
+    ReferralStartedV1,
 )
 
 
@@ -23,6 +26,9 @@ def handlers() -> Mapping[type[Event], Handler]:
     return {
         ReferralOfferedV1: repository.note_offered,
         ReferralAcceptedV1: repository.note_accepted,
+        ReferralStartedV1: repository.note_started,
+        ReferralOverdueV1: repository.note_late,
+        ReferralEscalatedV1: repository.note_late,
         ReferralReroutedV1: repository.note_ended,
         ReferralCompletedV1: repository.note_ended,
         ReferralCancelledV1: repository.note_ended,

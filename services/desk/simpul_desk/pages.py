@@ -23,12 +23,14 @@ def add_pages(web: FastAPI, service: Service) -> None:
         "/",
         response_class=HTMLResponse,
         tags=["board"],
-        summary="Referrals that wait for an answer, then those that have one",
+        summary="Referrals that are late, those that wait for an answer, then those that have one",
     )
     async def board() -> HTMLResponse:
         lines = await repository.shown_referrals(service.engine, SHOWN)
+        counts = await repository.count_referrals(service.engine)
         shown = templates.get_template("board.html").render(
-            lines=lines, now=utc_now(), zone=service.city.zone, city=service.city.name, agencies=agencies,
+            lines=lines, counts=counts, now=utc_now(), zone=service.city.zone, city=service.city.name,
+            agencies=agencies,
             case_reference=case_reference, referral_code=referral_code, Need=Need, Urgency=Urgency, most=SHOWN,
         )  # fmt: skip
         return HTMLResponse(shown)

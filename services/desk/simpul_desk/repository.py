@@ -16,9 +16,12 @@ from simpul_schema.messages import (
     ReferralAmendedV1,
     ReferralCancelledV1,
     ReferralCompletedV1,
+    ReferralEscalatedV1,
     ReferralOfferedV1,
+    ReferralOverdueV1,
     ReferralReroutedV1,
     ReferralRevokedV1,
+    ReferralStartedV1,
 )
 
 _OFFERED = text("""
@@ -32,8 +35,24 @@ _AMENDED = text("""
 """)
 _ACCEPTED = text("""
     INSERT INTO board (referral_id, case_id, accepted_at) VALUES (:referral_id, :case_id, :accepted_at)
-    ON CONFLICT (referral_id) DO UPDATE SET accepted_at = excluded.accepted_at
+    ON CONFLICT (referral_id) DO UPDATE SET accepted_at = excluded.accepted_at, unanswered_since = NULL,
+        unanswered_step = 0
 """)
+_STARTED = text("UPDATE board SET unserved_since = NULL, unserved_step = 0 WHERE referral_id = :referral_id")
+_UNANSWERED = text("""
+    INSERT INTO board (referral_id, case_id, unanswered_since, unanswered_step)
+    VALUES (:referral_id, :case_id, :due_at, :step) ON CONFLICT (referral_id) DO UPDATE
+        SET unanswered_since = least(board.unanswered_since, excluded.unanswered_since),
+            unanswered_step = greatest(board.unanswered_step, excluded.unanswered_step)
+""")
+_UNSERVED = text("""
+    INSERT INTO board (referral_id, case_id, unserved_since, unserved_step)
+    VALUES (:referral_id, :case_id, :due_at, :step) ON CONFLICT (referral_id) DO UPDATE
+        SET unserved_since = least(board.unserved_since, excluded.unserved_since),
+            unserved_step = greatest(board.unserved_step, excluded.unserved_step)
+""")
+_STOPPED_BY_AN_ANSWER = frozenset({"receipt", "answer", "police_report"})
+_STOPPED_BY_THE_START = frozenset({"contact", "service", "health_window", "temporary_protection"})
 _ENDED = text("""
     INSERT INTO board (referral_id, case_id, ended_as) VALUES (:referral_id, :case_id, :ended_as)
     ON CONFLICT (referral_id) DO UPDATE SET ended_as = excluded.ended_as
@@ -46,13 +65,22 @@ _ALERTED = text("""
 """)
 _SHOWN = text("""
     WITH shown AS (
+        (SELECT * FROM board WHERE late_since IS NOT NULL AND ended_as IS NULL AND answer_by IS NOT NULL
+            ORDER BY late_since LIMIT :most)
+        UNION
         (SELECT * FROM board WHERE accepted_at IS NULL AND ended_as IS NULL AND answer_by IS NOT NULL
             ORDER BY answer_by LIMIT :most)
-        UNION ALL
+        UNION
         (SELECT * FROM board WHERE accepted_at IS NOT NULL AND ended_as IS NULL AND answer_by IS NOT NULL
             ORDER BY accepted_at DESC LIMIT :most))
-    SELECT referral_id, case_id, agency, service, urgency, answer_by, accepted_at, alerts_sent, alerts_failed
-    FROM shown ORDER BY accepted_at DESC NULLS FIRST, answer_by, referral_id LIMIT :most
+    SELECT referral_id, case_id, agency, service, urgency, answer_by, accepted_at, alerts_sent, alerts_failed,
+        late_since, greatest(unanswered_step, unserved_step)
+    FROM shown ORDER BY late_since NULLS LAST, accepted_at DESC NULLS FIRST, answer_by, referral_id LIMIT :most
+""")
+_COUNTS = text("""
+    SELECT
+        (SELECT count(*) FROM board WHERE late_since IS NOT NULL AND ended_as IS NULL AND answer_by IS NOT NULL),
+        (SELECT count(*) FROM board WHERE accepted_at IS NULL AND ended_as IS NULL AND answer_by IS NOT NULL)
 """)
 
 
@@ -69,6 +97,18 @@ class BoardLine:
     accepted_at: datetime | None
     alerts_sent: int
     alerts_failed: int
+    late_since: datetime | None
+    """The earliest deadline that has passed and is not met; None while there is none."""
+    late_step: int
+    """100 once a deadline has passed, 200 once twice its time has."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardCounts:
+    """How many referrals wait for somebody, also those that the board has no room for."""
+
+    late: int
+    unanswered: int
 
 
 async def note_offered(transaction: Transaction, events: Sequence[ReferralOfferedV1]) -> None:
@@ -94,6 +134,23 @@ async def note_accepted(transaction: Transaction, events: Sequence[ReferralAccep
     """Referrals were accepted."""
     rows = [event.data.model_dump(include={"referral_id", "case_id", "accepted_at"}) for event in events]
     await transaction.connection.execute(_ACCEPTED, rows)
+
+
+async def note_started(transaction: Transaction, events: Sequence[ReferralStartedV1]) -> None:
+    """Services began, so nothing is late any more that waited for that."""
+    await transaction.connection.execute(_STARTED, [event.data.model_dump(include={"referral_id"}) for event in events])
+
+
+async def note_late(transaction: Transaction, events: Sequence[ReferralOverdueV1 | ReferralEscalatedV1]) -> None:
+    """Deadlines passed, once or twice; those that follow a withdrawal are not of the board."""
+    for clocks, statement in ((_STOPPED_BY_AN_ANSWER, _UNANSWERED), (_STOPPED_BY_THE_START, _UNSERVED)):
+        rows = [
+            event.data.model_dump(include={"referral_id", "case_id", "due_at", "step"})
+            for event in events
+            if event.data.clock in clocks
+        ]
+        if rows:
+            await transaction.connection.execute(statement, rows)
 
 
 async def note_ended(
@@ -123,6 +180,12 @@ async def note_alerted(transaction: Transaction, events: Sequence[AlertSentV1 | 
 
 
 async def shown_referrals(engine: AsyncEngine, most: int) -> list[BoardLine]:
-    """Those that nobody accepted yet, by the time an answer is due, then the others, the newest first."""
+    """The late ones, the longest late first; those that nobody accepted yet, by deadline; the others, newest first."""
     async with engine.connect() as connection:
         return [BoardLine(*row) for row in await connection.execute(_SHOWN, {"most": most})]
+
+
+async def count_referrals(engine: AsyncEngine) -> BoardCounts:
+    """How many open referrals are late, and how many nobody has accepted."""
+    async with engine.connect() as connection:
+        return BoardCounts(*(await connection.execute(_COUNTS)).one())

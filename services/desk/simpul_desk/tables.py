@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, SmallInteger, Text, text
+from sqlalchemy import Computed, DateTime, Index, SmallInteger, Text, text
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -22,6 +22,7 @@ class BoardRow(DeskTable, table=True):
     __tablename__ = "board"
     __table_args__ = (
         Index("board_waiting", "answer_by", postgresql_where=text("accepted_at IS NULL AND ended_as IS NULL")),
+        Index("board_late", "late_since", postgresql_where=text("late_since IS NOT NULL AND ended_as IS NULL")),
         Index("board_accepted", "accepted_at", postgresql_where=text("accepted_at IS NOT NULL AND ended_as IS NULL")),
     )
     referral_id: UUID = Field(primary_key=True)
@@ -33,5 +34,17 @@ class BoardRow(DeskTable, table=True):
     accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     ended_as: str | None = Field(default=None, sa_type=Text)
     """How it ended, and so left the board: handed over, completed, cancelled, revoked."""
+    unanswered_since: datetime | None = Field(default=None, sa_type=_MOMENT)
+    """The earliest passed deadline that an answer stops."""
+    unserved_since: datetime | None = Field(default=None, sa_type=_MOMENT)
+    """The earliest passed deadline that only the start of the service stops."""
+    late_since: datetime | None = Field(
+        default=None,
+        sa_type=_MOMENT,
+        sa_column_args=(Computed("least(unanswered_since, unserved_since)", persisted=True),),
+    )
+    unanswered_step: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)
+    """100 once such a deadline has passed, 200 once twice its time has."""
+    unserved_step: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)
     alerts_sent: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)
     alerts_failed: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)

@@ -6,10 +6,10 @@ from fastapi import FastAPI
 
 from simpul_notify.channels import Channel, KannelSms, SmtpMail
 from simpul_notify.consumers import handlers
-from simpul_notify.roster import read_roster
+from simpul_notify.roster import read_levels, read_roster
 from simpul_notify.settings import NotifySettings
 from simpul_notify.texts import Texts
-from simpul_notify.use_cases import AlertOnDuty, Patience, SendAlerts
+from simpul_notify.use_cases import EndAlerts, RecordAlerts, SendAlerts
 from simpul_runtime.command_line import read_settings
 from simpul_runtime.service import Service
 from simpul_runtime.web import shell_for
@@ -19,14 +19,17 @@ from simpul_schema.vocabulary import AlertChannel
 def build(settings: NotifySettings) -> tuple[Service, FastAPI]:
     """The service and its web application."""
     service = Service("notify", settings)
-    roster = read_roster(settings.city_dir / "roster.yaml", service.city)
-    texts = Texts.read(settings.city_dir / "messages.yaml", service.city.zone)
-    patience = Patience(timedelta(seconds=settings.retry_first), settings.retry_attempts)
+    levels = read_levels(settings.city_dir / "agreement")
+    roster = read_roster(settings.city_dir / "roster.yaml", service.city, levels)
+    texts = Texts.read(settings.city_dir / "messages.yaml", service.city)
     send_alerts = SendAlerts(
-        service.transactions, roster, texts, _channels(settings), patience, settings.provider_concurrency
-    )
+        service.transactions, roster, texts, _channels(settings), timedelta(seconds=settings.retry_first),
+        settings.provider_concurrency,
+    )  # fmt: skip
     service.run_beside(send_alerts.run)
-    service.consume(handlers(AlertOnDuty(roster, send_alerts.send_soon)), send_alerts.has_room)
+    service.report_troubles(send_alerts.troubles)
+    record_alerts = RecordAlerts(roster, send_alerts.send_soon)
+    service.consume(handlers(record_alerts, EndAlerts(levels)), send_alerts.has_room)
     return service, shell_for(service, title="Simpul notify", description="Tells the people on duty.")
 
 

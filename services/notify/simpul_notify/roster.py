@@ -1,6 +1,6 @@
-"""Reads `roster.yaml` and refuses a gap."""
+"""Reads `roster.yaml` and refuses a gap; whom it must reach beside the agencies, the agreement says."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,41 @@ from simpul_runtime.city import City, read_yaml
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
 
-def read_roster(path: Path, city: City) -> Roster:
+def read_levels(agreements: Path) -> dict[str, str]:
+    """The parties above the agencies to whom a version of the agreement escalates, and the agency each is part of."""
+    levels: dict[str, str] = {}
+    for path in sorted(agreements.glob("*/agreement.yaml")):
+        parties = read_yaml(path)["parties"]
+        named = {party.get("above", "") for party in parties} | _named_by_ladders(path.parent / "clauses")
+        levels |= {p["party"]: p.get("part_of", "") for p in parties if "kind" not in p and p["party"] in named}
+    return levels
+
+
+def _named_by_ladders(clauses: Path) -> set[str]:
+    named: set[str] = set()
+    # Reading YAML is slow, and only one of many files holds the ladder.
+    for path in (path for path in clauses.glob("*.yaml") if "ladder:" in path.read_text(encoding="utf-8")):
+        for effect in (clause["then"] for chapter in read_yaml(path)["chapters"] for clause in chapter["clauses"]):
+            for selectors in (effect.get("to", ()), effect.get("also", ())) if "ladder" in effect else ():
+                named |= {selectors} if isinstance(selectors, str) else set(selectors)
+    return named
+
+
+def read_roster(path: Path, city: City, levels: Collection[str]) -> Roster:
     """The roster; RosterInvalid names every gap at once."""
     described = read_yaml(path)
     country = described["country"]
     gaps: list[str] = []
+    listed = {**described["on_duty"], **described.get("levels", {})}
     on_duty = {
-        agency: tuple(_contact(entry, country, agency, gaps) for entry in entries)
-        for agency, entries in described["on_duty"].items()
+        party: tuple(_contact(entry, country, party, gaps) for entry in entries) for party, entries in listed.items()
     }
-    gaps += [f"{agency}: nobody on duty" for agency in sorted(city.agency_codes) if not on_duty.get(agency)]
-    gaps += [f"{agency}: no agency of {city.name}" for agency in sorted(set(on_duty) - city.agency_codes)]
+    parties = city.agency_codes | set(levels)
+    gaps += [f"{party}: nobody on duty" for party in sorted(parties) if not on_duty.get(party)]
+    gaps += [
+        f"{party}: neither an agency of {city.name} nor a level of its agreement"
+        for party in sorted(set(on_duty) - parties)
+    ]
     channels = {Urgency(urgency): tuple(map(AlertChannel, listed)) for urgency, listed in described["channels"].items()}
     gaps += [f"urgency {urgency}: no channel" for urgency in Urgency if not channels.get(urgency)]
     contacts = {contact.reference: contact for people in on_duty.values() for contact in people}
@@ -34,17 +58,17 @@ def read_roster(path: Path, city: City) -> Roster:
     return Roster(on_duty, channels, contacts)
 
 
-def _contact(entry: Mapping[str, Any], country: str, agency: str, gaps: list[str]) -> Contact:
+def _contact(entry: Mapping[str, Any], country: str, party: str, gaps: list[str]) -> Contact:
     addresses: dict[AlertChannel, str] = {}
     number = _phone(str(entry.get("sms", "")), country)
     if number:
         addresses[AlertChannel.SMS] = number
     else:
-        gaps.append(f"{agency}: {entry['contact']} has no phone number that can be dialled")
+        gaps.append(f"{party}: {entry['contact']} has no phone number that can be dialled")
     if "@" in str(entry.get("mail", "")):
         addresses[AlertChannel.MAIL] = entry["mail"]
     else:
-        gaps.append(f"{agency}: {entry['contact']} has no mail address")
+        gaps.append(f"{party}: {entry['contact']} has no mail address")
     return Contact(entry["contact"], entry["language"], addresses)
 
 

@@ -22,5 +22,6 @@ class NotifySettings(ServiceSettings):
     mail_from: str = Field(default="simpul@localhost", description="sender address, neutral")
     provider_timeout: float = Field(default=10.0, gt=0, description="seconds a provider may take for one alert")
     provider_concurrency: int = Field(default=16, ge=1, description="alerts under way at once, per channel")
-    retry_first: float = Field(default=2.0, gt=0, description="seconds before the second attempt; doubles each time")
-    retry_attempts: int = Field(default=12, ge=1, description="attempts before an alert is given up")
+    retry_first: float = Field(
+        default=2.0, gt=0, description="seconds before the second attempt; doubles up to 1, 5 or 10 minutes by urgency"
+    )

@@ -1,4 +1,4 @@
-"""Tables of notify: every alert, before it is sent and after."""
+"""Tables of notify: every alert, before it is sent and after, and what makes one unnecessary."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,28 +11,57 @@ _REGISTRY = registry()
 _MOMENT = DateTime(timezone=True)
 
 
+def _default(value: str) -> dict[str, object]:
+    return {"server_default": text(value)}
+
+
 class NotifyTable(SQLModel, registry=_REGISTRY):
     """Base with a registry of its own, so that services in one process never mix their tables."""
 
 
 class AlertRow(NotifyTable, table=True):
-    """One message to one person about one step of one referral."""
+    """One message to one person about one step of one deadline of a referral."""
 
     __tablename__ = "alert"
     __table_args__ = (
-        UniqueConstraint("referral_id", "step", "contact", "channel"),
+        UniqueConstraint("referral_id", "step", "contact", "channel", "clock"),
         Index("alert_pending", "due_at", postgresql_where=text("state = 'pending'")),
+        Index("alert_pending_case", "case_id", postgresql_where=text("state = 'pending'")),
     )
     alert_id: UUID = Field(primary_key=True)
     referral_id: UUID
     case_id: UUID
     step: int = Field(sa_type=SmallInteger)
+    """The value of an `Occasion`."""
+    clock: str = Field(sa_type=Text, sa_column_kwargs=_default("'answer'"))
+    agency: str = Field(sa_type=Text, sa_column_kwargs=_default("''"))
+    party: str = Field(sa_type=Text, sa_column_kwargs=_default("''"))
     contact: str = Field(sa_type=Text)
     channel: str = Field(sa_type=Text)
     urgency: str = Field(sa_type=Text)
     answer_by: datetime = Field(sa_type=_MOMENT)
+    needed_until: int = Field(sa_type=SmallInteger, sa_column_kwargs=_default("1"))
+    """The value of the `Progress` that makes it unnecessary."""
     state: str = Field(sa_type=Text)
+    reason: str | None = Field(default=None, sa_type=Text)
+    """Why it failed or was suppressed."""
     attempts: int = Field(sa_type=SmallInteger)
     due_at: datetime = Field(sa_type=_MOMENT)
     created_at: datetime = Field(sa_type=_MOMENT)
     settled_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+
+
+class ReferralProgressRow(NotifyTable, table=True):
+    """How far a referral has come; none while it only was offered."""
+
+    __tablename__ = "referral_progress"
+    referral_id: UUID = Field(primary_key=True)
+    progress: int = Field(sa_type=SmallInteger)
+
+
+class ExcludedPartyRow(NotifyTable, table=True):
+    """A party that receives nothing more of a case."""
+
+    __tablename__ = "excluded_party"
+    case_id: UUID = Field(primary_key=True)
+    party: str = Field(primary_key=True, sa_type=Text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 from pydantic import BaseModel
 
@@ -15,10 +15,17 @@ from simpul_routing.domain.plan import CasePlan
 from simpul_routing.domain.referral import NewReferral, StoredReferral
 from simpul_routing.domain.rights import Ledger
 from simpul_runtime.outbox import Announcement
-from simpul_runtime.transaction import subject_of_agency, subject_of_case, subject_of_referral, subject_of_reply
+from simpul_runtime.transaction import (
+    subject_of_agency,
+    subject_of_case,
+    subject_of_exclusion,
+    subject_of_referral,
+    subject_of_reply,
+)
 from simpul_schema import Event
 from simpul_schema.catalog import topic_of
 from simpul_schema.messages import (
+    CaseAgencyExcludedV1,
     CaseClosedV1,
     CaseMergedV1,
     CaseReopenedV1,
@@ -123,6 +130,14 @@ def case_replanned(
         added=[_replanned(r.referral_id, r.agency, r.service, r.role) for r in added],
         withdrawn=[_replanned(r.referral_id, r.standing.agency, r.service, r.role) for r in withdrawn],
         kept=[_replanned(r.referral_id, r.standing.agency, r.service, r.role) for r in kept],
+    )  # fmt: skip
+
+
+def agency_excluded(case_id: UUID, agency: str, when: datetime, cause: UUID | None) -> Announcement:
+    """`case.agency_excluded.v1`."""
+    return Announcement(
+        CaseAgencyExcludedV1, subject=subject_of_exclusion(uuid4()), case_id=case_id, causation=cause,
+        data={"case_id": case_id, "agency": agency, "excluded_at": when},
     )  # fmt: skip
 
 

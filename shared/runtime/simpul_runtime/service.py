@@ -56,6 +56,7 @@ class Service:
             self.key_watch.run,
         ]
         self._tasks: list[asyncio.Task[None]] = []
+        self._more_troubles: list[Callable[[], list[str]]] = []
 
     def consume(self, handlers: Mapping[type[Event], Handler], *has_room: Callable[[], Awaitable[None]]) -> None:
         """Take messages from this service's inbox queue, a batch whenever the relay and `has_room` say so."""
@@ -97,6 +98,10 @@ class Service:
         """Warn of agencies' keys too, and never send an agency what `find_withheld` names among its held events."""
         self.key_watch.covers_agencies = True
         self.release.find_withheld = find_withheld
+
+    def report_troubles(self, troubles: Callable[[], list[str]]) -> None:
+        """Call the service not ready while this names problems of its own; consuming does not depend on it."""
+        self._more_troubles.append(troubles)
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -145,6 +150,8 @@ class Service:
             found.append("a background task has ended")
         if self._broker is not None:
             found += await _consumer_troubles(self._broker)
+        for more in self._more_troubles:
+            found += more()
         return found
 
     def warnings(self) -> list[str]:

@@ -14,7 +14,7 @@ DEAD = "simpul.dead"
 _SERVICE_BINDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     # A consumer takes whole streams of a source, because it holds an event until its predecessor is done.
     "routing": ((EVENTS, "case.reported.v1"), (EVENTS, "case.amended.v1"), (REPLIES, "reply.#")),
-    "notify": ((EVENTS, "referral.#"),),
+    "notify": ((EVENTS, "referral.#"), (EVENTS, "case.agency_excluded.v1")),
     "desk": ((EVENTS, "case.#"), (EVENTS, "right.#"), (EVENTS, "referral.#"), (EVENTS, "alert.#")),
 }
 

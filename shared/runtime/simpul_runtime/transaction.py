@@ -91,6 +91,11 @@ def subject_of_reply(event_id: UUID) -> str:
     return f"reply/{event_id}"
 
 
+def subject_of_exclusion(exclusion_id: UUID) -> str:
+    """The stream of what is published about one exclusion."""
+    return f"exclusion/{exclusion_id}"
+
+
 def subject_of_agency(agency: str) -> str:
     """The stream of the accounts to an agency."""
     return f"agency/{agency}"

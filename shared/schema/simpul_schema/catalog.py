@@ -44,6 +44,13 @@ CATALOG: tuple[CatalogRow, ...] = (
     CatalogRow("case.merged.v1", "routing", (EVENTS,), ("desk",), "a case goes on in another one of the same child"),
     CatalogRow("case.voided.v1", "routing", (EVENTS,), ("desk",), "a case was entered in error"),
     CatalogRow(
+        "case.agency_excluded.v1",
+        "routing",
+        (EVENTS,),
+        ("notify",),
+        "an agency receives nothing more of a case, escalation included",
+    ),
+    CatalogRow(
         "referral.offered.v1",
         "routing",
         (EVENTS, REFERRALS),
@@ -110,21 +117,21 @@ CATALOG: tuple[CatalogRow, ...] = (
         "routing",
         (EVENTS, REFERRALS),
         ("notify", "desk", ANY_AGENCY),
-        "half of a deadline has passed",
+        "half of a deadline has passed; the agency is alerted again",
     ),
     CatalogRow(
         "referral.overdue.v1",
         "routing",
         (EVENTS, REFERRALS),
         ("notify", "desk", ANY_AGENCY),
-        "a deadline has passed; the next rung is told",
+        "a deadline has passed; the level above is alerted",
     ),
     CatalogRow(
         "referral.escalated.v1",
         "routing",
         (EVENTS, REFERRALS),
         ("notify", "desk", ANY_AGENCY),
-        "twice the deadline has passed; the top is told",
+        "twice the deadline has passed; the highest levels are alerted",
     ),
     CatalogRow(
         "referral.exclusion_suggested.v1",
@@ -166,7 +173,7 @@ CATALOG: tuple[CatalogRow, ...] = (
     ),
     CatalogRow("reply.message.parked.v1", ANY_AGENCY, (REPLIES,), ("routing",), "a message could not be used, and why"),
     CatalogRow("alert.sent.v1", "notify", (EVENTS,), ("desk",), "a provider took an alert"),
-    CatalogRow("alert.failed.v1", "notify", (EVENTS,), ("desk",), "an alert was given up"),
+    CatalogRow("alert.failed.v1", "notify", (EVENTS,), ("desk",), "an alert cannot reach somebody this way"),
 )
 
 _ROWS = {row.wire_name: row for row in CATALOG}

@@ -294,7 +294,6 @@ class AlertFailure(Term):
     """Why an alert could not be handed over."""
 
     REJECTED = "rejected", "Ditolak penyedia", "Refused by the provider"
-    EXHAUSTED = "exhausted", "Batas percobaan habis", "All attempts used"
     NOBODY_ON_DUTY = "nobody_on_duty", "Tidak ada petugas jaga", "Nobody on duty"
 
 

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,11 +14,12 @@ from simpul_agency.sandbox.process import free_port
 from simpul_notify.channels import KannelSms
 from simpul_notify.domain import Alert, Outcome, Text
 from simpul_notify.texts import Texts
+from simpul_runtime.city import City
 from simpul_schema.vocabulary import AlertChannel, Urgency
 from tests.integration.notify.conftest import PASSWORD, USER, Kannel
 
-MESSAGES = Path(__file__).parents[3] / "deploy" / "kediri" / "messages.yaml"
-TEXTS = Texts.read(MESSAGES, ZoneInfo("Asia/Jakarta"))
+KEDIRI = Path(__file__).parents[3] / "deploy" / "kediri"
+TEXTS = Texts.read(KEDIRI / "messages.yaml", City.read(KEDIRI))
 SOME_TEXT = Text("", "Simpul: R-7K3Q2M")
 
 

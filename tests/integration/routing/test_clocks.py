@@ -34,6 +34,22 @@ async def test_silence_climbs_the_ladder_through_the_weekend(room: Room) -> None
     ]
 
 
+async def test_an_agency_excluded_later_is_announced_once_also_when_nothing_was_asked_of_it(room: Room) -> None:
+    case = await room.report(violence=["physical"], safe_now="yes")
+    asked = {entry["agency"] for entry in room.of("referral.offered.v1", case_id=str(case))}
+    assert "satgas-kec-pesantren" not in asked
+
+    for agency in ("satgas-kec-pesantren", "uptd-ppa"):
+        await room.triage.exclude(
+            case, await room.version(case), agency, by="uptd-ppa", reason="related to the suspect"
+        )
+
+    told = room.of("case.agency_excluded.v1")
+    assert [(entry["case_id"], entry["agency"]) for entry in told] == [
+        (str(case), "satgas-kec-pesantren"), (str(case), "uptd-ppa"),
+    ]  # fmt: skip
+
+
 async def test_an_answer_stops_its_clock_and_leaves_the_others_running(room: Room) -> None:
     case = await room.report(violence=["sexual"], sexual_under_72h="yes")
     asked = room.offered(case, "pep_72h")

@@ -1,5 +1,6 @@
 """A roster is complete, or it is refused with every gap named."""
 
+import shutil
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from ruamel.yaml import YAML
 
 from simpul_notify.domain import Roster
 from simpul_notify.errors import RosterInvalid
-from simpul_notify.roster import read_roster
+from simpul_notify.roster import read_levels, read_roster
 from simpul_runtime.city import City, read_yaml
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
 KEDIRI = Path(__file__).parents[3] / "deploy" / "kediri"
 CITY = City.read(KEDIRI)
+LEVELS = {"uptd-ppa-head": "uptd-ppa", "city-board": ""}
 DESCRIBED: dict[str, Any] = read_yaml(KEDIRI / "roster.yaml")
 
 
@@ -27,13 +29,13 @@ def described() -> dict[str, Any]:
 def read(tmp_path: Path, described: dict[str, Any]) -> Roster:
     path = tmp_path / "roster.yaml"
     YAML(typ="safe", pure=True).dump(described, path)
-    return read_roster(path, CITY)
+    return read_roster(path, CITY, LEVELS)
 
 
-def test_somebody_is_on_duty_for_every_agency_of_kediri() -> None:
-    roster = read_roster(KEDIRI / "roster.yaml", CITY)
+def test_somebody_is_on_duty_for_every_agency_and_every_level_of_kediri() -> None:
+    roster = read_roster(KEDIRI / "roster.yaml", CITY, LEVELS)
 
-    assert set(roster.on_duty) == CITY.agency_codes
+    assert set(roster.on_duty) == CITY.agency_codes | LEVELS.keys()
     assert all(roster.on_duty.values())
     assert set(roster.channels) == set(Urgency)
 
@@ -60,6 +62,26 @@ def test_an_agency_without_anybody_is_named(
         read(tmp_path, described)
 
 
+def test_the_levels_are_those_the_agreement_escalates_to_and_no_other_party() -> None:
+    assert read_levels(KEDIRI / "agreement") == LEVELS
+
+
+def test_a_party_that_only_a_ladder_names_is_a_level_too(tmp_path: Path) -> None:
+    version = tmp_path / "2027-01"
+    shutil.copytree(KEDIRI / "agreement" / "2026-11", version)
+    ladder = version / "clauses" / "80-ladder-retention.yaml"
+    ladder.write_text(ladder.read_text().replace("also: [city-board]", "also: bapas"))
+
+    assert read_levels(tmp_path) == LEVELS | {"bapas": ""}
+
+
+def test_a_level_without_anybody_is_named(tmp_path: Path, described: dict[str, Any]) -> None:
+    del described["levels"]["city-board"]
+
+    with pytest.raises(RosterInvalid, match="city-board: nobody on duty"):
+        read(tmp_path, described)
+
+
 def test_every_gap_is_named_at_once(tmp_path: Path, described: dict[str, Any]) -> None:
     del described["on_duty"]["rs-rujukan"]
     described["on_duty"]["polres-ppa"][0]["sms"] = "12"
@@ -74,7 +96,7 @@ def test_every_gap_is_named_at_once(tmp_path: Path, described: dict[str, Any]) -
         "rs-rujukan: nobody on duty",
         "polres-ppa: polres-ppa-1 has no phone number that can be dialled",
         "ylpa: ylpa-1 has no mail address",
-        "dinas-lain: no agency of Kota Kediri",
+        "dinas-lain: neither an agency of Kota Kediri nor a level of its agreement",
         "urgency low: no channel",
     ):
         assert gap in str(refusal.value)
@@ -96,7 +118,7 @@ def test_two_people_must_not_share_a_reference(tmp_path: Path, described: dict[s
 
 
 def test_addresses_never_show_in_a_log(described: dict[str, Any]) -> None:
-    roster = read_roster(KEDIRI / "roster.yaml", CITY)
+    roster = read_roster(KEDIRI / "roster.yaml", CITY, LEVELS)
 
     assert "@" not in repr(roster.contacts["polres-ppa-1"])
     assert "+62" not in repr(roster.contacts["polres-ppa-1"])

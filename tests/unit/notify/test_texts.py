@@ -1,60 +1,116 @@
-"""Texts of alerts: short enough, and free of everything but the three allowed variables."""
+"""Texts of alerts: short enough, and free of everything but the allowed variables."""
 
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
 
 import pytest
 from ruamel.yaml import YAML
 
-from simpul_notify.domain import Alert, Text, fits_one_sms
+from simpul_notify.domain import Alert, Occasion, Text, fits_one_sms
 from simpul_notify.errors import TextInvalid
 from simpul_notify.texts import Texts
+from simpul_runtime.city import City, read_yaml
 from simpul_schema.references import referral_code
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
-MESSAGES = Path(__file__).parents[3] / "deploy" / "kediri" / "messages.yaml"
-ZONE = ZoneInfo("Asia/Jakarta")
+KEDIRI = Path(__file__).parents[3] / "deploy" / "kediri"
+MESSAGES = KEDIRI / "messages.yaml"
+CITY = City.read(KEDIRI)
 CODE = "{code}"
+OCCASIONS = tuple(occasion.name.lower() for occasion in Occasion)
+CLOCKS = tuple(read_yaml(MESSAGES)["waiting"])
 
 
-def an_alert(channel: AlertChannel = AlertChannel.SMS, urgency: Urgency = Urgency.HIGH) -> Alert:
+def an_alert(
+    channel: AlertChannel = AlertChannel.SMS,
+    urgency: Urgency = Urgency.HIGH,
+    occasion: Occasion = Occasion.OFFERED,
+    clock: str = "answer",
+    agency: str = "satgas-kel-kampung-dalem",
+) -> Alert:
     deadline = datetime(2026, 12, 30, 16, 59, tzinfo=UTC)
-    return Alert(uuid4(), UUID(int=7), uuid4(), "somebody", channel, urgency, deadline)
+    return Alert(uuid4(), UUID(int=7), uuid4(), "somebody", channel, urgency, deadline, occasion, clock, agency)
+
+
+def described(*, sms: str = CODE, subject: str = CODE, body: str = CODE) -> dict[str, Any]:
+    """Texts as a city would write them: one of them as given, the others harmless."""
+    return {
+        "waiting": {"other": {"id": "belum selesai"}},
+        "sms": {key: {"id": CODE} for key in OCCASIONS} | {"overdue": {"id": sms}},
+        "mail": {key: {"id": {"subject": subject, "body": body}} for key in OCCASIONS},
+    }
 
 
 def texts_of(tmp_path: Path, *, sms: str = CODE, subject: str = CODE, body: str = CODE) -> Texts:
-    """Texts as a city would write them: one of them as given, the others harmless."""
-    return read(tmp_path, {"sms": {"id": sms}, "mail": {"id": {"subject": subject, "body": body}}})
+    return read(tmp_path, described(sms=sms, subject=subject, body=body))
 
 
-def read(tmp_path: Path, described: dict[str, Any]) -> Texts:
+def read(tmp_path: Path, content: dict[str, Any]) -> Texts:
     path = tmp_path / "messages.yaml"
-    YAML(typ="safe", pure=True).dump(described, path)
-    return Texts.read(path, ZONE)
+    YAML(typ="safe", pure=True).dump(content, path)
+    return Texts.read(path, CITY)
 
 
-@pytest.mark.parametrize(("language", "urgency"), list(product(("id", "en"), Urgency)))
-def test_every_sms_of_kediri_is_one_segment_with_the_longest_values(language: str, urgency: Urgency) -> None:
-    text = Texts.read(MESSAGES, ZONE).render(an_alert(urgency=urgency), language)
+@pytest.mark.parametrize(("language", "occasion"), list(product(("id", "en"), Occasion)))
+def test_every_sms_of_kediri_is_one_segment_with_the_longest_values(language: str, occasion: Occasion) -> None:
+    texts = Texts.read(MESSAGES, CITY)
+    kinds = product(Urgency, CLOCKS, CITY.agency_codes)
 
-    assert fits_one_sms(text.body), f"{len(text.body)} letters: {text.body}"
+    rendered = {
+        texts.render(an_alert(AlertChannel.SMS, urgency, occasion, clock, agency), language).body
+        for urgency, clock, agency in kinds
+    }
+
+    assert [text for text in rendered if not fits_one_sms(text)] == []
 
 
-@pytest.mark.parametrize(("language", "channel"), list(product(("id", "en"), AlertChannel)))
-def test_every_text_says_which_referral_how_urgent_and_until_when(language: str, channel: AlertChannel) -> None:
-    text = Texts.read(MESSAGES, ZONE).render(an_alert(channel), language)
+@pytest.mark.parametrize(("language", "channel", "occasion"), list(product(("id", "en"), AlertChannel, Occasion)))
+def test_every_text_says_which_referral_how_urgent_and_until_when(
+    language: str, channel: AlertChannel, occasion: Occasion
+) -> None:
+    text = Texts.read(MESSAGES, CITY).render(an_alert(channel, occasion=occasion), language)
 
     assert referral_code(UUID(int=7)) in text.body
     assert Urgency.HIGH.label(language) in text.body
     assert "30/12 23.59 WIB" in text.body
 
 
+@pytest.mark.parametrize(("language", "channel"), list(product(("id", "en"), AlertChannel)))
+@pytest.mark.parametrize("occasion", [Occasion.OVERDUE, Occasion.ESCALATED])
+def test_who_is_alerted_of_a_passed_deadline_reads_which_agency_is_late_with_what(
+    language: str, channel: AlertChannel, occasion: Occasion
+) -> None:
+    texts = Texts.read(MESSAGES, CITY)
+
+    bodies = [
+        texts.render(an_alert(channel, occasion=occasion, clock=clock, agency="rs-rujukan"), language).body
+        for clock in ("answer", "service")
+    ]
+
+    assert all("rs-rujukan" in body for body in bodies)
+    assert bodies[0] != bodies[1]
+
+
+def test_a_deadline_without_words_of_its_own_is_alerted_too() -> None:
+    text = Texts.read(MESSAGES, CITY).render(an_alert(occasion=Occasion.OVERDUE, clock="new_kind"), "id")
+
+    assert "belum selesai" in text.body
+
+
+@pytest.mark.parametrize("missing", ["reminded", "overdue", "escalated"])
+def test_a_city_without_texts_for_an_occasion_is_refused(tmp_path: Path, missing: str) -> None:
+    content = described()
+    del content["sms"][missing]
+
+    with pytest.raises(TextInvalid, match=missing):
+        read(tmp_path, content)
+
+
 def test_a_sender_and_a_subject_tell_nothing_of_the_matter() -> None:
-    texts = Texts.read(MESSAGES, ZONE)
+    texts = Texts.read(MESSAGES, CITY)
 
     subjects = [texts.render(an_alert(AlertChannel.MAIL), language).subject for language in ("id", "en")]
 
@@ -63,7 +119,7 @@ def test_a_sender_and_a_subject_tell_nothing_of_the_matter() -> None:
 
 
 def test_a_language_without_texts_gets_the_first() -> None:
-    texts = Texts.read(MESSAGES, ZONE)
+    texts = Texts.read(MESSAGES, CITY)
 
     assert texts.render(an_alert(), "jv") == texts.render(an_alert(), "id")
 
@@ -71,7 +127,7 @@ def test_a_language_without_texts_gets_the_first() -> None:
 @pytest.mark.parametrize("mention", ["{child_name}", "{}", "{0}", "{code", "{kelurahan}"])
 @pytest.mark.parametrize("place", ["sms", "subject", "body"])
 def test_a_text_that_mentions_anything_else_is_refused(tmp_path: Path, place: str, mention: str) -> None:
-    with pytest.raises(TextInvalid, match="may only use code, urgency and deadline"):
+    with pytest.raises(TextInvalid, match="may only use code, urgency, deadline, agency and waiting"):
         texts_of(tmp_path, **{place: f"{CODE} {mention}"})
 
 
@@ -84,13 +140,13 @@ def test_a_text_that_looks_inside_a_variable_is_refused(tmp_path: Path, mention:
 def test_an_sms_of_160_letters_is_taken(tmp_path: Path) -> None:
     sms = CODE + "a" * (160 - len(referral_code(UUID(int=7))))
 
-    text = texts_of(tmp_path, sms=sms).render(an_alert(), "id")
+    text = texts_of(tmp_path, sms=sms).render(an_alert(occasion=Occasion.OVERDUE), "id")
 
     assert len(text.body) == 160
 
 
 def test_an_sms_of_two_segments_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TextInvalid, match=r"sms id is not one GSM-7 segment \(161 of 160 letters\)"):
+    with pytest.raises(TextInvalid, match=r"sms overdue id is not one GSM-7 segment \(161 of 160 letters\)"):
         texts_of(tmp_path, sms=CODE + "a" * (161 - len(referral_code(UUID(int=7)))))
 
 
@@ -100,9 +156,12 @@ def test_a_letter_outside_the_basic_alphabet_is_refused(tmp_path: Path, letter: 
         texts_of(tmp_path, sms=CODE + letter)
 
 
-def test_languages_of_sms_and_mail_must_agree(tmp_path: Path) -> None:
-    with pytest.raises(TextInvalid, match="need the same languages"):
-        read(tmp_path, {"sms": {"id": CODE, "en": CODE}, "mail": {"id": {"subject": CODE, "body": CODE}}})
+def test_every_text_needs_the_same_languages(tmp_path: Path) -> None:
+    content = described()
+    content["sms"]["overdue"] = {"id": CODE, "en": CODE}
+
+    with pytest.raises(TextInvalid, match="needs the same languages; those of overdue differ"):
+        read(tmp_path, content)
 
 
 def test_a_mail_may_be_longer_than_an_sms(tmp_path: Path) -> None:

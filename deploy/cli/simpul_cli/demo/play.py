@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import asyncpg
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_cli.databases import SERVICES
@@ -60,6 +61,8 @@ class FarEnds:
     offered: dict[str, dict[str, Any]]
     alerts: int
     failed: int
+    suppressed: frozenset[str]
+    """Referrals that were answered before an alert of theirs left, which then nobody needed."""
     asks: int = 0
     """Cases in which somebody is asked about a suggested exclusion."""
 
@@ -75,7 +78,8 @@ class FarEnds:
         """Cases without a referral, referrals without their agency, alerts without their person."""
         referred = {event["correlationid"] for event in self.offered.values()}
         offered = {event["data"]["referral_id"] for event in self.offered.values()}
-        told = len(offered - {self._referral_of(arrival) for arrival in self.arrivals})
+        reached = {self._referral_of(arrival) for arrival in self.arrivals}
+        told = len(offered - reached - self.suppressed)
         unseen = max(self.alerts - len(self.arrivals), 0)
         return len(case_ids - referred) + len(offered - self.delivered.keys()) + max(told, unseen)
 
@@ -103,7 +107,17 @@ async def look(city: LocalCity, observer: Observer) -> FarEnds:
         alerts=len(observer.of("alert.sent.v1")),
         failed=len(observer.of("alert.failed.v1")),
         asks=len(observer.of("referral.exclusion_suggested.v1")),
+        suppressed=await _suppressed(city.database_url("notify")),
     )
+
+
+async def _suppressed(database_url: str) -> frozenset[str]:
+    connection = await asyncpg.connect(database_url)
+    try:
+        rows = await connection.fetch("SELECT DISTINCT referral_id::text FROM alert WHERE state = 'suppressed'")
+    finally:
+        await connection.close()
+    return frozenset(row["referral_id"] for row in rows)
 
 
 async def wait_for_arrival(city: LocalCity, observer: Observer, case_ids: set[str], within: float) -> FarEnds:
@@ -152,6 +166,7 @@ async def summarise(city: LocalCity, reports: Sequence[InventedReport], ends: Fa
         "referrals_delivered": len(ends.delivered),
         "exclusions_to_decide": ends.asks,
         "alerts_sent": ends.alerts,
+        "referrals_answered_before_an_alert": len(ends.suppressed & ends.delivered.keys()),
         "sms_received": channels["sms"],
         "mails_received": channels["mail"],
         "parked": parked,

@@ -169,6 +169,8 @@ class ReplanCases:
             # What was cut off begins anew; what a twin had goes on under its clocks.
             more = more if twin else [replace(addition, follows=None) for addition in more]
             change = replace(change, added=(*change.added, *more))
+        for agency in sorted(facts.origin.excluded - self.facts_of(case).origin.excluded):
+            transaction.announce(publisher.agency_excluded(case.case_id, agency, transaction.now, why.cause))
         added = await self._ask(transaction, made, change.added)
         await self._take_back(transaction, made, change, joining if twin else ())
         await self._tell(transaction, made, change.kept)

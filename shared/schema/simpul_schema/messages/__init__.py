@@ -4,6 +4,7 @@ from simpul_schema.envelope import Event
 from simpul_schema.messages.account import ReferralHeartbeatV1, ReplyMessageParkedV1, ReplyWindowRequestedV1
 from simpul_schema.messages.alert import AlertFailedV1, AlertSentV1
 from simpul_schema.messages.case import (
+    CaseAgencyExcludedV1,
     CaseAmendedV1,
     CaseClosedV1,
     CaseMergedV1,
@@ -52,6 +53,7 @@ MESSAGES: tuple[type[Event], ...] = (
     CaseReopenedV1,
     CaseMergedV1,
     CaseVoidedV1,
+    CaseAgencyExcludedV1,
     ReferralOfferedV1,
     ReferralAcceptedV1,
     ReferralDeclinedV1,
@@ -96,6 +98,7 @@ __all__ = [
     "MESSAGES",
     "AlertFailedV1",
     "AlertSentV1",
+    "CaseAgencyExcludedV1",
     "CaseAmendedV1",
     "CaseClosedV1",
     "CaseMergedV1",

@@ -37,7 +37,7 @@ class AlertFailedData(EventData):
 
 
 class AlertFailedV1(Event):
-    """Sent when an alert could not be handed over and is given up."""
+    """Sent when an alert cannot reach this person this way; other ways of the same party go on."""
 
     WIRE_NAME: ClassVar[str] = "alert.failed.v1"
     type: Literal["alert.failed.v1"] = "alert.failed.v1"

@@ -151,6 +151,24 @@ class CaseVoidedV1(Event):
     data: CaseVoidedData
 
 
+class CaseAgencyExcludedData(EventData):
+    """An agency is too close to the suspect; it receives nothing more of the case, escalation included."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    agency: str = Field(description="code of the agency")
+    excluded_at: Instant = Field(description="when, UTC")
+
+
+class CaseAgencyExcludedV1(Event):
+    """Sent by routing when an agency was excluded from a case after its report."""
+
+    WIRE_NAME: ClassVar[str] = "case.agency_excluded.v1"
+    type: Literal["case.agency_excluded.v1"] = "case.agency_excluded.v1"
+    # A stream of its own for each, so that whoever follows exclusions need not follow cases.
+    subject: str = Field(pattern=r"^exclusion/[0-9a-f-]{36}$", description="the exclusion")
+    data: CaseAgencyExcludedData
+
+
 class ReplannedReferral(BaseModel):
     """One referral and what is asked of whom in it."""
 

@@ -1,0 +1,7 @@
+"""What notify does: record alerts, end those that nobody needs, send the others."""
+
+from simpul_notify.use_cases.end_alerts import EndAlerts
+from simpul_notify.use_cases.record_alerts import RecordAlerts
+from simpul_notify.use_cases.send_alerts import LEASE, SendAlerts
+
+__all__ = ["LEASE", "EndAlerts", "RecordAlerts", "SendAlerts"]
