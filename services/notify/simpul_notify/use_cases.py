@@ -46,10 +46,10 @@ class AlertOnDuty:
         for offer in offers:
             self._record(transaction, self._alerts(offer))
 
-    async def alert_deciders(self, transaction: Transaction, asks: Sequence[ReferralExclusionSuggestedV1]) -> None:
+    async def alert_deciders(self, transaction: Transaction, events: Sequence[ReferralExclusionSuggestedV1]) -> None:
         """The people who must decide about suggested exclusions; at each step of the deadline those who are told."""
-        for ask in asks:
-            data = ask.data
+        for event in events:
+            data = event.data
             self._record(transaction, [
                 Alert(uuid4(), data.referral_id, data.case_id, contact.reference, channel, data.urgency, data.decide_by,
                       step=max(data.step, FIRST_STEP))

@@ -102,7 +102,7 @@ class FarEnds:
     offered: dict[str, dict[str, Any]]
     alerts: int
     failed: int
-    asks: int = 0
+    reviews: int = 0
     """Cases in which somebody is asked about a suggested exclusion."""
 
     @property
@@ -144,7 +144,7 @@ async def look(city: LocalCity, observer: Observer) -> FarEnds:
         offered={e["data"]["referral_id"]: e for e in observer.of("referral.offered.v1").values()},
         alerts=len(observer.of("alert.sent.v1")),
         failed=len(observer.of("alert.failed.v1")),
-        asks=len(observer.of("referral.exclusion_suggested.v1")),
+        reviews=len(observer.of("referral.exclusion_suggested.v1")),
     )
 
 
@@ -192,7 +192,7 @@ async def summarise(city: LocalCity, reports: Sequence[Sent], ends: FarEnds) -> 
         "cases": len({report.case_id for report in accepted}),
         "referrals_offered": len(ends.offered),
         "referrals_delivered": len(ends.delivered),
-        "exclusions_to_decide": ends.asks,
+        "exclusions_to_decide": ends.reviews,
         "alerts_sent": ends.alerts,
         "sms_received": channels["sms"],
         "mails_received": channels["mail"],
