@@ -286,12 +286,12 @@ async def test_a_person_decides_by_http_about_what_a_stranger_suggested(city: Lo
     _, after, _ = await call(city, "GET", f"/cases/{case}")
     _, listed_after, _ = await call(city, "GET", "/suggested-exclusions?limit=200")
 
-    assert found["exclusion_ask"]["agency"] == entry["agency"] == "uptd-ppa"
+    assert found["exclusion_review"]["agency"] == entry["agency"] == "uptd-ppa"
     assert [one["state"] for one in found["suggested_exclusions"]] == ["pending"]
     assert [one["agency"] for one in entry["suggested_exclusions"]] == ["satgas-kel-bandar-lor"]
     assert [status for status, _ in (itself, stale, unknown, *done, other)] == [403, 412, 404, 204, 204, 409]
     assert all(" / " in answer["detail"] for _, answer in (itself, stale, unknown, other))
     assert [(one["state"], one["decided_by"]) for one in after["suggested_exclusions"]] == [("rejected", "uptd-ppa")]
-    assert after["exclusion_ask"] is None
+    assert after["exclusion_review"] is None
     assert case not in [one["case_id"] for one in listed_after["cases"]]
     assert "satgas-kel-bandar-lor" in [one["agency"] for one in after["referrals"]]

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from simpul_routing.domain.agreement import Step
 from simpul_routing.domain.clocks import Running
-from simpul_routing.domain.exclusions import Ask
+from simpul_routing.domain.exclusions import ExclusionReview
 from simpul_routing.domain.plan import CasePlan
 from simpul_routing.domain.referral import NewReferral, StoredReferral
 from simpul_routing.domain.rights import Ledger
@@ -181,42 +181,50 @@ def referral_changed(
 
 
 def exclusion_suggested(
-    ask: Ask, urgency: Urgency, pending: frozenset[str], *, step: int, told: tuple[str, ...], cause: UUID | None
+    review: ExclusionReview,
+    urgency: Urgency,
+    pending: frozenset[str],
+    *,
+    step: int,
+    told: tuple[str, ...],
+    cause: UUID | None,
 ) -> Announcement:
     """`referral.exclusion_suggested.v1`, the agencies sealed to the one that is asked."""
     suggested = SuggestedExclusions(agencies=tuple(sorted(pending)))
     return Announcement(
         ReferralExclusionSuggestedV1,
-        subject=subject_of_referral(ask.referral_id),
-        case_id=ask.case_id,
-        agency=ask.agency,
+        subject=subject_of_referral(review.referral_id),
+        case_id=review.case_id,
+        agency=review.agency,
         # Whoever wants everything that a person decides in a queue of its own gets this there too.
         topic=topic_of(Service.MANUAL_TRIAGE, urgency),
         causation=cause,
         data={
-            "referral_id": ask.referral_id,
-            "case_id": ask.case_id,
-            "agency": ask.agency,
+            "referral_id": review.referral_id,
+            "case_id": review.case_id,
+            "agency": review.agency,
             "urgency": urgency,
-            "decide_by": ask.clock.due_at,
+            "decide_by": review.clock.due_at,
             "suggestions": len(pending),
             "step": step,
             "told": told,
         },
-        sealed={"suggestions": (ask.agency, suggested)} if ask.agency else {},
+        sealed={"suggestions": (review.agency, suggested)} if review.agency else {},
     )
 
 
-def exclusion_decided(ask: Ask, urgency: Urgency, now: datetime, cause: UUID | None, *, is_told: bool) -> Announcement:
+def exclusion_decided(
+    review: ExclusionReview, urgency: Urgency, now: datetime, cause: UUID | None, *, is_told: bool
+) -> Announcement:
     """`referral.exclusion_decided.v1`, to the agency that was asked if it may be told."""
     return Announcement(
         ReferralExclusionDecidedV1,
-        subject=subject_of_referral(ask.referral_id),
-        case_id=ask.case_id,
-        agency=ask.agency if is_told else "",
+        subject=subject_of_referral(review.referral_id),
+        case_id=review.case_id,
+        agency=review.agency if is_told else "",
         topic=topic_of(Service.MANUAL_TRIAGE, urgency),
         causation=cause,
-        data={"referral_id": ask.referral_id, "case_id": ask.case_id, "agency": ask.agency, "decided_at": now},
+        data={"referral_id": review.referral_id, "case_id": review.case_id, "agency": review.agency, "decided_at": now},
     )
 
 

@@ -115,14 +115,14 @@ class ClockRow(RoutingTable, table=True):
     stopped_at: datetime | None = Field(default=None, sa_type=_MOMENT)
 
 
-class ExclusionAskRow(RoutingTable, table=True):
+class ExclusionReviewRow(RoutingTable, table=True):
     """An agency whose people are asked about suggested exclusions; one at a time for each case."""
 
-    __tablename__ = "exclusion_ask"
+    __tablename__ = "exclusion_review"
     __table_args__ = (
-        Index("exclusion_ask_open", "case_id", unique=True, postgresql_where=text("closed_at IS NULL")),
-        Index("exclusion_ask_list", "due_at", "referral_id", postgresql_where=text("closed_at IS NULL")),
-        Index("exclusion_ask_due", "next_at", postgresql_where=text("next_at IS NOT NULL")),
+        Index("exclusion_review_open", "case_id", unique=True, postgresql_where=text("closed_at IS NULL")),
+        Index("exclusion_review_list", "due_at", "referral_id", postgresql_where=text("closed_at IS NULL")),
+        Index("exclusion_review_due", "next_at", postgresql_where=text("next_at IS NOT NULL")),
     )
     referral_id: UUID = Field(primary_key=True)
     case_id: UUID

@@ -210,7 +210,7 @@ async def test_a_stranger_neither_delays_an_emergency_nor_floods_the_hub(room: R
     for number in range(1, 9):
         await room.amend(case, suggested_exclusions=EIGHT[2 : 2 + number])
     assert len(asked(room, case)) == 1
-    rows = await room.rows("SELECT case_id FROM exclusion_ask WHERE closed_at IS NULL")
+    rows = await room.rows("SELECT case_id FROM exclusion_review WHERE closed_at IS NULL")
     assert len(rows) == len({row["case_id"] for row in rows}) == 51
 
 
@@ -250,7 +250,7 @@ async def test_more_danger_brings_the_decision_nearer(room: Room) -> None:
 
     # What may not wait any more goes out, even to the named.
     assert ("intake", "uptd-ppa") in offers(room, case)
-    [row] = await room.rows("SELECT due_at FROM exclusion_ask WHERE closed_at IS NULL")
+    [row] = await room.rows("SELECT due_at FROM exclusion_review WHERE closed_at IS NULL")
     assert row["due_at"] == START + timedelta(minutes=25)
     assert len(asked(room, case)) == 1
 
@@ -300,7 +300,7 @@ async def test_merged_cases_unite_what_was_suggested(room: Room) -> None:
     await decide(room, twin, "dinsos-peksos", CONFIRMED)
     await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
 
-    rows = await room.rows("SELECT case_id FROM exclusion_ask WHERE closed_at IS NULL")
+    rows = await room.rows("SELECT case_id FROM exclusion_review WHERE closed_at IS NULL")
     assert [row["case_id"] for row in rows] == [case]
     [row] = await room.rows("SELECT situation FROM case_plan WHERE case_id = $1", case)
     pending = read(room.keys.unlock(row["situation"], place=place_of(case))).pending
@@ -372,7 +372,7 @@ async def test_the_history_shows_suggestion_and_decision_and_stores_neither_in_c
     assert "sumber yang tidak dikenal mengusulkan pengecualian" in shown["id"]
     assert "Usulan pengecualian ditolak" in shown["id"]
     stored = await room.rows("SELECT row_to_json(t)::text AS line FROM transition t WHERE referral_id IS NULL")
-    stored += await room.rows("SELECT row_to_json(a)::text AS line FROM exclusion_ask a")
+    stored += await room.rows("SELECT row_to_json(a)::text AS line FROM exclusion_review a")
     assert not [row for row in stored if "satgas-kel-bujel" in row["line"] or "Wenthilora" in row["line"]]
 
 

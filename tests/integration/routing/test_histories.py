@@ -209,7 +209,7 @@ class History:
     async def _somebody_decides(self) -> None:
         """Whoever waits does so while one agency is asked, that may be asked; nobody is asked for nothing."""
         asks = {row["case_id"]: row["agency"] for row in await self.room.rows(
-            "SELECT case_id, agency FROM exclusion_ask WHERE closed_at IS NULL"
+            "SELECT case_id, agency FROM exclusion_review WHERE closed_at IS NULL"
         )}  # fmt: skip
         for case in await self.room.rows("SELECT case_id, ended_at, situation FROM case_plan"):
             facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))

@@ -13,7 +13,7 @@ from simpul_routing import repository
 from simpul_routing.api.reading import timeline_of
 from simpul_routing.domain.agreement import ClockName
 from simpul_routing.domain.clocks import Running
-from simpul_routing.domain.exclusions import Ask
+from simpul_routing.domain.exclusions import ExclusionReview
 from simpul_routing.domain.rights import BY_HAND, Entry
 from simpul_routing.stored_facts import StoredFacts, place_of, read, written
 from simpul_runtime.database import engine_for
@@ -92,22 +92,22 @@ async def test_a_case_of_the_version_before_suggestions_is_read_and_somebody_can
 
     await migrate_async(url, "simpul_routing")
 
-    ask = Ask(uuid4(), case, "uptd-ppa", Running(ClockName.ANSWER, NOW, NOW + timedelta(hours=6)))
+    review = ExclusionReview(uuid4(), case, "uptd-ppa", Running(ClockName.ANSWER, NOW, NOW + timedelta(hours=6)))
     engine = engine_for(url, connections=1)
     async with engine.begin() as opened:
         transaction = Transaction(opened, NOW, Outbox("kediri", "routing", keys))
         stored = (await repository.cases_of(opened, [case]))[case]
-        repository.add_ask(transaction, ask)
+        repository.add_review(transaction, review)
         await transaction.flush()
-        found = await repository.open_ask(opened, case)
+        found = await repository.open_review(opened, case)
     await engine.dispose()
     facts = read(keys.unlock(stored.situation, place=place_of(case)))
     with pytest.raises(asyncpg.UniqueViolationError):
         await connection.execute(
-            "INSERT INTO exclusion_ask (referral_id, case_id, agency, started_at, due_at)"
-            " SELECT gen_random_uuid(), case_id, agency, started_at, due_at FROM exclusion_ask"
+            "INSERT INTO exclusion_review (referral_id, case_id, agency, started_at, due_at)"
+            " SELECT gen_random_uuid(), case_id, agency, started_at, due_at FROM exclusion_review"
         )
     await connection.close()
     assert (facts.origin.excluded, facts.pending) == (frozenset({"ylpa"}), frozenset())
     assert facts.suggesting(["ylpa", "polres-ppa"], NOW).pending == {"polres-ppa"}
-    assert found == ask
+    assert found == review

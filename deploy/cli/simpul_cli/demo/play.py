@@ -63,7 +63,7 @@ class FarEnds:
     failed: int
     suppressed: frozenset[str]
     """Referrals that were answered before an alert of theirs left, which then nobody needed."""
-    asks: int = 0
+    reviews: int = 0
     """Cases in which somebody is asked about a suggested exclusion."""
 
     @property
@@ -106,7 +106,7 @@ async def look(city: LocalCity, observer: Observer) -> FarEnds:
         offered={e["data"]["referral_id"]: e for e in observer.of("referral.offered.v1").values()},
         alerts=len(observer.of("alert.sent.v1")),
         failed=len(observer.of("alert.failed.v1")),
-        asks=len(observer.of("referral.exclusion_suggested.v1")),
+        reviews=len(observer.of("referral.exclusion_suggested.v1")),
         suppressed=await _suppressed(city.database_url("notify")),
     )
 
@@ -164,7 +164,7 @@ async def summarise(city: LocalCity, reports: Sequence[InventedReport], ends: Fa
         "cases": len({report.case_id for report in accepted}),
         "referrals_offered": len(ends.offered),
         "referrals_delivered": len(ends.delivered),
-        "exclusions_to_decide": ends.asks,
+        "exclusions_to_decide": ends.reviews,
         "alerts_sent": ends.alerts,
         "referrals_answered_before_an_alert": len(ends.suppressed & ends.delivered.keys()),
         "sms_received": channels["sms"],

@@ -37,14 +37,16 @@ def add_reading(web: FastAPI, service: Service, guard: Any) -> None:
             if found is None:
                 raise CaseUnknown
             referrals = await repository.referrals_of(connection, case_id)
-            ask = await repository.open_ask(connection, case_id)
+            review = await repository.open_review(connection, case_id)
         version = repository.version_of(found, (row["version"] for row in referrals))
         response.headers["ETag"] = f'"{version}"'
         facts = _facts_of(service.keys, case_id, found.situation)
         return _case_out(found) | {
             "referrals": [_referral_out(row, names) for row in referrals],
             "suggested_exclusions": [_suggestion_out(code, one, names) for code, one in facts.suggestions.items()],
-            "exclusion_ask": _ask_out(ask.referral_id, ask.agency, ask.clock.due_at, names) if ask else None,
+            "exclusion_review": _review_out(review.referral_id, review.agency, review.clock.due_at, names)
+            if review
+            else None,
         }
 
     @web.get("/cases/{case_id}/timeline", summary="What happened, in plain words", **guarded)
@@ -55,10 +57,10 @@ def add_reading(web: FastAPI, service: Service, guard: Any) -> None:
     @web.get("/suggested-exclusions", summary="Where a person must decide about exclusions, by the deadline", **guarded)
     async def suggested(after: str = "", limit: Limit = 50) -> dict[str, Any]:
         async with service.engine.connect() as connection:
-            rows = await repository.open_asks(connection, _place(after), limit + 1)
+            rows = await repository.open_reviews(connection, _place(after), limit + 1)
         shown = rows[:limit]
         return {
-            "cases": [_asked_out(service.keys, row, names) for row in shown],
+            "cases": [_waiting_out(service.keys, row, names) for row in shown],
             "next": _cursor(shown[-1]["decide_by"], shown[-1]["referral_id"]) if len(rows) > limit else None,
         }
 
@@ -143,7 +145,7 @@ def _suggestion_out(code: str, one: Suggestion, names: Mapping[str, str]) -> dic
     }
 
 
-def _ask_out(referral_id: UUID, agency: str, decide_by: datetime, names: Mapping[str, str]) -> dict[str, Any]:
+def _review_out(referral_id: UUID, agency: str, decide_by: datetime, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "referral_id": referral_id,
         "code": referral_code(referral_id),
@@ -153,7 +155,7 @@ def _ask_out(referral_id: UUID, agency: str, decide_by: datetime, names: Mapping
     }
 
 
-def _asked_out(keys: Keys, row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+def _waiting_out(keys: Keys, row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     facts = _facts_of(keys, row["case_id"], row["situation"])
     waiting = [one for one in facts.suggestions.items() if one[0] in facts.pending]
     return {
@@ -161,6 +163,6 @@ def _asked_out(keys: Keys, row: Mapping[str, Any], names: Mapping[str, str]) -> 
         "reference": case_reference(row["case_id"]),
         "urgency": row["urgency"],
         "asked_at": row["started_at"],
-        **_ask_out(row["referral_id"], row["agency"], row["decide_by"], names),
+        **_review_out(row["referral_id"], row["agency"], row["decide_by"], names),
         "suggested_exclusions": [_suggestion_out(code, one, names) for code, one in waiting],
     }

@@ -58,14 +58,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """A person of an agency is asked to decide about all suggestions of a case."""
+class ExclusionReview:
+    """The people of an agency must decide about all suggestions of a case."""
 
     referral_id: UUID
     """The reference by which people speak of it, as they do of a referral."""
     case_id: UUID
     agency: str
-    """Empty where nobody is left to ask."""
+    """Empty where nobody is left to review."""
     clock: Running
 
 

@@ -58,7 +58,7 @@ class EndCases:
             if end is CaseEnd.COMPLETED and lacking:
                 raise RightsLacking(lacking)
             await _cancel(transaction, referrals, ReferralState.CANCELLED, CancelReason.CASE_ENDED, by)
-            await self._replan_cases.asks.end(transaction, case)
+            await self._replan_cases.reviews.end_review(transaction, case)
             ended = replace(case, state=state_after(CaseDeed.CLOSED), ended_as=end, ended_at=transaction.now)
             await self._write(transaction, case, ended, by, end.value, reason)
             transaction.announce(publisher.case_closed(case_id, end, transaction.now))
@@ -70,7 +70,7 @@ class EndCases:
         async with self._transactions.begin() as transaction:
             case, referrals = await open_at(transaction, case_id, version)
             await _cancel(transaction, referrals, ReferralState.ENTERED_IN_ERROR, CancelReason.ENTERED_IN_ERROR, by)
-            await self._replan_cases.asks.end(transaction, case)
+            await self._replan_cases.reviews.end_review(transaction, case)
             ended = replace(case, state=state_after(CaseDeed.VOIDED), ended_at=transaction.now)
             await self._write(transaction, case, ended, by, CancelReason.ENTERED_IN_ERROR.value, reason)
             transaction.announce(publisher.case_voided(case_id, transaction.now))
@@ -115,7 +115,7 @@ class EndCases:
             ended = replace(twin, state=state_after(CaseDeed.MERGED), ended_at=transaction.now, merged_into=into)
             await self._write(transaction, twin, ended, by, CaseDeed.MERGED.value, reason)
             await repository.follow_merged(transaction, case_id, into)
-            await self._replan_cases.asks.end(transaction, twin)
+            await self._replan_cases.reviews.end_review(transaction, twin)
             why = Why(ReplanReason.TWIN_MERGED, by, note=note_of(self._keys, into, reason))
             await self._replan_cases.decide_again(transaction, case, others, facts, why, twin=twin, joining=joining)
             transaction.announce(publisher.case_merged(case_id, into, transaction.now))

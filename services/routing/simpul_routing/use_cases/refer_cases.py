@@ -21,8 +21,8 @@ from simpul_routing.domain.plan import CasePlan, PlannedReferral, plan_case
 from simpul_routing.domain.referral import NewReferral
 from simpul_routing.domain.rights import awaiting
 from simpul_routing.stored_facts import StoredFacts, Told, place_of, place_of_referral, written, written_clauses
-from simpul_routing.use_cases.ask_exclusions import AskExclusions
 from simpul_routing.use_cases.cases import ROUTING
+from simpul_routing.use_cases.review_exclusions import ExclusionReviews
 from simpul_runtime.city import City
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys
@@ -43,7 +43,7 @@ class ReferCases:
         self._versions = versions
         self._city = city
         self._keys = keys
-        self._asks = AskExclusions(city)
+        self._reviews = ExclusionReviews(city)
 
     async def refer(self, transaction: Transaction, reports: Sequence[tuple[CaseReportedV1, TriageFacts]]) -> None:
         """Plan each reported case and offer its referrals."""
@@ -71,8 +71,12 @@ class ReferCases:
                 CaseDeed.DECIDED.value, cause=event.id,
             )  # fmt: skip
             transaction.announce(publisher.rights_changed(case_id, plan.rights, event.id))
-            self._asks.note(transaction, self._keys, case_id, state_after(CaseDeed.DECIDED), facts.pending, event.id)
-            self._asks.ask(transaction, case_id, facts, (plan, decision), engines.agreement, cause=event.id)
+            self._reviews.record_suggestions(
+                transaction, self._keys, case_id, state_after(CaseDeed.DECIDED), facts.pending, event.id
+            )
+            self._reviews.request_review(
+                transaction, case_id, facts, (plan, decision), engines.agreement, cause=event.id
+            )
             for planned in held.offered:
                 known = event.data.received_at if self._is_police(planned.agency) else None
                 referral = self._new_referral(

@@ -33,9 +33,9 @@ from simpul_routing.stored_facts import (
     written,
     written_clauses,
 )
-from simpul_routing.use_cases.ask_exclusions import AskExclusions
 from simpul_routing.use_cases.cases import ROUTING, announce_rights, locked, served_rights
 from simpul_routing.use_cases.refer_cases import seen
+from simpul_routing.use_cases.review_exclusions import ExclusionReviews
 from simpul_runtime.city import City
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
@@ -82,7 +82,7 @@ class ReplanCases:
         self._versions = versions
         self._city = city
         self._keys = keys
-        self.asks = AskExclusions(city)
+        self.reviews = ExclusionReviews(city)
 
     def facts_of(self, case: StoredCase) -> StoredFacts:
         """The facts a case was decided on."""
@@ -114,7 +114,7 @@ class ReplanCases:
             transaction.announce(publisher.case_reopened(case_id, transaction.now))
             case = replace(case, state=CaseState.REOPENED, ended_as=None, ended_at=None)
         new = facts.pending - before.pending
-        self.asks.note(transaction, self._keys, case_id, case.state, new, event.id)
+        self.reviews.record_suggestions(transaction, self._keys, case_id, case.state, new, event.id)
         why = Why(ReplanReason.FACTS_AMENDED, ROUTING, event.id)
         await self.decide_again(transaction, case, referrals, facts, why)
 
@@ -197,7 +197,9 @@ class ReplanCases:
             transaction, case.case_id, case.state.value, case.state.value, why.by, why.reason.value, why.note, why.cause
         )
         await repository.move_cases(transaction, CaseDeed.SERVED, _if_begun(stored), ROUTING)
-        await self.asks.follow(transaction, case.case_id, facts, (plan, decision), engines.agreement, why.cause)
+        await self.reviews.update_review(
+            transaction, case.case_id, facts, (plan, decision), engines.agreement, why.cause
+        )
         transaction.announce(
             publisher.case_replanned(
                 case.case_id,

@@ -18,7 +18,7 @@ from simpul_routing.domain.lifecycle import TERMINAL
 from simpul_routing.domain.referral import StoredReferral
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import place_of, read
-from simpul_routing.use_cases.ask_exclusions import AskExclusions
+from simpul_routing.use_cases.review_exclusions import ExclusionReviews
 from simpul_runtime.city import City
 from simpul_runtime.database import utc_now
 from simpul_runtime.metrics import REGISTRY
@@ -42,7 +42,7 @@ class SweepClocks:
         self._versions = versions
         self._city = city
         self._keys = keys
-        self._asks = AskExclusions(city)
+        self._reviews = ExclusionReviews(city)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -58,7 +58,7 @@ class SweepClocks:
 
     async def sweep(self, transaction: Transaction, now: datetime) -> int:
         """One step of each clock and ask that is due by then; returns how many were looked at."""
-        steps = await self._asks.sweep(transaction, now, MOST, self._versions, self._keys)
+        steps = await self._reviews.sweep(transaction, now, MOST, self._versions, self._keys)
         for step in steps:
             CLOCK_STEPS.labels("exclusion", step.value).inc()
         return len(steps) + await self._sweep_clocks(transaction, now)

@@ -8,7 +8,7 @@ down_revision = "20261126_held_events"
 
 def upgrade() -> None:
     op.execute("""
-        CREATE TABLE exclusion_ask (
+        CREATE TABLE exclusion_review (
             referral_id uuid PRIMARY KEY,
             case_id uuid NOT NULL,
             agency text NOT NULL,
@@ -18,6 +18,6 @@ def upgrade() -> None:
             next_at timestamptz,
             closed_at timestamptz
         )""")
-    op.execute("CREATE UNIQUE INDEX exclusion_ask_open ON exclusion_ask (case_id) WHERE closed_at IS NULL")
-    op.execute("CREATE INDEX exclusion_ask_list ON exclusion_ask (due_at, referral_id) WHERE closed_at IS NULL")
-    op.execute("CREATE INDEX exclusion_ask_due ON exclusion_ask (next_at) WHERE next_at IS NOT NULL")
+    op.execute("CREATE UNIQUE INDEX exclusion_review_open ON exclusion_review (case_id) WHERE closed_at IS NULL")
+    op.execute("CREATE INDEX exclusion_review_list ON exclusion_review (due_at, referral_id) WHERE closed_at IS NULL")
+    op.execute("CREATE INDEX exclusion_review_due ON exclusion_review (next_at) WHERE next_at IS NOT NULL")

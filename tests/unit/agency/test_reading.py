@@ -1,0 +1,52 @@
+"""What an agency gets to read of a request to decide about suggested exclusions."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from simpul_agency.handoff.document import document
+from simpul_agency.reading import NotReadable, Reader
+from simpul_schema.vocabulary import UnusableReason
+from simpul_seal import Directory, generate, seal_section, sign
+
+NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
+
+
+def test_who_is_asked_reads_which_agencies_wait_and_nobody_else_does() -> None:
+    (routing, routing_keys), (hub, hub_keys), (other, other_keys) = (
+        generate(party, not_before=NOW - timedelta(days=1), not_after=NOW + timedelta(days=1))
+        for party in ("routing", "uptd-ppa", "ylpa")
+    )
+    directory = Directory([routing_keys, hub_keys, other_keys])
+    event_id, case_id, referral_id = uuid4(), uuid4(), uuid4()
+    sealed = seal_section(
+        json.dumps({"agencies": ["satgas-kel-bujel"]}).encode(), hub_keys, event_id=event_id, case_id=case_id,
+        section="suggestions",
+    )  # fmt: skip
+    event = {
+        "specversion": "1.0", "id": str(event_id), "source": "/kediri/routing", "datacontenttype": "application/json",
+        "type": "referral.exclusion_suggested.v1", "subject": f"referral/{referral_id}", "sequence": "0000000001",
+        "time": NOW.isoformat(), "correlationid": str(case_id),
+        "data": {
+            "referral_id": str(referral_id), "case_id": str(case_id), "agency": "uptd-ppa", "urgency": "high",
+            "decide_by": NOW.isoformat(), "suggestions": 1, "step": 0, "told": ["uptd-ppa"],
+            "sealed": {"suggestions": sealed},
+        },
+    }  # fmt: skip
+    body = sign(event, routing)
+
+    reader = Reader("uptd-ppa", hub, directory)
+    received = reader.opened(reader.event(reader.verified(body, NOW)))
+
+    assert received.suggested_exclusions == ("satgas-kel-bujel",)
+    assert received.facts is None
+    assert received.code.startswith("R-")
+    assert document(received)["data"]["suggested_exclusions"] == ["satgas-kel-bujel"]
+    assert b"satgas" not in body
+    assert "satgas" not in repr(received)
+    stranger = Reader("uptd-ppa", other, directory)
+    with pytest.raises(NotReadable) as refusal:
+        stranger.opened(stranger.event(stranger.verified(body, NOW)))
+    assert refusal.value.reason is UnusableReason.CANNOT_OPEN
