@@ -134,3 +134,22 @@ async def test_a_case_that_cannot_be_read_does_not_keep_the_others_from_being_to
     for case in (broken, sound):
         referral = room.of("referral.offered.v1", case_id=str(case))[0]
         assert [wire_name for wire_name, _ in answer_steps(room, referral)] == list(STEPS)
+
+
+async def test_a_deadline_that_cannot_be_read_keeps_no_other_from_being_told(room: Room) -> None:
+    faulty, sound = await room.report(safe_now="no"), await room.report(safe_now="no")
+    spoil = text(
+        "UPDATE clock SET step = '?' WHERE referral_id IN (SELECT referral_id FROM referral WHERE case_id = :id)"
+    )
+    async with room.engine.begin() as connection:
+        await connection.execute(spoil, {"id": faulty})
+    room.now = START + timedelta(days=1)
+
+    await room.clocks.sweep_due(room.now)
+
+    assert {event["correlationid"] for event in room.said if event["type"] in STEPS} == {str(sound)}
+    async with room.engine.begin() as connection:
+        due = await connection.execute(
+            text("SELECT 1 FROM clock WHERE step = '?' AND next_at <= :now"), {"now": room.now}
+        )
+        assert due.all() == []

@@ -25,7 +25,7 @@ from simpul_routing.repository.cases import (
     write_case,
     write_ledgers,
 )
-from simpul_routing.repository.clocks import advance, clocks_of, due_clocks, due_referrals, reset, stop_clocks
+from simpul_routing.repository.clocks import advance, clocks_of, due_clocks, due_referrals, put_off, reset, stop_clocks
 from simpul_routing.repository.indicators import NESTED, Grouping, clock_figures, referral_figures, right_figures
 from simpul_routing.repository.referrals import (
     add_referral,
@@ -74,6 +74,7 @@ __all__ = [
     "move_cases",
     "note_delivered",
     "number_what_was_sent",
+    "put_off",
     "referral_figures",
     "referrals_for_update",
     "referrals_free_for_update",
