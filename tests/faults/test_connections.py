@@ -44,6 +44,8 @@ def proxied(breakable: BreakableCity) -> Iterator[tuple[BreakableCity, AmqpProxy
         if name in breakable.processes:
             breakable.kill(name)
     breakable.environment["SIMPUL_AMQP_URL"] = proxy.url
+    # Not each second: fifty-seven agencies would ask for what they miss after each lost connection.
+    breakable.environment["SIMPUL_HEARTBEAT"] = "20"
     breakable.start(*SERVICES)
     breakable.wait_ready(*SERVICES)
     yield breakable, proxy
