@@ -1,13 +1,14 @@
 """The HTTP edge for complaint centres and their systems."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from simpul_intake.centre_tokens import CentreTokens
 from simpul_intake.domain import Amendment, Report
@@ -26,6 +27,22 @@ from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter,
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 Category = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+
+FIRST_YEAR, LAST_YEAR = 2000, 2199
+"""A centre may file a report from paper years later, but an earlier year is a slip: SIMFONI PPA and the agencies of
+today are younger. What lies in the future counts as now, as long as it can be read in every time zone."""
+_EARLIEST: Final = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+_AFTER_LATEST: Final = datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC)
+
+
+def _in_range(moment: datetime) -> datetime:
+    if not _EARLIEST <= moment < _AFTER_LATEST:
+        kind, detail = "year_out_of_range", "the year is out of range"
+        raise PydanticCustomError(kind, detail, {"ge": FIRST_YEAR, "le": LAST_YEAR})
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 
 ANSWERS = (
     "perpetrator_is_child", "perpetrator_lives_with_child", "safe_now", "injured", "sexual_under_72h",
@@ -61,7 +78,9 @@ class ReportIn(_Strict):
     """One report of violence against a child. What is not known is left out or `unknown`."""
 
     report_id: UUID = Field(description="made by the client, random; sending it again never makes a second case")
-    received_at: AwareDatetime | None = Field(default=None, description="when the centre got it; now if left out")
+    received_at: Moment | None = Field(
+        default=None, description="when the centre got it, from the year 2000 on; now if left out"
+    )
     channel: Channel = Field(description="how the report came in")
     complaint_centre: Line = Field(default="", description="agency code of the centre that took it")
     reporter: Reporter = Reporter.OTHER

@@ -12,6 +12,7 @@ import structlog
 from faststream import AckPolicy, FastStream
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 
+from simpul_agency.amqp_properties import read_deliveries_with_faulty_properties
 from simpul_agency.drafting import Voice
 from simpul_agency.drivers import driver_for
 from simpul_agency.following import Followed, follow
@@ -54,6 +55,7 @@ class Agency:
     """Receives what the city addresses to one agency."""
 
     def __init__(self, settings: AgencySettings, keys: KeyRing, directory: Directory) -> None:
+        read_deliveries_with_faulty_properties()
         self.code = settings.code
         self.store = Store(driver_for(settings.store_url))
         self._voice = Voice(settings.source, lambda event: sign(event, keys))

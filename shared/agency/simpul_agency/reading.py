@@ -1,6 +1,5 @@
 """A message of the city becomes an event of the contract, or is set aside with a reason."""
 
-import json
 from datetime import datetime
 from typing import Any, Final, Optional, TypeVar
 
@@ -9,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from simpul_agency.received import Received
 from simpul_schema import Event, Producer, message_class
 from simpul_schema.catalog import may_publish
-from simpul_schema.envelope import MAX_EVENT_BYTES
+from simpul_schema.envelope import MAX_EVENT_BYTES, NotReadableJson, read_json
 from simpul_schema.messages.referral import ReferralFacts, SuggestedExclusions
 from simpul_schema.vocabulary import UnusableReason
 from simpul_seal import Directory, KeyRing, NotForUs, SealError, UnknownKey, open_section, verify
@@ -42,8 +41,8 @@ class Reader:
         if len(body) > MAX_EVENT_BYTES:
             raise NotReadable(UnusableReason.TOO_LARGE)
         try:
-            event = json.loads(body)
-        except (ValueError, RecursionError) as error:
+            event = read_json(body)
+        except NotReadableJson as error:
             raise NotReadable(UnusableReason.NOT_JSON) from error
         if not isinstance(event, dict) or not isinstance(event.get("type"), str):
             raise NotReadable(UnusableReason.NO_EVENT)

@@ -16,6 +16,7 @@ class ParkReason(StrEnum):
     INVALID = "invalid"
     CANNOT_OPEN = "cannot_open"
     ID_REUSED = "id_reused"
+    UNSTORABLE = "unstorable"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
 
 

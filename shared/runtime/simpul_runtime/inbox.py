@@ -6,31 +6,30 @@ the broker keeps what it has.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
 import structlog
-from aio_pika.abc import AbstractIncomingMessage
-from aiormq.exceptions import AMQPError
 from pydantic import ValidationError
-from sqlalchemy import bindparam, text
+from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
 
+from simpul_runtime.acknowledging import Acknowledgements, Receipt
 from simpul_runtime.batching import Batcher
-from simpul_runtime.database import utc_now
+from simpul_runtime.database import is_fault_of_data, utc_now
 from simpul_runtime.errors import ParkReason, Unprocessable
 from simpul_runtime.metrics import INBOX_UNFINISHED, MESSAGES_HANDLED, MESSAGES_PARKED
 from simpul_runtime.signing import Keys
+from simpul_runtime.supervision import keep_running
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import Event, message_class
-from simpul_schema.envelope import MAX_EVENT_BYTES
+from simpul_schema.envelope import MAX_EVENT_BYTES, NotReadableJson, read_json
 
 ATTEMPTS: Final = 10
 """With waits doubling from one second to ten minutes this is about half an hour of trouble elsewhere."""
@@ -38,6 +37,10 @@ BATCH: Final = 50
 """Deliveries handled in one transaction at most."""
 SWEEP: Final = 1.0
 """Seconds between looks at what waits for a retry, a predecessor or a replay."""
+DUE_TOGETHER: Final = 100
+"""Stored messages handled in one transaction at most."""
+VERSION_PAUSE: Final = timedelta(minutes=1)
+"""How long a stored message waits that only a newer version of the service knows."""
 PATIENCE: Final = 60.0
 """Seconds a message may wait for its predecessor before the operator is told."""
 
@@ -54,8 +57,8 @@ class Delivery:
     body: bytes
     exchange: str
     routing_key: str
-    message: AbstractIncomingMessage | None = field(default=None, repr=False, compare=False)
-    """What to acknowledge once it is stored; none for what came from a table."""
+    receipt: Receipt | None = field(default=None, repr=False, compare=False)
+    """What it is acknowledged by once it is stored; none for what came from a table."""
 
     @property
     def digest(self) -> bytes:
@@ -123,19 +126,35 @@ _PARK = text("""
     ON CONFLICT (digest) DO UPDATE SET times = parked.times + 1, last_at = now(), reason = excluded.reason,
         detail = excluded.detail, replay_at = NULL
 """)
-_DUE = text("""
-    SELECT w.source, w.event_id, w.type, w.body, w.state, w.attempts FROM inbox w
-    WHERE w.state <> 'done' AND w.due_at IS NOT NULL AND (
+_IS_DUE: Final = """
+    w.state <> 'done' AND w.due_at IS NOT NULL AND (
         (w.state = 'retrying' AND w.due_at <= now()) OR
         (w.state = 'waiting' AND EXISTS (
             SELECT FROM inbox p WHERE p.subject = w.subject AND p.source = w.source
                 AND p.sequence = w.sequence - 1 AND p.state = 'done')))
-    ORDER BY w.sequence LIMIT 100 FOR UPDATE OF w SKIP LOCKED
-""")
+"""
+_DUE = text(f"""
+    SELECT w.source, w.event_id, w.type, w.body, w.state, w.attempts FROM inbox w WHERE {_IS_DUE}
+    ORDER BY w.sequence LIMIT :limit FOR UPDATE OF w SKIP LOCKED
+""")  # noqa: S608 - the condition is a constant of this file
 _REPLAY = text("""
     DELETE FROM parked WHERE digest IN (
-        SELECT digest FROM parked WHERE replay_at IS NOT NULL ORDER BY replay_at LIMIT 50 FOR UPDATE SKIP LOCKED)
+        SELECT digest FROM parked WHERE replay_at IS NOT NULL ORDER BY replay_at LIMIT :limit FOR UPDATE SKIP LOCKED)
     RETURNING body, exchange, routing_key
+""")
+_PUT_OFF = text(f"""
+    UPDATE inbox SET state = 'retrying', reason = 'unstorable', due_at = now() + interval '10 minutes'
+    WHERE (source, event_id) IN (
+        SELECT w.source, w.event_id FROM inbox w WHERE {_IS_DUE}
+        ORDER BY w.sequence LIMIT 1 FOR UPDATE OF w SKIP LOCKED)
+""")  # noqa: S608 - the condition is a constant of this file
+_LEAVE_PARKED = text("""
+    UPDATE parked SET replay_at = NULL WHERE digest IN (
+        SELECT digest FROM parked WHERE replay_at IS NOT NULL ORDER BY replay_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+""")
+_WAIT_FOR_VERSION = text("""
+    UPDATE inbox SET state = 'retrying', reason = 'unknown_type', due_at = now() + :pause
+    WHERE source = :source AND event_id = :event_id
 """)
 _UNFINISHED = text("""
     SELECT state, count(*), coalesce(extract(epoch FROM now() - min(received_at)), 0)
@@ -160,36 +179,41 @@ class Inbox:
         self._handlers = {message.WIRE_NAME: handler for message, handler in handlers.items()}
         self._batcher: Batcher[Delivery, None] = Batcher("inbox", self._store_and_acknowledge, limit=BATCH)
         self._has_room = has_room
+        self._acknowledgements = Acknowledgements()
         self._look = asyncio.Event()
 
     def deliver(self, delivery: Delivery) -> None:
         """Take a delivery; it is acknowledged once it is stored."""
-        self._batcher.post(delivery)
+        self._batcher.post(delivery).add_done_callback(_note_outcome)
+
+    @property
+    def stuck_seconds(self) -> float:
+        """How long deliveries have been waiting without any batch being stored; 0 when none waits."""
+        return self._batcher.stuck_seconds
 
     async def run(self) -> None:
         """Handle deliveries and what waits, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._batcher.run())
-            tasks.create_task(self._keep_sweeping())
+            tasks.create_task(keep_running("inbox", self._batcher.run))
+            tasks.create_task(keep_running("inbox_sweep", self._keep_sweeping))
 
     async def _store_and_acknowledge(self, deliveries: Sequence[Delivery]) -> list[Exception | None]:
         await self._has_room()
         stored = await self.receive(deliveries)
-        # Batches are taken in the order of arrival, so the last of a channel stands for all before it.
-        lasts = {id(delivery.message.channel): delivery.message for delivery in deliveries if delivery.message}
-        for message in lasts.values():
-            try:
-                await message.ack(multiple=True)
-            except (AMQPError, OSError, RuntimeError) as error:
-                # The channel is gone; the broker delivers again and the inbox knows them.
-                log.warning("acknowledgement_failed", exc_info=error)
+        outcomes = list(zip(deliveries, stored, strict=True))
+        await self._acknowledgements.acknowledge(d.receipt for d, error in outcomes if d.receipt and error is None)
+        for delivery, error in outcomes:
+            if delivery.receipt and error is not None:
+                await self._acknowledgements.reject(delivery.receipt)
         return stored
 
     async def receive(self, deliveries: Sequence[Delivery]) -> list[Exception | None]:
-        """One transaction for all that arrived together.
+        """One transaction for all that arrived together; returns for each what kept it from being stored or parked.
 
         Almost always every handler succeeds, so the first try does without savepoints; when one fails, nothing of
-        that try remains and the same deliveries are taken again, each group in a savepoint of its own.
+        that try remains and the same deliveries are taken again, each group in a savepoint of its own. When even
+        that fails because of what is stored, each is taken in a transaction of its own, and the one at fault is
+        parked. Any other error is raised: the database is away, and the same deliveries can be stored later.
         """
         now = utc_now()
         read = [self._read(delivery, now) for delivery in deliveries]
@@ -198,9 +222,34 @@ class Inbox:
                 await self._receive_in(transaction, read, self._handle)
         except Exception as error:
             log.info("batch_taken_apart", count=len(read), exc_info=error)
+            return await self._receive_guarded(read)
+        return [None] * len(read)
+
+    async def _receive_guarded(self, read: "Sequence[_Accepted | _Refused]") -> list[Exception | None]:
+        try:
             async with self._transactions.begin() as transaction:
                 await self._receive_in(transaction, read, self._handle_guarded)
-        return [None] * len(deliveries)
+        except Exception as error:
+            if not is_fault_of_data(error):
+                raise
+            if len(read) > 1:
+                return [outcome for entry in read for outcome in await self._receive_guarded([entry])]
+            return [await self._park_unstorable(read[0].delivery, error)]
+        return [None] * len(read)
+
+    async def _park_unstorable(self, delivery: Delivery, error: Exception) -> Exception | None:
+        """Set a delivery aside that cannot be stored; returns the error when not even that can be done."""
+        log.warning("message_not_storable", exc_info=error)
+        try:
+            async with self._transactions.begin() as transaction:
+                refused = _Refused(delivery, ParkReason.UNSTORABLE, _names_of(error))
+                await self._park(transaction.connection, refused)
+        except Exception as parking_failed:
+            if not is_fault_of_data(parking_failed):
+                raise
+            log.error("message_not_parked", exc_info=parking_failed)
+            return parking_failed
+        return None
 
     async def _receive_in(
         self,
@@ -230,14 +279,18 @@ class Inbox:
             return _Accepted(delivery, self._verified(delivery, now))
         except Unprocessable as error:
             return _Refused(delivery, error.reason, error.detail)
+        except Exception as error:
+            # Whatever else reading it raises is the fault of this one delivery.
+            log.warning("message_not_readable", exc_info=error)
+            return _Refused(delivery, ParkReason.MALFORMED, _names_of(error))
 
     def _verified(self, delivery: Delivery, now: datetime) -> Event:
         if len(delivery.body) > MAX_EVENT_BYTES:
             raise Unprocessable(ParkReason.OVERSIZED, f"{len(delivery.body)} bytes, at most {MAX_EVENT_BYTES}")
         try:
-            event = json.loads(delivery.body)
-        except (ValueError, RecursionError) as error:
-            raise Unprocessable(ParkReason.MALFORMED, "not JSON") from error
+            event = read_json(delivery.body)
+        except NotReadableJson as error:
+            raise Unprocessable(ParkReason.MALFORMED, str(error)) from error
         if not isinstance(event, dict) or not isinstance(event.get("type"), str):
             raise Unprocessable(ParkReason.MALFORMED, "not a CloudEvent")
         message = message_class(event["type"])
@@ -381,10 +434,9 @@ class Inbox:
             {
                 "digest": entry.delivery.digest,
                 "reason": entry.reason.value,
-                # PostgreSQL's text holds no NUL, a sender's routing key may.
-                "detail": entry.detail.replace("\0", ""),
-                "exchange": entry.delivery.exchange.replace("\0", ""),
-                "routing_key": entry.delivery.routing_key.replace("\0", ""),
+                "detail": _storable(entry.detail),
+                "exchange": _storable(entry.delivery.exchange),
+                "routing_key": _storable(entry.delivery.routing_key),
                 "body": entry.delivery.body,
             },
         )
@@ -407,23 +459,65 @@ class Inbox:
 
     async def sweep(self) -> int:
         """Handle what is due: retries, messages whose predecessor is done, replays. Returns how many there were."""
+        due = await self._sweep_apart(self._handle_due, _PUT_OFF)
+        return due + await self._sweep_apart(self._handle_replays, _LEAVE_PARKED)
+
+    async def _sweep_apart(self, handle: Callable[[int], Awaitable[int]], put_off: TextClause) -> int:
+        """All together; one by one when one of them keeps the others from being stored."""
+        try:
+            return await handle(DUE_TOGETHER)
+        except Exception as error:
+            if not is_fault_of_data(error):
+                raise
+            log.info("sweep_taken_apart", exc_info=error)
+        handled = 0
+        while one := await self._sweep_one(handle, put_off):
+            handled += one
+        return handled
+
+    async def _sweep_one(self, handle: Callable[[int], Awaitable[int]], put_off: TextClause) -> int:
+        try:
+            return await handle(1)
+        except Exception as error:
+            if not is_fault_of_data(error):
+                raise
+            log.error("message_put_off", exc_info=error)
         async with self._transactions.begin() as transaction:
-            due = (await transaction.connection.execute(_DUE)).all()
+            return (await transaction.connection.execute(put_off)).rowcount
+
+    async def _handle_due(self, limit: int) -> int:
+        async with self._transactions.begin() as transaction:
+            due = (await transaction.connection.execute(_DUE, {"limit": limit})).all()
             for row in due:
                 await self._handle_again(transaction, row)
-            replays = (await transaction.connection.execute(_REPLAY)).all()
+        return len(due)
+
+    async def _handle_replays(self, limit: int) -> int:
+        async with self._transactions.begin() as transaction:
+            replays = (await transaction.connection.execute(_REPLAY, {"limit": limit})).all()
             if replays:
                 now = utc_now()
                 read = [self._read(Delivery(*replay), now) for replay in replays]
                 await self._receive_in(transaction, read, self._handle_guarded)
-        return len(due) + len(replays)
+        return len(replays)
 
     async def _handle_again(self, transaction: Transaction, row: Any) -> None:
         message = message_class(row.type)
         if message is None:
-            msg = "a stored type is unknown to this version; start the newer version again"
-            raise LookupError(msg)
-        entry = _Accepted(Delivery(row.body, "", row.type), message.model_validate_json(row.body))
+            # It was stored by a newer version, which will handle it when it is started again.
+            log.error("stored_type_unknown", type=row.type, event_id=row.event_id)
+            await transaction.connection.execute(
+                _WAIT_FOR_VERSION, {"source": row.source, "event_id": row.event_id, "pause": VERSION_PAUSE}
+            )
+            return
+        try:
+            entry = _Accepted(Delivery(row.body, "", row.type), message.model_validate_json(row.body))
+        except ValidationError:
+            # What was valid when it was stored is no more: set aside, so that somebody looks.
+            await transaction.connection.execute(_FORGET, {"source": row.source, "event_id": row.event_id})
+            stored = Delivery(row.body, "", row.type)
+            await self._park(transaction.connection, _Refused(stored, ParkReason.INVALID, "as stored"))
+            return
         handler = self._handlers.get(row.type)
         try:
             async with transaction.savepoint():
@@ -443,6 +537,27 @@ class Inbox:
             INBOX_UNFINISHED.labels(state).set(count)
             if state == "waiting" and age > PATIENCE:
                 log.warning("message_waits_for_predecessor", count=count, seconds=int(age))
+
+
+def _note_outcome(outcome: "asyncio.Future[None]") -> None:
+    """Whoever delivers does not wait; what could not be stored was logged and rejected."""
+    if not outcome.cancelled():
+        outcome.exception()
+
+
+def _names_of(error: BaseException) -> str:
+    """The types of an error and of its causes; the text of one could repeat what was sent."""
+    names: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None and len(names) < 5:
+        names.append(type(cause).__name__)
+        cause = cause.__cause__
+    return " < ".join(names)
+
+
+def _storable(words: str) -> str:
+    """PostgreSQL's text holds no NUL and no half of a surrogate pair; what a sender wrote may."""
+    return words.replace("\0", "").encode(errors="replace").decode()[:1000]
 
 
 def _by_type(entries: Iterable[_Accepted]) -> list[list[_Accepted]]:

@@ -2,20 +2,18 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from faststream import AckPolicy
-from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from sqlalchemy import text
 
 from simpul_runtime.city import City
+from simpul_runtime.consuming import QueueConsumer
 from simpul_runtime.database import engine_for, utc_now
-from simpul_runtime.inbox import Delivery, Handler, Inbox
+from simpul_runtime.inbox import Handler, Inbox
 from simpul_runtime.key_watch import KeyWatch
 from simpul_runtime.logging import configure_logging
 from simpul_runtime.outbox import Outbox
@@ -23,6 +21,7 @@ from simpul_runtime.relay import Relay
 from simpul_runtime.release import FindWithheld, HeldEventRelease
 from simpul_runtime.settings import ServiceSettings
 from simpul_runtime.signing import Keys
+from simpul_runtime.supervision import keep_running
 from simpul_runtime.topology import service_inbox
 from simpul_runtime.transaction import Transactions
 from simpul_schema import Event
@@ -32,6 +31,8 @@ log = structlog.get_logger()
 
 LAG_LIMIT = 30.0
 """Seconds an event may wait for its publish before the service calls itself not ready."""
+STUCK_LIMIT = 15.0
+"""Seconds deliveries may wait without any batch being stored."""
 
 
 class Service:
@@ -49,7 +50,7 @@ class Service:
         self.key_watch = KeyWatch(self.keys, self.city.agency_codes)
         self.release = HeldEventRelease(self.transactions, self.keys)
         self._inbox: Inbox | None = None
-        self._broker: RabbitBroker | None = None
+        self._consumer: QueueConsumer | None = None
         self._background: list[Callable[[], Awaitable[None]]] = [
             self.relay.run,
             self.release.run,
@@ -66,28 +67,14 @@ class Service:
                 await wait()
 
         inbox = Inbox(self.engine, self.transactions, self.keys, handlers, all_have_room)
-        broker = RabbitBroker(
+        self._inbox = inbox
+        self._consumer = QueueConsumer(
             self.settings.amqp_url.get_secret_value(),
-            # The inbox acknowledges what it has stored, a batch at a time. While the database is away nothing is
-            # acknowledged or rejected, and the broker keeps what it has.
-            ack_policy=AckPolicy.MANUAL,
-            apply_types=False,
-            fail_fast=False,
-            logger=None,
+            service_inbox(self.name),
+            prefetch=self.settings.prefetch,
+            deliver=inbox.deliver,
+            is_idle=lambda: inbox.stuck_seconds == 0,
         )
-
-        @broker.subscriber(
-            # Declared by `simpul topology apply`; declaring here would also undo the prefetch.
-            RabbitQueue(service_inbox(self.name), declare=False),
-            channel=Channel(prefetch_count=self.settings.prefetch),
-            decoder=_undecoded,
-            no_reply=True,
-        )
-        async def receive(message: RabbitMessage) -> None:
-            raw = message.raw_message
-            inbox.deliver(Delivery(raw.body, raw.exchange or "", raw.routing_key or "", raw))
-
-        self._inbox, self._broker = inbox, broker
         self._background.append(inbox.run)
 
     def run_beside(self, task: Callable[[], Awaitable[None]]) -> None:
@@ -106,32 +93,21 @@ class Service:
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         """Background loops first, consumers last; the reverse when stopping."""
-        self._tasks = [asyncio.create_task(self._guarded(task)) for task in self._background]
-        broker = asyncio.create_task(self._broker.start()) if self._broker else None
+        loops = [*self._background, *([self._consumer.run] if self._consumer else [])]
+        self._tasks = [asyncio.create_task(keep_running(_name_of(loop), loop)) for loop in loops]
         _calm_the_collector()
         log.info("service_started", port=self.settings.http_port)
         try:
             yield
         finally:
-            if broker and self._broker:
-                broker.cancel()
-                await self._broker.stop()
-            await asyncio.sleep(0)
-            for task in self._tasks:
+            for task in reversed(self._tasks):
                 task.cancel()
-            for task in self._tasks:
                 with suppress(asyncio.CancelledError):
                     await task
+                # The broker's client ends some tasks of its own in the next turn of the loop.
+                await asyncio.sleep(0)
             await self.engine.dispose()
             log.info("service_stopped")
-
-    async def _guarded(self, task: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await task()
-            except Exception as error:
-                log.error("background_task_failed", exc_info=error)
-            await asyncio.sleep(1)
 
     async def troubles(self) -> list[str]:
         """Why the service is not ready; empty when it is."""
@@ -148,8 +124,10 @@ class Service:
         found += self.key_watch.problems(utc_now())
         if any(task.done() for task in self._tasks):
             found.append("a background task has ended")
-        if self._broker is not None:
-            found += await _consumer_troubles(self._broker)
+        if self._consumer is not None:
+            found += self._consumer.problems()
+        if self._inbox is not None and self._inbox.stuck_seconds > STUCK_LIMIT:
+            found.append(f"inbox: deliveries wait and none was stored for {self._inbox.stuck_seconds:.0f} s")
         for more in self._more_troubles:
             found += more()
         return found
@@ -185,13 +163,5 @@ def _calm_the_collector() -> None:
     gc.set_threshold(5_000, 20, 50)
 
 
-async def _undecoded(message: Any) -> Any:
-    """The inbox reads the bytes itself, because what cannot be read must be stored too."""
-    return message
-
-
-async def _consumer_troubles(broker: RabbitBroker) -> Sequence[str]:
-    if not await broker.ping(timeout=2):
-        return ["broker: no answer"]
-    # ping only looks at a flag, so the consumers themselves are asked too.
-    return [] if all(subscriber.running for subscriber in broker.subscribers) else ["consumer: not running"]
+def _name_of(loop: Callable[[], Awaitable[None]]) -> str:
+    return getattr(loop, "__qualname__", "")

@@ -138,6 +138,10 @@ _PLAIN_WORDS: dict[str, tuple[str, str]] = {
     "too_long": ("Terlalu banyak; paling banyak {max_length}.", "Too many; at most {max_length}."),
     "json_invalid": ("Isi permintaan bukan JSON yang benar.", "The request is not valid JSON."),
     "timezone_aware": ("Waktu harus disertai zona, misalnya +07:00.", "The time needs a zone, such as +07:00."),
+    "year_out_of_range": (
+        "Tahun harus antara {ge} dan {le}; periksa tanggalnya.",
+        "The year must lie between {ge} and {le}; check the date.",
+    ),
     "datetime_from_date_parsing": ("Tulis waktu seperti 2026-11-24T22:15+07:00.", "Write 2026-11-24T22:15+07:00."),
 }
 _ANYTHING_ELSE = ("Isian ini tidak sesuai.", "This value does not fit.")

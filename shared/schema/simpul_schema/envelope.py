@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
@@ -12,6 +13,41 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 CONTENT_TYPE = "application/cloudevents+json"
 MAX_EVENT_BYTES = 256 * 1024
 """An event larger than this is parked unread; the largest real one is under 16 KiB."""
+MAX_DEPTH = 32
+"""Objects and arrays inside one another; the deepest real event has six. Whatever walks an event recursively would fail
+at some hundreds."""
+MAX_NAME = 200
+"""Characters of a source, a type or a subject; the longest real one has under 100. They stand in database indexes,
+which take no entry above 2.7 kB."""
+_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=timezone.utc), datetime(2200, 1, 1, tzinfo=timezone.utc)
+_OPENING = b"[{"
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+
+
+class NotReadableJson(ValueError):
+    """The bytes are not JSON in UTF-8, or nested too deep; the message says which and repeats nothing of them."""
+
+
+def read_json(body: bytes) -> Any:
+    """What a body holds that nobody has verified yet; NotReadableJson when it cannot be read safely."""
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+        msg = f"nested deeper than {MAX_DEPTH}"
+        raise NotReadableJson(msg)
+    try:
+        return json.loads(body.decode())
+    except (ValueError, RecursionError) as error:
+        msg = "not JSON"
+        raise NotReadableJson(msg) from error
+
+
+def _depth(body: bytes) -> int:
+    """How deep objects and arrays lie inside one another, without recursion and in linear time."""
+    outside_strings = b"".join(body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    depth = deepest = 0
+    for bracket in outside_strings.translate(None, delete=_NO_BRACKETS):
+        depth += 1 if bracket in _OPENING else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _seconds(moment: datetime) -> datetime:
@@ -26,7 +62,23 @@ def _no_number(moment: object) -> object:
     return moment
 
 
-Instant = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_seconds)]
+def _in_range(moment: datetime) -> datetime:
+    # Near the years 1 and 9999 a moment can be read, but not be moved to another zone or stored.
+    if not _EARLIEST <= moment < _LATEST:
+        msg = f"a moment lies between {_EARLIEST.year} and {_LATEST.year}"
+        raise ValueError(msg)
+    return moment
+
+
+def _counts_from_one(sequence: str) -> str:
+    # The pattern also takes the digits of other scripts.
+    if not sequence.isascii() or int(sequence) < 1:
+        msg = "a sequence counts from 0000000001"
+        raise ValueError(msg)
+    return sequence
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_range), AfterValidator(_seconds)]
 """A moment with its zone, to the millisecond, so that every language reads the same value."""
 
 
@@ -59,14 +111,17 @@ class Event(_Contract):
 
     specversion: Literal["1.0"] = "1.0"
     id: UUID = Field(description="event id; with `source` the key for de-duplication")
-    source: str = Field(pattern=r"^/[a-z0-9-]+/[a-z0-9-]+(/[a-z0-9-]+)?$", description="who says it")
-    type: str = Field(description="the wire name: past tense, versioned")
-    subject: str = Field(
-        pattern=r"^(case|referral)/[0-9a-f-]{36}$", description="what it is about; random, never a serial number"
+    source: str = Field(
+        pattern=r"^/[a-z0-9-]+/[a-z0-9-]+(/[a-z0-9-]+)?$", max_length=MAX_NAME, description="who says it"
     )
+    type: str = Field(max_length=MAX_NAME, description="the wire name: past tense, versioned")
+    subject: str = Field(
+        pattern=r"^(case|referral)/[0-9a-f-]{36}$", max_length=MAX_NAME,
+        description="what it is about; random, never a serial number",
+    )  # fmt: skip
     time: Instant = Field(description="when it happened, UTC")
     datacontenttype: Literal["application/json"] = "application/json"
-    sequence: str = Field(
+    sequence: Annotated[str, AfterValidator(_counts_from_one)] = Field(
         pattern=r"^\d{10}$",
         description="position in the stream of this (source, subject), from 0000000001, without gaps",
     )

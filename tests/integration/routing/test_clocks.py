@@ -159,3 +159,22 @@ async def test_two_laws_that_set_the_same_deadline_make_one_of_it(room: Room) ->
     police = room.offered(case, "emergency_protection")
     rows = await room.rows("SELECT clock FROM clock WHERE referral_id = $1", UUID(police["referral_id"]))
     assert [row["clock"] for row in rows].count("police_report") == 1
+
+
+async def test_a_deadline_that_cannot_be_read_keeps_no_other_from_being_told(room: Room) -> None:
+    faulty, sound = await room.report(safe_now="no"), await room.report(safe_now="no")
+    spoil = text(
+        "UPDATE clock SET step = '?' WHERE referral_id IN (SELECT referral_id FROM referral WHERE case_id = :id)"
+    )
+    async with room.engine.begin() as connection:
+        await connection.execute(spoil, {"id": faulty})
+    room.now = START + timedelta(days=1)
+
+    await room.clocks.sweep_due(room.now)
+
+    assert {event["correlationid"] for event in room.said if event["type"] in STEPS} == {str(sound)}
+    async with room.engine.begin() as connection:
+        due = await connection.execute(
+            text("SELECT 1 FROM clock WHERE step = '?' AND next_at <= :now"), {"now": room.now}
+        )
+        assert due.all() == []

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
@@ -51,11 +52,26 @@ class Room:
         finally:
             await connection.close()
 
+    async def states_of(self, wire_name: str) -> list[str]:
+        connection = await asyncpg.connect(self.url)
+        try:
+            found = await connection.fetch("SELECT state FROM inbox WHERE type = $1", wire_name)
+            return [row["state"] for row in found]
+        finally:
+            await connection.close()
+
+    async def execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
     async def reasons(self) -> list[object]:
         return [row["reason"] for row in await list_parked(self.url)]
 
 
-def event(subject: UUID, position: int, **changes: Any) -> Delivery:
+def event(subject: UUID, position: int, /, **changes: Any) -> Delivery:
     unsigned = {
         "specversion": "1.0", "id": str(uuid4()), "source": "/kediri/notify", "type": "alert.sent.v1",
         "subject": f"referral/{subject}", "time": "2026-11-24T00:00:00Z", "datacontenttype": "application/json",
@@ -63,6 +79,11 @@ def event(subject: UUID, position: int, **changes: Any) -> Delivery:
         "data": {"alert_id": str(uuid4()), "referral_id": str(subject), "channel": "sms", "attempts": 1, "sealed": {}},
     }  # fmt: skip
     return Delivery(sign(unsigned | changes, RING), "simpul.events", "alert.sent.v1")
+
+
+def nested(delivery: Delivery, depth: int) -> bytes:
+    """The same event with something in it that lies deep inside arrays; its signature no longer matters."""
+    return delivery.body.replace(b'"data":{', b'"deep":' + b"[" * depth + b"]" * depth + b',"data":{', 1)
 
 
 @pytest.fixture
@@ -186,6 +207,17 @@ async def test_an_id_used_again_for_other_content_is_an_alarm(room: Room) -> Non
         (event(uuid4(), 1, source="/kediri/routing").body, "forged"),
         (event(uuid4(), 1, type="case.reported.v1").body, "not_its_to_say"),
         (event(uuid4(), 1, sequence="1").body, "invalid"),
+        (event(uuid4(), 0).body, "invalid"),
+        (event(uuid4(), 1, sequence="\u0660" * 9 + "\u0661").body, "invalid"),
+        (event(uuid4(), 1, source=f"/{'k' * 20_000}/notify").body, "invalid"),
+        (event(uuid4(), 1, subject=f"case/{'a' * 20_000}").body, "invalid"),
+        (event(uuid4(), 1, time="0001-01-01T00:00:00+14:00").body, "invalid"),
+        (event(uuid4(), 1, time="9999-12-31T23:59:59-12:00").body, "invalid"),
+        (nested(event(uuid4(), 1), 980), "malformed"),
+        (nested(event(uuid4(), 1), 200), "malformed"),
+        (b'{"type": "alert.sent.v1", "source": "\\ud800", "keyid": "\\ud800", "signature": "\\ud800"}', "unknown_key"),
+        (b'{"type": "alert.sent.v1", "id": ' + b"9" * 5_000 + b"}", "malformed"),
+        ('{"type": "alert.sent.v1"}'.encode("utf-16"), "malformed"),
         (event(uuid4(), 1, keyid="x").body.replace(RING.keyid.encode(), b"nobody"), "unknown_key"),
     ],
 )
@@ -196,3 +228,94 @@ async def test_what_cannot_be_trusted_or_read_is_parked(room: Room, body: bytes,
 
     assert await room.reasons() == [reason]
     assert room.handled == [(subject, 1)]
+
+
+async def test_what_the_database_refuses_is_parked_alone(room: Room) -> None:
+    subject, other = uuid4(), uuid4()
+    await room.execute("ALTER TABLE inbox ADD CHECK (sequence <> 2)")
+    batch = [event(subject, 1), event(subject, 2), event(other, 1)]
+
+    outcomes = await room.inbox.receive(batch)
+
+    assert outcomes == [None, None, None]
+    assert await room.reasons() == ["unstorable"]
+    assert sorted(room.handled) == sorted([(subject, 1), (other, 1)])
+
+
+async def test_what_can_be_neither_stored_nor_parked_is_told_and_harms_no_neighbour(room: Room) -> None:
+    subject = uuid4()
+    await room.execute("ALTER TABLE inbox ADD CHECK (sequence <> 2)")
+    await room.execute("ALTER TABLE parked ADD CHECK (reason <> 'unstorable')")
+
+    first, second = await room.inbox.receive([event(subject, 1), event(subject, 2)])
+
+    assert first is None
+    assert isinstance(second, IntegrityError)
+    assert room.handled == [(subject, 1)]
+
+
+async def test_while_the_database_is_away_nothing_is_parked(room: Room) -> None:
+    subject = uuid4()
+    await room.execute("ALTER TABLE inbox RENAME TO away")
+
+    with pytest.raises(ProgrammingError):
+        await room.inbox.receive([event(subject, 1)])
+
+    await room.execute("ALTER TABLE away RENAME TO inbox")
+    assert await room.reasons() == []
+
+
+@pytest.mark.parametrize("routing_key", ["with\x00nul", "half \ud800 pair", "x" * 5_000])
+async def test_whatever_the_routing_key_holds_a_message_can_be_parked(room: Room, routing_key: str) -> None:
+    await room.inbox.receive([Delivery(b"no event", "simpul.events", routing_key)])
+
+    assert await room.reasons() == ["malformed"]
+
+
+async def test_a_stored_message_of_a_newer_version_waits_and_holds_up_no_other(room: Room) -> None:
+    newer, retried = uuid4(), uuid4()
+    room.failing[1] = OSError()
+    await room.inbox.receive([event(newer, 1), event(retried, 1)])
+    room.failing.clear()
+    await room.execute(f"UPDATE inbox SET type = 'alert.sent.v9' WHERE subject = 'referral/{newer}'")
+    await room.execute("UPDATE inbox SET due_at = now()")
+
+    await room.inbox.sweep()
+
+    assert room.handled == [(retried, 1)]
+    assert (await room.states_of("alert.sent.v9")) == ["retrying"]
+
+
+async def test_a_stored_message_that_cannot_be_kept_holds_up_no_other(room: Room) -> None:
+    room.failing |= {1: OSError(), 2: OSError()}
+    first, second = uuid4(), uuid4()
+    await room.inbox.receive([event(first, 1), event(second, 1)])
+    await room.execute(
+        f"ALTER TABLE inbox ADD CHECK (subject <> 'referral/{first}' OR state <> 'done') NOT VALID;"
+        "UPDATE inbox SET due_at = now()"
+    )
+    room.failing.clear()
+
+    while await room.inbox.sweep():
+        pass
+
+    assert (second, 1) in room.handled
+    connection = await asyncpg.connect(room.url)
+    left = await connection.fetch("SELECT reason FROM inbox WHERE state <> 'done'")
+    await connection.close()
+    assert [row["reason"] for row in left] == ["unstorable"]
+
+
+async def test_a_replay_that_cannot_be_stored_stays_parked_and_the_others_are_replayed(room: Room) -> None:
+    subject, other = uuid4(), uuid4()
+    room.failing[1] = Unprocessable(ParkReason.CANNOT_OPEN)
+    await room.inbox.receive([event(subject, 1), event(other, 1)])
+    await room.execute(f"ALTER TABLE inbox ADD CHECK (subject <> 'referral/{subject}')")
+    room.failing.clear()
+    assert await replay_parked(room.url, "all") == 2
+
+    while await room.inbox.sweep():
+        pass
+
+    assert room.handled == [(other, 1)]
+    assert await room.reasons() == ["cannot_open"]

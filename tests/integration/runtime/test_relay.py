@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import aio_pika
 import pytest
+from aiormq.abc import AbstractChannel as ConfirmChannel
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, insert, select
@@ -18,6 +19,7 @@ from simpul_desk.tables import DeskTable
 from simpul_intake.tables import IntakeTable
 from simpul_notify.tables import NotifyTable
 from simpul_routing.tables import RoutingTable
+from simpul_runtime import relay as relay_module
 from simpul_runtime.database import engine_for, utc_now
 from simpul_runtime.held import OutboxRow
 from simpul_runtime.migrations import migrate_async
@@ -105,6 +107,91 @@ async def test_what_a_crash_left_behind_is_published_and_an_unroutable_row_stays
     assert message is not None
     assert message.message_id == str(left.message_id)
     assert message.delivery_mode == 2
+
+
+async def test_rows_that_cannot_be_published_delay_no_others(engine: AsyncEngine, backends: Backends) -> None:
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        refused = {
+            (await store(engine, "", "k" * 300)).message_id,
+            (await store(engine, "", "é" * 200)).message_id,
+            (await store(engine, "", "no-such-queue")).message_id,
+        }
+        missing = {(await store(engine, "no-such-exchange", f"a.{number}")).message_id for number in range(20)}
+        good = {(await store(engine, "", queue.name)).message_id for _ in range(20)}
+        relay = asyncio.create_task(Relay(engine, backends.amqp_url).run())
+
+        async def only_the_faulty_are_left() -> bool:
+            return set(await unpublished(engine)) == refused | missing
+
+        await eventually(only_the_faulty_are_left, 15)
+        later = (await store(engine, "", queue.name)).message_id
+        await eventually(only_the_faulty_are_left, 10)
+        relay.cancel()
+        arrived = set()
+        while message := await queue.get(fail=False):
+            arrived.add(message.message_id)
+
+    assert arrived == {str(message_id) for message_id in good | {later}}
+    left = await unpublished(engine)
+    assert all(left[message_id] for message_id in refused | missing)
+
+
+async def test_rows_for_a_missing_exchange_are_published_once_it_is_there(
+    engine: AsyncEngine, backends: Backends
+) -> None:
+    name = f"late-{uuid4().hex[:8]}"
+    row = await store(engine, name, "anything")
+    relay = asyncio.create_task(Relay(engine, backends.amqp_url).run())
+
+    async def is_put_off() -> bool:
+        return "ChannelNotFoundEntity" in (await unpublished(engine)).values()
+
+    await eventually(is_put_off, 10)
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel()
+        exchange = await channel.declare_exchange(name, aio_pika.ExchangeType.FANOUT)
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind(exchange)
+
+        async def is_published() -> bool:
+            return row.message_id not in await unpublished(engine)
+
+        await eventually(is_published, 40)
+        relay.cancel()
+        assert await queue.get(timeout=5)
+        await exchange.delete()
+
+
+async def test_a_queue_that_takes_nothing_delays_no_others(
+    engine: AsyncEngine, backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "CONFIRM_WITHIN", 0.5)
+    publish_row = Relay._publish_row
+
+    async def never_confirmed(self: Relay, channel: ConfirmChannel, row: OutboxRow) -> None:
+        await publish_row(self, channel, row)
+        if row.routing_key.startswith("stuck"):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(Relay, "_publish_row", never_confirmed)
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        stuck_queue = await channel.declare_queue(f"stuck.{uuid4().hex}", exclusive=True)
+        stuck = {(await store(engine, "", stuck_queue.name)).message_id for _ in range(10)}
+        for _ in range(10):
+            await store(engine, "", queue.name)
+        relay = asyncio.create_task(Relay(engine, backends.amqp_url).run())
+
+        async def only_the_stuck_are_left() -> bool:
+            return set(await unpublished(engine)) == stuck
+
+        await eventually(only_the_stuck_are_left, 15)
+        await store(engine, "", queue.name)
+        await eventually(only_the_stuck_are_left, 10)
+        relay.cancel()
 
 
 @pytest.mark.parametrize(

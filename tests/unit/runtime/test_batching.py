@@ -90,3 +90,66 @@ async def test_a_busy_batcher_lets_the_next_batch_fill(monkeypatch: pytest.Monke
     running.cancel()
 
     assert sizes == [10, 2]
+
+
+async def test_a_fault_of_one_item_is_its_own_and_its_neighbours_are_processed() -> None:
+    done: list[int] = []
+
+    async def process(items: Sequence[int]) -> list[int | Exception]:
+        if 2 in items:
+            msg = "year 1 is out of range"
+            raise OverflowError(msg)
+        done.extend(items)
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher("test", process, attempts=4)
+    running = asyncio.create_task(batcher.run())
+
+    outcomes = await asyncio.gather(*map(batcher.submit, (1, 2, 3)), return_exceptions=True)
+    running.cancel()
+
+    assert [type(outcome) for outcome in outcomes] == [int, OverflowError, int]
+    assert done == [1, 3]
+
+
+async def test_an_item_that_always_fails_as_if_the_database_were_away_holds_up_nobody() -> None:
+    async def process(items: Sequence[int]) -> list[int | Exception]:
+        if 2 in items:
+            msg = "looks like an outage"
+            raise OSError(msg)
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher("test", process)
+    running = asyncio.create_task(batcher.run())
+    poison = asyncio.create_task(batcher.submit(2))
+
+    async with asyncio.timeout(5):
+        together = await asyncio.gather(*map(batcher.submit, (1, 3)))
+        later = await batcher.submit(4)
+    running.cancel()
+
+    assert (together, later) == ([1, 3], 4)
+    assert not poison.done()
+    poison.cancel()
+
+
+async def test_it_tells_how_long_items_wait_without_a_batch_being_finished() -> None:
+    may_finish = asyncio.Event()
+
+    async def process(items: Sequence[int]) -> list[int | Exception]:
+        await may_finish.wait()
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher("test", process)
+    running = asyncio.create_task(batcher.run())
+    assert batcher.stuck_seconds == 0
+    waiting = asyncio.create_task(batcher.submit(1))
+    await asyncio.sleep(0.05)
+    assert batcher.stuck_seconds >= 0.05
+
+    may_finish.set()
+    await waiting
+    await asyncio.sleep(0)
+
+    assert batcher.stuck_seconds == 0
+    running.cancel()

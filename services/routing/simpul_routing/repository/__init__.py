@@ -25,7 +25,7 @@ from simpul_routing.repository.cases import (
     write_case,
     write_ledgers,
 )
-from simpul_routing.repository.clocks import advance, clocks_of, due_clocks, due_referrals, reset, stop_clocks
+from simpul_routing.repository.clocks import advance, clocks_of, due_clocks, due_referrals, put_off, reset, stop_clocks
 from simpul_routing.repository.exclusions import (
     add_review,
     close_review,
@@ -91,6 +91,7 @@ __all__ = [
     "open_review",
     "open_review_for_update",
     "open_reviews",
+    "put_off",
     "referral_figures",
     "referrals_for_update",
     "referrals_free_for_update",

@@ -39,6 +39,9 @@ _ADVANCE = text("""
     bindparam("ids", type_=ARRAY(Uuid)), bindparam("clocks", type_=ARRAY(Text)), bindparam("steps", type_=ARRAY(Text)),
     bindparam("moments", type_=ARRAY(DateTime(timezone=True))),
 )  # fmt: skip
+_PUT_OFF = text("UPDATE clock SET next_at = :until WHERE referral_id = :referral_id AND next_at <= :now").bindparams(
+    bindparam("until", type_=DateTime(timezone=True)), bindparam("now", type_=DateTime(timezone=True))
+)
 _RESET = text("""
     INSERT INTO clock (referral_id, clock, started_at, due_at, step, next_at)
     SELECT * FROM unnest(:ids, :clocks, :starts, :dues, :steps, :moments)
@@ -108,6 +111,11 @@ async def advance(transaction: Transaction, clocks: Sequence[tuple[UUID, Running
                 "moments": [clock.next_at for _, clock in clocks],
             },
         )
+
+
+async def put_off(transaction: Transaction, referral_id: UUID, now: datetime, until: datetime) -> None:
+    """Take the steps of this referral that are due only then."""
+    await transaction.connection.execute(_PUT_OFF, {"referral_id": referral_id, "now": now, "until": until})
 
 
 async def reset(transaction: Transaction, clocks: Sequence[tuple[UUID, Running]]) -> None:

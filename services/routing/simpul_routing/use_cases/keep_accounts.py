@@ -111,8 +111,16 @@ class KeepAccounts:
         cases = await repository.cases_of(transaction.connection, case_ids)
         following = {case.merged_into for case in cases.values() if case.merged_into}
         cases |= await repository.cases_of(transaction.connection, following)
-        closed = {case_id for case_id, case in cases.items() if agency in self._excluded_from(case)}
+        closed = {case_id for case_id, case in cases.items() if self._is_closed_to(agency, case)}
         return closed | {case_id for case_id, case in cases.items() if case.merged_into in closed}
+
+    def _is_closed_to(self, agency: str, case: StoredCase) -> bool:
+        """A case that cannot be read is withheld, so that it keeps the others from nobody."""
+        try:
+            return agency in self._excluded_from(case)
+        except Exception as error:
+            log.error("case_not_readable", case_id=case.case_id, exc_info=error)
+            return True
 
     def _excluded_from(self, case: StoredCase) -> frozenset[str]:
         return read(self._keys.unlock(case.situation, place=place_of(case.case_id))).origin.excluded

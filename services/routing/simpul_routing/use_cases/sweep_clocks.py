@@ -1,8 +1,8 @@
 """Deadlines that come near or pass are told, each step once, whatever was restarted in between."""
 
 import asyncio
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import place_of, read
 from simpul_routing.use_cases.review_exclusions import ExclusionReviews
 from simpul_runtime.city import City
-from simpul_runtime.database import utc_now
+from simpul_runtime.database import is_fault_of_data, utc_now
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
@@ -29,6 +29,8 @@ SWEEP: Final = 2.0
 """Seconds between looks at what is due."""
 MOST: Final = 100
 """Steps in one transaction; what a long outage left behind is told in the order in which it fell due."""
+PUT_OFF: Final = timedelta(minutes=10)
+"""How long a deadline rests whose step cannot be taken; the operator finds it in the log."""
 CLOCK_STEPS: Final = Counter("simpul_clock_steps", "Steps of deadlines", ["clock", "step"], registry=REGISTRY)
 
 log = structlog.get_logger()
@@ -48,23 +50,55 @@ class SweepClocks:
         """Sweep until cancelled."""
         while True:
             try:
-                async with self._transactions.begin() as transaction:
-                    taken = await self.sweep(transaction, utc_now())
+                taken = await self.sweep_due(utc_now())
             except Exception as error:
                 log.warning("sweep_failed", exc_info=error)
                 taken = 0
             if taken < MOST:
                 await asyncio.sleep(SWEEP)
 
-    async def sweep(self, transaction: Transaction, now: datetime) -> int:
-        """One step of each clock and ask that is due by then; returns how many were looked at."""
+    async def sweep_due(self, now: datetime) -> int:
+        """Take the steps that are due in one transaction; referral by referral when one keeps the others from it."""
+        try:
+            async with self._transactions.begin() as transaction:
+                return await self.sweep(transaction, now)
+        except Exception as error:
+            if not is_fault_of_data(error):
+                raise
+            log.info("sweep_taken_apart", exc_info=error)
+        async with self._transactions.begin() as transaction:
+            found = await repository.due_referrals(transaction, now, MOST)
+        for referral_id in found:
+            await self._sweep_alone(referral_id, now)
+        # Last: when a review is what cannot be read, the deadlines of referrals have had their turn.
+        async with self._transactions.begin() as transaction:
+            await self._sweep_reviews(transaction, now)
+        return len(found)
+
+    async def _sweep_alone(self, referral_id: UUID, now: datetime) -> None:
+        try:
+            async with self._transactions.begin() as transaction:
+                await self.sweep(transaction, now, only=[referral_id])
+        except Exception as error:
+            if not is_fault_of_data(error):
+                raise
+            log.error("deadline_put_off", referral_id=referral_id, exc_info=error)
+            async with self._transactions.begin() as transaction:
+                await repository.put_off(transaction, referral_id, now, now + PUT_OFF)
+
+    async def sweep(self, transaction: Transaction, now: datetime, only: Collection[UUID] = ()) -> int:
+        """One step of each clock and review that is due by then; returns how many were looked at."""
+        reviews = 0 if only else await self._sweep_reviews(transaction, now)
+        return reviews + await self._sweep_clocks(transaction, now, only)
+
+    async def _sweep_reviews(self, transaction: Transaction, now: datetime) -> int:
         steps = await self._reviews.sweep(transaction, now, MOST, self._versions, self._keys)
         for step in steps:
             CLOCK_STEPS.labels("exclusion", step.value).inc()
-        return len(steps) + await self._sweep_clocks(transaction, now)
+        return len(steps)
 
-    async def _sweep_clocks(self, transaction: Transaction, now: datetime) -> int:
-        found = await repository.due_referrals(transaction, now, MOST)
+    async def _sweep_clocks(self, transaction: Transaction, now: datetime, only: Collection[UUID]) -> int:
+        found = list(only) or await repository.due_referrals(transaction, now, MOST)
         # In the order in which replies lock them; what another process holds is left to it.
         referrals = await repository.referrals_free_for_update(transaction, found) if found else {}
         due = await repository.due_clocks(transaction, now, referrals) if referrals else []

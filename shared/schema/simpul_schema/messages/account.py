@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from simpul_schema.envelope import Event, EventData, Instant
+from simpul_schema.envelope import MAX_NAME, Event, EventData, Instant
 from simpul_schema.vocabulary import UnusableReason
 
 AGENCY_SUBJECT = r"^agency/[a-z0-9-]+$"
@@ -44,7 +44,7 @@ class ReferralHeartbeatV1(Event):
 
     WIRE_NAME: ClassVar[str] = "referral.heartbeat.v1"
     type: Literal["referral.heartbeat.v1"] = "referral.heartbeat.v1"
-    subject: str = Field(pattern=AGENCY_SUBJECT, description="the agency, as agency/<code>")
+    subject: str = Field(pattern=AGENCY_SUBJECT, max_length=MAX_NAME, description="the agency, as agency/<code>")
     correlationid: UUID = Field(description="the same in all heartbeats of one agency; belongs to no case")
     data: ReferralHeartbeatData
 
@@ -85,7 +85,7 @@ class ReplyMessageParkedV1(Event):
 
     WIRE_NAME: ClassVar[str] = "reply.message.parked.v1"
     type: Literal["reply.message.parked.v1"] = "reply.message.parked.v1"
-    subject: str = Field(pattern=AGENCY_SUBJECT, description="the agency, as agency/<code>")
+    subject: str = Field(pattern=AGENCY_SUBJECT, max_length=MAX_NAME, description="the agency, as agency/<code>")
     correlationid: UUID = Field(description="belongs to no case; the agency chooses it")
     data: MessageParkedData
 
@@ -95,6 +95,6 @@ class ReplyWindowRequestedV1(Event):
 
     WIRE_NAME: ClassVar[str] = "reply.window.requested.v1"
     type: Literal["reply.window.requested.v1"] = "reply.window.requested.v1"
-    subject: str = Field(pattern=AGENCY_SUBJECT, description="the agency, as agency/<code>")
+    subject: str = Field(pattern=AGENCY_SUBJECT, max_length=MAX_NAME, description="the agency, as agency/<code>")
     correlationid: UUID = Field(description="belongs to no case; the agency chooses it")
     data: WindowData

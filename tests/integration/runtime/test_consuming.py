@@ -1,0 +1,172 @@
+"""The consumer on a real broker: it takes what is there, and takes it again after whatever happened."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import aio_pika
+import pytest
+from aiormq.abc import AbstractChannel
+from faststream.rabbit import RabbitBroker
+
+from simpul_cli.backends import Backends
+from simpul_runtime import consuming
+from simpul_runtime.acknowledging import Acknowledgements
+from simpul_runtime.consuming import QueueConsumer
+from simpul_runtime.inbox import Delivery
+from tests.support.ledger import eventually
+from tests.support.raw_amqp import FAULTY_PROPERTIES, RawPublisher
+
+GOOD = b"good"
+
+
+@dataclass
+class Arrivals:
+    """What the consumer of one queue handed over, acknowledged at once."""
+
+    queue: str
+    consumer: QueueConsumer
+    bodies: list[bytes] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+
+    async def has(self, *bodies: bytes) -> bool:
+        return set(bodies) <= set(self.bodies)
+
+
+@asynccontextmanager
+async def consuming_from(backends: Backends, queue: str) -> AsyncIterator[Arrivals]:
+    acknowledgements = Acknowledgements()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def deliver(delivery: Delivery) -> None:
+        found.bodies.append(delivery.body)
+        found.keys.append(delivery.routing_key)
+        if delivery.receipt:
+            tasks.add(asyncio.create_task(acknowledgements.acknowledge([delivery.receipt])))
+
+    consumer = QueueConsumer(backends.amqp_url, queue, prefetch=10, deliver=deliver, is_idle=lambda: True)
+    found = Arrivals(queue, consumer)
+    running = asyncio.create_task(consumer.run())
+    try:
+        yield found
+    finally:
+        running.cancel()
+        await asyncio.gather(running, *tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def arrivals(backends: Backends) -> AsyncIterator[Arrivals]:
+    name = f"consuming-{uuid4().hex[:8]}"
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
+        await queue.bind("amq.topic", f"{name}.#")
+        async with consuming_from(backends, name) as found:
+            yield found
+        await queue.delete(if_empty=False, if_unused=False)
+
+
+async def publish(backends: Backends, queue: str, body: bytes) -> None:
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        await channel.default_exchange.publish(aio_pika.Message(body), queue)
+
+
+@pytest.mark.parametrize("fault", FAULTY_PROPERTIES)
+async def test_a_faulty_property_stops_neither_its_message_nor_the_next(
+    arrivals: Arrivals, backends: Backends, fault: str
+) -> None:
+    publisher = RawPublisher(backends.amqp_url)
+
+    publisher.publish(b"faulty", "", arrivals.queue.encode(), *FAULTY_PROPERTIES[fault])
+    publisher.publish(GOOD, "", arrivals.queue.encode())
+
+    await eventually(lambda: arrivals.has(b"faulty", GOOD), 10)
+    publisher.close()
+    assert arrivals.bodies == [b"faulty", GOOD]
+
+
+async def test_a_routing_key_that_is_not_utf_8_stops_nothing(arrivals: Arrivals, backends: Backends) -> None:
+    publisher = RawPublisher(backends.amqp_url)
+
+    publisher.publish(b"faulty", "amq.topic", arrivals.queue.encode() + b".\xff\xfe")
+    publisher.publish(GOOD, "", arrivals.queue.encode())
+
+    await eventually(lambda: arrivals.has(b"faulty", GOOD), 10)
+    publisher.close()
+    assert arrivals.keys[0] == arrivals.queue + ".\\xff\\xfe"
+
+
+async def test_it_waits_for_a_queue_that_is_missing_at_the_start_and_says_so(
+    backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "REPLACE_AFTER", 1.0)
+    name = f"late-{uuid4().hex[:8]}"
+    async with consuming_from(backends, name) as found, await aio_pika.connect(backends.amqp_url) as connection:
+        await asyncio.sleep(2)
+        assert found.consumer.problems() == [f"consumer: cannot consume from {name}"]
+
+        channel = await connection.channel()
+        queue = await channel.declare_queue(name)
+        await publish(backends, name, GOOD)
+
+        await eventually(lambda: found.has(GOOD), 20)
+        assert found.consumer.problems() == []
+        await queue.delete(if_empty=False, if_unused=False)
+
+
+async def test_it_consumes_again_after_its_queue_was_deleted_and_declared_again(
+    arrivals: Arrivals, backends: Backends
+) -> None:
+    await publish(backends, arrivals.queue, b"before")
+    await eventually(lambda: arrivals.has(b"before"), 10)
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel()
+        await channel.queue_delete(arrivals.queue)
+
+        async def says_so() -> bool:
+            return bool(arrivals.consumer.problems())
+
+        await eventually(says_so, 10)
+        await channel.declare_queue(arrivals.queue, durable=True, arguments={"x-queue-type": "quorum"})
+
+    async def consumes() -> bool:
+        # More than once: RabbitMQ may still route the first into the deleted queue.
+        await publish(backends, arrivals.queue, GOOD)
+        return await arrivals.has(GOOD)
+
+    await eventually(consumes, 30)
+
+
+async def test_a_consumer_that_the_library_believes_in_and_the_broker_does_not_is_replaced(
+    arrivals: Arrivals, backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "ASK_BROKER", 0.5)
+    monkeypatch.setattr(consuming, "REPLACE_AFTER", 1.0)
+    seen: list[AbstractChannel] = []
+    channel_of = consuming._channel_of
+
+    def noting_channel_of(broker: RabbitBroker) -> AbstractChannel | None:
+        channel = channel_of(broker)
+        seen.extend([channel] if channel else [])
+        return channel
+
+    monkeypatch.setattr(consuming, "_channel_of", noting_channel_of)
+    await publish(backends, arrivals.queue, b"before")
+    await eventually(lambda: arrivals.has(b"before"), 10)
+
+    async def is_watched() -> bool:
+        return bool(seen)
+
+    await eventually(is_watched, 5)
+    channel: Any = seen[-1]
+    [tag] = channel.consumers
+    callback = channel.consumers[tag]
+    await channel.basic_cancel(tag)
+    channel.consumers[tag] = callback
+    await publish(backends, arrivals.queue, GOOD)
+
+    await eventually(lambda: arrivals.has(GOOD), 20)
