@@ -1,6 +1,6 @@
 """The web shell of every service: health, metrics, body limit, headers, errors a person understands."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy.exc import DBAPIError
 
+from simpul_runtime.api_docs import add_api_docs
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.service import Service
 
@@ -22,7 +23,6 @@ _POLICY = (
 )
 _HEADERS = [
     (b"cache-control", b"no-store"),
-    (b"content-security-policy", _POLICY),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -60,8 +60,7 @@ class Shell:
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                policy = _DOCS_HEADERS if scope["path"] == "/docs" else _HEADERS
-                message["headers"] = [*message.get("headers", ()), *policy]
+                message["headers"] = _with_security_headers(message.get("headers", ()))
             await send(message)
 
         declared = dict(scope["headers"]).get(b"content-length", b"0")
@@ -72,16 +71,22 @@ class Shell:
         await self._app(scope, limited, with_headers)
 
 
-_DOCS_HEADERS = [header for header in _HEADERS if header[0] != b"content-security-policy"]
+def _with_security_headers(given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    headers = [*given, *_HEADERS]
+    # A page that needs another policy, such as the API documentation, brings its own.
+    if all(name != b"content-security-policy" for name, _ in headers):
+        headers.append((b"content-security-policy", _POLICY))
+    return headers
 
 
 def shell_for(service: Service, *, title: str, description: str) -> FastAPI:
     """A web application with what every service answers."""
     web = FastAPI(
-        title=title, description=description, version="0.1.0", lifespan=service.lifespan, redoc_url=None,
+        title=title, description=description, version="0.1.0", lifespan=service.lifespan, docs_url=None, redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )  # fmt: skip
     web.add_middleware(Shell)
+    add_api_docs(web)
 
     @web.get("/health/live", tags=["operation"], summary="The process runs")
     async def live() -> dict[str, str]:
@@ -96,6 +101,11 @@ def shell_for(service: Service, *, title: str, description: str) -> FastAPI:
     @web.get("/metrics", tags=["operation"], summary="Prometheus metrics")
     async def metrics() -> Response:
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+
+    @web.get("/favicon.ico", include_in_schema=False)
+    async def icon() -> Response:
+        # Browsers ask for it by themselves, and would note a missing one as an error.
+        return Response(status_code=204)
 
     @web.exception_handler(RequestValidationError)
     async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
