@@ -56,7 +56,9 @@ def test_operations_are_shown_and_no_other_host_is_asked(city: LocalCity, page: 
     assert [message.text for message in complaints] == []
 
 
-@pytest.mark.parametrize(("service", "path"), [("intake", "/lapor"), ("intake", "/lapor?lang=en"), ("desk", "/")])
+@pytest.mark.parametrize(
+    ("service", "path"), [("intake", "/lapor"), ("intake", "/lapor?lang=en"), ("intake", "/nowhere"), ("desk", "/")]
+)
 def test_a_page_for_people_asks_no_other_host_either(city: LocalCity, page: Page, service: str, path: str) -> None:
     address = f"http://{HOST}:{city.ports[service]}"
     asked: list[str] = []

@@ -17,3 +17,4 @@ OUTBOX_OLDEST = Gauge("simpul_outbox_oldest_seconds", "Age of the oldest of them
 INBOX_UNFINISHED = Gauge(
     "simpul_inbox_unfinished", "Messages waiting for a predecessor or a retry", ["state"], registry=REGISTRY
 )
+REQUESTS_FAILED = Counter("simpul_requests_failed", "Requests answered with 503, by cause", ["code"], registry=REGISTRY)
