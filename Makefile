@@ -5,6 +5,27 @@ UV := $(shell command -v uv 2>/dev/null || echo $(VENV)-uv/bin/uv)
 MEMBERS := shared/schema shared/seal shared/agency shared/runtime services/intake services/routing services/notify services/desk deploy/cli
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = $(VENV)
+# Downloads trust whom this machine trusts, such as an office proxy with an authority of its own. The second name is
+# that of uv before 0.11.
+UV_SYSTEM_CERTS ?= true
+UV_NATIVE_TLS ?= true
+export UV_SYSTEM_CERTS UV_NATIVE_TLS
+# pip before 24.2 does not look there by itself, so it is shown the file unless it is configured to use another one.
+SYSTEM_CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt \
+	/etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
+PIP_KNOWS_CERTIFICATES := [ -n "$$REQUESTS_CA_BUNDLE$$CURL_CA_BUNDLE" ] || $(VENV)-uv/bin/pip config list | grep -q cert=
+trust_system = $(if $(SYSTEM_CERTIFICATES),$(PIP_KNOWS_CERTIFICATES) || export PIP_CERT=$(SYSTEM_CERTIFICATES);)
+# $(call download,command): runs a command that downloads; when it fails, says what to check.
+download = $(1) || { echo; echo "$$DOWNLOAD_FAILED"; exit 1; }
+define DOWNLOAD_FAILED
+A download failed. Check, then run the same command again:
+  1. Is the internet reachable? Behind a proxy set HTTPS_PROXY and HTTP_PROXY.
+  2. "certificate", "UnknownIssuer" or "SSL" above: the proxy signs with an authority of its own. Add that authority
+     to this machine (/usr/local/share/ca-certificates/NAME.crt, then update-ca-certificates), or set SSL_CERT_FILE to
+     a file that has it.
+  3. With an index of your own: do UV_DEFAULT_INDEX and PIP_INDEX_URL name it?
+endef
+export DOWNLOAD_FAILED
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast lint types bench bench-scale schema lock clean
@@ -14,12 +35,17 @@ help: ## list the targets
 
 setup: $(VENV)/.ready ## make .venv with the command .venv/bin/simpul
 
-$(VENV)/.ready: requirements.lock pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
-	@command -v $(UV) >/dev/null || { echo "setting up uv ..."; python3 -m venv $(VENV)-uv && $(VENV)-uv/bin/pip install --quiet uv; }
+# Only where no uv is on the PATH.
+$(VENV)-uv/bin/uv:
+	@echo "setting up uv ..."
+	@python3 -m venv $(VENV)-uv
+	@$(trust_system) $(call download,$(VENV)-uv/bin/pip install uv >$(VENV)-uv/log 2>&1 || { cat $(VENV)-uv/log; false; })
+
+$(VENV)/.ready: requirements.lock pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS)) | $(filter $(VENV)-uv/%,$(UV))
 	@echo "setting up $(VENV) ..."
 	@$(UV) venv --quiet --allow-existing $(VENV)
-	@$(UV) pip sync --quiet --python $(VENV)/bin/python --require-hashes requirements.lock
-	@$(UV) pip install --quiet --python $(VENV)/bin/python --no-deps $(foreach m,$(MEMBERS),-e $(m))
+	@$(call download,$(UV) pip sync --quiet --python $(VENV)/bin/python --require-hashes requirements.lock)
+	@$(call download,$(UV) pip install --quiet --python $(VENV)/bin/python --no-deps $(foreach m,$(MEMBERS),-e $(m)))
 	@touch $@
 
 demo: setup ## the whole city on this machine, with 26 invented reports; ONCE=1 ends by itself
@@ -47,8 +73,8 @@ bench-scale: setup ## a page, a timeline and a sweep with 10,000 and with 1,000,
 schema: setup ## write the JSON schemas and the event table; refuses a breaking change
 	@$(VENV)/bin/simpul contract write
 
-lock: ## renew requirements.lock
-	@$(UV) lock --quiet --upgrade && $(UV) export --quiet --no-emit-workspace --format requirements-txt --no-header --no-annotate -o requirements.lock
+lock: | $(filter $(VENV)-uv/%,$(UV)) ## renew requirements.lock
+	@$(call download,$(UV) lock --quiet --upgrade) && $(UV) export --quiet --no-emit-workspace --format requirements-txt --no-header --no-annotate -o requirements.lock
 
 clean: ## remove what make made
 	@rm -rf $(VENV) $(VENV)-uv .simpul .mypy_cache .ruff_cache .hypothesis dist

@@ -1,6 +1,7 @@
 """Real servers for the tests: started once for a run, never in a test that asks for none."""
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from simpul_cli.backends import Backends, acquire
 from simpul_cli.demo.observer import Observer
 from simpul_cli.local import ALL, LocalCity
 
+# An office proxy could not reach this machine.
+os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1,localhost")))
 KEDIRI = Path(__file__).parent.parent / "deploy" / "kediri"
 
 

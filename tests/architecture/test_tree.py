@@ -69,3 +69,44 @@ def test_every_inbox_has_a_dead_letter_policy_and_every_exchange_an_alternate() 
     assert all(inbox.match(queue.name) or queue.is_last_net or queue.is_copy for queue in topology.queues)
     assert {e.name for e in topology.exchanges if not e.alternate} == {"simpul.unrouted", "simpul.dead"}
     assert all(key for queue in topology.queues for _, key in queue.bindings)
+
+
+_SHOWN = [
+    path
+    for folder in ("shared", "services", "deploy")
+    for ending in ("html", "css", "js", "mjs", "svg", "typ", "py")
+    for path in (ROOT / folder).rglob(f"*.{ending}")
+    if "node_modules" not in path.parts
+]
+_LOADED_FROM_ELSEWHERE = re.compile(
+    r"""<(?:script|img|iframe|source|link|object|embed|form|base)\b[^>]*\b(?:src|srcset|href|data|action)=["']?(?:https?:)?//"""
+    r"""|url\(\s*["']?(?:https?:)?//|@import\s|get_swagger_ui_html|get_redoc_html|jsdelivr|unpkg|cdnjs|googleapis"""
+)
+
+
+def test_no_page_loads_anything_from_another_host() -> None:
+    found = [path for path in _SHOWN if _LOADED_FROM_ELSEWHERE.search(path.read_text(encoding="utf-8"))]
+
+    assert found == [], "blank without internet, and another host learns who reads it"
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<script src="https://cdn.example/ui.js"></script>',
+        "<link rel=stylesheet href=//fonts.example/a.css>",
+        "body { background: url('http://images.example/a.png') }",
+        '@import "other.css";',
+        '<form method="post" action="https://forms.example/">',
+    ],
+)
+def test_a_resource_of_another_host_would_be_found(markup: str) -> None:
+    assert _LOADED_FROM_ELSEWHERE.search(markup)
+    assert not _LOADED_FROM_ELSEWHERE.search('<a href="https://www.bmkg.go.id/">')
+
+
+def test_every_api_has_its_own_documentation_page() -> None:
+    made = [path for path in SOURCES if re.search(r"\bFastAPI\(", path.read_text())]
+
+    assert [path.name for path in made] == ["web.py"]
+    assert "docs_url=None, redoc_url=None" in made[0].read_text()

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +37,9 @@ class BreakableCity(LocalCity):
         self.wait_ready(name)
 
 
-@pytest.fixture(scope="module")
-def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BreakableCity]:
-    """Private servers and a running city (without the desk)."""
-    folder: Path = tmp_path_factory.mktemp("breakable")
+@contextmanager
+def breakable_city(folder: Path, *running: str, **environment: str) -> Iterator[BreakableCity]:
+    """Private servers and a city of which these processes run."""
     folder.chmod(0o755)
     with ExitStack() as ending:
         postgres = PrivatePostgres()
@@ -49,10 +48,17 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BreakableCit
         ending.callback(rabbit.close)
         backends = Backends(postgres.url, rabbit.amqp_url, rabbit.api_url, "private")
         city = BreakableCity(folder, backends, KEDIRI, accept=False, postgres=postgres, rabbit=rabbit)
-        city.environment["SIMPUL_HEARTBEAT"] = "1"
+        city.environment |= environment
         ending.callback(shutil.rmtree, folder, ignore_errors=True)
         ending.callback(city.stop)
         asyncio.run(city.prepare())
-        city.start(*RUNNING)
-        city.wait_ready(*RUNNING)
+        city.start(*running)
+        city.wait_ready(*running)
+        yield city
+
+
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BreakableCity]:
+    """Private servers and a running city (without the desk)."""
+    with breakable_city(tmp_path_factory.mktemp("breakable"), *RUNNING, SIMPUL_HEARTBEAT="1") as city:
         yield city

@@ -10,13 +10,11 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from simpul_agency.enrolment import write_secret
-from simpul_agency.sandbox.process import free_port
+from simpul_agency.sandbox.process import answers_http, free_port
 from simpul_cli.agency.accounts import add_all
 from simpul_cli.backends.acquire import Backends
 from simpul_cli.databases import SERVICES, create_databases, migrate_services
@@ -171,11 +169,7 @@ class LocalCity:
         if name == "agencies":
             return (self.folder / "agencies.ready").exists()
         path = "/messages" if name == "handset" else "/health/ready"
-        try:
-            with urllib.request.urlopen(self.url(name) + path, timeout=2) as answer:  # noqa: S310 - our own loopback
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError):
-            return False
+        return answers_http(self.url(name) + path)
 
     def _command(self, name: str) -> list[str]:
         if name == "handset":

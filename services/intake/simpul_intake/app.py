@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from simpul_intake.api import add_api
 from simpul_intake.centre_tokens import CentreTokens
-from simpul_intake.pages import add_pages
+from simpul_intake.pages import FORM_LIMITS, FORM_PATH, add_pages
 from simpul_intake.settings import IntakeSettings
 from simpul_intake.use_cases import AmendReports, TakeReports
 from simpul_intake.vault import Vault
@@ -21,7 +21,7 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     service.run_beside(take_reports.run)
     web = shell_for(
         service, title="Simpul intake", description="Takes reports of violence against children. Answers 202 once "
-        "the report is stored; it then becomes referrals without anybody's help.",
+        "the report is stored; it then becomes referrals without anybody's help.", limits={FORM_PATH: FORM_LIMITS},
     )  # fmt: skip
     tokens = CentreTokens(settings.centre_tokens_file)
     add_api(web, take_reports, AmendReports(service.transactions, vault, service.city), service.city, tokens)

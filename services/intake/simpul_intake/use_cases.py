@@ -1,9 +1,11 @@
 """What intake does."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from importlib.resources import files
 from uuid import UUID, uuid4
 
@@ -17,6 +19,8 @@ from simpul_runtime.city import City
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.references import case_reference
 
+STORE_TIMEOUT = timedelta(seconds=8)
+"""How long a reporting person waits for the database; then they are told, and may send the same report again."""
 _CONTENT = tuple(
     field.name for field in fields(Report) if field.name not in ("report_id", "received_at", "suggested_exclusions")
 )
@@ -45,9 +49,11 @@ class TakeReports:
     async def take(self, report: Report) -> Receipt:
         """Store a report and announce its case; the same report again gives the same receipt.
 
-        Raises ReportIdReused when the id was used for other content.
+        Raises ReportIdReused when the id was used for other content, and TimeoutError when it is not known in time
+        whether the report is stored.
         """
-        return await self._batcher.submit(report)
+        async with asyncio.timeout(STORE_TIMEOUT.total_seconds()):
+            return await self._batcher.submit(report)
 
     async def _take(self, reports: Sequence[Report]) -> Sequence[Receipt | Exception]:
         firsts = {report.report_id: report for report in reversed(reports)}

@@ -23,6 +23,7 @@ from simpul_routing.use_cases import (
 from simpul_runtime.command_line import read_settings
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
+from simpul_runtime.shell import Limits
 from simpul_runtime.web import shell_for
 
 
@@ -52,7 +53,11 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
             withdraw_consent,
         )
     )
-    web = shell_for(service, title="Simpul routing", description="Decides referrals and follows them.")
+    web = shell_for(
+        service, title="Simpul routing", description="Decides referrals and follows them.",
+        # Figures of many months may be counted as long as the database works on one statement.
+        limits={"/indicators": Limits(seconds=30)},
+    )  # fmt: skip
     add_api(
         web,
         service,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from ruamel.yaml import YAML
@@ -68,6 +68,32 @@ class OwnQueue:
     """All when empty."""
 
 
+@dataclass(frozen=True, slots=True)
+class EmergencyNumber:
+    """Where a person gets help at once, shown on every page that could not do what it was asked."""
+
+    number: str
+    """As people write it."""
+    name: Mapping[str, str]
+    """What answers there, by language."""
+    is_call: bool = True
+    """Whether it is called; otherwise it is written to, as a WhatsApp number is."""
+
+    @property
+    def digits(self) -> str:
+        """The number as a phone dials it."""
+        return re.sub(r"[^0-9+]", "", self.number)
+
+
+NATIONAL_EMERGENCY_NUMBERS: Final = (
+    EmergencyNumber("129", {"id": "SAPA, layanan perempuan dan anak", "en": "SAPA, help for women and children"}),
+    EmergencyNumber("08111-129-129", {"id": "SAPA lewat WhatsApp", "en": "SAPA by WhatsApp"}, is_call=False),
+    EmergencyNumber("110", {"id": "Polisi", "en": "Police"}),
+    EmergencyNumber("119", {"id": "Ambulans", "en": "Ambulance"}),
+)
+"""Indonesia's; a city replaces them in emergency_numbers.yaml."""
+
+
 @dataclass(frozen=True)
 class City:
     """One city as data."""
@@ -78,10 +104,11 @@ class City:
     kelurahan: tuple[Kelurahan, ...]
     agencies: tuple[Agency, ...]
     queues: tuple[OwnQueue, ...] = ()
+    emergency_numbers: tuple[EmergencyNumber, ...] = NATIONAL_EMERGENCY_NUMBERS
 
     @classmethod
     def read(cls, folder: Path) -> "City":
-        """Load `city.yaml` and `kelurahan.csv`; CityInvalid when they contradict each other."""
+        """Loads the city's files; CityInvalid when one of them is wrong or two contradict each other."""
         described = read_yaml(folder / "city.yaml")
         with (folder / "kelurahan.csv").open(encoding="utf-8", newline="") as file:
             wards = tuple(Kelurahan(row["code"], row["kelurahan"], row["kecamatan"]) for row in csv.DictReader(file))
@@ -93,7 +120,10 @@ class City:
         agencies += [Agency(code, f"Satgas PPA Kecamatan {name}", "satgas_kecamatan") for code, name in rungs.items()]
         agencies += [Agency(w.satgas, f"Satgas PPA Kelurahan {w.name}", "satgas_kelurahan") for w in wards]
         queues = tuple(_own_queues(folder, described["agencies"]))
-        return cls(described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies), queues)
+        return cls(
+            described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies), queues,
+            _emergency_numbers(folder / "emergency_numbers.yaml"),
+        )  # fmt: skip
 
     @cached_property
     def agency_codes(self) -> frozenset[str]:
@@ -122,6 +152,30 @@ class City:
     def find_kelurahan(self, words: str) -> Kelurahan | None:
         """The kelurahan of a name, slug or code; None when it is not one of this city's."""
         return self._wards.get(" ".join(words.split()).casefold())
+
+
+def _emergency_numbers(path: Path) -> tuple[EmergencyNumber, ...]:
+    if not path.exists():
+        return NATIONAL_EMERGENCY_NUMBERS
+    numbers = tuple(_emergency_number(path, entry) for entry in read_yaml(path) or ())
+    if not numbers:
+        msg = f"{path} is empty; without the file the national numbers are shown"
+        raise CityInvalid(msg)
+    return numbers
+
+
+def _emergency_number(path: Path, entry: Mapping[str, Any]) -> EmergencyNumber:
+    number, kind, names = str(entry.get("number", "")), entry.get("kind", "call"), entry.get("name", {})
+    if not re.fullmatch(r"\+?[0-9][0-9 -]+", number):
+        msg = f"{path}: {number or 'an entry'} is not a phone number"
+        raise CityInvalid(msg)
+    if kind not in ("call", "whatsapp"):
+        msg = f"{path}: {number} has kind {kind}; call or whatsapp"
+        raise CityInvalid(msg)
+    if not all(names.get(language) for language in ("id", "en")):
+        msg = f"{path}: {number} needs a name in id and en"
+        raise CityInvalid(msg)
+    return EmergencyNumber(number, names, is_call=kind == "call")
 
 
 def _own_queues(folder: Path, entries: Iterable[Mapping[str, Any]]) -> Iterator[OwnQueue]:

@@ -20,8 +20,8 @@ ALLOWED: Final = frozenset(
     {
         "event", "level", "logger", "timestamp", "service", "error", "at", "reason", "type", "source", "queue",
         "exchange", "routing_key", "message_id", "event_id", "case_id", "referral_id", "alert_id", "agency", "state",
-        "channel", "status", "attempts", "count", "seconds", "port", "path", "url", "signal", "kelurahan_known",
-        "version",
+        "channel", "status", "reference", "attempts", "count", "seconds", "port", "path", "url", "signal",
+        "kelurahan_known", "version",
     }
 )  # fmt: skip
 _SAFE_TEXT: Final = re.compile(r"[A-Za-z0-9_./:<>{}\-]{0,120}")

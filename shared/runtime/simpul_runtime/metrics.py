@@ -25,3 +25,4 @@ KEY_EXPIRY = Gauge(
     "simpul_key_expiry_timestamp_seconds", "When the last usable key of a party ends; 0 when it has none", ["party"],
     registry=REGISTRY,
 )  # fmt: skip
+REQUESTS_FAILED = Counter("simpul_requests_failed", "Requests answered with 503, by cause", ["code"], registry=REGISTRY)

@@ -1,87 +1,37 @@
-"""The web shell of every service: health, metrics, body limit, headers, errors a person understands."""
+"""The web shell of every service: health, metrics, API documentation, errors a person understands."""
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
 
+from simpul_runtime.api_docs import add_api_docs
+from simpul_runtime.failure_responses import DOCUMENTED_FAILURES, FailureResponses
+from simpul_runtime.failures import request_failure
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.service import Service
+from simpul_runtime.shell import Limits, Shell
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-MAX_BODY_BYTES = 256 * 1024
-_POLICY = (
-    b"default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+_FRAMEWORK_DETAILS: Final = frozenset(
+    {*(status.phrase for status in HTTPStatus), "There was an error parsing the body"}
 )
-_HEADERS = [
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", _POLICY),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-]
+"""What Starlette and FastAPI say by themselves, in English only and to nobody in particular."""
 
 
-class BodyTooLarge(HTTPException):
-    """The request is larger than the service reads; send less."""
-
-    def __init__(self) -> None:
-        words = f"Laporan terlalu besar; paling banyak {MAX_BODY_BYTES // 1024} KiB. / The report is too large."
-        super().__init__(status_code=413, detail=words)
-
-
-class Shell:
-    """Limits the body while it is read and adds the security headers; plain ASGI, because it is on every request."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        read = 0
-
-        async def limited() -> MutableMapping[str, Any]:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > MAX_BODY_BYTES:
-                raise BodyTooLarge
-            return message
-
-        async def with_headers(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                policy = _DOCS_HEADERS if scope["path"] == "/docs" else _HEADERS
-                message["headers"] = [*message.get("headers", ()), *policy]
-            await send(message)
-
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-            refusal = BodyTooLarge()
-            await JSONResponse({"detail": refusal.detail}, refusal.status_code)(scope, receive, with_headers)
-            return
-        await self._app(scope, limited, with_headers)
-
-
-_DOCS_HEADERS = [header for header in _HEADERS if header[0] != b"content-security-policy"]
-
-
-def shell_for(service: Service, *, title: str, description: str) -> FastAPI:
-    """A web application with what every service answers."""
+def shell_for(service: Service, *, title: str, description: str, limits: Mapping[str, Limits] | None = None) -> FastAPI:
+    """A web application with what every service answers; `limits` has the paths whose limits are not the usual ones."""
     web = FastAPI(
-        title=title, description=description, version="0.1.0", lifespan=service.lifespan, redoc_url=None,
-        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        title=title, description=description, version="0.1.0", lifespan=service.lifespan, docs_url=None, redoc_url=None,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"}, responses=DOCUMENTED_FAILURES,
     )  # fmt: skip
-    web.add_middleware(Shell)
+    failures = FailureResponses(service.city)
+    web.add_middleware(Shell, limits=limits or {}, failures=failures)
+    add_api_docs(web)
 
     @web.get("/health/live", tags=["operation"], summary="The process runs")
     async def live() -> dict[str, str]:
@@ -97,6 +47,11 @@ def shell_for(service: Service, *, title: str, description: str) -> FastAPI:
     async def metrics() -> Response:
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
+    @web.get("/favicon.ico", include_in_schema=False)
+    async def icon() -> Response:
+        # Browsers ask for it by themselves, and would note a missing one as an error.
+        return Response(status_code=204)
+
     @web.exception_handler(RequestValidationError)
     async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
         # What was sent is not repeated: it may be personal, and errors end in logs and screenshots.
@@ -106,19 +61,16 @@ def shell_for(service: Service, *, title: str, description: str) -> FastAPI:
         ]
         return JSONResponse({"detail": problems}, status_code=422)
 
-    @web.exception_handler(DBAPIError)
-    async def busy(_: Request, error: DBAPIError) -> JSONResponse:
-        if getattr(error.orig, "sqlstate", "") not in _TRY_AGAIN:
-            raise error
-        # Nothing of it was stored: two changes waited for each other and this one gave way.
-        words = "Sedang sibuk; kirim lagi. / Busy; send it again."
-        return JSONResponse({"detail": words}, 503, {"Retry-After": "1"})
+    @web.exception_handler(HTTPException)
+    async def refuse(request: Request, error: HTTPException) -> Response:
+        # A detail of our own may also be a list, of one entry for each field.
+        if not isinstance(error.detail, str) or error.detail not in _FRAMEWORK_DETAILS:
+            return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+        return failures.respond(request, request_failure(error), error.headers)
 
     return web
 
 
-_TRY_AGAIN = frozenset({"40001", "40P01"})
-"""A serialization failure and a deadlock, in the SQL standard's and PostgreSQL's codes."""
 _PLAIN_WORDS: dict[str, tuple[str, str]] = {
     "missing": ("Wajib diisi.", "This field is required."),
     "extra_forbidden": ("Isian ini tidak dikenal; periksa namanya.", "This field is not known; check its name."),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simpul_runtime.city import City, CityInvalid, OwnQueue
+from simpul_runtime.city import NATIONAL_EMERGENCY_NUMBERS, City, CityInvalid, OwnQueue
 from simpul_runtime.topology import own_queue
 from tests.support.agreements import KEDIRI
 
@@ -52,3 +52,44 @@ def test_a_queue_without_a_choice_gets_every_referral(tmp_path: Path) -> None:
 def test_a_queue_that_cannot_be_is_named(tmp_path: Path, queue: str, named: str) -> None:
     with pytest.raises(CityInvalid, match=named):
         a_city(tmp_path, queue)
+
+
+def a_city_with_numbers(folder: Path, numbers: str | None) -> City:
+    shutil.copytree(KEDIRI, folder / "city")
+    path = folder / "city" / "emergency_numbers.yaml"
+    if numbers is None:
+        path.unlink()
+    else:
+        path.write_text(numbers)
+    return City.read(folder / "city")
+
+
+def test_without_numbers_of_its_own_a_city_shows_the_national_ones(tmp_path: Path) -> None:
+    assert a_city_with_numbers(tmp_path, None).emergency_numbers == NATIONAL_EMERGENCY_NUMBERS
+
+
+def test_kediri_names_the_national_numbers() -> None:
+    assert City.read(KEDIRI).emergency_numbers == NATIONAL_EMERGENCY_NUMBERS
+
+
+def test_a_city_may_have_numbers_of_its_own(tmp_path: Path) -> None:
+    own = "[{number: 0354-112, name: {id: Satgas, en: Task force}}]"
+
+    [number] = a_city_with_numbers(tmp_path, own).emergency_numbers
+
+    assert (number.number, number.digits, number.is_call) == ("0354-112", "0354112", True)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "named"),
+    [
+        ("[]", "is empty"),
+        ("[{name: {id: a, en: b}}]", "an entry is not a phone number"),
+        ('[{number: "javascript:1", name: {id: a, en: b}}]', "javascript:1 is not a phone number"),
+        ('[{number: "110", kind: fax, name: {id: a, en: b}}]', "110 has kind fax"),
+        ('[{number: "110", name: {id: a}}]', "110 needs a name in id and en"),
+    ],
+)
+def test_a_number_that_cannot_be_is_named(tmp_path: Path, numbers: str, named: str) -> None:
+    with pytest.raises(CityInvalid, match=named):
+        a_city_with_numbers(tmp_path, numbers)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ _FIRST_PORT = 15_000
 _OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _given: set[int] = set()
 _libc = ctypes.CDLL(None)
+_without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class BackendsMissing(Exception):
@@ -50,6 +52,15 @@ def _first_outgoing_port() -> int:
         return max(int(_OUTGOING_PORTS.read_text().split()[0]), _FIRST_PORT + 1000)
     except (OSError, ValueError):
         return 32_768
+
+
+def answers_http(url: str) -> bool:
+    """Whether a server of ours answers with success; never by way of a proxy, which could not reach this machine."""
+    try:
+        with _without_proxy.open(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def unprivileged(account: str) -> dict[str, Any]:

@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Optional
 
 from simpul_agency.sandbox.process import (
     BackendsMissing,
+    answers_http,
     end,
     free_port,
     give_to,
@@ -25,6 +24,11 @@ from simpul_agency.sandbox.process import (
 
 # Not /usr/sbin/rabbitmq-server: that wrapper switches the user and hides a crash behind exit code 0.
 _SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+_APT_FAILED = (
+    "apt-get could not install rabbitmq-server. Check: is the internet reachable; behind a proxy, do http_proxy and "
+    "https_proxy or a file in /etc/apt/apt.conf.d name it; can the mirror in /etc/apt be reached from here; is the "
+    "proxy's or mirror's own authority in /usr/local/share/ca-certificates (then update-ca-certificates)?"
+)
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 
@@ -45,7 +49,7 @@ def install_rabbitmq() -> None:
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if _SERVER.exists():
             return
-    msg = f"{choices}\napt-get said: {done.stderr[-800:]}"
+    msg = f"{choices}\n{_APT_FAILED}\napt-get said: {done.stderr[-800:]}"
     raise BackendsMissing(msg)
 
 
@@ -111,10 +115,9 @@ class PrivateRabbit:
                 connection.sendall(_PROTOCOL_HEADER)
                 if connection.recv(1) != b"\x01":
                     return False
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.api_port}/", timeout=2):
-                return True
-        except (OSError, urllib.error.URLError):
+        except OSError:
             return False
+        return answers_http(f"http://127.0.0.1:{self.api_port}/")
 
     def _environment(self, distribution_port: int) -> dict[str, str]:
         folder = self.folder

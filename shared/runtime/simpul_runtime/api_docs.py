@@ -1,0 +1,39 @@
+"""The page that describes a service's API: Swagger UI from files of this installation, no other host involved."""
+
+from importlib.resources import files
+
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_SWAGGER_FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+
+
+def add_api_docs(web: FastAPI) -> None:
+    """Serves /docs and the files it loads."""
+    templates = Environment(loader=PackageLoader("simpul_runtime"), autoescape=True, undefined=StrictUndefined)
+    page = templates.get_template("docs.html").render(title=web.title)
+    start_script = (files("simpul_runtime") / "templates" / "docs.js").read_text(encoding="utf-8")
+
+    @web.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(page, headers={"content-security-policy": _POLICY})
+
+    @web.get("/docs/start.js", include_in_schema=False)
+    async def start() -> Response:
+        return Response(start_script, media_type="text/javascript")
+
+    for name, media_type in _SWAGGER_FILES.items():
+        _serve_swagger_file(web, name, media_type)
+
+
+def _serve_swagger_file(web: FastAPI, name: str, media_type: str) -> None:
+    path = str(files("fastapi_offline") / "static" / name)
+
+    @web.get(f"/docs/{name}", include_in_schema=False)
+    async def swagger_file() -> FileResponse:
+        return FileResponse(path, media_type=media_type)

@@ -1,0 +1,42 @@
+"""The language in which a person is answered."""
+
+from typing import Final
+
+from fastapi import Request
+
+LANGUAGES: Final = ("id", "en")
+DEFAULT_LANGUAGE: Final = "id"
+_OLD_CODES = {"in": "id"}
+"""Old Android and Java versions call Indonesian `in`."""
+
+
+def known_language(wanted: str) -> str:
+    """The language if there are texts in it, else the default."""
+    return wanted if wanted in LANGUAGES else DEFAULT_LANGUAGE
+
+
+def language_of(request: Request, chosen: str = "") -> str:
+    """The language chosen on the page or in its address, else the first of Accept-Language that is known."""
+    for wanted in (chosen, request.query_params.get("lang", "")):
+        if wanted in LANGUAGES:
+            return wanted
+    return _accepted_language(request.headers.get("accept-language", ""))
+
+
+def _accepted_language(header: str) -> str:
+    ranked: list[tuple[float, str]] = []
+    for entry in header.split(","):
+        tag, _, parameter = entry.partition(";")
+        code = tag.strip().lower().partition("-")[0]
+        ranked.append((_quality(parameter), _OLD_CODES.get(code, code)))
+    # sorted() is stable: of two with the same quality the first one counts.
+    wanted = (code for quality, code in sorted(ranked, key=lambda entry: -entry[0]) if quality > 0)
+    return next((code for code in wanted if code in LANGUAGES), DEFAULT_LANGUAGE)
+
+
+def _quality(parameter: str) -> float:
+    name, _, value = parameter.strip().partition("=")
+    try:
+        return float(value) if name == "q" else 1.0
+    except ValueError:
+        return 0.0
