@@ -68,7 +68,10 @@ async def settle(city: LocalCity, cases: set[str], within: float = 60.0) -> None
         untold = await rows(
             city, "notify", "SELECT DISTINCT referral_id FROM alert WHERE case_id = ANY($1::uuid[])", cases
         )
-        referred = await rows(city, "routing", "SELECT 1 FROM referral WHERE case_id = ANY($1::uuid[])", cases)
+        referred = await rows(
+            city, "routing", "SELECT referral_id FROM referral WHERE case_id = ANY($1::uuid[]) UNION ALL"
+            " SELECT referral_id FROM exclusion_review WHERE case_id = ANY($1::uuid[])", cases,
+        )  # fmt: skip
         return len(planned) == len(cases) and not open_referrals and not pending and len(untold) == len(referred)
 
     await eventually(is_settled, within)

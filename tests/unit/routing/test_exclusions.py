@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simpul_routing.domain.engine import Origin
@@ -53,6 +53,7 @@ def test_the_hub_decides_and_where_it_is_named_the_next_that_is_not() -> None:
     assert deciding_agency(kediri(), Origin(excluded=frozenset({"uptd-ppa"})), frozenset(CODES)) == "ylpa"
 
 
+@settings(deadline=None)
 @given(
     pending=st.frozensets(st.sampled_from(CODES), max_size=len(CODES)),
     excluded=st.frozensets(st.sampled_from(CODES), max_size=3),
