@@ -60,7 +60,7 @@ class Engine:
     """Whether it is the tests' own: its containers reach no package registry, so builds use the host's network."""
 
     def docker(
-        self, *arguments: str, folder: Path | None = None, within: float = 60, **environment: str
+        self, *arguments: str, folder: Path | None = None, within: float = 300, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
         """Runs one `docker` command and returns whatever it says."""
         return subprocess.run(
@@ -81,8 +81,7 @@ def docker_engine() -> Iterator[Engine]:
             _start_private_engine(cache, environment, ending)
         _add_compose(cache, environment)
         if _run("docker", "buildx", "version", environment=environment).returncode:
-            # The classic builder shares a layer between images only once it is there: one image after the other.
-            environment |= {"DOCKER_BUILDKIT": "0", "COMPOSE_PARALLEL_LIMIT": "1"}
+            environment |= {"DOCKER_BUILDKIT": "0"}
         environment |= _base_images(environment)
         yield Engine(environment, is_private=private)
 
