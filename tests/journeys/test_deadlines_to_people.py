@@ -147,12 +147,15 @@ async def test_what_was_accepted_or_voided_while_the_gateway_was_down_leaves_not
     for case_id in (voided, kept):
         await let_pass(city, case_id, timedelta(minutes=15, seconds=5))
     of = await referrals_of(city, kept)
+    await rows(city, "notify", "UPDATE alert SET created_at = created_at - interval '6 minutes'")
+    await eventually(lambda: _is_ready(city, 503, "sms: an urgent alert has waited for 6 minutes"))
 
     await _void(city, voided)
     city.start("agencies")
     await eventually(lambda: _all_accepted(city, kept, of))
     await gateway(city, "off")
     await eventually(lambda: none_waits(city), 90)
+    await eventually(lambda: _is_ready(city, 200, "ready"))
 
     left = codes((await texts_to(city))[before:])
     assert of["rs-rujukan"] <= left
@@ -160,6 +163,12 @@ async def test_what_was_accepted_or_voided_while_the_gateway_was_down_leaves_not
     assert not left & set().union(*(await referrals_of(city, voided)).values())
     async with aiohttp.ClientSession() as session, session.get(city.url("notify") + "/metrics") as answer:
         assert 'simpul_alerts_suppressed_total{reason="settled"}' in await answer.text()
+
+
+async def _is_ready(city: LocalCity, status: int, words: str) -> bool:
+    """Whether notify answers so; that it goes on consuming shows in what is accepted meanwhile."""
+    async with aiohttp.ClientSession() as session, session.get(city.url("notify") + "/health/ready") as answer:
+        return answer.status == status and words in await answer.text()
 
 
 async def _void(city: LocalCity, case_id: str) -> None:

@@ -50,17 +50,17 @@ _TAKE_DUE = text(f"""
     WITH due AS (
         SELECT a.alert_id, coalesce({_UNNEEDED}, CASE WHEN EXISTS (SELECT FROM alert o WHERE {_SAME_STEP}
             AND o.state = 'sent' AND o.settled_at > a.created_at - {_COVERED_FOR}) THEN 'covered' END) AS unneeded
-        FROM alert a WHERE a.state = 'pending' AND a.due_at <= now()
+        FROM alert a WHERE a.state = 'pending' AND a.due_at <= now() AND a.channel <> ALL(:full)
             AND NOT EXISTS (SELECT FROM alert o WHERE {_SAME_STEP} AND o.state = 'pending'
                 AND o.created_at < a.created_at)
-        ORDER BY a.due_at LIMIT :most FOR UPDATE OF a SKIP LOCKED)
+        ORDER BY a.urgency <> 'high', a.due_at LIMIT :most FOR UPDATE OF a SKIP LOCKED)
     UPDATE alert a SET due_at = now() + :lease,
         state = CASE WHEN due.unneeded IS NULL THEN 'pending' ELSE 'suppressed' END, reason = due.unneeded,
         settled_at = CASE WHEN due.unneeded IS NULL THEN NULL ELSE now() END
     FROM due WHERE a.alert_id = due.alert_id
     RETURNING a.alert_id, a.referral_id, a.case_id, a.contact, a.channel, a.urgency, a.answer_by, a.step, a.clock,
         a.agency, a.party, a.attempts, a.due_at, a.reason
-""")  # noqa: S608 - constants
+""").bindparams(bindparam("full", type_=ARRAY(Text)))  # noqa: S608 - constants
 _RENEW = text(f"""
     UPDATE alert a SET due_at = now() + :lease FROM unnest(:ids, :leases) AS held (alert_id, due_at)
     WHERE a.alert_id = held.alert_id AND a.due_at = held.due_at AND a.state = 'pending' AND {_UNNEEDED} IS NULL
@@ -180,10 +180,13 @@ async def settle(transaction: Transaction, fates: Sequence[Fate]) -> set[UUID]:
     return set(changed.scalars())
 
 
-async def take_due(transaction: Transaction, most: int, lease: timedelta) -> Due:
-    """Alerts that are due and still needed, kept from other processes for the lease."""
+async def take_due(transaction: Transaction, full: Sequence[str], most: int, lease: timedelta) -> Due:
+    """Alerts that are due and still needed, the urgent first, kept from other processes for the lease.
+
+    Those of the `full` channels stay where they are.
+    """
     alerts, suppressed, unreadable = [], {}, []
-    for row in await transaction.connection.execute(_TAKE_DUE, {"most": most, "lease": lease}):
+    for row in await transaction.connection.execute(_TAKE_DUE, {"full": list(full), "most": most, "lease": lease}):
         if row.reason is not None:
             suppressed[row.alert_id] = row.reason
             continue

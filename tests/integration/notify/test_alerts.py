@@ -87,7 +87,7 @@ async def _all_were_tried(room: Room, count: int) -> bool:
 
 async def test_an_alert_is_tried_long_after_twelve_attempts_while_its_answer_is_due(room: Room) -> None:
     referral = Referral()
-    room.handset.is_failing = True
+    room.handset.is_failing, room.retry_first = True, 60
     async with room.running():
         await room.offer(referral)
         await eventually(lambda: _all_were_tried(room, 1))
@@ -206,6 +206,35 @@ async def test_the_same_step_of_a_later_deadline_is_a_text_of_its_own(room: Room
     assert len(room.sms_to(PIKET_UPTD)) == 2
 
 
+async def test_a_gateway_that_hangs_with_all_it_may_hold_does_not_hold_up_the_mails(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simpul_notify.use_cases.send_alerts.MOST", 2)
+    release = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await release.wait()
+        return web.Response(status=503)
+
+    app = web.Application()
+    app.router.add_post("/cgi-bin/sendsms", hang)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    room.sms_url = f"http://127.0.0.1:{runner.addresses[0][1]}/cgi-bin/sendsms"
+    try:
+        async with room.running():
+            for _ in range(3):
+                await room.offer(Referral())
+                await room.rows("UPDATE alert SET due_at = now() WHERE attempts = 0")
+            await room.wait_until_none_waits(channel="mail")
+            release.set()
+    finally:
+        await runner.cleanup()
+
+    assert len(room.mailbox.recipients) == 3
+
+
 async def test_an_alert_that_waits_for_its_turn_is_not_sent_once_it_is_answered(room: Room) -> None:
     slow, waits = Referral(), Referral()
     release, taken = asyncio.Event(), asyncio.Event()
@@ -274,7 +303,7 @@ async def test_the_alert_of_somebody_who_left_the_roster_reaches_who_is_on_duty_
         await room.wait_until_none_waits()
 
     assert len(room.sms_to("+62800111999")) == 1
-    assert [event["reason"] for event in room.of("alert.failed.v1")] == ["nobody_on_duty"]
+    assert {event["reason"] for event in room.of("alert.failed.v1")} == {"nobody_on_duty"}
 
 
 async def test_a_party_without_anybody_on_duty_is_an_alert_that_failed(room: Room) -> None:

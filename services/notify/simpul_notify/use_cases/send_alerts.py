@@ -1,6 +1,7 @@
 """Recorded alerts reach their people, each by itself, until nobody needs them any more."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -46,10 +47,12 @@ SWEEP: Final = 1.0
 """Seconds between looks at what is due again."""
 MEASURE: Final = 5.0
 """Seconds between counts of what waits."""
-MOST: Final = 500
-"""Alerts under way in one process; the table holds the others."""
+MOST: Final = 250
+"""Alerts of one channel under way in one process; the table holds the others."""
 AHEAD: Final = 100
 """Alerts under way before the next referrals are taken from the queue."""
+TAKE: Final = 100
+"""Due alerts taken in one sweep."""
 PAUSE: Final = 0.25
 """Seconds that wait may last: a provider that hangs must not hold up the alerts of another."""
 REFUSING_LIMIT: Final = timedelta(minutes=2)
@@ -80,6 +83,7 @@ class SendAlerts:
         # One limit for each channel: a provider that hangs holds up only its own.
         self._limits = {channel: asyncio.Semaphore(concurrency) for channel in channels}
         self._under_way: dict[UUID, asyncio.Task[None]] = {}
+        self._busy: Counter[AlertChannel] = Counter()
         self._one_ended = asyncio.Event()
         self._fates: Batcher[tuple[Alert, Outcome], None] = Batcher("fates", self._record)
         self._renewals: Batcher[Alert, Alert | None] = Batcher("renewals", self._renew)
@@ -88,16 +92,18 @@ class SendAlerts:
 
     def send_soon(self, alert: Alert) -> None:
         """Send an alert; one that is under way is left alone, and when too many are the sweep takes it later."""
-        if alert.alert_id not in self._under_way and len(self._under_way) < MOST:
+        if alert.alert_id not in self._under_way and self._busy[alert.channel] < MOST:
             task = asyncio.create_task(self._send(alert))
             self._under_way[alert.alert_id] = task
-            task.add_done_callback(partial(self._ended, alert.alert_id))
+            self._busy[alert.channel] += 1
+            task.add_done_callback(partial(self._ended, alert))
 
-    def _ended(self, alert_id: UUID, task: "asyncio.Task[None]") -> None:
-        self._under_way.pop(alert_id, None)
+    def _ended(self, alert: Alert, task: "asyncio.Task[None]") -> None:
+        self._under_way.pop(alert.alert_id, None)
+        self._busy[alert.channel] -= 1
         self._one_ended.set()
         if not task.cancelled() and (error := task.exception()):
-            log.error("alert_stranded", alert_id=alert_id, exc_info=error)
+            log.error("alert_stranded", alert_id=alert.alert_id, exc_info=error)
 
     async def has_room(self) -> None:
         """Return when few alerts are under way, or after a pause: what waits in the broker costs no memory here."""
@@ -211,11 +217,10 @@ class SendAlerts:
             await asyncio.sleep(SWEEP)
 
     async def _sweep(self) -> None:
-        room = MOST - len(self._under_way)
-        if room <= 0:
-            return
+        # A provider that hangs with all it may hold must not hold up the alerts of another.
+        full = [channel.value for channel in AlertChannel if self._busy[channel] >= MOST]
         async with self._transactions.begin() as transaction:
-            due = await repository.take_due(transaction, min(room, 100), LEASE)
+            due = await repository.take_due(transaction, full, TAKE, LEASE)
             if due.unreadable:
                 await repository.fail_unreadable(transaction, due.unreadable)
         for alert in due.alerts:
