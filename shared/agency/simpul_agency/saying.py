@@ -19,6 +19,8 @@ CONFIRM_WITHIN: Final = 10.0
 """Seconds the broker has to confirm a reply."""
 NOTE: Final = 0.5
 """Seconds until it is noted that the broker has heard a reply; forgotten in a crash, it is said again."""
+LONGEST_WAIT: Final = 5.0
+"""Seconds between attempts while the broker is away, so that replies move soon after it is back."""
 MOST: Final = 200
 """Replies on their way to the broker at once."""
 
@@ -68,7 +70,7 @@ class Saying:
                 log.warning("replies_wait", agency=self._agency, count=len(waiting) - len(heard))
                 self._look_into_store = True
                 await asyncio.sleep(wait)
-                wait = min(wait * 2, 30.0)
+                wait = min(wait * 2, LONGEST_WAIT)
                 continue
             wait = 0.5
             if not self._outgoing and not self._look_into_store:

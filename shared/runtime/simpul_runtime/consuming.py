@@ -124,7 +124,7 @@ class QueueConsumer:
             self._problem = broker_says if channel else f"not consuming from {self._queue}"
             if not self._problem:
                 good_at = loop.time()
-        log.warning("consumer_replaced", queue=self._queue, reason=self._problem)
+        log.warning("consumer_replaced", queue=self._queue, in_view_of="broker" if broker_says else "library")
 
     async def _ask_broker(self, channel: AbstractChannel) -> str:
         """What is wrong in the broker's view; the library can believe in a consumer that the broker has forgotten."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 import aio_pika
@@ -161,7 +162,7 @@ async def test_a_consumer_that_the_library_believes_in_and_the_broker_does_not_i
         return bool(seen)
 
     await eventually(is_watched, 5)
-    channel = seen[-1]
+    channel: Any = seen[-1]
     [tag] = channel.consumers
     callback = channel.consumers[tag]
     await channel.basic_cancel(tag)
