@@ -1,0 +1,268 @@
+"""Connections, channels and queues are broken under load: nothing is lost, and everything moves again by itself."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiohttp
+import asyncpg
+import pytest
+
+from simpul_agency.sandbox.management import BrokerApi
+from simpul_cli.topology import prepare_broker
+from simpul_runtime.topology import service_inbox
+from tests.faults.conftest import BreakableCity
+from tests.support.amqp_proxy import AmqpProxy
+from tests.support.ledger import assert_exactly_once, eventually, post_until_accepted, rows, settle
+from tests.support.reports import a_report
+
+SEED: Final = 20261126
+FAULTS: Final = 100
+SHORTEST, LONGEST = 0.2, 1.0
+"""Seconds between two faults. On average 0.6, so that a hundred of them take about a minute: the tests of one module
+must end in a few minutes, and a client that reconnects does so within one to two seconds, thus many of the faults hit
+connections that are being made."""
+REPORT_EVERY: Final = 0.33
+"""Seconds; about three reports a second."""
+MOVING_WITHIN: Final = 30.0
+"""Seconds after the last fault in which everything that was reported must have reached its agency."""
+pytestmark = pytest.mark.timeout(300)
+
+SERVICES: Final = ("intake", "routing", "notify", "desk")
+CONSUMING: Final = ("routing", "notify", "desk")
+
+
+@pytest.fixture(scope="module")
+def proxied(breakable: BreakableCity) -> Iterator[tuple[BreakableCity, AmqpProxy]]:
+    """The city with a proxy between its services and the broker."""
+    proxy = AmqpProxy(breakable.backends.amqp_url)
+    for name in SERVICES:
+        if name in breakable.processes:
+            breakable.kill(name)
+    breakable.environment["SIMPUL_AMQP_URL"] = proxy.url
+    # Not each second: fifty-seven agencies would ask for what they miss after each lost connection.
+    breakable.environment["SIMPUL_HEARTBEAT"] = "20"
+    breakable.start(*SERVICES)
+    breakable.wait_ready(*SERVICES)
+    yield breakable, proxy
+    proxy.close()
+
+
+@dataclass
+class Reporting:
+    """Reports that are sent one after the other while a test goes on."""
+
+    cases: set[str] = field(default_factory=set)
+
+
+@asynccontextmanager
+async def reporting(city: BreakableCity) -> AsyncIterator[Reporting]:
+    """Send about three reports a second until the block ends; every one of them is accepted in the end."""
+    found, is_over = Reporting(), asyncio.Event()
+
+    async def send(session: aiohttp.ClientSession) -> None:
+        found.cases.add(await post_until_accepted(session, city, a_report()))
+
+    async def keep_sending() -> None:
+        async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as sending:
+            while not is_over.is_set():
+                sending.create_task(send(session))
+                await asyncio.sleep(REPORT_EVERY)
+
+    running = asyncio.create_task(keep_sending())
+    try:
+        yield found
+    finally:
+        is_over.set()
+        await running
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What one service said of itself at one moment."""
+
+    at: float
+    service: str
+    status: int
+    problems: str
+
+
+@asynccontextmanager
+async def watching_readiness(city: BreakableCity) -> AsyncIterator[list[Readiness]]:
+    """Ask every service twice a second whether it is ready."""
+    found: list[Readiness] = []
+
+    async def ask(session: aiohttp.ClientSession, service: str) -> None:
+        url = f"{city.url(service)}/health/ready"
+        async with session.get(url, timeout=aiohttp.ClientTimeout(total=10)) as answer:
+            found.append(Readiness(time.monotonic(), service, answer.status, await answer.text()))
+
+    async def keep_asking() -> None:
+        async with aiohttp.ClientSession() as session:
+            while True:
+                await asyncio.gather(*(ask(session, service) for service in SERVICES), return_exceptions=True)
+                await asyncio.sleep(0.5)
+
+    running = asyncio.create_task(keep_asking())
+    try:
+        yield found
+    finally:
+        running.cancel()
+
+
+async def is_ready(city: BreakableCity, service: str) -> bool:
+    async with aiohttp.ClientSession() as session, session.get(f"{city.url(service)}/health/ready") as answer:
+        return answer.status == 200
+
+
+async def all_are_ready(city: BreakableCity) -> bool:
+    return all(await asyncio.gather(*(is_ready(city, service) for service in SERVICES)))
+
+
+@asynccontextmanager
+async def inbox_is_locked(city: BreakableCity, service: str) -> AsyncIterator[None]:
+    """While it lasts, a batch of that service that is being stored stays so."""
+    connection = await asyncpg.connect(city.database_url(service))
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE inbox IN ACCESS EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
+
+
+async def break_while_storing(city: BreakableCity, proxy: AmqpProxy, choice: random.Random) -> None:
+    """Connections are lost while a batch is between its first statement and its commit."""
+    async with inbox_is_locked(city, choice.choice(CONSUMING)):
+        await asyncio.sleep(0.5)
+        proxy.force_close_all()
+        await asyncio.sleep(choice.uniform(0.1, 1.0))
+
+
+async def break_something(city: BreakableCity, proxy: AmqpProxy, choice: random.Random) -> None:
+    """One fault, chosen by the seed."""
+    kinds: list[tuple[int, Callable[[], object] | Callable[[], Awaitable[None]]]] = [
+        (3, proxy.force_close_all),
+        (2, proxy.cut_all),
+        (4, lambda: proxy.force_close_one(choice)),
+        (3, lambda: proxy.cut_one(choice)),
+        (6, lambda: proxy.break_one_channel(choice)),
+        (2, lambda: break_while_storing(city, proxy, choice)),
+    ]
+    weights = [weight for weight, _ in kinds]
+    [(_, act)] = choice.choices(kinds, weights)
+    outcome = act()
+    if asyncio.iscoroutine(outcome):
+        await outcome
+
+
+async def settle_and_tell(city: BreakableCity, cases: set[str]) -> None:
+    """Everything arrives in time; when not, say how far it came."""
+    try:
+        await settle(city, cases, within=MOVING_WITHIN)
+    except AssertionError:
+        planned = await rows(city, "routing", "SELECT 1 FROM case_plan WHERE case_id = ANY($1::uuid[])", cases)
+        alerted = await rows(
+            city, "notify", "SELECT DISTINCT referral_id FROM alert WHERE case_id = ANY($1::uuid[])", cases
+        )
+        ready = {service: await is_ready(city, service) for service in SERVICES}
+        pytest.fail(f"{len(cases)} reported, {len(planned)} planned, {len(alerted)} referrals alerted; ready: {ready}")
+
+
+async def test_nothing_is_lost_while_all_connections_close_every_two_seconds(
+    proxied: tuple[BreakableCity, AmqpProxy],
+) -> None:
+    city, proxy = proxied
+    async with reporting(city) as reports:
+        for _ in range(6):
+            await asyncio.sleep(2)
+            proxy.force_close_all()
+
+    await settle_and_tell(city, reports.cases)
+
+    await assert_exactly_once(city, reports.cases)
+
+
+async def test_nothing_is_lost_in_a_hundred_faults_at_random_moments(proxied: tuple[BreakableCity, AmqpProxy]) -> None:
+    city, proxy = proxied
+    choice = random.Random(SEED)
+    async with reporting(city) as reports, watching_readiness(city) as readiness:
+        for _ in range(FAULTS):
+            await asyncio.sleep(choice.uniform(SHORTEST, LONGEST))
+            await break_something(city, proxy, choice)
+    last_fault = time.monotonic()
+
+    await settle_and_tell(city, reports.cases)
+    moving_after = time.monotonic() - last_fault
+    await eventually(lambda: all_are_ready(city), MOVING_WITHIN)
+
+    print(
+        f"\n{FAULTS} faults (seed {SEED}), {len(reports.cases)} reports, all there {moving_after:.1f} s after the last;"
+        f" {sum(r.status == 503 for r in readiness)} of {len(readiness)} looks said not ready"
+    )
+    await assert_exactly_once(city, reports.cases)
+
+
+async def test_a_service_takes_from_its_queue_again_after_it_was_deleted_and_declared_again(
+    proxied: tuple[BreakableCity, AmqpProxy],
+) -> None:
+    city, _ = proxied
+    async with BrokerApi(city.backends.rabbitmq_api) as api:
+        for service in CONSUMING:
+            # Nothing is under way: what lies in a deleted queue is gone, and what is published while there is none
+            # goes only to the other queues of its exchange.
+            await api.call("DELETE", "queues", "{vhost}", service_inbox(service))
+        await asyncio.sleep(3)
+        assert not await is_ready(city, "routing")
+        await prepare_broker(city.backends.rabbitmq_api, city.backends.amqp_url, city.city)
+    async with reporting(city) as reports:
+        await asyncio.sleep(2)
+
+    await settle_and_tell(city, reports.cases)
+    await eventually(lambda: all_are_ready(city), MOVING_WITHIN)
+    await assert_exactly_once(city, reports.cases)
+
+
+async def test_nothing_is_lost_when_the_broker_is_killed_and_readiness_says_so(
+    proxied: tuple[BreakableCity, AmqpProxy],
+) -> None:
+    city, _ = proxied
+    assert city.rabbit
+    async with reporting(city) as reports, watching_readiness(city) as readiness:
+        await asyncio.sleep(2)
+        city.rabbit.kill()
+        killed = time.monotonic()
+        await asyncio.sleep(10)
+        before_start = time.monotonic()
+        # Here, because the node ends with the thread that started it.
+        city.rabbit.start()
+
+    await settle_and_tell(city, reports.cases)
+    await eventually(lambda: all_are_ready(city), MOVING_WITHIN)
+
+    for service in SERVICES:
+        said = {r.status for r in readiness if r.service == service and killed + 5 < r.at < before_start}
+        assert said == {503}, service
+    await assert_exactly_once(city, reports.cases)
+
+
+async def test_a_service_is_not_ready_while_deliveries_wait_and_none_is_stored(
+    proxied: tuple[BreakableCity, AmqpProxy],
+) -> None:
+    city, _ = proxied
+    async with reporting(city) as reports, watching_readiness(city) as readiness, inbox_is_locked(city, "routing"):
+        locked = time.monotonic()
+
+        async def is_told() -> bool:
+            return any(r.service == "routing" and r.status == 503 and "inbox" in r.problems for r in readiness)
+
+        await eventually(is_told, 25)
+    assert not [r for r in readiness if r.service == "notify" and r.status == 503 and r.at > locked]
+
+    await settle_and_tell(city, reports.cases)
+    await eventually(lambda: all_are_ready(city), MOVING_WITHIN)
+    await assert_exactly_once(city, reports.cases)

@@ -1,0 +1,92 @@
+"""One message that nobody can use, whatever is wrong with it, harms nobody else."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from simpul_runtime.topology import service_inbox
+from simpul_schema.catalog import EVENTS, REFERRALS
+from simpul_schema.samples import samples
+from simpul_seal import KeyRing, sign
+from tests.faults.conftest import BreakableCity
+from tests.support.ledger import assert_exactly_once, post_until_accepted, rows, settle
+from tests.support.raw_amqp import FAULTY_PROPERTIES, RawPublisher
+from tests.support.reports import a_report
+
+REPORTED = "case.reported.v1"
+AGENCY = "uptd-ppa"
+
+
+def unusable_bodies(ring: KeyRing) -> Iterator[bytes]:
+    """Events of intake's that cannot be read, believed or stored."""
+    sample = json.loads(next(body for name, _, body in samples() if name == REPORTED))
+    event = sample | {"id": str(uuid4())}
+    deep = b"[" * 980 + b"]" * 980
+    yield b'{"type": "case.reported.v1", "data": ' + deep + b', "id": "' + uuid4().hex.encode() + b'"}'
+    yield sign(event, ring).replace(b'"data":{', b'"deep":' + deep + b',"data":{')
+    yield sign(event | {"source": f"/{'k' * 20_000}/intake"}, ring)
+    yield sign(event | {"time": "0001-01-01T00:00:00+14:00"}, ring)
+    yield sign(event | {"data": event["data"] | {"received_at": "9999-12-31T23:59:59-12:00"}}, ring)
+    yield sign(event | {"sequence": "0000000000"}, ring)
+
+
+async def send(city: BreakableCity, count: int) -> set[str]:
+    async with aiohttp.ClientSession() as session:
+        return {await post_until_accepted(session, city, a_report()) for _ in range(count)}
+
+
+async def readiness(city: BreakableCity) -> list[int]:
+    async with aiohttp.ClientSession() as session:
+        answers = [await session.get(f"{city.url(service)}/health/ready") for service in ("routing", "notify")]
+        return [answer.status for answer in answers]
+
+
+async def test_events_that_cannot_be_used_are_parked_and_reports_flow(breakable: BreakableCity) -> None:
+    bodies = list(unusable_bodies(KeyRing.read(breakable.keys / "intake.key.json")))
+    with closing(RawPublisher(breakable.backends.amqp_url)) as publisher:
+        for body in bodies:
+            publisher.publish(body, EVENTS, REPORTED.encode())
+
+        cases = await send(breakable, 3)
+        await settle(breakable, cases, within=30)
+
+    parked = await rows(breakable, "routing", "DELETE FROM parked RETURNING reason")
+    assert sorted(row["reason"] for row in parked) == ["invalid"] * 4 + ["malformed"] * 2
+    assert await readiness(breakable) == [200, 200]
+    await assert_exactly_once(breakable, cases)
+
+
+async def test_properties_that_cannot_be_read_stop_neither_a_service_nor_an_agency(breakable: BreakableCity) -> None:
+    with closing(RawPublisher(breakable.backends.amqp_url)) as publisher:
+        for flags, properties in FAULTY_PROPERTIES.values():
+            publisher.publish(b"no event", "", service_inbox("routing").encode(), flags, properties)
+            publisher.publish(b"no event", REFERRALS, f"referral.{AGENCY}.offered.v1".encode(), flags, properties)
+
+        cases = await send(breakable, 3)
+        await settle(breakable, cases, within=30)
+
+    parked = await rows(breakable, "routing", "DELETE FROM parked RETURNING times")
+    assert [row["times"] for row in parked] == [len(FAULTY_PROPERTIES)]
+    assert await readiness(breakable) == [200, 200]
+    await assert_exactly_once(breakable, cases)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1999-12-31T00:00:00Z"])
+async def test_a_report_of_an_impossible_year_is_refused_alone(breakable: BreakableCity, moment: str) -> None:
+    async with aiohttp.ClientSession() as session:
+
+        async def post(report: dict[str, object]) -> tuple[int, str]:
+            async with session.post(f"{breakable.url('intake')}/reports", json=report) as answer:
+                return answer.status, await answer.text()
+
+        reports = [a_report(), a_report(received_at=moment), a_report(), a_report()]
+        answers = await asyncio.gather(*map(post, reports))
+
+    assert [status for status, _ in answers] == [202, 422, 202, 202]
+    assert "Tahun harus antara 2000 dan 2199" in answers[1][1]
+    assert "The year must lie between 2000 and 2199" in answers[1][1]
