@@ -72,10 +72,21 @@ class AmqpProxy:
 
     def close(self) -> None:
         """Cut everything and stop."""
-        self.cut_all()
-        self._loop.call_soon_threadsafe(self._server.close)
+        self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        for link in list(self._links):
+            link.cut()
+        serving = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+        # Sockets are closed in the turns of the loop that follow.
+        await asyncio.sleep(0.1)
 
     def cut_all(self) -> int:
         """Break every socket without a word; returns how many connections there were."""

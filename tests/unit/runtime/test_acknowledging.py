@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simpul_runtime.acknowledging import Acknowledgements, Receipt
@@ -62,6 +62,7 @@ async def test_a_rejected_delivery_does_not_hold_up_the_others() -> None:
     assert (broker.held, broker.frames) == (set(), 2)
 
 
+@settings(deadline=None)
 @given(st.permutations(list(range(1, 13))), st.lists(st.integers(1, 12), max_size=4), st.sets(st.integers(1, 12)))
 async def test_in_any_order_exactly_what_is_stored_is_acknowledged(
     order: list[int], cuts: list[int], lost: set[int]
