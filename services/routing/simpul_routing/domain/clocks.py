@@ -66,12 +66,24 @@ class Running:
 def clocks_of(
     clauses: Iterable[Clause], service: Service, role: ReferralRole, start: datetime, zone: ZoneInfo,
     holidays: frozenset[date], *, police_since: datetime | None = None,
-) -> Iterator[Running]:  # fmt: skip
-    """The deadlines of a referral, from the clauses that decide its case.
+) -> list[Running]:  # fmt: skip
+    """The deadlines of a referral, from the clauses that decide its case; of several on one clock the earliest.
 
     `police_since` is, for a referral to the police, when the violence was known: it must reach them in time, whatever
     they are asked for (UU 12/2022 art. 41).
     """
+    earliest: dict[ClockName, Running] = {}
+    for clock in _clocks_by_clause(clauses, service, role, start, zone, holidays, police_since):
+        known = earliest.get(clock.clock)
+        if known is None or clock.due_at < known.due_at:
+            earliest[clock.clock] = clock
+    return list(earliest.values())
+
+
+def _clocks_by_clause(
+    clauses: Iterable[Clause], service: Service, role: ReferralRole, start: datetime, zone: ZoneInfo,
+    holidays: frozenset[date], police_since: datetime | None,
+) -> Iterator[Running]:  # fmt: skip
     for clause in clauses:
         match clause.effect:
             case ClockRuns(clock=ClockName.POLICE_REPORT as clock, within=within):
