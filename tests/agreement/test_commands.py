@@ -160,7 +160,7 @@ def test_the_document_is_the_same_bytes_each_time_and_says_everything(tmp_path: 
     page = (tmp_path / "one" / "agreement-2026-11.id.html").read_text()
     assert all(clause.id in page for clause in kediri().clauses)
     assert page.count("(35.71.") == 46
-    assert "1.170.870.811.200" in page
+    assert "898.739.006.976" in page
     assert "default proyek, belum ditetapkan kota" in page
 
 
@@ -170,3 +170,35 @@ def test_an_unproven_text_is_marked_as_a_draft(version: Path, tmp_path: Path) ->
     run("render", version, "--out", tmp_path / "out")
 
     assert "RANCANGAN" in (tmp_path / "out" / "agreement-2026-11.id.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "reported"),
+    [
+        ("id", "bentuk kekerasan: seksual, disimpulkan dari anak hamil = ya; umur anak = 12-14 tahun", "seksual"),
+        ("en", "kind of violence: sexual, implied by the child is pregnant = yes; age of the child = 12-14 years", "sexual"),
+    ],
+)  # fmt: skip
+def test_explain_says_what_is_implied_and_by_which_facts(
+    tmp_path: Path, language: str, words: str, reported: str
+) -> None:
+    path = tmp_path / "report.yaml"
+    facts = "pregnant: yes\nage_band: from_12_to_14\nsafe_now: yes\n"
+    path.write_text(f"violence: physical\n{facts}")
+    implied = run("explain", VERSION, path, "--language", language).output
+    path.write_text(f"violence: sexual+physical\n{facts}")
+    named = run("explain", VERSION, path, "--language", language).output
+
+    assert words in implied
+    assert "FOR-1" in implied
+    assert words not in named
+    assert reported in named
+
+
+def test_the_document_to_sign_says_what_is_implied(tmp_path: Path) -> None:
+    run("render", VERSION, "--out", tmp_path)
+
+    page = (tmp_path / "agreement-2026-11.id.html").read_text()
+
+    assert "seksual, disimpulkan dari kekerasan seksual terjadi kurang dari 72 jam lalu: ya" in page
+    assert "anak hamil: ya; umur anak: 0-5 tahun, 6-11 tahun atau 12-14 tahun" in page

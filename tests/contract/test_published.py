@@ -109,7 +109,8 @@ def test_a_referral_is_a_valid_fhir_bundle_in_every_state(said: str, urgency: Ur
 
 def test_the_fhir_export_tells_the_newest_state_in_bsers_words_and_nobodys_name() -> None:
     facts = dict.fromkeys(ReferralFacts.model_fields, "unknown") | {
-        "violence": ["physical"], "sex": "female", "kecamatan": "Mojoroto", "mediation_locked": True,
+        "violence": ["physical"], "implied_violence": [], "sex": "female", "kecamatan": "Mojoroto",
+        "mediation_locked": True,
     }  # fmt: skip
 
     document = as_bundle(

@@ -11,7 +11,9 @@ from uuid import UUID
 from simpul_routing.domain.engine import Origin
 from simpul_routing.domain.exclusions import Suggestion, SuggestionState
 from simpul_routing.domain.facts import CENTRE, EXCLUDED, NONE, TIME, UNKNOWN, VIOLENCE, Situation
+from simpul_routing.domain.implications import normalize_situation
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.vocabulary import AgeBand, Violence
 
 _NOBODY: Final = frozenset({NONE})
 _DANGEROUS: Final[Mapping[str, str]] = {
@@ -82,15 +84,20 @@ class StoredFacts:
 
     @cached_property
     def shared(self) -> ReferralFacts:
-        """What every addressed agency gets."""
+        """What every addressed agency gets; a kind of violence that the facts imply stands beside those reported."""
         first, *others = (one.shared.model_dump(mode="json") for one in self.told.values())
         for other in others:
             kinds = dict.fromkeys((*first["violence"], *other["violence"]))
             for name, value in other.items():
-                if name not in ("violence", "mediation_locked"):
+                if name not in ("violence", "implied_violence", "mediation_locked"):
                     [first[name]] = _together(name, frozenset({first[name]}), frozenset({value}))
             first["violence"] = [kind for kind in kinds if kind != UNKNOWN] or list(kinds)
-        return ReferralFacts.model_validate(first | {"mediation_locked": self.mediation_locked})
+        counting = normalize_situation(self.situation)[VIOLENCE.name]
+        implied = [kind.value for kind in Violence if kind.value in counting.difference(first["violence"])]
+        return ReferralFacts.model_validate(first | {
+            "violence": [*first["violence"], *implied], "implied_violence": implied,
+            "mediation_locked": self.mediation_locked,
+        })  # fmt: skip
 
     def amended(self, case_id: UUID, now: Told) -> "StoredFacts":
         """One report says something else now; it keeps its time and centre, and whoever it excluded."""
@@ -139,6 +146,9 @@ def _together(fact: str, one: frozenset[str], other: frozenset[str]) -> frozense
         return one
     if one in ({UNKNOWN}, {""}):
         return other
+    if fact == "age_band":
+        # The younger child is the one that needs more.
+        return next(found for band in AgeBand if (found := frozenset({band.value})) in (one, other))
     dangerous = frozenset({_DANGEROUS.get(fact, "")})
     return dangerous if dangerous in (one, other) else one
 

@@ -54,7 +54,7 @@ class Town:
         referral = referral_id or uuid4()
         event_id, case_id = uuid4(), uuid4()
         facts: dict[str, Any] = dict.fromkeys(ReferralFacts.model_fields, "unknown")
-        facts |= {"violence": ["physical"], "mediation_locked": True, "kecamatan": "Mojoroto"}
+        facts |= {"violence": ["physical"], "implied_violence": [], "mediation_locked": True, "kecamatan": "Mojoroto"}
         key = self.directory.current(more.pop("sealed_to", "ylpa"), datetime.now(UTC))
         content = json.dumps(facts).encode()
         sealed = seal_section(content, key, event_id=event_id, case_id=case_id, section="facts")

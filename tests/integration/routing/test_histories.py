@@ -10,6 +10,7 @@ import pytest
 
 from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.domain.hand_over import caretaker
+from simpul_routing.domain.implications import normalize_situation
 from simpul_routing.errors import (
     AgencyExcluded,
     AgencyUnable,
@@ -194,7 +195,7 @@ class History:
         assert clocks == [], "a clock runs for a referral that has ended"
         for case in await self.room.rows("SELECT * FROM case_plan WHERE ended_at IS NULL"):
             facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
-            is_sexual = "sexual" in facts.situation["violence"]
+            is_sexual = "sexual" in normalize_situation(facts.situation)["violence"]
             assert not is_sexual or facts.situation["perpetrator_is_child"] == {"yes"} or case["mediation_locked"], "R1"
 
     async def _nothing_owed_is_lost(self) -> None:

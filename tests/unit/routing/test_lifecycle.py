@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpul_routing.domain.agreement import ClockName, Step
+from simpul_routing.domain.agreement import ClockName, ClockRuns, Step, Within
 from simpul_routing.domain.clocks import STOPPED_BY, Addressee, Running, clocks_of, told_at
 from simpul_routing.domain.engine import Origin
 from simpul_routing.domain.hand_over import MOST_HAND_OVERS, successor
@@ -23,7 +23,7 @@ from simpul_routing.domain.lifecycle import (
     judge_reply,
 )
 from simpul_schema.vocabulary import DeclineReason, ReferralRole, ReplyRefusal, Service, Urgency
-from tests.support.agreements import CITY, HOME, decide, kediri
+from tests.support.agreements import CITY, HOME, a_clause, decide, kediri
 
 NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
 S = ReferralState
@@ -206,6 +206,18 @@ def test_steps_fall_due_at_half_whole_and_twice_the_time() -> None:
         (Step.HALF, timedelta(minutes=7.5)), (Step.DUE, timedelta(minutes=15)), (Step.TWICE, timedelta(minutes=30)),
     ]  # fmt: skip
     assert clock.next_at is None
+
+
+def test_two_clauses_on_one_clock_start_it_once_with_the_earlier_deadline() -> None:
+    effective = decide(violence="sexual+trafficking").effective
+    later = a_clause("LATER", ClockRuns(ClockName.POLICE_REPORT, Within(timedelta(days=7))))
+
+    both = clocks_of(
+        [later, *effective], Service.FORENSIC_EXAM, ReferralRole.SUPPORT, NOW, CITY.zone, frozenset(), police_since=NOW
+    )
+
+    assert len({clock.clock for clock in both}) == len(both)
+    assert {clock.due_at for clock in both if clock.clock is ClockName.POLICE_REPORT} == {NOW + timedelta(days=3)}
 
 
 def test_every_clock_of_a_referral_is_stopped_by_its_completion() -> None:

@@ -17,7 +17,7 @@ from simpul_routing.stored_facts import StoredFacts, Told, read, written
 from simpul_routing.use_cases import seen
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
-from simpul_schema.vocabulary import ReferralRole, Service, Urgency
+from simpul_schema.vocabulary import ReferralRole, Service, Urgency, Violence
 from tests.support.agreements import CITY, HOME, decide, kediri, told
 
 NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)  # Friday, 22:00 in Kediri
@@ -119,7 +119,8 @@ def test_a_report_says_every_fact() -> None:
 def stored(report: str = "one", origin: Origin = HOME, **what: str) -> StoredFacts:
     """What one report says, stored."""
     shared = referral_facts(facts(), "Mojoroto", mediation_locked=True)
-    same = {name: value for name, value in what.items() if name in ReferralFacts.model_fields and name != "violence"}
+    same: dict[str, object] = {name: value for name, value in what.items() if name in ReferralFacts.model_fields}
+    same["violence"] = what.get("violence", "physical").split("+")
     return StoredFacts({report: Told(told(**what), origin, ReferralFacts.model_validate(shared.model_dump() | same))})
 
 
@@ -142,6 +143,33 @@ def test_of_two_reports_of_a_child_what_is_known_counts_and_of_contradictions_th
         {"no"}, {"yes"}, {"no"}, {"school"},
     ]  # fmt: skip
     assert (together.shared.safe_now.value, together.shared.injured.value) == ("no", "yes")
+
+
+def test_of_two_ages_the_younger_counts() -> None:
+    first = stored(age_band="from_15_to_17", pregnant="yes")
+    twin = stored("two", age_band="from_12_to_14")
+
+    assert first.with_twin(twin).situation["age_band"] == {"from_12_to_14"}
+    assert twin.with_twin(first).situation["age_band"] == {"from_12_to_14"}
+    assert first.with_twin(stored("three")).situation["age_band"] == {"from_15_to_17"}
+
+
+@pytest.mark.parametrize("sign", [{"sexual_under_72h": "yes"}, {"pregnant": "yes", "age_band": "from_12_to_14"}])
+def test_agencies_are_told_implied_violence_beside_what_was_reported(sign: dict[str, str]) -> None:
+    shared = stored("one", HOME, violence="physical", **sign).shared
+
+    assert shared.violence == (Violence.PHYSICAL, Violence.SEXUAL)
+    assert shared.implied_violence == (Violence.SEXUAL,)
+
+
+def test_what_one_of_two_reports_names_is_not_implied() -> None:
+    sign = stored(violence="physical", sexual_under_72h="yes")
+    named = stored("two", violence="sexual")
+
+    together = sign.with_twin(named).shared
+
+    assert together.violence == (Violence.PHYSICAL, Violence.SEXUAL)
+    assert together.implied_violence == ()
 
 
 def test_new_facts_replace_those_of_their_own_report_only() -> None:

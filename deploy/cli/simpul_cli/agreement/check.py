@@ -29,7 +29,8 @@ from simpul_routing.agreement.proof import PROVERS as PROVER_NAMES
 from simpul_routing.agreement.reading import CLAUSES_FOLDER, read_with_findings
 from simpul_routing.domain.agreement import Agreement, Clause, Topic, UrgencyIs, Where
 from simpul_routing.domain.engine import Engine, Origin
-from simpul_routing.domain.facts import URGENCY, AgencyKind, Situation, situations
+from simpul_routing.domain.facts import URGENCY, AgencyKind, Situation
+from simpul_routing.domain.implications import situations
 from simpul_routing.domain.properties import PROPERTIES, QUESTION_WORDS
 from simpul_routing.domain.words import report_of, sentence
 from simpul_runtime.city import City

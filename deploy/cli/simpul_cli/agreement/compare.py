@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from math import prod
 from typing import Final
 
 from simpul_cli.agreement.bitset import BitsetProver
@@ -11,7 +10,7 @@ from simpul_cli.agreement.layout import Layout, View
 from simpul_cli.agreement.reports import TakenReport
 from simpul_routing.domain.agreement import Agreement, Clause, Condition, Effect, Party, Topic, Words
 from simpul_routing.domain.engine import Decision, Engine, Origin
-from simpul_routing.domain.facts import FACTS, Situation
+from simpul_routing.domain.facts import Situation
 from simpul_routing.domain.properties import QUESTION_WORDS
 from simpul_routing.domain.words import condition_words, effect_words, source_words
 
@@ -49,16 +48,12 @@ class Comparison:
             views = View(self._old, facts), View(self._new, facts)
             before, after = _answers(views[0], old), _answers(views[1], new)
             layout = views[0].layout
-            others = prod(
-                2 ** len(fact.values) - 1 if fact.holds_many else len(fact.values)
-                for fact in FACTS if fact.name not in facts
-            )  # fmt: skip
             for effect, where in before.items():
                 for other, there in after.items():
                     changed = where & there
                     if effect != other and changed:
                         yield Changed(
-                            topic, changed.bit_count() * others, self._words(effect, self._old.agreement, old),
+                            topic, layout.count(changed), self._words(effect, self._old.agreement, old),
                             self._words(other, self._new.agreement, new), self._where(layout, changed),
                         )  # fmt: skip
 

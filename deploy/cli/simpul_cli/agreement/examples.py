@@ -1,11 +1,12 @@
 """Runs the examples of the clauses and the scenarios, and asks whether the examples pin down every condition."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
+from simpul_cli.agreement.layout import Layout
 from simpul_routing.agreement.documents import ScenariosFile, WrittenScenario
 from simpul_routing.agreement.findings import Finding, nearest
 from simpul_routing.agreement.reading import SCENARIOS_FILE, read_document
@@ -22,7 +23,8 @@ from simpul_routing.domain.agreement import (
     Where,
 )
 from simpul_routing.domain.engine import Decision, Engine, Engines, Origin
-from simpul_routing.domain.facts import BY_NAME, FACTS, URGENCY, Situation, meant, situation
+from simpul_routing.domain.facts import BY_NAME, FACTS, URGENCY, VIOLENCE, Fact, Situation, meant, situation
+from simpul_routing.domain.implications import linked_facts, normalize_situation
 from simpul_routing.domain.rights import opened
 from simpul_routing.domain.words import sentence
 from simpul_runtime.city import City
@@ -38,9 +40,9 @@ class Scenario:
 
 
 def situations_of(example: Example) -> Iterator[Situation]:
-    """An example stands for every choice of its alternatives."""
+    """An example stands for every choice of its alternatives, each with what it implies."""
     for chosen in product(*example.told.values()):
-        yield situation(dict(zip(example.told, chosen, strict=True)))
+        yield normalize_situation(situation(dict(zip(example.told, chosen, strict=True))))
 
 
 def example_findings(agreement: Agreement) -> list[Finding]:
@@ -87,14 +89,36 @@ def _unpinned(agreement: Agreement, clause: Clause, engine: Engine) -> Iterator[
         wanted = condition.any_of or frozenset()
         barred = (condition.none_of if fact.holds_many and not condition.any_of else
                   frozenset(fact.values) - wanted)  # fmt: skip
+        for value in sorted(wanted):
+            if not _can_hold(fact, value, others):
+                yield Finding(
+                    clause.where, f"{clause.id}: {fact.name} is never {value} where the other conditions hold",
+                    f"delete {value}: it implies a kind of violence that they rule out",
+                    (f"{clause.id}: {sentence(clause, agreement, 'id')}",),
+                )  # fmt: skip
+                admitted.add(value)
+        # Nothing can show that a value is refused which the other conditions rule out already.
+        barred = frozenset(value for value in barred - refused if _can_hold(fact, value, others))
         missing = [f"applies to {value}" for value in fact.values if value in wanted - admitted]
-        missing += [f"does not apply to {value}" for value in fact.values if value in barred - refused]
+        missing += [f"does not apply to {value}" for value in fact.values if value in barred]
         if missing:
             yield Finding(
                 clause.where, f"{clause.id}: no example shows that it {', '.join(missing)} ({condition.fact})",
                 "add it to the examples, with the other conditions met",
                 (f"{clause.id}: {sentence(clause, agreement, 'id')}",),
             )  # fmt: skip
+
+
+def _can_hold(fact: Fact, value: str, others: Sequence[Condition]) -> bool:
+    """Whether some normalized situation has the value where the other conditions hold."""
+    linked = {VIOLENCE.name, *(other.name for other in linked_facts())}
+    if fact.name not in linked:
+        return True
+    layout = Layout(linked)
+    mask = layout.everything & layout.holding(Condition(fact.name, frozenset({value})))
+    for other in others:
+        mask &= layout.holding(other) if other.fact in linked else -1
+    return mask != 0
 
 
 def _values(fact: str, told: Situation, urgency: Urgency | None) -> frozenset[str]:

@@ -7,11 +7,13 @@ from itertools import combinations
 from simpul_cli.agreement.origins import origin_for
 from simpul_routing.domain.agreement import Agreement, Clause, ServiceNeeded
 from simpul_routing.domain.engine import Decision, Engine, Origin
-from simpul_routing.domain.facts import CENTRE, EXCLUDED, FACTS, RESIDENCE, URGENCY, Fact, Situation
+from simpul_routing.domain.facts import CENTRE, EXCLUDED, FACTS, RESIDENCE, URGENCY, VIOLENCE, Fact, Situation
+from simpul_routing.domain.implications import implications_of, normalize_situation
 from simpul_routing.domain.words import (
     FACT_WORDS,
     condition_words,
     effect_words,
+    implication_words,
     party_words,
     sentence,
     source_words,
@@ -44,11 +46,22 @@ class Explanation:
 
     def __init__(self, agreement: Agreement, engine: Engine, situation: Situation, origin: Origin, city: City) -> None:
         self.agreement = agreement
-        self.situation = situation
+        self.reported = situation
+        self.situation = normalize_situation(situation)
         self.decision = engine.decide(situation, origin)
         self._engine = engine
         self._origin = origin
         self._city = city
+
+    def implied(self, language: str) -> list[str]:
+        """Kinds of violence that nobody reported, each with the facts that imply it."""
+        return [
+            implication_words(
+                implication, "; ".join(self._is(condition.fact, language) for condition in implication.when), language
+            )
+            for implication in implications_of(self.reported)
+            if implication.kind.value not in self.reported[VIOLENCE.name]
+        ]
 
     def reasons(self, language: str) -> Iterator[Reason]:
         """Every clause of the day, by chapter."""
@@ -98,11 +111,11 @@ class Explanation:
 
     def smallest_changes(self, language: str, most: int = 5) -> list[Change]:
         """The fewest facts that would have to be otherwise for another result: one where one suffices, else two."""
-        singles = [change for fact in FACTS for change in _alternatives(fact, self.situation[fact.name])]
+        singles = [change for fact in FACTS for change in _alternatives(fact, self.reported[fact.name])]
         for facts in (map(dict, ((change,) for change in singles)), map(dict, combinations(singles, 2))):
             found = []
             for told in facts:
-                effects = self._difference({**self.situation, **told}, language)
+                effects = self._difference({**self.reported, **told}, language)
                 if effects:
                     found.append(Change(told, effects))
             if found:
@@ -185,6 +198,7 @@ def as_text(explanation: Explanation, language: str, *, all_clauses: bool) -> st
         f"{'Jawaban paling lambat' if indonesian else 'Answer within'}: {explanation.deadline(language)}",
         f"{'Mediasi dilarang' if indonesian else 'Mediation locked'}: {_yes(decision.mediation_is_locked, language)}",
         f"{'Dasar' if indonesian else 'Basis'}: {label(decision.basis.basis if decision.basis else None)}",
+        *_implied(explanation, language),
         "",
         "Rujukan:" if indonesian else "Referrals:",
         *(f"  {words}" for words in explanation.assignments(language)),
@@ -210,6 +224,12 @@ def as_text(explanation: Explanation, language: str, *, all_clauses: bool) -> st
     for change in explanation.smallest_changes(language):
         lines += [f"  {explanation.change_words(change, language)}", *(f"      {effect}" for effect in change.effects)]
     return "\n".join(lines)
+
+
+def _implied(explanation: Explanation, language: str) -> list[str]:
+    heading = "Disimpulkan dari fakta lain:" if language == "id" else "Implied by other facts:"
+    lines = explanation.implied(language)
+    return ["", heading, *(f"  {line}" for line in lines)] if lines else []
 
 
 def _yes(value: bool, language: str) -> str:

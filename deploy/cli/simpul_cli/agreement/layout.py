@@ -15,8 +15,16 @@ from simpul_routing.domain.facts import (
     RESIDENCE,
     UNKNOWN,
     URGENCY,
+    VIOLENCE,
     AgencyKind,
     Situation,
+)
+from simpul_routing.domain.implications import (
+    IMPLICATIONS,
+    implied_kinds,
+    linked_facts,
+    normalize_situation,
+    violence_sets,
 )
 
 WIDEST: Final = 1 << 27
@@ -38,7 +46,7 @@ class InForce(Protocol):
 
 
 class Layout:
-    """The situations over some of the facts, numbered."""
+    """The normalized situations over some of the facts, numbered."""
 
     def __init__(self, facts: Iterable[str]) -> None:
         chosen = set(facts)
@@ -58,6 +66,22 @@ class Layout:
             if fact.holds_many:
                 # A report names at least one kind, so the empty set stands for no report.
                 self.everything &= ~self._repeated(fact.name, {0})
+        self.everything &= ~self._not_normalized()
+
+    def _not_normalized(self) -> int:
+        """What lacks a kind of violence that its facts imply.
+
+        An implication that reads a fact outside the layout forbids nothing here: that fact may have another value.
+        """
+        names = {fact.name for fact in self.facts}
+        mask = 0
+        for implication in IMPLICATIONS:
+            if {VIOLENCE.name, *(condition.fact for condition in implication.when)} <= names:
+                implied = self.holding(Condition(VIOLENCE.name, none_of=frozenset({implication.kind.value})))
+                for condition in implication.when:
+                    implied &= self.holding(condition)
+                mask |= implied
+        return mask
 
     def holding(self, condition: Condition) -> int:
         """The situations in which a condition holds."""
@@ -82,7 +106,7 @@ class Layout:
         return pattern & ((1 << self.cells) - 1)
 
     def situation(self, mask: int) -> Situation:
-        """The first situation of a set; the facts outside the layout are not known."""
+        """The first situation of a set; the facts outside the layout are not known, or implied."""
         index = (mask & -mask).bit_length() - 1
         found = dict(NOTHING_KNOWN)
         for fact, size in zip(self.facts, self._sizes, strict=True):
@@ -91,7 +115,21 @@ class Layout:
                 frozenset(name for bit, name in enumerate(fact.values) if value >> bit & 1)
                 if fact.holds_many else frozenset({fact.values[value]})
             )  # fmt: skip
-        return found
+        return normalize_situation(found)
+
+    def count(self, mask: int) -> int:
+        """How many whole situations a set stands for; the facts outside the layout are counted, not walked."""
+        inside, linked = {fact.name for fact in self.facts}, linked_facts()
+        others = prod(len(f.values) for f in FACTS if f not in (*linked, VIOLENCE) and f.name not in inside)
+        total = 0
+        for chosen, kinds in implied_kinds():
+            here = mask
+            for fact, value in chosen.items():
+                here &= self.holding(Condition(fact, frozenset({value}))) if fact in inside else -1
+            for kind in kinds if VIOLENCE.name in inside else ():
+                here &= self.holding(Condition(VIOLENCE.name, frozenset({kind})))
+            total += here.bit_count() * (1 if VIOLENCE.name in inside else violence_sets(kinds))
+        return total * others
 
 
 class View:

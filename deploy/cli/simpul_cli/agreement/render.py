@@ -21,10 +21,12 @@ from simpul_routing.domain.agreement import (
     ServiceNeeded,
 )
 from simpul_routing.domain.facts import TimeBand
+from simpul_routing.domain.implications import IMPLICATIONS
 from simpul_routing.domain.properties import PROPERTIES
 from simpul_routing.domain.words import (
     condition_words,
     effect_words,
+    implication_words,
     party_words,
     sentence,
     source_words,
@@ -93,6 +95,12 @@ def contents(folder: Path, agreement: Agreement, city: City, language: str) -> d
         "told": [_party(party, language) for party in agreement.parties if not party.kind],
         "signers": [*_signers(agreement, city, language), _HEADINGS[language]["knows"]],
         "services": _services(agreement, language),
+        "implications": [
+            implication_words(
+                implication, "; ".join(condition_words(c, language) for c in implication.when), language
+            )
+            for implication in IMPLICATIONS
+        ],
         "chapters": [
             {"title": chapter.title.of(language), "clauses": [
                 {"id": clause.id, "text": sentence(clause, agreement, language),
@@ -178,6 +186,7 @@ _HEADINGS: Final[dict[str, dict[str, str]]] = {
         "service": "Layanan", "lead": "Penanggung jawab", "else": "Bila tidak dapat", "support": "Pendukung",
         "deadlines": "Tenggat dan dasarnya", "deadline": "Tenggat", "when": "Bila", "source": "Dasar",
         "ladder": "Jenjang eskalasi", "disclosure": "Data yang dibuka", "retention": "Masa simpan",
+        "implications": "Yang disimpulkan dari fakta lain, apa pun bentuk kekerasan yang dilaporkan",
         "clauses": "Ketentuan", "annex": "Lampiran: kelurahan", "kelurahan": "kelurahan",
         "knows": "Mengetahui: Wali Kota",
         "proof": "Bukti kelengkapan", "signatures": "Tanda tangan", "name": "Nama dan tanda tangan", "date": "Tanggal",
@@ -197,6 +206,7 @@ _HEADINGS: Final[dict[str, dict[str, str]]] = {
         "service": "Service", "lead": "Lead", "else": "Where it cannot", "support": "Support",
         "deadlines": "Deadlines and their basis", "deadline": "Deadline", "when": "When", "source": "Basis",
         "ladder": "Escalation ladder", "disclosure": "Data that is disclosed", "retention": "Retention",
+        "implications": "What other facts imply, whatever kind of violence is reported",
         "clauses": "Clauses", "annex": "Annex: kelurahan", "knows": "Acknowledged: the Mayor", "kelurahan": "kelurahan",
         "proof": "Proof of completeness", "signatures": "Signatures", "name": "Name and signature", "date": "Date",
         "disclosure_words": "Once it has accepted a referral, an agency sees only what its service needs.",

@@ -42,6 +42,7 @@ from simpul_routing.domain.agreement import (
     topic_of,
 )
 from simpul_routing.domain.facts import FACTS, AgencyKind, Situation
+from simpul_routing.domain.implications import IMPLICATIONS
 from simpul_routing.domain.properties import (
     Addressed,
     Asked,
@@ -82,6 +83,9 @@ class SolverProver:
             self._solver.add(z3.Or(holds))
             if not fact.holds_many:
                 self._solver.add(z3.AtMost(*holds, 1))
+        for implication in IMPLICATIONS:
+            implies = self._and(*(self._condition(condition) for condition in implication.when))
+            self._solver.add(z3.Implies(implies, self._values["violence", implication.kind.value]))
         self._in_force = {name: self._decides(clause) for name, clause in self._clauses.items()}
 
     def answers(self, progress: Callable[[], None] = lambda: None) -> Answers:

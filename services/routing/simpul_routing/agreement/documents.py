@@ -1,13 +1,15 @@
 """The form of the YAML files. Their JSON schemas, for an editor's completion, are made from these classes."""
 
+import re
 from collections.abc import Mapping
-from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from datetime import date, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -15,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from simpul_routing.domain.agreement import (
     LADDER_SELECTORS,
@@ -48,6 +51,51 @@ _SELECTOR_SCHEMA: dict[str, Any] = {
 }
 Selector = Annotated[str, WithJsonSchema(_SELECTOR_SCHEMA)]
 Selectors = Selector | Annotated[list[Selector], Field(min_length=1)]
+
+_YEARS: Final = range(2000, 2200)
+_TIME_OF_DAY: Final = r"^([01]\d|2[0-3]):[0-5]\d$"
+
+
+def _unreadable(value: object, problem: str, remedy: str) -> PydanticCustomError:
+    shown = (value if isinstance(value, str) else repr(value))[:60]
+    details = {"shown": shown, "problem": problem, "remedy": remedy}
+    return PydanticCustomError("unreadable", "{shown} {problem}", details)
+
+
+def _day(value: object) -> date:
+    """A day as it is written; a number is none, which pydantic would count as seconds since 1970."""
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) and re.fullmatch(r"[0-9-]{10}", value) else None
+    except ValueError:
+        day = None
+    if day is None or day.year not in _YEARS:
+        remedy = f"write year-month-day, from {_YEARS[0]} to {_YEARS[-1]}, such as 2026-12-25"
+        raise _unreadable(value, "is no day of the calendar", remedy)
+    return day
+
+
+def _moment(value: object) -> datetime:
+    """A moment as it is written, with its zone."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None or moment.year not in _YEARS:
+        remedy = "write day, time and zone, such as 2026-12-01T00:00:00+07:00"
+        raise _unreadable(value, "is no moment with its zone", remedy)
+    return moment
+
+
+def _time_of_day(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(_TIME_OF_DAY, value):
+        raise _unreadable(value, "is no time of the day", 'write 00:00 to 23:59 in quotes, such as "07:30"')
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+TimeOfDay = Annotated[str, BeforeValidator(_time_of_day)]
+Years = Annotated[int, Field(ge=1, le=100, strict=True)]
 
 
 def _facts_schema(*, in_conditions: bool) -> dict[str, Any]:
@@ -89,7 +137,7 @@ class WrittenSource(_Written):
 
     title: str = Field(min_length=1, description="law, regulation or standard")
     article: str = Field(default="", description="article, paragraph")
-    read: date | None = Field(default=None, description="when it was read")
+    read: Day | None = Field(default=None, description="when it was read")
     status: Status
 
     @model_validator(mode="after")
@@ -126,10 +174,10 @@ class Examples(_Written):
 class WrittenTime(_Written):
     """A length of time."""
 
-    minutes: int = Field(default=0, ge=0)
-    hours: int = Field(default=0, ge=0)
-    days: int = Field(default=0, ge=0, description="calendar days of 24 hours, never paused")
-    working_days: int = Field(default=0, ge=0, description="without weekends and holidays")
+    minutes: int = Field(default=0, ge=0, le=100_000, strict=True)
+    hours: int = Field(default=0, ge=0, le=10_000, strict=True)
+    days: int = Field(default=0, ge=0, le=1000, strict=True, description="calendar days of 24 hours, never paused")
+    working_days: int = Field(default=0, ge=0, le=250, strict=True, description="without weekends and holidays")
 
     @model_validator(mode="after")
     def _some(self) -> "WrittenTime":
@@ -242,7 +290,7 @@ class ThenRetention(_Written):
     """How long a section is kept after the case ended."""
 
     retain: Section
-    years: int = Field(ge=1)
+    years: Years
 
     def read(self) -> Effect:
         """As the domain has it."""
@@ -300,8 +348,8 @@ class WrittenClause(_Written):
     then: Then
     source: WrittenSource | None = Field(default=None, description="the chapter's when left out")
     overrides: list[str] = Field(default_factory=list, description="clauses or chapters that give way to this one")
-    valid_from: date | None = None
-    valid_until: date | None = Field(default=None, description="the first day on which it no longer counts")
+    valid_from: Day | None = None
+    valid_until: Day | None = Field(default=None, description="the first day on which it no longer counts")
     examples: Examples
 
 
@@ -335,8 +383,8 @@ class WrittenBand(_Written):
 
     band: TimeBand
     days: Annotated[str, AfterValidator(_weekdays)]
-    start: str = Field(alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    end: str = Field(alias="until", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="00:00 is midnight")
+    start: TimeOfDay = Field(alias="from", pattern=_TIME_OF_DAY)
+    end: TimeOfDay = Field(alias="until", pattern=_TIME_OF_DAY, description="00:00 is midnight")
 
 
 class WrittenParty(_Written):
@@ -353,8 +401,8 @@ class WrittenParty(_Written):
     above: str = Field(default="", description="the party of the next rung; empty at the top")
     part_of: str = Field(default="", description="the party it belongs to; where that is excluded, so is this")
     signs: bool = Field(default=True, description="whether the agreement needs its signature")
-    valid_from: date | None = None
-    valid_until: date | None = None
+    valid_from: Day | None = None
+    valid_until: Day | None = None
 
 
 class AgreementFile(_Written):
@@ -362,10 +410,10 @@ class AgreementFile(_Written):
 
     version: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$", description="year and month; the folder's name")
     title: WrittenWords
-    active_from: AwareDatetime = Field(description="with its zone; from then on new cases follow it")
+    active_from: Moment = Field(description="with its zone; from then on new cases follow it")
     hub: str = Field(description="who gets what no rule places")
     bands: list[WrittenBand] = Field(min_length=1)
-    holidays: list[date] = Field(default_factory=list)
+    holidays: list[Day] = Field(default_factory=list)
     parties: list[WrittenParty] = Field(min_length=1)
 
 
@@ -390,7 +438,7 @@ class WrittenScenario(_Written):
     clocks: dict[str, WrittenTime] = Field(default_factory=dict, description="clock, or clock/service -> time; some")
     ladder: dict[Literal["50", "100", "200"], list[str]] = Field(default_factory=dict, description="step -> who; some")
     discloses: dict[Service, list[Section]] = Field(default_factory=dict, description="service -> sections; some")
-    keeps: dict[Section, int] = Field(default_factory=dict, description="section -> years; some")
+    keeps: dict[Section, Years] = Field(default_factory=dict, description="section -> years; some")
 
 
 class ScenariosFile(_Written):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from simpul_routing.domain.agreement import Agreement
-from simpul_routing.domain.facts import situations
+from simpul_routing.domain.implications import situations
 from simpul_routing.domain.properties import PROPERTIES
 
 PROOF_FILE: Final = "proof.json"

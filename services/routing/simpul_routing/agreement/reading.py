@@ -1,15 +1,12 @@
 """Reads a version's YAML files into the domain's plain data, and says everything that is wrong in one run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import time
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.reader import ReaderError
 
 from simpul_routing.agreement.consistency import inconsistencies
 from simpul_routing.agreement.documents import (
@@ -25,6 +22,7 @@ from simpul_routing.agreement.documents import (
     WrittenParty,
 )
 from simpul_routing.agreement.findings import AgreementInvalid, Finding, nearest
+from simpul_routing.agreement.loading import Steps, Written, load
 from simpul_routing.domain.agreement import (
     Agreement,
     Band,
@@ -43,33 +41,7 @@ from simpul_runtime.city import City
 AGREEMENT_FILE, CLAUSES_FOLDER, SCENARIOS_FILE = "agreement.yaml", "clauses", "scenarios.yaml"
 _WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NO_SOURCE = Source("", "", None, Status.PROJECT_DEFAULT)
-Steps = tuple[str | int, ...]
-"""Keys and positions that lead to a value."""
 Document = TypeVar("Document", AgreementFile, ClausesFile, ScenariosFile)
-
-
-class Written:
-    """A YAML file with the place of everything in it."""
-
-    def __init__(self, path: Path, shown: str, *, with_places: bool) -> None:
-        self.shown = shown
-        self.tree: Any = YAML(typ="rt" if with_places else "safe", pure=True).load(path.read_text(encoding="utf-8"))
-
-    def where(self, *steps: str | int) -> Where:
-        """The place of a value, by the keys and positions that lead to it; the nearest one known otherwise."""
-        node: Any = self.tree
-        line, column = 0, 0
-        for step in steps:
-            places: Any = getattr(node, "lc", None)
-            if places is None:
-                break
-            try:
-                line, column = places.value(step) if isinstance(node, Mapping) else places.item(step)
-                node = node[step]
-            except (KeyError, IndexError, TypeError, AttributeError):
-                # What pydantic adds to a path, such as the name of an alternative, is no key.
-                continue
-        return Where(self.shown, line + 1, column + 1)
 
 
 def read_agreement(folder: Path, city: City, *, with_places: bool = True) -> Agreement:
@@ -106,22 +78,8 @@ def read_document(
     path: Path, folder: Path, form: type[Document], findings: list[Finding], *, with_places: bool = True
 ) -> tuple[Written, Document] | None:
     """One file in its form with the place of everything in it; None when it is not, with the findings added."""
-    shown = str(path.relative_to(folder))
-    try:
-        written = Written(path, shown, with_places=with_places)
-    except (UnicodeDecodeError, ReaderError):
-        findings.append(Finding(Where(shown), "the file is not text in UTF-8", "save it as UTF-8"))
-        return None
-    except IsADirectoryError:
-        findings.append(Finding(Where(shown), "a folder stands where a file should", "move it away"))
-        return None
-    except FileNotFoundError:
-        findings.append(Finding(Where(shown), "the file is missing", "write it; deploy/kediri has one to learn from"))
-        return None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = Where(shown, mark.line + 1, mark.column + 1) if mark else Where(shown)
-        findings.append(Finding(where, f"not YAML: {error.problem}", "close what is open, indent with spaces"))
+    written = load(path, str(path.relative_to(folder)), findings, with_places=with_places)
+    if written is None:
         return None
     try:
         return written, form.model_validate(written.tree)
@@ -132,15 +90,33 @@ def read_document(
 
 def _misfit(written: Written, problem: Any) -> Finding:
     where = written.where(*problem["loc"])
-    name = str(problem["loc"][-1]) if problem["loc"] else written.shown
-    if problem["type"] == "enum":
-        choices = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return Finding(where, f"{problem['input']} is no value of {name}", nearest(str(problem["input"]), choices))
-    if problem["type"] == "extra_forbidden":
-        return Finding(where, f"{name} has no place here", "check its spelling against the schema, or delete it")
-    if problem["type"] == "missing":
-        return Finding(where, f"{name} is missing", f"add {name}")
-    return Finding(where, f"{name}: {problem['msg']}", "see the description in the schema")
+    name, key = str(problem["loc"][-1]) if problem["loc"] else written.shown, written.key(*problem["loc"])
+    match problem["type"]:
+        case "unreadable":
+            return Finding(where, f"{key}: {problem['msg']}", problem["ctx"]["remedy"])
+        case "enum":
+            choices = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            return Finding(where, f"{problem['input']} is no value of {key}", nearest(str(problem["input"]), choices))
+        case "extra_forbidden":
+            return Finding(where, f"{name} has no place here", "check its spelling against the schema, or delete it")
+        case "missing":
+            return Finding(where, f"{name} is missing", f"add {name}")
+        case _:
+            return Finding(where, f"{key}: {problem['msg'].removeprefix('Value error, ')}", _remedy(problem))
+
+
+def _remedy(problem: Any) -> str:
+    match problem["type"]:
+        case "int_type":
+            return "write a whole number, without quotes"
+        case "greater_than_equal":
+            return f"write at least {problem['ctx']['ge']}"
+        case "less_than_equal":
+            return f"write at most {problem['ctx']['le']}"
+        case "string_type":
+            return "write a text, in quotes where it looks like a number"
+        case _:
+            return "see the description in the schema"
 
 
 class _Reader:

@@ -66,26 +66,34 @@ class Running:
 def clocks_of(
     clauses: Iterable[Clause], service: Service, role: ReferralRole, start: datetime, zone: ZoneInfo,
     holidays: frozenset[date], *, police_since: datetime | None = None,
-) -> Iterator[Running]:  # fmt: skip
-    """The deadlines of a referral, from the clauses that decide its case; of several of one clock the nearest.
+) -> list[Running]:  # fmt: skip
+    """The deadlines of a referral, from the clauses that decide its case; of several on one clock the earliest.
 
     `police_since` is, for a referral to the police, when the violence was known: it must reach them in time, whatever
     they are asked for (UU 12/2022 art. 41).
     """
-    nearest: dict[ClockName, Running] = {}
+    earliest: dict[ClockName, Running] = {}
+    for clock in _clocks_by_clause(clauses, service, role, start, zone, holidays, police_since):
+        known = earliest.get(clock.clock)
+        if known is None or clock.due_at < known.due_at:
+            earliest[clock.clock] = clock
+    return list(earliest.values())
+
+
+def _clocks_by_clause(
+    clauses: Iterable[Clause], service: Service, role: ReferralRole, start: datetime, zone: ZoneInfo,
+    holidays: frozenset[date], police_since: datetime | None,
+) -> Iterator[Running]:  # fmt: skip
     for clause in clauses:
         match clause.effect:
-            case ClockRuns(clock=ClockName.POLICE_REPORT as clock, within=within) if police_since:
-                running = Running(clock, police_since, within.due(police_since, zone, holidays))
-            case ClockRuns(clock=clock, within=within, service=only) if (
-                clock in STOPPED_BY and clock is not ClockName.POLICE_REPORT and only in (None, service)
-                and (role is ReferralRole.LEAD or clock in _OF_EVERY_REFERRAL)
-            ):  # fmt: skip
-                running = Running(clock, start, within.due(start, zone, holidays))
+            case ClockRuns(clock=ClockName.POLICE_REPORT as clock, within=within):
+                if police_since:
+                    yield Running(clock, police_since, within.due(police_since, zone, holidays))
+            case ClockRuns(clock=clock, within=within, service=only) if clock in STOPPED_BY and only in (None, service):
+                if role is ReferralRole.LEAD or clock in _OF_EVERY_REFERRAL:
+                    yield Running(clock, start, within.due(start, zone, holidays))
             case _:
                 continue
-        nearest[clock] = min(nearest.get(clock, running), running, key=lambda one: one.due_at)
-    yield from nearest.values()
 
 
 def goes_on(clock: Running, now: datetime) -> Running:

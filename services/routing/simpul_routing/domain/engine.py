@@ -29,6 +29,7 @@ from simpul_routing.domain.agreement import (
     Within,
 )
 from simpul_routing.domain.facts import FACTS, URGENCY, VIOLENCE, Fact, Situation, all_sets
+from simpul_routing.domain.implications import normalize_situation
 from simpul_schema.vocabulary import Right, Service, Urgency
 
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
@@ -165,7 +166,11 @@ class Engine:
         return _Masks(asking, self._everything)
 
     def decide(self, situation: Situation, origin: Origin, by_hand: Urgency | None = None) -> Decision:
-        """Everything the agreement says about a situation, and about the urgency where a person has set it."""
+        """Everything the agreement says about a situation as reported, and about the urgency where a person has set it.
+
+        What the facts imply is added here and nowhere else, so that nothing is decided without it.
+        """
+        situation = normalize_situation(situation)
         applying = self._everything
         for fact, table in self._tables:
             applying &= table[situation[fact]]

@@ -91,14 +91,6 @@ NOTHING_KNOWN: Final[Situation] = MappingProxyType(
 """What a report says that says nothing."""
 
 
-def situations() -> int:
-    """How many different situations there are."""
-    count = 1
-    for fact in FACTS:
-        count *= 2 ** len(fact.values) - 1 if fact.holds_many else len(fact.values)
-    return count
-
-
 def all_sets(fact: Fact) -> Iterator[frozenset[str]]:
     """Every set of values of a fact of which several hold at once; at least one always does."""
     for size in range(1, len(fact.values) + 1):
@@ -130,7 +122,8 @@ def situation(told: Mapping[str, frozenset[str]]) -> Situation:
 def situation_of(triage: TriageFacts, *, lives_in_city: bool, centre: str, excluded: str, band: TimeBand) -> Situation:
     """The situation of a report; `centre` and `excluded` are kinds of agencies, empty when there is none.
 
-    A sign of trafficking counts as trafficking, because waiting for certainty costs the child.
+    A sign of trafficking counts as trafficking, because waiting for certainty costs the child. What the facts of the
+    agreement imply besides is added where a situation is decided, see `implications.normalize_situation`.
     """
     violence = {kind.value for kind in triage.violence}
     if triage.trafficking_sign is Answer.YES:

@@ -122,6 +122,12 @@ def _if(fact: str, *values: str) -> Condition:
 
 
 _SEXUAL: Final = _if("violence", "sexual", "trafficking")
+_UNDER_72H: Final = _if("sexual_under_72h", "yes")
+_PREGNANT_BELOW_15: Final = (_if("pregnant", "yes"), _if("age_band", "under_6", "from_6_to_11", "from_12_to_14"))
+_AS_SEXUAL: Final = (
+    Addressed(AgencyKind.POLICE), Addressed(AgencyKind.HUB), Asked(Service.FORENSIC_EXAM),
+    ClockAtMost(ClockName.POLICE_REPORT, timedelta(days=3)),
+)  # fmt: skip
 PROPERTIES: Final = (
     Property(
         "R1_police_and_hub",
@@ -134,6 +140,30 @@ PROPERTIES: Final = (
         Words("Mediasi dilarang pada kekerasan seksual dan perdagangan orang, kecuali terduga pelaku masih anak",
               "Mediation is locked for sexual violence and trafficking unless the suspect is a child"),
         (_SEXUAL, _if("perpetrator_is_child", "no", "unknown")), (MediationIsLocked(),),
+    ),
+    Property(
+        "R1_under_72_hours_is_sexual",
+        Words("Kekerasan seksual kurang dari 72 jam lalu: polisi, UPT PPA dan visum, apa pun bentuk yang dilaporkan",
+              "Sexual violence under 72 hours ago: police, protection service and examination, whatever is reported"),
+        (_UNDER_72H,), _AS_SEXUAL,
+    ),
+    Property(
+        "R1_under_72_hours_locks_mediation",
+        Words("Mediasi dilarang bila kekerasan seksual terjadi kurang dari 72 jam lalu, apa pun yang dilaporkan",
+              "Mediation is locked where sexual violence happened under 72 hours ago, whatever is reported"),
+        (_UNDER_72H, _if("perpetrator_is_child", "no", "unknown")), (MediationIsLocked(),),
+    ),
+    Property(
+        "R1_pregnant_below_15_is_sexual",
+        Words("Kehamilan anak di bawah 15 tahun adalah kekerasan seksual: polisi, UPT PPA dan visum",
+              "A pregnancy below 15 is sexual violence: police, protection service and examination"),
+        _PREGNANT_BELOW_15, _AS_SEXUAL,
+    ),
+    Property(
+        "R1_pregnant_below_15_locks_mediation",
+        Words("Mediasi dilarang bila anak di bawah 15 tahun hamil",
+              "Mediation is locked where a child below 15 is pregnant"),
+        (*_PREGNANT_BELOW_15, _if("perpetrator_is_child", "no", "unknown")), (MediationIsLocked(),),
     ),
     Property(
         "R3_emergency_where_reported",

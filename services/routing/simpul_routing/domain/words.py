@@ -42,6 +42,7 @@ from simpul_routing.domain.facts import (
     Situation,
     TimeBand,
 )
+from simpul_routing.domain.implications import Implication
 from simpul_schema.vocabulary import AgeBand, Answer, Place, Relation, Term, Urgency, Violence
 
 FACT_WORDS: Final[Mapping[str, Words]] = MappingProxyType({
@@ -135,6 +136,13 @@ def condition_words(condition: Condition, language: str) -> str:
     if condition.none_of:
         parts.append(("bukan " if language == "id" else "not ") + values(condition.none_of))
     return f"{FACT_WORDS[condition.fact].of(language)}: {', '.join(parts)}"
+
+
+def implication_words(implication: Implication, facts: str, language: str) -> str:
+    """Which kind of violence the facts imply, and by which rule."""
+    kind = f"{FACT_WORDS[VIOLENCE.name].of(language)}: {value_words(VIOLENCE.name, implication.kind.value, language)}"
+    implied = "disimpulkan dari" if language == "id" else "implied by"
+    return f"{kind}, {implied} {facts} [{source_words(implication.source, language)}]"
 
 
 def party_words(agreement: Agreement, selector: str, language: str) -> str:

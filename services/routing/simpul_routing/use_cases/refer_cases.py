@@ -83,7 +83,7 @@ class ReferCases:
                     case_id, plan, planned, decision, transaction.now, engines.agreement, known
                 )
                 repository.add_referral(transaction, referral)
-                transaction.announce(publisher.referral_offered(referral, shared, event.id))
+                transaction.announce(publisher.referral_offered(referral, facts.shared, event.id))
 
     def _is_police(self, agency: str) -> bool:
         return self._city.kinds.get(agency) == AgencyKind.POLICE

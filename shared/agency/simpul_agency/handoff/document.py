@@ -9,9 +9,9 @@ from simpul_schema.messages.referral import ReferralFacts
 
 COLUMNS = (
     "event_id", "type", "time", "referral_id", "code", "case_id", "service", "role", "urgency", "answer_by",
-    *ReferralFacts.model_fields,
+    *(name for name in ReferralFacts.model_fields if name != "implied_violence"),
 )  # fmt: skip
-"""Of a flat row; several values of one column are joined by +."""
+"""Of a flat row; several values of one column are joined by +. Which kinds of violence are implied says the event."""
 
 
 def document(received: Received[Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ STATES: Mapping[str, tuple[str, str]] = {
 
 FACTS: Mapping[str, tuple[str, str]] = {
     "violence": ("Jenis kekerasan", "Kinds of violence"),
+    "implied_violence": ("Di antaranya disimpulkan dari fakta lain", "Of these, implied by other facts"),
     "sex": ("Jenis kelamin", "Sex"),
     "age_band": ("Kelompok usia", "Age band"),
     "kecamatan": ("Kecamatan", "Kecamatan"),

@@ -233,7 +233,9 @@ class SimulatedCity:
     def sealed(self, event: dict[str, Any], told: Mapping[str, Any], recipient: str = "") -> dict[str, str]:
         """Facts sealed to the agency, or to somebody else."""
         unknown: dict[str, Any] = dict.fromkeys(ReferralFacts.model_fields, "unknown")
-        facts = unknown | {"violence": ["physical"], "kecamatan": "Mojoroto", "mediation_locked": True}
+        facts = unknown | {
+            "violence": ["physical"], "implied_violence": [], "kecamatan": "Mojoroto", "mediation_locked": True,
+        }  # fmt: skip
         key = self.directory.current(recipient or self.agency, utc_now())
         content = json.dumps(facts | dict(told)).encode()
         event_id, case_id = UUID(event["id"]), UUID(event["correlationid"])

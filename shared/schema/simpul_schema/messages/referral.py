@@ -27,7 +27,12 @@ class ReferralFacts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    violence: tuple[Violence, ...] = Field(description="kinds of violence")
+    violence: tuple[Violence, ...] = Field(description="kinds of violence that count, as reported or implied")
+    implied_violence: tuple[Violence, ...] = Field(
+        default=(),
+        description="those of them that nobody reported and that other facts imply: sexual violence under 72 hours "
+        "ago or a pregnancy below 15 is sexual violence, a sign of trafficking is trafficking",
+    )
     sex: Sex
     age_band: AgeBand
     kecamatan: str = Field(default="", description="kecamatan of residence; empty when outside the city")
