@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from simpul_cli.agreement.check import check_version
-from simpul_cli.agreement.reports import read_report
-from simpul_routing.agreement.reading import read_with_findings
-from simpul_routing.domain.engine import Engine
+from simpul_agreement.check import check_version
+from simpul_agreement.reports import read_report
+from simpul_agreement.reading import read_with_findings
+from simpul_agreement.engine import Engine
 from tests.agreement.conftest import Edit
 from tests.support.agreements import CITY, DAY, kediri
 

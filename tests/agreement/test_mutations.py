@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from simpul_cli.agreement.bitset import BitsetProver
-from simpul_cli.agreement.compare import Comparison
-from simpul_cli.agreement.examples import Scenario, example_findings, read_scenarios, scenario_findings
-from simpul_routing.agreement.consistency import inconsistencies
-from simpul_routing.domain.agreement import (
+from simpul_agreement.provers.bitset import BitsetProver
+from simpul_agreement.compare import Comparison
+from simpul_agreement.examples import Scenario, example_findings, read_scenarios, scenario_findings
+from simpul_agreement.consistency import inconsistencies
+from simpul_agreement.model import (
     Agreement,
     Basis,
     BasisIs,
@@ -30,7 +30,7 @@ from simpul_routing.domain.agreement import (
     UrgencyIs,
     Within,
 )
-from simpul_routing.domain.facts import BY_NAME
+from simpul_agreement.facts import BY_NAME
 from simpul_schema.vocabulary import Right, Urgency
 from tests.support.agreements import CITY, VERSION, an_agreement, kediri
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from simpul_runtime.city import OwnQueue
+from simpul_city import OwnQueue
 from simpul_runtime.topology import topology_of
 
 ROOT = Path(__file__).parents[2]

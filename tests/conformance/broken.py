@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from simpul_runtime.city import read_yaml
+from simpul_city import read_yaml
 
 PLAIN = Path(__file__).parents[2] / "deploy" / "agency" / "python-plain" / "consumer.py"
 

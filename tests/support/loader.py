@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from simpul_routing.domain.facts import situation
+from simpul_agreement.facts import situation
 from simpul_routing.stored_facts import StoredFacts, Told, place_of, place_of_referral, written, written_clauses
 from simpul_runtime.signing import Keys
 from simpul_schema.messages.referral import ReferralFacts

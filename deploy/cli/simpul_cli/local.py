@@ -23,9 +23,9 @@ from simpul_cli.keys import create_keys, directory_file, key_file
 from simpul_cli.topology import prepare_broker
 from simpul_intake.centre_tokens import add_token
 from simpul_intake.vault import create_vault_key
-from simpul_routing.agreement import read_agreement
-from simpul_routing.agreement.versions import sign_version, signatories
-from simpul_runtime.city import City
+from simpul_agreement import read_agreement
+from simpul_agreement.versions import sign_version, signatories
+from simpul_city import City
 from simpul_runtime.database import utc_now
 from simpul_seal import KeyRing
 

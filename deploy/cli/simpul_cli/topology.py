@@ -9,7 +9,7 @@ from typing import Any
 import aio_pika
 
 from simpul_agency.broker_api import BrokerApi
-from simpul_runtime.city import City
+from simpul_city import City
 from simpul_runtime.topology import UNROUTED, Exchange, Topology, topology_of
 
 QUORUM = {"x-queue-type": "quorum"}

@@ -20,7 +20,7 @@ from simpul_intake.errors import (
     TokenUnknown,
 )
 from simpul_intake.use_cases import AmendReports, TakeReports
-from simpul_runtime.city import City
+from simpul_city import City
 from simpul_runtime.database import utc_now
 from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex
 

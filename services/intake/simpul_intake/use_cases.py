@@ -15,7 +15,7 @@ from simpul_intake.errors import AmendmentIdReused, ReceiptUnknown, ReportIdReus
 from simpul_intake.repository import StoredReport, Vaulted
 from simpul_intake.vault import Vault
 from simpul_runtime.batching import Batcher
-from simpul_runtime.city import City
+from simpul_city import City
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.references import case_reference
 

@@ -8,7 +8,7 @@ import phonenumbers
 
 from simpul_notify.domain import Contact, Roster
 from simpul_notify.errors import RosterInvalid
-from simpul_runtime.city import City, read_yaml
+from simpul_city import City, read_yaml
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
 

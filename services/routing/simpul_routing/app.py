@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from simpul_routing.agreement import Versions
+from simpul_agreement import Versions
 from simpul_routing.api import add_api
 from simpul_routing.consumers import handlers
 from simpul_routing.errors import AgreementMissing

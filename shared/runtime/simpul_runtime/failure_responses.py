@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
-from simpul_runtime.city import City
+from simpul_city import City
 from simpul_runtime.failures import Failure, FailureCode
 from simpul_runtime.languages import LANGUAGES, language_of
 from simpul_runtime.texts import TEXTS

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from simpul_runtime.city import City
+from simpul_city import City
 from simpul_runtime.consuming import QueueConsumer
 from simpul_runtime.database import engine_for, utc_now
 from simpul_runtime.inbox import Handler, Inbox

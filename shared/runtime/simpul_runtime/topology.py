@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 
-from simpul_runtime.city import OwnQueue
+from simpul_city import OwnQueue
 from simpul_schema.catalog import EVENTS, REFERRALS, REPLIES, topic_of
 
 UNROUTED = "simpul.unrouted"

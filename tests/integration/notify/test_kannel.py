@@ -14,7 +14,7 @@ from simpul_agency.sandbox.process import free_port
 from simpul_notify.channels import KannelSms
 from simpul_notify.domain import Alert, Outcome, Text
 from simpul_notify.texts import Texts
-from simpul_runtime.city import City
+from simpul_city import City
 from simpul_schema.vocabulary import AlertChannel, Urgency
 from tests.integration.notify.conftest import PASSWORD, USER, Kannel
 

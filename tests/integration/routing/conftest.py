@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
-from simpul_routing.agreement import Versions
+from simpul_agreement import Versions
 from simpul_routing.consumers import handlers
 from simpul_routing.use_cases import (
     DecideExclusions,

@@ -21,7 +21,7 @@ from simpul_notify.domain import (
     other_ways,
     wait_after,
 )
-from simpul_routing.domain.agreement import ClockName
+from simpul_agreement.model import ClockName
 from simpul_routing.domain.clocks import STOPPED_BY
 from simpul_routing.domain.lifecycle import Said
 from simpul_schema.vocabulary import AlertChannel, Urgency

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simpul_runtime.city import NATIONAL_EMERGENCY_NUMBERS, City, CityInvalid, OwnQueue
+from simpul_city import NATIONAL_EMERGENCY_NUMBERS, City, CityInvalid, OwnQueue
 from simpul_runtime.topology import own_queue
 from tests.support.agreements import KEDIRI
 

@@ -11,7 +11,7 @@ from fastapi import Request
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from simpul_runtime.city import City
+from simpul_city import City
 from simpul_runtime.failure_responses import FailureResponses
 from simpul_runtime.failures import FailureCode, failure_code
 from simpul_runtime.languages import language_of

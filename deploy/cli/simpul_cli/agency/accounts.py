@@ -12,7 +12,7 @@ import aio_pika
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_cli.topology import apply_topology
-from simpul_runtime.city import OwnQueue
+from simpul_city import OwnQueue
 from simpul_runtime.topology import Account, agency_account, agency_inbox, own_queue, topology_of
 
 

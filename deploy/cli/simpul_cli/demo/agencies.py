@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from simpul_agency import Agency, AgencySettings, Received, Reply
 from simpul_cli.keys import directory_file, key_file
-from simpul_runtime.city import City
+from simpul_city import City
 from simpul_schema.messages import ReferralOfferedV1
 
 

@@ -12,8 +12,8 @@ from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 
-from simpul_routing.agreement.findings import Finding
-from simpul_routing.domain.agreement import Where
+from simpul_agreement.findings import Finding
+from simpul_agreement.model import Where
 
 MAX_TEXT_LENGTH: Final = 2000
 """Characters of one text; a sentence that people sign is shorter."""

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from simpul_routing.domain.agreement import (
+from simpul_agreement.model import (
     ADDRESSEE,
     KECAMATAN_OF_RESIDENCE,
     RUNG_ABOVE,
@@ -18,7 +18,7 @@ from simpul_routing.domain.agreement import (
     Rung,
     Step,
 )
-from simpul_routing.domain.engine import Origin
+from simpul_agreement.engine import Origin
 from simpul_routing.domain.lifecycle import Said
 from simpul_schema.vocabulary import ReferralRole, Service
 

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import DateTime, Text, Uuid
 
-from simpul_routing.domain.agreement import ClockName, Step
+from simpul_agreement.model import ClockName, Step
 from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.exclusions import ExclusionReview
 from simpul_routing.tables import ExclusionReviewRow

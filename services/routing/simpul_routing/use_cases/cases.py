@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from simpul_routing import publisher, repository
-from simpul_routing.agreement import Versions
+from simpul_agreement import Versions
 from simpul_routing.domain.referral import StoredReferral
 from simpul_routing.domain.rights import Ledger, Served, after
 from simpul_routing.errors import CaseChanged, CaseHasEnded, CaseMerged, CaseUnknown

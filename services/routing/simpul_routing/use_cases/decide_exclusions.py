@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
-from simpul_routing.agreement import Versions
+from simpul_agreement import Versions
 from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.errors import (
     CaseHasEnded,

@@ -6,15 +6,15 @@ from typing import Final
 from uuid import UUID
 
 from simpul_routing import publisher, repository
-from simpul_routing.agreement import Versions
-from simpul_routing.domain.agreement import ClockName, ClockRuns, Within
+from simpul_agreement import Versions
+from simpul_agreement.model import ClockName, ClockRuns, Within
 from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.lifecycle import NOT_ACCEPTED
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import StoredFacts
 from simpul_routing.use_cases.cases import note_of, open_at
 from simpul_routing.use_cases.replan_cases import ReplanCases
-from simpul_runtime.city import City
+from simpul_city import City
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import Producer

@@ -9,7 +9,7 @@ from typing import Any
 
 import z3
 
-from simpul_cli.agreement.questions import (
+from simpul_agreement.provers.questions import (
     Answers,
     Broken,
     Dead,
@@ -20,7 +20,7 @@ from simpul_cli.agreement.questions import (
     RightOverlap,
     questions_on,
 )
-from simpul_routing.domain.agreement import (
+from simpul_agreement.model import (
     ADDRESSEE,
     COMPLAINT_CENTRE,
     KECAMATAN_OF_RESIDENCE,
@@ -41,9 +41,9 @@ from simpul_routing.domain.agreement import (
     UrgencyIs,
     topic_of,
 )
-from simpul_routing.domain.facts import FACTS, AgencyKind, Situation
+from simpul_agreement.facts import FACTS, AgencyKind, Situation
 from simpul_routing.domain.implications import IMPLICATIONS
-from simpul_routing.domain.properties import (
+from simpul_agreement.properties import (
     Addressed,
     Asked,
     BasisIsNot,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from simpul_routing.domain.agreement import Where
+from simpul_agreement.model import Where
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Which agencies stand for the facts of an example: the first of each kind, in the first kelurahan."""
 
-from simpul_routing.domain.engine import Origin
-from simpul_routing.domain.facts import CENTRE, EXCLUDED, NONE, RESIDENCE, UNKNOWN, AgencyKind, Situation
-from simpul_runtime.city import City
+from simpul_agreement.engine import Origin
+from simpul_agreement.facts import CENTRE, EXCLUDED, NONE, RESIDENCE, UNKNOWN, AgencyKind, Situation
+from simpul_city import City
 
 
 def origin_for(situation: Situation, city: City) -> Origin:

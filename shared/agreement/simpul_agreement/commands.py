@@ -13,16 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from ruamel.yaml.error import YAMLError
 
-from simpul_cli.agreement.explain import Explanation, as_text
-from simpul_cli.agreement.reports import ReportUnreadable, invented_year, past_reports, read_report
-from simpul_cli.agreement.simulate import simulate
-from simpul_cli.agreement.stored import CaseNotFound, stored_decision
-from simpul_routing.agreement import AgreementInvalid, Proof, digest_of, read_agreement
-from simpul_routing.agreement.documents import FILES
-from simpul_routing.agreement.versions import sign_version, signatories, standing_of
-from simpul_routing.domain.agreement import Agreement
-from simpul_routing.domain.engine import Engines
-from simpul_runtime.city import City, CityInvalid
+from simpul_agreement.explain import Explanation, as_text
+from simpul_agreement.reports import ReportUnreadable, invented_year, past_reports, read_report
+from simpul_agreement.simulate import simulate
+from simpul_cli.stored_decisions import CaseNotFound, stored_decision
+from simpul_agreement import AgreementInvalid, Proof, digest_of, read_agreement
+from simpul_agreement.documents import FILES
+from simpul_agreement.versions import sign_version, signatories, standing_of
+from simpul_agreement.model import Agreement
+from simpul_agreement.engine import Engines
+from simpul_city import City, CityInvalid
 from simpul_runtime.database import utc_now
 from simpul_schema.vocabulary import Urgency
 from simpul_seal import Directory, KeyRing
@@ -70,7 +70,7 @@ def _read(version: Path) -> tuple[Agreement, City]:
 @app.command()
 def check(version: VersionDir) -> None:
     """Prove a version complete; exit 0 and store the proof only when there is no finding at all."""
-    from simpul_cli.agreement.check import check_version  # noqa: PLC0415 - the solver takes long to load
+    from simpul_agreement.check import check_version  # noqa: PLC0415 - the solver takes long to load
 
     version = version.resolve()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -142,7 +142,7 @@ def explain(
 @app.command()
 def diff(old: VersionDir, new: VersionDir, language: Language = Tongue.ID) -> None:
     """Which situations, past referrals and agencies' work change from one version to another."""
-    from simpul_cli.agreement.compare import Comparison  # noqa: PLC0415 - loads a prover
+    from simpul_agreement.compare import Comparison  # noqa: PLC0415 - loads a prover
 
     before, city = _read(old)
     after, _ = _read(new)
@@ -174,7 +174,7 @@ def simulate_year(
     picture: Annotated[Path, typer.Option(help="where the picture goes, as SVG")] = Path(".simpul/agreement-year.svg"),
 ) -> None:
     """A year of invented reports: load of each agency, deadlines met, escalations, as a table and a picture."""
-    from simpul_cli.agreement.render import picture_of  # noqa: PLC0415 - loads the typesetter
+    from simpul_agreement.render import picture_of  # noqa: PLC0415 - loads the typesetter
 
     agreement, city = _read(version)
     result = simulate(agreement, city, list(invented_year(city, year, reports, seed)), seed)
@@ -202,7 +202,7 @@ def render_document(
     version: VersionDir, out: Annotated[Path, typer.Option(help="folder for the files")] = Path(".simpul/agreement")
 ) -> None:
     """The document to sign: HTML and PDF, Bahasa Indonesia and English."""
-    from simpul_cli.agreement.render import render  # noqa: PLC0415 - loads the typesetter
+    from simpul_agreement.render import render  # noqa: PLC0415 - loads the typesetter
 
     agreement, city = _read(version)
     for path in render(version.resolve(), agreement, city, out):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from simpul_routing.domain.agreement import (
+from simpul_agreement.model import (
     ADDRESSEE,
     COMPLAINT_CENTRE,
     KECAMATAN_OF_RESIDENCE,
@@ -28,7 +28,7 @@ from simpul_routing.domain.agreement import (
     Within,
     Words,
 )
-from simpul_routing.domain.facts import (
+from simpul_agreement.facts import (
     CENTRE,
     EXCLUDED,
     FACTS,

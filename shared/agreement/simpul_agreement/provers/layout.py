@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Final, Protocol
 
-from simpul_cli.agreement.questions import TooWide
-from simpul_routing.domain.agreement import COMPLAINT_CENTRE, Agreement, Clause, Condition, ServiceNeeded, UrgencyIs
-from simpul_routing.domain.facts import (
+from simpul_agreement.provers.questions import TooWide
+from simpul_agreement.model import COMPLAINT_CENTRE, Agreement, Clause, Condition, ServiceNeeded, UrgencyIs
+from simpul_agreement.facts import (
     BY_NAME,
     CENTRE,
     EXCLUDED,

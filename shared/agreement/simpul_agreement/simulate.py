@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from statistics import median, quantiles
 from typing import Final
 
-from simpul_cli.agreement.reports import TakenReport
-from simpul_routing.domain.agreement import Agreement
-from simpul_routing.domain.engine import Engines
-from simpul_routing.domain.plan import plan_case
-from simpul_runtime.city import City
+from simpul_agreement.reports import TakenReport
+from simpul_agreement.model import Agreement
+from simpul_agreement.engine import Engines
+from simpul_agreement.plan import plan_case
+from simpul_city import City
 from simpul_schema.vocabulary import ReferralRole, Urgency
 
 _REACTION: Final[Mapping[Urgency, float]] = {Urgency.HIGH: 5, Urgency.MEDIUM: 50, Urgency.LOW: 600}

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from simpul_routing.agreement.consistency import inconsistencies
-from simpul_routing.agreement.documents import (
+from simpul_agreement.consistency import inconsistencies
+from simpul_agreement.documents import (
     AgreementFile,
     ClausesFile,
     ScenariosFile,
@@ -21,9 +21,9 @@ from simpul_routing.agreement.documents import (
     WrittenClause,
     WrittenParty,
 )
-from simpul_routing.agreement.findings import AgreementInvalid, Finding, nearest
-from simpul_routing.agreement.loading import Steps, Written, load
-from simpul_routing.domain.agreement import (
+from simpul_agreement.findings import AgreementInvalid, Finding, nearest
+from simpul_agreement.loading import Steps, Written, load
+from simpul_agreement.model import (
     Agreement,
     Band,
     Chapter,
@@ -35,8 +35,8 @@ from simpul_routing.domain.agreement import (
     Status,
     Where,
 )
-from simpul_routing.domain.facts import BY_NAME, URGENCY, values_of
-from simpul_runtime.city import City
+from simpul_agreement.facts import BY_NAME, URGENCY, values_of
+from simpul_city import City
 
 AGREEMENT_FILE, CLAUSES_FOLDER, SCENARIOS_FILE = "agreement.yaml", "clauses", "scenarios.yaml"
 _WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

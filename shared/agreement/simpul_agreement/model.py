@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from simpul_routing.domain.facts import AgencyKind, TimeBand
+from simpul_agreement.facts import AgencyKind, TimeBand
 from simpul_schema.vocabulary import Right, Service, Term, Urgency
 
 SATGAS_OF_RESIDENCE: Final = "satgas_of_residence"

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from simpul_routing.domain.agreement import (
+from simpul_agreement.model import (
     LADDER_SELECTORS,
     SELECTORS,
     Basis,
@@ -42,7 +42,7 @@ from simpul_routing.domain.agreement import (
     Within,
     Words,
 )
-from simpul_routing.domain.facts import FACTS, URGENCY, AgencyKind, Fact, TimeBand
+from simpul_agreement.facts import FACTS, URGENCY, AgencyKind, Fact, TimeBand
 from simpul_schema.vocabulary import Right, RightState, Service, Urgency
 
 ClauseId = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9-]*$", description="stays with the clause for ever")]

@@ -8,10 +8,10 @@ from typing import Any, Final, Literal
 import typst
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from simpul_cli.agreement.simulate import Year
-from simpul_routing.agreement import Proof, digest_of
-from simpul_routing.agreement.versions import signatories
-from simpul_routing.domain.agreement import (
+from simpul_agreement.simulate import Year
+from simpul_agreement import Proof, digest_of
+from simpul_agreement.versions import signatories
+from simpul_agreement.model import (
     Agreement,
     Clause,
     ClockRuns,
@@ -20,10 +20,10 @@ from simpul_routing.domain.agreement import (
     Section,
     ServiceNeeded,
 )
-from simpul_routing.domain.facts import TimeBand
+from simpul_agreement.facts import TimeBand
 from simpul_routing.domain.implications import IMPLICATIONS
-from simpul_routing.domain.properties import PROPERTIES
-from simpul_routing.domain.words import (
+from simpul_agreement.properties import PROPERTIES
+from simpul_agreement.phrases import (
     condition_words,
     effect_words,
     implication_words,
@@ -32,16 +32,16 @@ from simpul_routing.domain.words import (
     source_words,
     within_words,
 )
-from simpul_runtime.city import City
+from simpul_city import City
 from simpul_schema.vocabulary import Right, Service
 
-_TEMPLATES: Final = files("simpul_cli.agreement") / "templates"
+_TEMPLATES: Final = files("simpul_agreement") / "templates"
 
 
 def render(folder: Path, agreement: Agreement, city: City, out: Path) -> list[Path]:
     """Write the document in both languages as PDF and HTML; returns the files."""
     out.mkdir(parents=True, exist_ok=True)
-    environment = Environment(loader=PackageLoader("simpul_cli.agreement"), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=PackageLoader("simpul_agreement"), autoescape=True, undefined=StrictUndefined)
     source = (_TEMPLATES / "agreement.typ").read_bytes()
     written = []
     for language in ("id", "en"):

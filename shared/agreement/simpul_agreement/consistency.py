@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
-from simpul_routing.agreement.findings import Finding, nearest
-from simpul_routing.domain.agreement import (
+from simpul_agreement.findings import Finding, nearest
+from simpul_agreement.model import (
     LADDER_SELECTORS,
     SELECTORS,
     Agreement,
@@ -17,9 +17,9 @@ from simpul_routing.domain.agreement import (
     SuspectServedBy,
     UrgencyIs,
 )
-from simpul_routing.domain.facts import URGENCY, AgencyKind
-from simpul_routing.domain.words import sentence
-from simpul_runtime.city import City
+from simpul_agreement.facts import URGENCY, AgencyKind
+from simpul_agreement.phrases import sentence
+from simpul_city import City
 
 _MINUTES_OF_A_WEEK = 7 * 1440
 _GROUPS: Mapping[AgencyKind, str] = {

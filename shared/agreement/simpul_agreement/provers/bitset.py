@@ -9,8 +9,8 @@ from datetime import date
 from itertools import combinations
 from typing import Final
 
-from simpul_cli.agreement.layout import Layout, View
-from simpul_cli.agreement.questions import (
+from simpul_agreement.provers.layout import Layout, View
+from simpul_agreement.provers.questions import (
     Answers,
     Broken,
     Dead,
@@ -25,7 +25,7 @@ from simpul_cli.agreement.questions import (
     questions_on,
     waives,
 )
-from simpul_routing.domain.agreement import (
+from simpul_agreement.model import (
     ADDRESSEE,
     COMPLAINT_CENTRE,
     RUNG_ABOVE,
@@ -43,7 +43,7 @@ from simpul_routing.domain.agreement import (
     SuspectServedBy,
     UrgencyIs,
 )
-from simpul_routing.domain.facts import (
+from simpul_agreement.facts import (
     CENTRE,
     EXCLUDED,
     NOTHING_KNOWN,
@@ -53,7 +53,7 @@ from simpul_routing.domain.facts import (
     AgencyKind,
     Situation,
 )
-from simpul_routing.domain.properties import (
+from simpul_agreement.properties import (
     Addressed,
     Asked,
     BasisIsNot,
