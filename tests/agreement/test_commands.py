@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.compare import cover
+from simpul_agreement.model import Condition
+from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.layout import View
 from simpul_cli.app import app
-from simpul_agreement.model import Condition
 from tests.agreement.conftest import Edit
 from tests.support.agreements import VERSION, kediri
 

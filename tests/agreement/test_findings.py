@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from simpul_agreement.check import check_version
-from simpul_agreement.reports import read_report
-from simpul_agreement.reading import read_with_findings
 from simpul_agreement.engine import Engine
+from simpul_agreement.reading import read_with_findings
+from simpul_agreement.reports import read_report
 from tests.agreement.conftest import Edit
 from tests.support.agreements import CITY, DAY, kediri
 

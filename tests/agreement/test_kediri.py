@@ -7,11 +7,12 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from simpul_agreement import Proof, digest_of
 from simpul_agreement.check import check_version
 from simpul_agreement.commands import schemas
+from simpul_agreement.engine import Origin
 from simpul_agreement.examples import Scenario, read_scenarios, scenario_findings
-from simpul_notify.roster import read_levels, read_roster
-from simpul_agreement import Proof, digest_of
+from simpul_agreement.facts import AgencyKind
 from simpul_agreement.model import (
     ADDRESSEE,
     KECAMATAN_OF_RESIDENCE,
@@ -26,8 +27,7 @@ from simpul_agreement.model import (
     ServiceNeeded,
     Status,
 )
-from simpul_agreement.engine import Origin
-from simpul_agreement.facts import AgencyKind
+from simpul_notify.roster import read_levels, read_roster
 from simpul_schema.vocabulary import Right, Service
 from tests.support.agreements import CITY, KEDIRI, VERSION, decide, kediri
 

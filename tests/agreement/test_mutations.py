@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.compare import Comparison
-from simpul_agreement.examples import Scenario, example_findings, read_scenarios, scenario_findings
 from simpul_agreement.consistency import inconsistencies
+from simpul_agreement.examples import Scenario, example_findings, read_scenarios, scenario_findings
+from simpul_agreement.facts import BY_NAME
 from simpul_agreement.model import (
     Agreement,
     Basis,
@@ -30,7 +30,7 @@ from simpul_agreement.model import (
     UrgencyIs,
     Within,
 )
-from simpul_agreement.facts import BY_NAME
+from simpul_agreement.provers.bitset import BitsetProver
 from simpul_schema.vocabulary import Right, Urgency
 from tests.support.agreements import CITY, VERSION, an_agreement, kediri
 

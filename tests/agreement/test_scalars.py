@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from simpul_agreement.examples import example_findings, read_scenarios, scenario_findings
-from simpul_cli.app import app
 from simpul_agreement import Finding
 from simpul_agreement.documents import AgreementFile, ClausesFile, ScenariosFile
-from simpul_agreement.reading import read_agreement, read_document, read_with_findings
+from simpul_agreement.examples import example_findings, read_scenarios, scenario_findings
 from simpul_agreement.model import Agreement, Clause, Where
 from simpul_agreement.phrases import sentence, source_words
+from simpul_agreement.reading import read_agreement, read_document, read_with_findings
+from simpul_cli.app import app
 from tests.agreement.conftest import Edit
 from tests.support.agreements import CITY, KEDIRI, VERSION, kediri
 

@@ -18,11 +18,11 @@ import cedarpy
 import regopy
 import zen
 
-from simpul_agreement.provers.bitset import BitsetProver
-from simpul_agreement.provers.solver import SolverProver
-from simpul_agreement.model import Agreement, Clause, Condition, Retention, ServiceNeeded
 from simpul_agreement.engine import Engine, Origin
 from simpul_agreement.facts import FACTS, Situation
+from simpul_agreement.model import Agreement, Clause, Condition, Retention, ServiceNeeded
+from simpul_agreement.provers.bitset import BitsetProver
+from simpul_agreement.provers.solver import SolverProver
 from tests.support.agreements import DAY, a_clause, an_agreement, kediri
 
 CLAUSES: Final = (50, 130, 1_000, 10_000)

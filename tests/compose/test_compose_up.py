@@ -21,11 +21,11 @@ import pytest
 
 from simpul_agency.enrolment import make_keys
 from simpul_agency.sandbox.process import die_with_parent
-from simpul_cli.agency.enrolment import enrol
-from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
 from simpul_agreement import read_agreement
 from simpul_agreement.versions import signatories
 from simpul_city import City
+from simpul_cli.agency.enrolment import enrol
+from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
 from simpul_seal import Directory
 from tests.compose.conftest import BUILD, Deployment
 

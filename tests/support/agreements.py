@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from simpul_agreement import Versions, read_agreement
-from simpul_agreement.versions import sign_version, signatories
-from simpul_agreement.model import Agreement, Clause, Condition, Effect, Source, Status
 from simpul_agreement.engine import Decision, Engine, Origin
 from simpul_agreement.facts import Situation, meant
+from simpul_agreement.model import Agreement, Clause, Condition, Effect, Source, Status
+from simpul_agreement.versions import sign_version, signatories
 from simpul_city import City
 from simpul_runtime.signing import Keys
 from simpul_seal import Directory, KeyRing, WatchedDirectory, generate

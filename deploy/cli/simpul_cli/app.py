@@ -16,13 +16,13 @@ from rich.table import Column, Table
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_agency.enrolment import write_secret
+from simpul_agreement.commands import app as agreement_app
+from simpul_city import City
 from simpul_cli import contract, databases, keys, parked, prepare, topology
 from simpul_cli.agency import accounts
 from simpul_cli.agency.certificates import Authority
 from simpul_cli.agency.commands import app as agency_app
-from simpul_agreement.commands import app as agreement_app
 from simpul_cli.options import DIRECTORY, KEDIRI, SECRETS, Amqp, Api, CityDir, Database
-from simpul_city import City
 from simpul_runtime.database import utc_now
 from simpul_runtime.topology import DEAD, UNROUTED
 from simpul_seal import Directory

@@ -15,6 +15,9 @@ from pathlib import Path
 
 from simpul_agency.enrolment import write_secret
 from simpul_agency.sandbox.process import answers_http, free_port
+from simpul_agreement import read_agreement
+from simpul_agreement.versions import sign_version, signatories
+from simpul_city import City
 from simpul_cli.agency.accounts import add_all
 from simpul_cli.backends.acquire import Backends
 from simpul_cli.databases import SERVICES, create_databases, migrate_services
@@ -23,9 +26,6 @@ from simpul_cli.keys import create_keys, directory_file, key_file
 from simpul_cli.topology import prepare_broker
 from simpul_intake.centre_tokens import add_token
 from simpul_intake.vault import create_vault_key
-from simpul_agreement import read_agreement
-from simpul_agreement.versions import sign_version, signatories
-from simpul_city import City
 from simpul_runtime.database import utc_now
 from simpul_seal import KeyRing
 

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from simpul_city import City
 from simpul_intake.centre_tokens import CentreTokens
 from simpul_intake.domain import Amendment, Report
 from simpul_intake.errors import (
@@ -20,7 +21,6 @@ from simpul_intake.errors import (
     TokenUnknown,
 )
 from simpul_intake.use_cases import AmendReports, TakeReports
-from simpul_city import City
 from simpul_runtime.database import utc_now
 from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex
 

@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
+from simpul_city import City
 from simpul_intake.api import IdentityIn, NarrativeIn, ReportIn
 from simpul_intake.errors import ReportIdReused
 from simpul_intake.texts import TEXTS
 from simpul_intake.use_cases import TakeReports
-from simpul_city import City
 from simpul_runtime.database import utc_now
 from simpul_runtime.failures import Failure, record_failure, request_failure
 from simpul_runtime.languages import known_language, language_of

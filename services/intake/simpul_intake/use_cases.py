@@ -9,13 +9,13 @@ from datetime import timedelta
 from importlib.resources import files
 from uuid import UUID, uuid4
 
+from simpul_city import City
 from simpul_intake import publisher, repository
 from simpul_intake.domain import Amendment, Report, amended, receipt_words, report_of
 from simpul_intake.errors import AmendmentIdReused, ReceiptUnknown, ReportIdReused
 from simpul_intake.repository import StoredReport, Vaulted
 from simpul_intake.vault import Vault
 from simpul_runtime.batching import Batcher
-from simpul_city import City
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.references import case_reference
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import phonenumbers
 
+from simpul_city import City, read_yaml
 from simpul_notify.domain import Contact, Roster
 from simpul_notify.errors import RosterInvalid
-from simpul_city import City, read_yaml
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
 

@@ -6,9 +6,9 @@ from itertools import product
 from pathlib import Path
 from uuid import UUID
 
+from simpul_city import City, read_yaml
 from simpul_notify.domain import Alert, Labels, Occasion, Text, fill, fits_one_sms
 from simpul_notify.errors import TextInvalid
-from simpul_city import City, read_yaml
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
 Templates = Mapping[str, Mapping[str, str]]

@@ -9,9 +9,9 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 from pydantic import BaseModel
 
 from simpul_agreement.model import Step
+from simpul_agreement.plan import CasePlan
 from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.exclusions import ExclusionReview
-from simpul_agreement.plan import CasePlan
 from simpul_routing.domain.referral import NewReferral, StoredReferral
 from simpul_routing.domain.rights import Ledger
 from simpul_runtime.outbox import Announcement

@@ -13,16 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from ruamel.yaml.error import YAMLError
 
-from simpul_agreement.explain import Explanation, as_text
-from simpul_agreement.reports import ReportUnreadable, invented_year, past_reports, read_report
-from simpul_agreement.simulate import simulate
-from simpul_cli.stored_decisions import CaseNotFound, stored_decision
 from simpul_agreement import AgreementInvalid, Proof, digest_of, read_agreement
 from simpul_agreement.documents import FILES
-from simpul_agreement.versions import sign_version, signatories, standing_of
-from simpul_agreement.model import Agreement
 from simpul_agreement.engine import Engines
+from simpul_agreement.explain import Explanation, as_text
+from simpul_agreement.model import Agreement
+from simpul_agreement.reports import ReportUnreadable, invented_year, past_reports, read_report
+from simpul_agreement.simulate import simulate
+from simpul_agreement.versions import sign_version, signatories, standing_of
 from simpul_city import City, CityInvalid
+from simpul_cli.stored_decisions import CaseNotFound, stored_decision
 from simpul_runtime.database import utc_now
 from simpul_schema.vocabulary import Urgency
 from simpul_seal import Directory, KeyRing

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
+from simpul_agreement.engine import Decision, Engine, Origin
+from simpul_agreement.facts import Situation
+from simpul_agreement.model import Agreement, Clause, Condition, Effect, Party, Topic, Words
+from simpul_agreement.phrases import condition_words, effect_words, source_words
+from simpul_agreement.properties import QUESTION_WORDS
 from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.layout import Layout, View
 from simpul_agreement.reports import TakenReport
-from simpul_agreement.model import Agreement, Clause, Condition, Effect, Party, Topic, Words
-from simpul_agreement.engine import Decision, Engine, Origin
-from simpul_agreement.facts import Situation
-from simpul_agreement.properties import QUESTION_WORDS
-from simpul_agreement.phrases import condition_words, effect_words, source_words
 
 MOST_SENTENCES: Final = 40
 """Sentences on one question; a change that needs more is easier read in the two documents."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
+from simpul_agreement.facts import URGENCY, AgencyKind
 from simpul_agreement.findings import Finding, nearest
 from simpul_agreement.model import (
     LADDER_SELECTORS,
@@ -17,7 +18,6 @@ from simpul_agreement.model import (
     SuspectServedBy,
     UrgencyIs,
 )
-from simpul_agreement.facts import URGENCY, AgencyKind
 from simpul_agreement.phrases import sentence
 from simpul_city import City
 

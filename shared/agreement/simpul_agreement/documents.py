@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from simpul_agreement.facts import FACTS, URGENCY, AgencyKind, Fact, TimeBand
 from simpul_agreement.model import (
     LADDER_SELECTORS,
     SELECTORS,
@@ -42,7 +43,6 @@ from simpul_agreement.model import (
     Within,
     Words,
 )
-from simpul_agreement.facts import FACTS, URGENCY, AgencyKind, Fact, TimeBand
 from simpul_schema.vocabulary import Right, RightState, Service, Urgency
 
 ClauseId = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9-]*$", description="stays with the clause for ever")]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from simpul_agreement.facts import FACTS, URGENCY, VIOLENCE, Fact, Situation, all_sets
 from simpul_agreement.model import (
     COMPLAINT_CENTRE,
     KECAMATAN_OF_RESIDENCE,
@@ -28,7 +29,6 @@ from simpul_agreement.model import (
     UrgencyIs,
     Within,
 )
-from simpul_agreement.facts import FACTS, URGENCY, VIOLENCE, Fact, Situation, all_sets
 from simpul_routing.domain.implications import normalize_situation
 from simpul_schema.vocabulary import Right, Service, Urgency
 

@@ -6,10 +6,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
-from simpul_agreement.provers.layout import Layout
 from simpul_agreement.documents import ScenariosFile, WrittenScenario
+from simpul_agreement.engine import Decision, Engine, Engines, Origin
+from simpul_agreement.facts import BY_NAME, FACTS, URGENCY, VIOLENCE, Fact, Situation, meant, situation
 from simpul_agreement.findings import Finding, nearest
-from simpul_agreement.reading import SCENARIOS_FILE, read_document
 from simpul_agreement.model import (
     Agreement,
     Clause,
@@ -22,12 +22,12 @@ from simpul_agreement.model import (
     ServiceNeeded,
     Where,
 )
-from simpul_agreement.engine import Decision, Engine, Engines, Origin
-from simpul_agreement.facts import BY_NAME, FACTS, URGENCY, VIOLENCE, Fact, Situation, meant, situation
+from simpul_agreement.phrases import sentence
+from simpul_agreement.provers.layout import Layout
+from simpul_agreement.reading import SCENARIOS_FILE, read_document
+from simpul_city import City
 from simpul_routing.domain.implications import linked_facts, normalize_situation
 from simpul_routing.domain.rights import opened
-from simpul_agreement.phrases import sentence
-from simpul_city import City
 from simpul_schema.vocabulary import Urgency
 
 

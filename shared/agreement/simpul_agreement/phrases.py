@@ -4,6 +4,20 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from simpul_agreement.facts import (
+    CENTRE,
+    EXCLUDED,
+    FACTS,
+    NONE,
+    NOTHING_KNOWN,
+    UNKNOWN,
+    URGENCY,
+    VIOLENCE,
+    AgencyKind,
+    Residence,
+    Situation,
+    TimeBand,
+)
 from simpul_agreement.model import (
     ADDRESSEE,
     COMPLAINT_CENTRE,
@@ -27,20 +41,6 @@ from simpul_agreement.model import (
     UrgencyIs,
     Within,
     Words,
-)
-from simpul_agreement.facts import (
-    CENTRE,
-    EXCLUDED,
-    FACTS,
-    NONE,
-    NOTHING_KNOWN,
-    UNKNOWN,
-    URGENCY,
-    VIOLENCE,
-    AgencyKind,
-    Residence,
-    Situation,
-    TimeBand,
 )
 from simpul_routing.domain.implications import Implication
 from simpul_schema.vocabulary import AgeBand, Answer, Place, Relation, Term, Urgency, Violence

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from simpul_agreement.model import Agreement, RightNotNeeded, Within
 from simpul_agreement.engine import Decision, Origin
+from simpul_agreement.model import Agreement, RightNotNeeded, Within
 from simpul_routing.domain.hand_over import caretaker
 from simpul_routing.domain.rights import Ledger, opened
 from simpul_schema.vocabulary import ReferralRole, Right, Service, Urgency

@@ -6,8 +6,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final, TypeAlias
 
-from simpul_agreement.model import Basis, ClockName, Condition, Section, Step, Topic, Words
 from simpul_agreement.facts import AgencyKind
+from simpul_agreement.model import Basis, ClockName, Condition, Section, Step, Topic, Words
 from simpul_schema.vocabulary import Right, Service, Urgency
 
 

@@ -21,6 +21,7 @@ from simpul_agreement.documents import (
     WrittenClause,
     WrittenParty,
 )
+from simpul_agreement.facts import BY_NAME, URGENCY, values_of
 from simpul_agreement.findings import AgreementInvalid, Finding, nearest
 from simpul_agreement.loading import Steps, Written, load
 from simpul_agreement.model import (
@@ -35,7 +36,6 @@ from simpul_agreement.model import (
     Status,
     Where,
 )
-from simpul_agreement.facts import BY_NAME, URGENCY, values_of
 from simpul_city import City
 
 AGREEMENT_FILE, CLAUSES_FOLDER, SCENARIOS_FILE = "agreement.yaml", "clauses", "scenarios.yaml"

@@ -8,9 +8,8 @@ from typing import Any, Final, Literal
 import typst
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from simpul_agreement.simulate import Year
 from simpul_agreement import Proof, digest_of
-from simpul_agreement.versions import signatories
+from simpul_agreement.facts import TimeBand
 from simpul_agreement.model import (
     Agreement,
     Clause,
@@ -20,9 +19,6 @@ from simpul_agreement.model import (
     Section,
     ServiceNeeded,
 )
-from simpul_agreement.facts import TimeBand
-from simpul_routing.domain.implications import IMPLICATIONS
-from simpul_agreement.properties import PROPERTIES
 from simpul_agreement.phrases import (
     condition_words,
     effect_words,
@@ -32,7 +28,11 @@ from simpul_agreement.phrases import (
     source_words,
     within_words,
 )
+from simpul_agreement.properties import PROPERTIES
+from simpul_agreement.simulate import Year
+from simpul_agreement.versions import signatories
 from simpul_city import City
+from simpul_routing.domain.implications import IMPLICATIONS
 from simpul_schema.vocabulary import Right, Service
 
 _TEMPLATES: Final = files("simpul_agreement") / "templates"

@@ -12,15 +12,15 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from simpul_agreement.engine import Origin
+from simpul_agreement.facts import FACTS, Situation, meant
+from simpul_agreement.model import Agreement
 from simpul_agreement.origins import origin_for
+from simpul_city import City
 from simpul_cli.invented_reports import read_reports
 from simpul_intake.api import ReportIn
 from simpul_intake.publisher import case_reported
-from simpul_agreement.model import Agreement
-from simpul_agreement.engine import Origin
-from simpul_agreement.facts import FACTS, Situation, meant
 from simpul_routing.use_cases import seen
-from simpul_city import City
 from simpul_schema.messages.case import TriageFacts
 
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from statistics import median, quantiles
 from typing import Final
 
-from simpul_agreement.reports import TakenReport
-from simpul_agreement.model import Agreement
 from simpul_agreement.engine import Engines
+from simpul_agreement.model import Agreement
 from simpul_agreement.plan import plan_case
+from simpul_agreement.reports import TakenReport
 from simpul_city import City
 from simpul_schema.vocabulary import ReferralRole, Urgency
 

@@ -12,13 +12,13 @@ from typing import Final
 
 import structlog
 
+from simpul_agreement.engine import Engines
 from simpul_agreement.findings import AgreementInvalid
+from simpul_agreement.model import KECAMATAN_OF_RESIDENCE, SATGAS_OF_RESIDENCE, Agreement
 from simpul_agreement.proof import PROOF_FILE, Proof, digest_of
 from simpul_agreement.reading import AGREEMENT_FILE, read_agreement
-from simpul_agreement.model import KECAMATAN_OF_RESIDENCE, SATGAS_OF_RESIDENCE, Agreement
-from simpul_agreement.engine import Engines
-from simpul_routing.errors import AgreementMissing
 from simpul_city import City
+from simpul_routing.errors import AgreementMissing
 from simpul_runtime.database import utc_now
 from simpul_seal import Directory, KeyRing, SealError, sign, verify
 

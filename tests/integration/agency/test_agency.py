@@ -8,8 +8,8 @@ import pytest
 
 from simpul_agency import Received, Reply
 from simpul_agency.agency import ReferralUnknown
-from simpul_cli.topology import apply_topology
 from simpul_city import OwnQueue
+from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import topology_of
 from simpul_schema.catalog import REPLIES
 from simpul_schema.messages import ReferralCancelledV1, ReferralOfferedV1

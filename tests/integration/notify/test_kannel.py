@@ -11,10 +11,10 @@ from uuid import uuid4
 import pytest
 
 from simpul_agency.sandbox.process import free_port
+from simpul_city import City
 from simpul_notify.channels import KannelSms
 from simpul_notify.domain import Alert, Outcome, Text
 from simpul_notify.texts import Texts
-from simpul_city import City
 from simpul_schema.vocabulary import AlertChannel, Urgency
 from tests.integration.notify.conftest import PASSWORD, USER, Kannel
 

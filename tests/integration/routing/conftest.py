@@ -13,9 +13,9 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from simpul_agreement import Versions
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
-from simpul_agreement import Versions
 from simpul_routing.consumers import handlers
 from simpul_routing.use_cases import (
     DecideExclusions,

@@ -7,11 +7,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from simpul_agreement.model import ClockName
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_routing import repository
 from simpul_routing.api.reading import timeline_of
-from simpul_agreement.model import ClockName
 from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.exclusions import ExclusionReview
 from simpul_routing.domain.rights import BY_HAND, Entry

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from simpul_agreement.model import ClockName
 from simpul_notify.domain import (
     LONGEST_WAIT,
     Alert,
@@ -21,7 +22,6 @@ from simpul_notify.domain import (
     other_ways,
     wait_after,
 )
-from simpul_agreement.model import ClockName
 from simpul_routing.domain.clocks import STOPPED_BY
 from simpul_routing.domain.lifecycle import Said
 from simpul_schema.vocabulary import AlertChannel, Urgency

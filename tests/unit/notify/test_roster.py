@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from simpul_city import City, read_yaml
 from simpul_notify.domain import Roster
 from simpul_notify.errors import RosterInvalid
 from simpul_notify.roster import read_levels, read_roster
-from simpul_city import City, read_yaml
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
 KEDIRI = Path(__file__).parents[3] / "deploy" / "kediri"

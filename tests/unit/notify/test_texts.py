@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 import pytest
 from ruamel.yaml import YAML
 
+from simpul_city import City, read_yaml
 from simpul_notify.domain import Alert, Occasion, Text, fits_one_sms
 from simpul_notify.errors import TextInvalid
 from simpul_notify.texts import Texts
-from simpul_city import City, read_yaml
 from simpul_schema.references import referral_code
 from simpul_schema.vocabulary import AlertChannel, Urgency
 

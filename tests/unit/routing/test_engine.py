@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpul_agreement.model import UrgencyIs
 from simpul_agreement.engine import Decision, Engine, Engines, Origin, bits_of
 from simpul_agreement.facts import FACTS, NOTHING_KNOWN, Situation
+from simpul_agreement.model import UrgencyIs
 from simpul_schema.vocabulary import Service, Urgency
 from tests.support.agreements import CITY, DAY, HOME, a_clause, an_agreement, decide, kediri, told
 

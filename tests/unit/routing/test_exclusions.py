@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simpul_agreement.engine import Origin
+from simpul_agreement.plan import plan_case
 from simpul_routing.domain.exclusions import (
     HeldPlan,
     Suggestion,
@@ -15,7 +16,6 @@ from simpul_routing.domain.exclusions import (
     hold_back,
     protective_services,
 )
-from simpul_agreement.plan import plan_case
 from simpul_routing.domain.rights import AWAITS_DECISION, Entry, after, awaiting
 from simpul_routing.stored_facts import StoredFacts, read, written
 from simpul_schema.vocabulary import Right, RightState, Service, Urgency

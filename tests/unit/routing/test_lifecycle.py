@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simpul_agreement.engine import Origin
 from simpul_agreement.model import ClockName, ClockRuns, Step, Within
 from simpul_routing.domain.clocks import STOPPED_BY, Addressee, Running, clocks_of, told_at
-from simpul_agreement.engine import Origin
 from simpul_routing.domain.hand_over import MOST_HAND_OVERS, successor
 from simpul_routing.domain.lifecycle import (
     TERMINAL,

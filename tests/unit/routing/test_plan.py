@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpul_agreement.model import Within
 from simpul_agreement.engine import Decision, Origin
 from simpul_agreement.facts import situation_of
+from simpul_agreement.model import Within
 from simpul_agreement.plan import CasePlan, plan_case
 from simpul_routing.publisher import referral_facts
 from simpul_routing.stored_facts import StoredFacts, Told, read, written

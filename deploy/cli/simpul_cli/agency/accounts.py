@@ -11,8 +11,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import aio_pika
 
 from simpul_agency.broker_api import BrokerApi
-from simpul_cli.topology import apply_topology
 from simpul_city import OwnQueue
+from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import Account, agency_account, agency_inbox, own_queue, topology_of
 
 

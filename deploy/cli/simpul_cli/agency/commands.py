@@ -16,11 +16,11 @@ from rich.table import Table
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_agency.enrolment import Enrolment, Welcome, write_json
+from simpul_city import City
 from simpul_cli.agency import accounts
 from simpul_cli.agency.certificates import Authority, RequestRefused
 from simpul_cli.agency.enrolment import NotEnrolled, end_keys, enrol, keys_of, read_enrolment
 from simpul_cli.options import KEDIRI, Amqp, Api, CityDir
-from simpul_city import City
 from simpul_runtime.database import utc_now
 from simpul_runtime.topology import agency_account, agency_inbox, own_queue
 from simpul_seal import Directory

@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from simpul_agency import Agency, AgencySettings, Received, Reply
-from simpul_cli.keys import directory_file, key_file
 from simpul_city import City
+from simpul_cli.keys import directory_file, key_file
 from simpul_schema.messages import ReferralOfferedV1
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from simpul_agreement.engine import Origin
 from simpul_agreement.model import (
     ADDRESSEE,
     KECAMATAN_OF_RESIDENCE,
@@ -18,7 +19,6 @@ from simpul_agreement.model import (
     Rung,
     Step,
 )
-from simpul_agreement.engine import Origin
 from simpul_routing.domain.lifecycle import Said
 from simpul_schema.vocabulary import ReferralRole, Service
 

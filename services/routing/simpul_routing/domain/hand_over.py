@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from simpul_agreement.model import Agreement, ServiceNeeded
 from simpul_agreement.engine import Origin
+from simpul_agreement.model import Agreement, ServiceNeeded
 from simpul_schema.vocabulary import ReferralRole, Service
 
 MOST_HAND_OVERS: Final = 2

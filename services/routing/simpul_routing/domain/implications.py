@@ -7,8 +7,8 @@ from itertools import product
 from math import prod
 from typing import Final
 
-from simpul_agreement.model import Condition, Source, Status
 from simpul_agreement.facts import BY_NAME, FACTS, VIOLENCE, Fact, Situation
+from simpul_agreement.model import Condition, Source, Status
 from simpul_schema.vocabulary import AgeBand, Answer, Violence
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from simpul_agreement.model import Agreement
 from simpul_agreement.engine import Origin
+from simpul_agreement.model import Agreement
+from simpul_agreement.plan import PlannedReferral
 from simpul_routing.domain.exclusions import NOBODY_WAITS, Waiting, successor_beside
 from simpul_routing.domain.lifecycle import ReferralState
-from simpul_agreement.plan import PlannedReferral
 from simpul_routing.domain.referral import Raised, StoredReferral
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from simpul_agreement.model import RightNotNeeded
 from simpul_agreement.engine import Decision
+from simpul_agreement.model import RightNotNeeded
 from simpul_routing.domain.lifecycle import ReferralState
 from simpul_schema.vocabulary import ReferralOutcome, Right, RightState
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
-from simpul_routing import publisher, repository
 from simpul_agreement import Versions
+from simpul_routing import publisher, repository
 from simpul_routing.domain.referral import StoredReferral
 from simpul_routing.domain.rights import Ledger, Served, after
 from simpul_routing.errors import CaseChanged, CaseHasEnded, CaseMerged, CaseUnknown

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from simpul_routing import publisher, repository
 from simpul_agreement import Versions
+from simpul_routing import publisher, repository
 from simpul_routing.domain.case_life import CaseDeed
 from simpul_routing.domain.clocks import STOPPED_BY, goes_on
 from simpul_routing.domain.exclusions import Waiting, protective_services, successor_beside

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import structlog
 
+from simpul_city import City
 from simpul_routing import publisher, repository
 from simpul_routing.repository import Sent, StoredCase
 from simpul_routing.stored_facts import place_of, read
-from simpul_city import City
 from simpul_runtime.held import HeldEvent
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions

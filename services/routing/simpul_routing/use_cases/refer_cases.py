@@ -9,21 +9,21 @@ from uuid import UUID, uuid4
 import structlog
 from prometheus_client import Counter
 
-from simpul_routing import publisher, repository
 from simpul_agreement import Versions
+from simpul_agreement.engine import Decision, Origin
+from simpul_agreement.facts import AgencyKind, Situation, situation_of
 from simpul_agreement.model import Agreement
+from simpul_agreement.plan import CasePlan, PlannedReferral, plan_case
+from simpul_city import City
+from simpul_routing import publisher, repository
 from simpul_routing.domain.case_life import CaseDeed, CaseState, state_after
 from simpul_routing.domain.clocks import clocks_of
-from simpul_agreement.engine import Decision, Origin
 from simpul_routing.domain.exclusions import deciding_agency, hold_back
-from simpul_agreement.facts import AgencyKind, Situation, situation_of
-from simpul_agreement.plan import CasePlan, PlannedReferral, plan_case
 from simpul_routing.domain.referral import NewReferral
 from simpul_routing.domain.rights import awaiting
 from simpul_routing.stored_facts import StoredFacts, Told, place_of, place_of_referral, written, written_clauses
 from simpul_routing.use_cases.cases import ROUTING
 from simpul_routing.use_cases.review_exclusions import ExclusionReviews
-from simpul_city import City
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction

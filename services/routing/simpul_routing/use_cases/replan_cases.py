@@ -8,16 +8,17 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from simpul_routing import publisher, repository
 from simpul_agreement import Versions
+from simpul_agreement.engine import Decision
+from simpul_agreement.facts import AgencyKind
 from simpul_agreement.model import Agreement, ClockName
+from simpul_agreement.plan import CasePlan, plan_case
+from simpul_city import City
+from simpul_routing import publisher, repository
 from simpul_routing.domain.case_life import CaseDeed, CaseState
 from simpul_routing.domain.clocks import STOPPED_BY, Running, clocks_of, goes_on, relaxed, tightened
-from simpul_agreement.engine import Decision
 from simpul_routing.domain.exclusions import SuggestionState, deciding_agency, hold_back
-from simpul_agreement.facts import AgencyKind
 from simpul_routing.domain.lifecycle import SAID_BEFORE, ReferralState, Said
-from simpul_agreement.plan import CasePlan, plan_case
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
 from simpul_routing.domain.replan import Addition, Replan, carried, replan, urgency_after
 from simpul_routing.domain.rights import awaiting, inherited, replanned
@@ -36,7 +37,6 @@ from simpul_routing.stored_facts import (
 from simpul_routing.use_cases.cases import ROUTING, announce_rights, locked, served_rights
 from simpul_routing.use_cases.refer_cases import seen
 from simpul_routing.use_cases.review_exclusions import ExclusionReviews
-from simpul_city import City
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema.messages import ReferralCancelledV1, ReferralReroutedV1, ReferralRevokedV1

@@ -8,18 +8,18 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from simpul_routing import publisher, repository
 from simpul_agreement import Versions
+from simpul_agreement.engine import Decision
 from simpul_agreement.model import Agreement, Clause, ClockName, Step
+from simpul_agreement.plan import CasePlan
+from simpul_city import City
+from simpul_routing import publisher, repository
 from simpul_routing.domain.case_life import CaseState
 from simpul_routing.domain.clocks import Addressee, Running
-from simpul_agreement.engine import Decision
 from simpul_routing.domain.exclusions import ExclusionReview, deciding_agency, told_about
-from simpul_agreement.plan import CasePlan
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import StoredFacts, place_of, read
 from simpul_routing.use_cases.cases import ROUTING, note_of
-from simpul_city import City
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema.vocabulary import Urgency

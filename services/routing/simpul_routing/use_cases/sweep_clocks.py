@@ -9,9 +9,10 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from simpul_routing import publisher, repository
 from simpul_agreement import Versions
 from simpul_agreement.model import ClockName
+from simpul_city import City
+from simpul_routing import publisher, repository
 from simpul_routing.domain.clocks import Addressee, Running, told_at
 from simpul_routing.domain.exclusions import Waiting, protective_services
 from simpul_routing.domain.lifecycle import TERMINAL
@@ -19,7 +20,6 @@ from simpul_routing.domain.referral import StoredReferral
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import place_of, read
 from simpul_routing.use_cases.review_exclusions import ExclusionReviews
-from simpul_city import City
 from simpul_runtime.database import is_fault_of_data, utc_now
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys

@@ -5,13 +5,14 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from simpul_routing import publisher, repository
 from simpul_agreement import Versions
+from simpul_agreement.facts import AgencyKind
 from simpul_agreement.model import Agreement, ClockName
+from simpul_city import City
+from simpul_routing import publisher, repository
 from simpul_routing.domain.case_life import CASE_TRANSITIONS, CaseDeed, CaseState
 from simpul_routing.domain.clocks import STOPPED_BY, Running, clocks_of, goes_on
 from simpul_routing.domain.exclusions import Waiting, protective_services
-from simpul_agreement.facts import AgencyKind
 from simpul_routing.domain.lifecycle import ReferralState
 from simpul_routing.domain.referral import Move, NewReferral, StoredReferral
 from simpul_routing.errors import (
@@ -29,7 +30,6 @@ from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import StoredFacts, place_of_referral, written_clauses
 from simpul_routing.use_cases.cases import ROUTING, note_of, open_at, rights_follow
 from simpul_routing.use_cases.replan_cases import ReplanCases, Why
-from simpul_city import City
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.messages import ReferralCancelledV1, ReferralCompletedV1, ReferralReroutedV1

@@ -5,16 +5,16 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from simpul_routing import publisher, repository
 from simpul_agreement import Versions
 from simpul_agreement.model import ClockName, ClockRuns, Within
+from simpul_city import City
+from simpul_routing import publisher, repository
 from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.lifecycle import NOT_ACCEPTED
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import StoredFacts
 from simpul_routing.use_cases.cases import note_of, open_at
 from simpul_routing.use_cases.replan_cases import ReplanCases
-from simpul_city import City
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import Producer

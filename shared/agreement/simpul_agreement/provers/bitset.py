@@ -9,21 +9,15 @@ from datetime import date
 from itertools import combinations
 from typing import Final
 
-from simpul_agreement.provers.layout import Layout, View
-from simpul_agreement.provers.questions import (
-    Answers,
-    Broken,
-    Dead,
-    Gap,
-    Overlap,
-    Question,
-    RightGap,
-    RightOverlap,
-    TooWide,
-    clauses_on,
-    needs,
-    questions_on,
-    waives,
+from simpul_agreement.facts import (
+    CENTRE,
+    EXCLUDED,
+    NOTHING_KNOWN,
+    RESIDENCE,
+    TIME,
+    URGENCY,
+    AgencyKind,
+    Situation,
 )
 from simpul_agreement.model import (
     ADDRESSEE,
@@ -43,16 +37,6 @@ from simpul_agreement.model import (
     SuspectServedBy,
     UrgencyIs,
 )
-from simpul_agreement.facts import (
-    CENTRE,
-    EXCLUDED,
-    NOTHING_KNOWN,
-    RESIDENCE,
-    TIME,
-    URGENCY,
-    AgencyKind,
-    Situation,
-)
 from simpul_agreement.properties import (
     Addressed,
     Asked,
@@ -70,6 +54,22 @@ from simpul_agreement.properties import (
     Reachable,
     SuspectElsewhere,
     UrgencyMustBe,
+)
+from simpul_agreement.provers.layout import Layout, View
+from simpul_agreement.provers.questions import (
+    Answers,
+    Broken,
+    Dead,
+    Gap,
+    Overlap,
+    Question,
+    RightGap,
+    RightOverlap,
+    TooWide,
+    clauses_on,
+    needs,
+    questions_on,
+    waives,
 )
 from simpul_schema.vocabulary import Right, Service
 

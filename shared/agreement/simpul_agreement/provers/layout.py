@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Final, Protocol
 
-from simpul_agreement.provers.questions import TooWide
-from simpul_agreement.model import COMPLAINT_CENTRE, Agreement, Clause, Condition, ServiceNeeded, UrgencyIs
 from simpul_agreement.facts import (
     BY_NAME,
     CENTRE,
@@ -19,6 +17,8 @@ from simpul_agreement.facts import (
     AgencyKind,
     Situation,
 )
+from simpul_agreement.model import COMPLAINT_CENTRE, Agreement, Clause, Condition, ServiceNeeded, UrgencyIs
+from simpul_agreement.provers.questions import TooWide
 from simpul_routing.domain.implications import (
     IMPLICATIONS,
     implied_kinds,

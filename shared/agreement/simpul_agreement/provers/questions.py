@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from simpul_agreement.model import Agreement, Clause, RightNotNeeded, ServiceNeeded, Topic
 from simpul_agreement.facts import Situation
+from simpul_agreement.model import Agreement, Clause, RightNotNeeded, ServiceNeeded, Topic
 from simpul_agreement.properties import EXACTLY_ONE, PROPERTIES, RIGHTS, Property
 from simpul_schema.vocabulary import Right
 

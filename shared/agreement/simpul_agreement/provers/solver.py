@@ -9,17 +9,7 @@ from typing import Any
 
 import z3
 
-from simpul_agreement.provers.questions import (
-    Answers,
-    Broken,
-    Dead,
-    Gap,
-    Overlap,
-    Question,
-    RightGap,
-    RightOverlap,
-    questions_on,
-)
+from simpul_agreement.facts import FACTS, AgencyKind, Situation
 from simpul_agreement.model import (
     ADDRESSEE,
     COMPLAINT_CENTRE,
@@ -41,8 +31,6 @@ from simpul_agreement.model import (
     UrgencyIs,
     topic_of,
 )
-from simpul_agreement.facts import FACTS, AgencyKind, Situation
-from simpul_routing.domain.implications import IMPLICATIONS
 from simpul_agreement.properties import (
     Addressed,
     Asked,
@@ -60,6 +48,18 @@ from simpul_agreement.properties import (
     SuspectElsewhere,
     UrgencyMustBe,
 )
+from simpul_agreement.provers.questions import (
+    Answers,
+    Broken,
+    Dead,
+    Gap,
+    Overlap,
+    Question,
+    RightGap,
+    RightOverlap,
+    questions_on,
+)
+from simpul_routing.domain.implications import IMPLICATIONS
 
 Formula = Any
 """A Z3 formula; the package has no types for them that fit."""
