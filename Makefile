@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 VENV := .venv
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)-uv/bin/uv)
-MEMBERS := shared/schema shared/seal shared/agency shared/runtime services/intake services/routing services/notify services/desk deploy/cli
+MEMBERS := shared/schema shared/seal shared/city shared/agreement shared/agency shared/runtime services/intake services/routing services/notify services/desk deploy/cli
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = $(VENV)
 # Downloads trust whom this machine trusts, such as an office proxy with an authority of its own. The second name is

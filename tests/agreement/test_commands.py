@@ -115,7 +115,7 @@ def test_diff_says_which_situations_change_and_who_gains_and_loses(version: Path
     assert "there is a suicidal sign: not known" in output
     assert re.search(r"ylpa: \d+ -> \d+ \(-\d+\)", output)
     assert re.search(r"uptd-ppa: \d+ -> \d+ \(\+\d+\)", output)
-    assert re.search(r"[1-9]\d* of 26 past reports would be referred otherwise", output)
+    assert re.search(r"[1-9]\d* of the \d+ scenarios of 2026-11 would be referred otherwise", output)
 
 
 def test_a_cover_is_exactly_the_situations_and_no_more() -> None:

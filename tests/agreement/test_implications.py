@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpul_agreement import layout, solver
+from simpul_agreement import engine, implications
 from simpul_agreement.check import check_version
 from simpul_agreement.compare import Comparison
 from simpul_agreement.engine import Engine
 from simpul_agreement.explain import Explanation
 from simpul_agreement.facts import BY_NAME, FACTS, VIOLENCE, Situation, all_sets
+from simpul_agreement.implications import IMPLICATIONS, Implication, normalize_situation, situations
 from simpul_agreement.model import Condition, Mediation, UrgencyIs
+from simpul_agreement.provers import layout, solver
 from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.layout import Layout
 from simpul_agreement.provers.questions import Broken, Gap
 from simpul_agreement.provers.solver import SolverProver
-from simpul_routing.domain import engine, implications
-from simpul_routing.domain.implications import IMPLICATIONS, Implication, normalize_situation, situations
 from simpul_schema.vocabulary import AgeBand, Urgency, Violence
 from tests.agreement.conftest import Edit
 from tests.support.agreements import CITY, DAY, HOME, VERSION, a_clause, an_agreement, decide, kediri, told

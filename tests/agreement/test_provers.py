@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from simpul_agreement.engine import Engine, Origin
 from simpul_agreement.facts import BY_NAME, FACTS, Situation
+from simpul_agreement.implications import normalize_situation, situations
 from simpul_agreement.model import (
     Agreement,
     Basis,
@@ -37,7 +38,6 @@ from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.layout import Layout
 from simpul_agreement.provers.questions import Broken, Dead, Gap, Overlap, questions_on
 from simpul_agreement.provers.solver import SolverProver
-from simpul_routing.domain.implications import normalize_situation, situations
 from simpul_schema.vocabulary import Right, Service, Urgency
 from tests.support.agreements import CITY, DAY, a_clause, an_agreement, kediri
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from simpul_agreement import Versions, read_agreement
+from simpul_agreement import AgreementMissing, Versions, read_agreement
 from simpul_agreement.check import check_version
 from simpul_agreement.versions import State, sign_version, signatories, standing_of
-from simpul_routing.errors import AgreementMissing
 from simpul_seal import Directory, KeyRing, generate
 from tests.agreement.conftest import Edit
 from tests.support.agreements import CITY, kediri

@@ -164,7 +164,7 @@ async def test_every_referral_can_be_explained_by_the_version_and_clauses_that_m
     ring = KeyRing.read(key_file(city.keys, "routing"))
     clauses = [read_clauses(unlock(row["clauses"], ring, place=place_of_referral(row["referral_id"]))) for row in made]
     explain = [
-        "agreement", "explain", str(city.city_dir / "agreement" / "2026-11"), "--case", case_id, "--language", "en",
+        "agreement", "explain-case", str(city.city_dir / "agreement" / "2026-11"), case_id, "--language", "en",
         "--database-url", city.database_url("routing"), "--key-file", str(key_file(city.keys, "routing")),
     ]  # fmt: skip
     told = await asyncio.to_thread(CliRunner().invoke, app, explain)

@@ -22,6 +22,7 @@ from simpul_cli import contract, databases, keys, parked, prepare, topology
 from simpul_cli.agency import accounts
 from simpul_cli.agency.certificates import Authority
 from simpul_cli.agency.commands import app as agency_app
+from simpul_cli.decided_cases import explain_case
 from simpul_cli.options import DIRECTORY, KEDIRI, SECRETS, Amqp, Api, CityDir, Database
 from simpul_runtime.database import utc_now
 from simpul_runtime.topology import DEAD, UNROUTED
@@ -34,6 +35,7 @@ contract_app = typer.Typer(no_args_is_help=True, help="The published messages.")
 tls_app = typer.Typer(no_args_is_help=True, help="Certificates for the broker's encrypted port.")
 centre_app = typer.Typer(no_args_is_help=True, help="Complaint centres that intake knows by a token.")
 parked_app = typer.Typer(no_args_is_help=True, help="Messages set aside with a reason.")
+agreement_app.command("explain-case")(explain_case)
 app.add_typer(agreement_app, name="agreement")
 for name, group in (
     ("topology", topology_app),

@@ -4,10 +4,9 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from simpul_agreement import Versions
+from simpul_agreement import AgreementMissing, Versions
 from simpul_routing.api import add_api
 from simpul_routing.consumers import handlers
-from simpul_routing.errors import AgreementMissing
 from simpul_routing.settings import RoutingSettings
 from simpul_routing.use_cases import (
     DecideExclusions,

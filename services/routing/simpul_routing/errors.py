@@ -6,10 +6,6 @@ from uuid import UUID
 from simpul_schema.vocabulary import Right, Service
 
 
-class AgreementMissing(Exception):
-    """No version of the agreement may decide; the message says where it was looked for and what to run."""
-
-
 class AgencyExcluded(Exception):
     """The agency may receive nothing of this case; pick another."""
 

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 
 from simpul_agreement.model import Step
 from simpul_agreement.plan import CasePlan
+from simpul_agreement.rights import Ledger
 from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.exclusions import ExclusionReview
 from simpul_routing.domain.referral import NewReferral, StoredReferral
-from simpul_routing.domain.rights import Ledger
 from simpul_runtime.outbox import Announcement
 from simpul_runtime.transaction import (
     subject_of_agency,

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from simpul_agreement.engine import Origin
 from simpul_agreement.facts import CENTRE, EXCLUDED, NONE, TIME, UNKNOWN, VIOLENCE, Situation
+from simpul_agreement.implications import normalize_situation
 from simpul_routing.domain.exclusions import Suggestion, SuggestionState
-from simpul_routing.domain.implications import normalize_situation
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.vocabulary import AgeBand, Violence
 

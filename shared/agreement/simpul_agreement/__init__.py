@@ -1,8 +1,9 @@
 """The agreement as it is written: YAML in, plain data of the domain out, with the place of everything that is wrong."""
 
+from simpul_agreement.errors import AgreementMissing
 from simpul_agreement.findings import AgreementInvalid, Finding
 from simpul_agreement.proof import Proof, digest_of
 from simpul_agreement.reading import read_agreement
 from simpul_agreement.versions import Versions
 
-__all__ = ["AgreementInvalid", "Finding", "Proof", "Versions", "digest_of", "read_agreement"]
+__all__ = ["AgreementInvalid", "AgreementMissing", "Finding", "Proof", "Versions", "digest_of", "read_agreement"]

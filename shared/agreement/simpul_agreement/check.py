@@ -11,6 +11,7 @@ from simpul_agreement import Finding, Proof, digest_of
 from simpul_agreement.engine import Engine, Origin
 from simpul_agreement.examples import example_findings, read_scenarios, scenario_findings
 from simpul_agreement.facts import URGENCY, AgencyKind, Situation
+from simpul_agreement.implications import situations
 from simpul_agreement.model import Agreement, Clause, Topic, UrgencyIs, Where
 from simpul_agreement.phrases import report_of, sentence
 from simpul_agreement.proof import PROVERS as PROVER_NAMES
@@ -33,7 +34,6 @@ from simpul_agreement.provers.questions import (
 from simpul_agreement.provers.solver import SolverProver
 from simpul_agreement.reading import CLAUSES_FOLDER, read_with_findings
 from simpul_city import City
-from simpul_routing.domain.implications import situations
 
 PROVERS: Final = (BitsetProver, SolverProver)
 assert tuple(prover.name for prover in PROVERS) == PROVER_NAMES  # noqa: S101 - what a stored proof must name

@@ -1,11 +1,12 @@
 """`simpul agreement`: check, explain, diff, simulate, render, sign, status, schema."""
 
-import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -16,20 +17,19 @@ from ruamel.yaml.error import YAMLError
 from simpul_agreement import AgreementInvalid, Proof, digest_of, read_agreement
 from simpul_agreement.documents import FILES
 from simpul_agreement.engine import Engines
+from simpul_agreement.examples import read_situations
 from simpul_agreement.explain import Explanation, as_text
 from simpul_agreement.model import Agreement
-from simpul_agreement.reports import ReportUnreadable, invented_year, past_reports, read_report
+from simpul_agreement.reports import ReportUnreadable, invented_year, read_report
 from simpul_agreement.simulate import simulate
 from simpul_agreement.versions import sign_version, signatories, standing_of
 from simpul_city import City, CityInvalid
-from simpul_cli.stored_decisions import CaseNotFound, stored_decision
-from simpul_runtime.database import utc_now
 from simpul_schema.vocabulary import Urgency
 from simpul_seal import Directory, KeyRing
 
 app = typer.Typer(no_args_is_help=True, help="The agreement between the agencies: proven, explained, compared, signed.")
 
-ReportFile = Annotated[Path | None, typer.Argument(help="a report as intake takes it, or facts, as JSON or YAML")]
+ReportFile = Annotated[Path, typer.Argument(help="a report as intake takes it, or facts, as JSON or YAML")]
 SchemaDir = Annotated[Path, typer.Argument(help="where they go")]
 VersionDir = Annotated[
     Path,
@@ -44,6 +44,7 @@ class Tongue(StrEnum):
     EN = "en"
 
 
+EveryClause = Annotated[bool, typer.Option("--all", help="also why each of the other clauses does not apply")]
 Language = Annotated[Tongue, typer.Option(help="Bahasa Indonesia or English")]
 
 
@@ -58,7 +59,8 @@ def city_of(version: Path) -> City:
         raise typer.Exit(2) from error
 
 
-def _read(version: Path) -> tuple[Agreement, City]:
+def read_version(version: Path) -> tuple[Agreement, City]:
+    """A version and its city; ends with the findings where there are any."""
     city = city_of(version)
     try:
         return read_agreement(version.resolve(), city), city
@@ -67,10 +69,21 @@ def _read(version: Path) -> tuple[Agreement, City]:
         raise typer.Exit(1) from error
 
 
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Ends with the command that installs what an import inside the block lacks."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        typer.echo(f'{error.name} is not installed; run: pip install "simpul-agreement[{extra}]"', err=True)
+        raise typer.Exit(2) from error
+
+
 @app.command()
 def check(version: VersionDir) -> None:
     """Prove a version complete; exit 0 and store the proof only when there is no finding at all."""
-    from simpul_agreement.check import check_version  # noqa: PLC0415 - the solver takes long to load
+    with needing("prove"):
+        from simpul_agreement.check import check_version  # noqa: PLC0415 - the solver takes long to load
 
     version = version.resolve()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -105,34 +118,16 @@ def _tell_proof(proof: Proof) -> None:
 @app.command()
 def explain(
     version: VersionDir,
-    report: ReportFile = None,
-    case: Annotated[str, typer.Option(help="a decided case instead, by its id")] = "",
-    database_url: Annotated[str, typer.Option(envvar="SIMPUL_DATABASE_URL", help="routing's database")] = "",
-    key_file: Annotated[Path | None, typer.Option(envvar="SIMPUL_KEY_FILE", help="routing's private keys")] = None,
+    report: ReportFile,
     language: Language = Tongue.ID,
-    every: Annotated[bool, typer.Option("--all", help="also why each of the other clauses does not apply")] = False,
+    every: EveryClause = False,
 ) -> None:
     """Why a report is decided as it is, clause by clause, and the smallest change that would alter it."""
-    agreement, city = _read(version)
-    day = utc_now().astimezone(city.zone).date()
+    agreement, city = read_version(version)
+    day = datetime.now(city.zone).date()
     try:
-        if case:
-            case_id = UUID(case)
-            if key_file is None:
-                typer.echo("give --key-file: the facts of a case are locked with routing's key", err=True)
-                raise typer.Exit(2)
-            stored = asyncio.run(stored_decision(database_url, case_id, KeyRing.read(key_file)))
-            if (stored.agreement, stored.digest) != (agreement.version, digest_of(version.resolve())):
-                typer.echo(f"another text decided this case: {stored.agreement}, {stored.digest}", err=True)
-                raise typer.Exit(2)
-            day = stored.decided_at.astimezone(city.zone).date()
-            situation, origin = stored.facts.situation, stored.facts.origin
-        elif report is not None:
-            situation, origin = read_report(report, agreement, city)
-        else:
-            typer.echo("give a report file, or --case with its id", err=True)
-            raise typer.Exit(2)
-    except (ReportUnreadable, CaseNotFound, OSError, ValueError) as error:
+        situation, origin = read_report(report, agreement, city)
+    except (ReportUnreadable, OSError, ValueError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     explanation = Explanation(agreement, Engines(agreement).on(day), situation, origin, city)
@@ -144,8 +139,8 @@ def diff(old: VersionDir, new: VersionDir, language: Language = Tongue.ID) -> No
     """Which situations, past referrals and agencies' work change from one version to another."""
     from simpul_agreement.compare import Comparison  # noqa: PLC0415 - loads a prover
 
-    before, city = _read(old)
-    after, _ = _read(new)
+    before, city = read_version(old)
+    after, _ = read_version(new)
     comparison = Comparison(before, after, language)
     changes = list(comparison.changes())
     typer.echo(f"{before.version} -> {after.version}: {len(changes)} answers change")
@@ -154,9 +149,9 @@ def diff(old: VersionDir, new: VersionDir, language: Language = Tongue.ID) -> No
         typer.echo(f"  {change.where}\n    - {change.before}\n    + {change.after}")
     for words in comparison.beside():
         typer.echo(f"  {words}")
-    reports = past_reports(city)
-    differing = list(comparison.referrals(reports))
-    typer.echo(f"\n{len(differing)} of {len(reports)} past reports would be referred otherwise")
+    compared = read_situations(new.resolve(), city)
+    differing = list(comparison.referrals(compared))
+    typer.echo(f"\n{len(differing)} of the {len(compared)} scenarios of {after.version} would be referred otherwise")
     for title, differences in differing:
         typer.echo(f"  {title}: {'; '.join(differences)}")
     work = comparison.work(list(invented_year(city, 2026, 1000, 1)))
@@ -174,9 +169,10 @@ def simulate_year(
     picture: Annotated[Path, typer.Option(help="where the picture goes, as SVG")] = Path(".simpul/agreement-year.svg"),
 ) -> None:
     """A year of invented reports: load of each agency, deadlines met, escalations, as a table and a picture."""
-    from simpul_agreement.render import picture_of  # noqa: PLC0415 - loads the typesetter
+    with needing("render"):
+        from simpul_agreement.render import picture_of  # noqa: PLC0415 - loads the typesetter
 
-    agreement, city = _read(version)
+    agreement, city = read_version(version)
     result = simulate(agreement, city, list(invented_year(city, year, reports, seed)), seed)
     names = ("agency", "referrals", "led", "p50", "p90", "in time", "50 %", "100 %", "200 %")
     table = Table(*(Column(name, no_wrap=True) for name in names))
@@ -202,9 +198,10 @@ def render_document(
     version: VersionDir, out: Annotated[Path, typer.Option(help="folder for the files")] = Path(".simpul/agreement")
 ) -> None:
     """The document to sign: HTML and PDF, Bahasa Indonesia and English."""
-    from simpul_agreement.render import render  # noqa: PLC0415 - loads the typesetter
+    with needing("render"):
+        from simpul_agreement.render import render  # noqa: PLC0415 - loads the typesetter
 
-    agreement, city = _read(version)
+    agreement, city = read_version(version)
     for path in render(version.resolve(), agreement, city, out):
         typer.echo(str(path))
 
@@ -215,7 +212,7 @@ def sign(
     key_file: Annotated[list[Path], typer.Option(help="private keys of a party that signs; may be given again")],
 ) -> None:
     """Put a party's signature beside a proven version."""
-    agreement, city = _read(version)
+    agreement, city = read_version(version)
     proof = Proof.read(version.resolve())
     if proof is None or not proof.is_of(agreement, digest_of(version.resolve())):
         typer.echo(f"{agreement.version} is not proven; run `simpul agreement check {version}` first", err=True)
@@ -226,7 +223,7 @@ def sign(
         if ring.party not in wanted:
             typer.echo(f"{ring.party} is no party that signs; these do: {', '.join(sorted(wanted))}", err=True)
             raise typer.Exit(2)
-        typer.echo(str(sign_version(version.resolve(), ring, utc_now())))
+        typer.echo(str(sign_version(version.resolve(), ring, datetime.now(UTC))))
 
 
 @app.command()
@@ -235,8 +232,8 @@ def status(
     directory_file: Annotated[Path, typer.Option(envvar="SIMPUL_DIRECTORY_FILE", help="everybody's public keys")],
 ) -> None:
     """How far a version has come from draft to active, and what it lacks."""
-    agreement, city = _read(version)
-    standing = standing_of(version.resolve(), agreement, city, Directory.read(directory_file), utc_now())
+    agreement, city = read_version(version)
+    standing = standing_of(version.resolve(), agreement, city, Directory.read(directory_file), datetime.now(UTC))
     typer.echo(f"{agreement.version}: {standing.state}")
     for lacking in standing.lacking:
         typer.echo(f"  {lacking}")
@@ -255,3 +252,8 @@ def schemas() -> dict[str, str]:
     return {
         name: json.dumps(form.model_json_schema(), indent=1, ensure_ascii=False) + "\n" for name, form in FILES.items()
     }
+
+
+def main() -> None:
+    """Entry point of `simpul-agreement`."""
+    app()

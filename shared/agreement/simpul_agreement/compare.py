@@ -12,7 +12,7 @@ from simpul_agreement.phrases import condition_words, effect_words, source_words
 from simpul_agreement.properties import QUESTION_WORDS
 from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.layout import Layout, View
-from simpul_agreement.reports import TakenReport
+from simpul_agreement.reports import Report
 
 MOST_SENTENCES: Final = 40
 """Sentences on one question; a change that needs more is easier read in the two documents."""
@@ -78,15 +78,15 @@ class Comparison:
             if one != other:
                 yield f"{name}: {source_words(one, self._language)} -> {source_words(other, self._language)}"
 
-    def referrals(self, reports: Sequence[TakenReport]) -> Iterator[tuple[str, list[str]]]:
-        """Past reports whose referrals, urgency or protection would differ, with what differs."""
-        for report in reports:
-            before, after = (engine.decide(*self._seen(report, engine)) for engine in self._engines)
+    def referrals(self, situations: Sequence[tuple[str, Situation, Origin]]) -> Iterator[tuple[str, list[str]]]:
+        """Titled situations whose referrals, urgency or protection would differ, with what differs."""
+        for title, situation, origin in situations:
+            before, after = (engine.decide(situation, origin) for engine in self._engines)
             differences = list(_differences(before, after))
             if differences:
-                yield report.title, differences
+                yield title, differences
 
-    def work(self, reports: Sequence[TakenReport]) -> Mapping[str, tuple[int, int]]:
+    def work(self, reports: Sequence[Report]) -> Mapping[str, tuple[int, int]]:
         """Referrals of each agency whose number changes, before and after."""
         counts: list[Counter[str]] = []
         for engine in self._engines:
@@ -101,8 +101,8 @@ class Comparison:
             for agency in sorted(before | after) if before[agency] != after[agency]
         }  # fmt: skip
 
-    def _seen(self, report: TakenReport, engine: Engine) -> tuple[Situation, Origin]:
-        return report.seen(self._old.agreement if engine is self._engines[0] else self._new.agreement)
+    def _seen(self, report: Report, engine: Engine) -> tuple[Situation, Origin]:
+        return report.situation(self._old.agreement if engine is self._engines[0] else self._new.agreement)
 
     @staticmethod
     def _saying(prover: BitsetProver, topic: Topic) -> list[Clause]:

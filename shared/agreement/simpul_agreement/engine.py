@@ -12,6 +12,7 @@ from datetime import date
 from typing import Final
 
 from simpul_agreement.facts import FACTS, URGENCY, VIOLENCE, Fact, Situation, all_sets
+from simpul_agreement.implications import normalize_situation
 from simpul_agreement.model import (
     COMPLAINT_CENTRE,
     KECAMATAN_OF_RESIDENCE,
@@ -29,7 +30,6 @@ from simpul_agreement.model import (
     UrgencyIs,
     Within,
 )
-from simpul_routing.domain.implications import normalize_situation
 from simpul_schema.vocabulary import Right, Service, Urgency
 
 _BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))

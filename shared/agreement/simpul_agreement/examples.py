@@ -10,6 +10,7 @@ from simpul_agreement.documents import ScenariosFile, WrittenScenario
 from simpul_agreement.engine import Decision, Engine, Engines, Origin
 from simpul_agreement.facts import BY_NAME, FACTS, URGENCY, VIOLENCE, Fact, Situation, meant, situation
 from simpul_agreement.findings import Finding, nearest
+from simpul_agreement.implications import linked_facts, normalize_situation
 from simpul_agreement.model import (
     Agreement,
     Clause,
@@ -25,9 +26,8 @@ from simpul_agreement.model import (
 from simpul_agreement.phrases import sentence
 from simpul_agreement.provers.layout import Layout
 from simpul_agreement.reading import SCENARIOS_FILE, read_document
+from simpul_agreement.rights import open_ledger
 from simpul_city import City
-from simpul_routing.domain.implications import linked_facts, normalize_situation
-from simpul_routing.domain.rights import opened
 from simpul_schema.vocabulary import Urgency
 
 
@@ -145,6 +145,14 @@ def read_scenarios(folder: Path, findings: list[Finding]) -> list[Scenario]:
     ]
 
 
+def read_situations(folder: Path, city: City) -> list[tuple[str, Situation, Origin]]:
+    """The title, situation and agencies of each scenario of a version that has no findings."""
+    return [
+        (scenario.written.scenario, meant(scenario.written.report), origin_of(scenario.written, city))
+        for scenario in read_scenarios(folder, [])
+    ]
+
+
 def scenario_findings(agreement: Agreement, scenarios: Iterable[Scenario], city: City) -> list[Finding]:
     """Scenarios that come out otherwise than they say, and clauses that none of them reaches on any day."""
     engines = Engines(agreement)
@@ -193,7 +201,7 @@ def outcome(decision: Decision) -> dict[str, Any]:
         "basis": decision.basis.basis if decision.basis else None,
         "referrals": {assigned.service: [assigned.lead, *assigned.support] for assigned in decision.assignments},
         "suspect_served_by": decision.suspect_served_by,
-        "rights": {right: entry.state for right, entry in opened(decision).items()},
+        "rights": {right: entry.state for right, entry in open_ledger(decision).items()},
         "hand_over": {}, "clocks": {}, "ladder": {}, "discloses": {}, "keeps": {},
     }  # fmt: skip
     for clause in decision.effective:

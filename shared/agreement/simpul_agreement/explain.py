@@ -6,6 +6,7 @@ from itertools import combinations
 
 from simpul_agreement.engine import Decision, Engine, Origin
 from simpul_agreement.facts import CENTRE, EXCLUDED, FACTS, RESIDENCE, URGENCY, VIOLENCE, Fact, Situation
+from simpul_agreement.implications import implications_of, normalize_situation
 from simpul_agreement.model import Agreement, Clause, ServiceNeeded
 from simpul_agreement.origins import origin_for
 from simpul_agreement.phrases import (
@@ -20,7 +21,6 @@ from simpul_agreement.phrases import (
     within_words,
 )
 from simpul_city import City
-from simpul_routing.domain.implications import implications_of, normalize_situation
 from simpul_schema.vocabulary import Term
 
 

@@ -18,6 +18,7 @@ from simpul_agreement.facts import (
     Situation,
     TimeBand,
 )
+from simpul_agreement.implications import Implication
 from simpul_agreement.model import (
     ADDRESSEE,
     COMPLAINT_CENTRE,
@@ -42,7 +43,6 @@ from simpul_agreement.model import (
     Within,
     Words,
 )
-from simpul_routing.domain.implications import Implication
 from simpul_schema.vocabulary import AgeBand, Answer, Place, Relation, Term, Urgency, Violence
 
 FACT_WORDS: Final[Mapping[str, Words]] = MappingProxyType({

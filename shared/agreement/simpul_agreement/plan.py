@@ -1,13 +1,13 @@
 """The plan of a case: what a decision asks of whom until when."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from simpul_agreement.engine import Decision, Origin
 from simpul_agreement.model import Agreement, RightNotNeeded, Within
-from simpul_routing.domain.hand_over import caretaker
-from simpul_routing.domain.rights import Ledger, opened
+from simpul_agreement.rights import Ledger, open_ledger
 from simpul_schema.vocabulary import ReferralRole, Right, Service, Urgency
 
 NO_RULE_WITHIN = Within()
@@ -67,7 +67,7 @@ def plan_case(decision: Decision, agreement: Agreement, origin: Origin, now: dat
         answer_by=(decision.answer or NO_RULE_WITHIN).due(now, zone, agreement.holidays),
         mediation_locked=decision.mediation_is_locked,
         referrals=tuple(referrals),
-        rights=opened(decision),
+        rights=open_ledger(decision),
         is_covered=is_covered and bool(referrals),
     )
 
@@ -78,3 +78,14 @@ def _is_covered(decision: Decision) -> bool:
     served = {assigned.right for assigned in decision.assignments}
     waived = {clause.effect.right for clause in decision.effective if isinstance(clause.effect, RightNotNeeded)}
     return None not in said and served | waived == set(Right)
+
+
+def caretaker(agreement: Agreement, origin: Origin, asked: Collection[str] = ()) -> str:
+    """Who decides where no rule does: the hub, else who can triage, else any party.
+
+    Empty when all are excluded or have declined to.
+    """
+    able = [party.code for party in agreement.parties if Service.MANUAL_TRIAGE in party.services]
+    anybody = [party.code for party in agreement.parties if party.kind]
+    codes = map(origin.resolve, (agreement.hub, *able, *anybody))
+    return next((code for code in codes if code and code not in asked), "")

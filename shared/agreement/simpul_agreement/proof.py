@@ -6,9 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from simpul_agreement.implications import situations
 from simpul_agreement.model import Agreement
 from simpul_agreement.properties import PROPERTIES
-from simpul_routing.domain.implications import situations
 
 PROOF_FILE: Final = "proof.json"
 PROVERS: Final = ("bitset", "z3")

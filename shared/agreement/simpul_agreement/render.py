@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from simpul_agreement import Proof, digest_of
 from simpul_agreement.facts import TimeBand
+from simpul_agreement.implications import IMPLICATIONS
 from simpul_agreement.model import (
     Agreement,
     Clause,
@@ -32,7 +33,6 @@ from simpul_agreement.properties import PROPERTIES
 from simpul_agreement.simulate import Year
 from simpul_agreement.versions import signatories
 from simpul_city import City
-from simpul_routing.domain.implications import IMPLICATIONS
 from simpul_schema.vocabulary import Right, Service
 
 _TEMPLATES: Final = files("simpul_agreement") / "templates"

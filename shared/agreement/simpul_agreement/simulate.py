@@ -11,7 +11,7 @@ from typing import Final
 from simpul_agreement.engine import Engines
 from simpul_agreement.model import Agreement
 from simpul_agreement.plan import plan_case
-from simpul_agreement.reports import TakenReport
+from simpul_agreement.reports import Report
 from simpul_city import City
 from simpul_schema.vocabulary import ReferralRole, Urgency
 
@@ -79,7 +79,7 @@ class Year:
         return sorted(rows, key=lambda row: -row[1].referrals)
 
 
-def simulate(agreement: Agreement, city: City, reports: Sequence[TakenReport], seed: int) -> Year:
+def simulate(agreement: Agreement, city: City, reports: Sequence[Report], seed: int) -> Year:
     """Let the reports come in and the agencies answer; the same seed gives the same year."""
     chance = random.Random(seed)
     engines = Engines(agreement)
@@ -88,7 +88,7 @@ def simulate(agreement: Agreement, city: City, reports: Sequence[TakenReport], s
     urgencies = dict.fromkeys(Urgency, 0)
     for report in reports:
         now = report.received_at
-        situation, origin = report.seen(agreement)
+        situation, origin = report.situation(agreement)
         decision = engines.on(now.astimezone(city.zone).date()).decide(situation, origin)
         plan = plan_case(decision, agreement, origin, now, city.zone)
         months[now.astimezone(city.zone).month - 1] += len(plan.referrals)

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -13,13 +13,12 @@ from typing import Final
 import structlog
 
 from simpul_agreement.engine import Engines
+from simpul_agreement.errors import AgreementMissing
 from simpul_agreement.findings import AgreementInvalid
 from simpul_agreement.model import KECAMATAN_OF_RESIDENCE, SATGAS_OF_RESIDENCE, Agreement
 from simpul_agreement.proof import PROOF_FILE, Proof, digest_of
 from simpul_agreement.reading import AGREEMENT_FILE, read_agreement
 from simpul_city import City
-from simpul_routing.errors import AgreementMissing
-from simpul_runtime.database import utc_now
 from simpul_seal import Directory, KeyRing, SealError, sign, verify
 
 SIGNATURES_FOLDER: Final = "signatures"
@@ -117,7 +116,7 @@ class Versions:
         while True:
             await asyncio.sleep(LOOK)
             if self._on_disk() != self._read_from:
-                await asyncio.to_thread(self.read, utc_now())
+                await asyncio.to_thread(self.read, datetime.now(UTC))
 
     def read(self, now: datetime) -> None:
         """Take new versions; what is refused is logged once for each change, and those that were taken stay."""

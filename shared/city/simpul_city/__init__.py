@@ -1,5 +1,23 @@
-"""A city as data: its wards, its agencies, the queues they have."""
+"""A city as data: its wards, its agencies and their queues, its emergency numbers."""
 
-from simpul_city.city import Agency, City, CityInvalid, Kelurahan, OwnQueue, read_yaml
+from simpul_city.city import (
+    NATIONAL_EMERGENCY_NUMBERS,
+    Agency,
+    City,
+    CityInvalid,
+    EmergencyNumber,
+    Kelurahan,
+    OwnQueue,
+    read_yaml,
+)
 
-__all__ = ["Agency", "City", "CityInvalid", "Kelurahan", "OwnQueue", "read_yaml"]
+__all__ = [
+    "NATIONAL_EMERGENCY_NUMBERS",
+    "Agency",
+    "City",
+    "CityInvalid",
+    "EmergencyNumber",
+    "Kelurahan",
+    "OwnQueue",
+    "read_yaml",
+]

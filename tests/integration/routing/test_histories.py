@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from simpul_agreement.implications import normalize_situation
+from simpul_agreement.plan import caretaker
 from simpul_routing.domain.exclusions import SuggestionState
-from simpul_routing.domain.hand_over import caretaker
-from simpul_routing.domain.implications import normalize_situation
 from simpul_routing.errors import (
     AgencyExcluded,
     AgencyUnable,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from simpul_routing.domain import engine
+from simpul_agreement import engine
 from simpul_schema.vocabulary import Violence
 from tests.integration.routing.conftest import START, Room
 

@@ -8,13 +8,14 @@ import asyncpg
 import pytest
 
 from simpul_agreement.model import ClockName
+from simpul_agreement.rights import Entry
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_routing import repository
 from simpul_routing.api.reading import timeline_of
 from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.exclusions import ExclusionReview
-from simpul_routing.domain.rights import BY_HAND, Entry
+from simpul_routing.domain.rights import BY_HAND
 from simpul_routing.stored_facts import StoredFacts, place_of, read, written
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from simpul_agreement.engine import Origin
 from simpul_agreement.plan import plan_case
+from simpul_agreement.rights import Entry
 from simpul_routing.domain.exclusions import (
     HeldPlan,
     Suggestion,
@@ -16,7 +17,7 @@ from simpul_routing.domain.exclusions import (
     hold_back,
     protective_services,
 )
-from simpul_routing.domain.rights import AWAITS_DECISION, Entry, after, awaiting
+from simpul_routing.domain.rights import AWAITS_DECISION, after, awaiting
 from simpul_routing.stored_facts import StoredFacts, read, written
 from simpul_schema.vocabulary import Right, RightState, Service, Urgency
 from tests.support.agreements import CITY, HOME, decide, kediri, told

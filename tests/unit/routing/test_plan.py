@@ -12,9 +12,9 @@ from simpul_agreement.engine import Decision, Origin
 from simpul_agreement.facts import situation_of
 from simpul_agreement.model import Within
 from simpul_agreement.plan import CasePlan, plan_case
+from simpul_agreement.reports import situation_from_report
 from simpul_routing.publisher import referral_facts
 from simpul_routing.stored_facts import StoredFacts, Told, read, written
-from simpul_routing.use_cases import seen
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency, Violence
@@ -91,7 +91,7 @@ def test_r6_however_many_are_excluded_the_plan_addresses_none_of_them(excluded: 
 
 
 def test_a_report_maps_to_one_situation() -> None:
-    situation, origin = seen(
+    situation, origin = situation_from_report(
         facts(kelurahan="Bujel", complaint_centre="polres-ppa", trafficking_sign="yes", excluded_agencies=["ylpa"]),
         CITY, kediri(), NOW,
     )  # fmt: skip
@@ -104,7 +104,9 @@ def test_a_report_maps_to_one_situation() -> None:
 
 
 def test_an_unknown_kelurahan_or_centre_is_not_known_rather_than_an_error() -> None:
-    situation, origin = seen(facts(kelurahan="Atlantis", complaint_centre="nobody"), CITY, kediri(), NOW)
+    situation, origin = situation_from_report(
+        facts(kelurahan="Atlantis", complaint_centre="nobody"), CITY, kediri(), NOW
+    )
 
     assert situation["residence"] == situation["complaint_centre"] == {"unknown"}
     assert origin == Origin()

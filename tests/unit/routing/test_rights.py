@@ -2,8 +2,9 @@
 
 import pytest
 
+from simpul_agreement.rights import BY_THE_AGREEMENT, Entry, open_ledger
 from simpul_routing.domain.lifecycle import ReferralState
-from simpul_routing.domain.rights import BY_HAND, BY_THE_AGREEMENT, Entry, Served, after, opened, replanned, unanswered
+from simpul_routing.domain.rights import BY_HAND, Served, after, replanned, unanswered
 from simpul_schema.vocabulary import ReferralOutcome, Right, RightState
 from tests.support.agreements import HOME, decide
 
@@ -16,7 +17,7 @@ def ended(outcome: ReferralOutcome) -> Served:
 
 
 def test_the_agreement_opens_all_eight_rights() -> None:
-    ledger = opened(decide(HOME, violence="neglect", injured="no", suicidal_sign="unknown"))
+    ledger = open_ledger(decide(HOME, violence="neglect", injured="no", suicidal_sign="unknown"))
 
     assert set(ledger) == set(Right)
     assert ledger[Right.SOCIAL_AID].state is RightState.REFERRED

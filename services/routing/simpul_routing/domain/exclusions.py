@@ -10,9 +10,9 @@ from uuid import UUID
 from simpul_agreement.engine import Origin
 from simpul_agreement.facts import Situation
 from simpul_agreement.model import Agreement, Clause, Step
-from simpul_agreement.plan import CasePlan, PlannedReferral
+from simpul_agreement.plan import CasePlan, PlannedReferral, caretaker
 from simpul_routing.domain.clocks import Addressee, Running, told_at
-from simpul_routing.domain.hand_over import Successor, caretaker, successor
+from simpul_routing.domain.hand_over import Successor, successor
 from simpul_schema.vocabulary import Answer, ReferralRole, Right, Service, Urgency
 
 _LIFE_BODY_EVIDENCE: Final = frozenset({

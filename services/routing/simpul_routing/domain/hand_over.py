@@ -6,6 +6,7 @@ from typing import Final
 
 from simpul_agreement.engine import Origin
 from simpul_agreement.model import Agreement, ServiceNeeded
+from simpul_agreement.plan import caretaker
 from simpul_schema.vocabulary import ReferralRole, Service
 
 MOST_HAND_OVERS: Final = 2
@@ -21,17 +22,6 @@ class Successor:
     role: ReferralRole
     hand_overs: int
     is_raised_to_hub: bool
-
-
-def caretaker(agreement: Agreement, origin: Origin, asked: Collection[str] = ()) -> str:
-    """Who decides where no rule does: the hub, else who can triage, else any party.
-
-    Empty when all are excluded or have declined to.
-    """
-    able = [party.code for party in agreement.parties if Service.MANUAL_TRIAGE in party.services]
-    anybody = [party.code for party in agreement.parties if party.kind]
-    codes = map(origin.resolve, (agreement.hub, *able, *anybody))
-    return next((code for code in codes if code and code not in asked), "")
 
 
 def successor(

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import DateTime, LargeBinary, Text, Uuid
 
 from simpul_agreement.plan import CasePlan
+from simpul_agreement.rights import Entry, Ledger
 from simpul_routing.domain.case_life import CaseDeed, CaseState, state_after, states_before
-from simpul_routing.domain.rights import Entry, Ledger
 from simpul_routing.tables import CasePlanRow, TransitionRow
 from simpul_runtime.transaction import Transaction
 from simpul_schema.vocabulary import CaseEnd, Right, RightState, Urgency

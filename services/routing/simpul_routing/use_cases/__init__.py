@@ -4,7 +4,7 @@ from simpul_routing.use_cases.decide_exclusions import DecideExclusions
 from simpul_routing.use_cases.end_cases import EndCases
 from simpul_routing.use_cases.judge_replies import JudgeReplies, Reply
 from simpul_routing.use_cases.keep_accounts import KeepAccounts
-from simpul_routing.use_cases.refer_cases import ReferCases, seen
+from simpul_routing.use_cases.refer_cases import ReferCases
 from simpul_routing.use_cases.replan_cases import ReplanCases
 from simpul_routing.use_cases.sweep_clocks import SweepClocks
 from simpul_routing.use_cases.triage_cases import TriageCases
@@ -21,5 +21,4 @@ __all__ = [
     "SweepClocks",
     "TriageCases",
     "WithdrawConsent",
-    "seen",
 ]

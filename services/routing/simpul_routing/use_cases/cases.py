@@ -5,9 +5,10 @@ from typing import Final
 from uuid import UUID
 
 from simpul_agreement import Versions
+from simpul_agreement.rights import Ledger
 from simpul_routing import publisher, repository
 from simpul_routing.domain.referral import StoredReferral
-from simpul_routing.domain.rights import Ledger, Served, after
+from simpul_routing.domain.rights import Served, after
 from simpul_routing.errors import CaseChanged, CaseHasEnded, CaseMerged, CaseUnknown
 from simpul_routing.repository import StoredCase
 from simpul_routing.stored_facts import place_of_note

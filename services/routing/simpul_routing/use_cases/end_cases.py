@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
+from simpul_agreement.rights import Entry
 from simpul_routing import publisher, repository
 from simpul_routing.domain.case_life import CaseDeed, CaseState, state_after
 from simpul_routing.domain.clocks import STOPPED_BY
 from simpul_routing.domain.lifecycle import ReferralState
 from simpul_routing.domain.referral import Move, StoredReferral
-from simpul_routing.domain.rights import BY_HAND, BY_REFERRALS, NEED_A_REASON, Entry, unanswered
+from simpul_routing.domain.rights import BY_HAND, BY_REFERRALS, NEED_A_REASON, unanswered
 from simpul_routing.errors import (
     CaseHasEnded,
     CaseIsOpen,

@@ -10,10 +10,11 @@ import structlog
 from prometheus_client import Counter
 
 from simpul_agreement import Versions
-from simpul_agreement.engine import Decision, Origin
-from simpul_agreement.facts import AgencyKind, Situation, situation_of
+from simpul_agreement.engine import Decision
+from simpul_agreement.facts import AgencyKind
 from simpul_agreement.model import Agreement
 from simpul_agreement.plan import CasePlan, PlannedReferral, plan_case
+from simpul_agreement.reports import situation_from_report
 from simpul_city import City
 from simpul_routing import publisher, repository
 from simpul_routing.domain.case_life import CaseDeed, CaseState, state_after
@@ -50,7 +51,7 @@ class ReferCases:
         engines = self._versions.active(transaction.now)
         for event, triage in reports:
             case_id, ward = event.data.case_id, self._city.find_kelurahan(triage.kelurahan)
-            situation, origin = seen(triage, self._city, engines.agreement, event.data.received_at)
+            situation, origin = situation_from_report(triage, self._city, engines.agreement, event.data.received_at)
             decision = engines.on(transaction.now.astimezone(self._city.zone).date()).decide(situation, origin)
             plan = plan_case(decision, engines.agreement, origin, transaction.now, self._city.zone)
             if not plan.is_covered:
@@ -115,25 +116,3 @@ class ReferCases:
             clauses=self._keys.lock(written_clauses(planned.clauses), place=place_of_referral(referral_id)),
             clocks=tuple(clocks),
         )
-
-
-def seen(triage: TriageFacts, city: City, agreement: Agreement, received_at: datetime) -> tuple[Situation, Origin]:
-    """A report as the agreement sees it: its finite facts, and the agencies that only the report tells."""
-    ward = city.find_kelurahan(triage.kelurahan)
-    excluded = frozenset(triage.excluded_agencies)
-    centre = city.kinds.get(triage.complaint_centre, "")
-    situation = situation_of(
-        triage,
-        lives_in_city=ward is not None,
-        centre=centre,
-        # One of several stands for them in the facts; none of them is addressed, whatever the facts say.
-        excluded=city.kinds.get(min(excluded, default=""), ""),
-        band=agreement.band_at(received_at, city.zone),
-    )
-    origin = Origin(
-        satgas=ward.satgas if ward else "",
-        kecamatan=ward.satgas_kecamatan if ward else "",
-        centre=triage.complaint_centre if centre else "",
-        excluded=excluded,
-    )
-    return situation, origin

@@ -13,6 +13,7 @@ from simpul_agreement.engine import Decision
 from simpul_agreement.facts import AgencyKind
 from simpul_agreement.model import Agreement, ClockName
 from simpul_agreement.plan import CasePlan, plan_case
+from simpul_agreement.reports import situation_from_report
 from simpul_city import City
 from simpul_routing import publisher, repository
 from simpul_routing.domain.case_life import CaseDeed, CaseState
@@ -35,7 +36,6 @@ from simpul_routing.stored_facts import (
     written_clauses,
 )
 from simpul_routing.use_cases.cases import ROUTING, announce_rights, locked, served_rights
-from simpul_routing.use_cases.refer_cases import seen
 from simpul_routing.use_cases.review_exclusions import ExclusionReviews
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
@@ -215,7 +215,7 @@ class ReplanCases:
     def _told_now(self, triage: TriageFacts, event: CaseAmendedV1) -> Told:
         ward = self._city.find_kelurahan(triage.kelurahan)
         agreement = self._versions.active(event.data.amended_at).agreement
-        situation, origin = seen(triage, self._city, agreement, event.data.amended_at)
+        situation, origin = situation_from_report(triage, self._city, agreement, event.data.amended_at)
         shared = publisher.referral_facts(triage, ward.kecamatan if ward else "", mediation_locked=True)
         return Told(situation, origin, shared)
 

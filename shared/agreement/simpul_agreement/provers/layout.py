@@ -17,15 +17,15 @@ from simpul_agreement.facts import (
     AgencyKind,
     Situation,
 )
-from simpul_agreement.model import COMPLAINT_CENTRE, Agreement, Clause, Condition, ServiceNeeded, UrgencyIs
-from simpul_agreement.provers.questions import TooWide
-from simpul_routing.domain.implications import (
+from simpul_agreement.implications import (
     IMPLICATIONS,
     implied_kinds,
     linked_facts,
     normalize_situation,
     violence_sets,
 )
+from simpul_agreement.model import COMPLAINT_CENTRE, Agreement, Clause, Condition, ServiceNeeded, UrgencyIs
+from simpul_agreement.provers.questions import TooWide
 
 WIDEST: Final = 1 << 27
 """Situations in one layout; 16 MB for each integer."""

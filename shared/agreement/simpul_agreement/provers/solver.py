@@ -10,6 +10,7 @@ from typing import Any
 import z3
 
 from simpul_agreement.facts import FACTS, AgencyKind, Situation
+from simpul_agreement.implications import IMPLICATIONS
 from simpul_agreement.model import (
     ADDRESSEE,
     COMPLAINT_CENTRE,
@@ -59,7 +60,6 @@ from simpul_agreement.provers.questions import (
     RightOverlap,
     questions_on,
 )
-from simpul_routing.domain.implications import IMPLICATIONS
 
 Formula = Any
 """A Z3 formula; the package has no types for them that fit."""
