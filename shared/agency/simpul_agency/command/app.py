@@ -30,7 +30,8 @@ from simpul_agency.enrolment import Welcome
 from simpul_agency.handoff import HandOffs, HandOffSettings
 from simpul_agency.handoff.chosen import NothingChosen
 from simpul_agency.settings import AgencySettings
-from simpul_agency.store import Store
+from simpul_agency.store import Store, StoreNewer
+from simpul_agency.store.version import NEWEST
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False,
@@ -172,7 +173,38 @@ def _in_store(work: Any) -> Any:
         finally:
             await store.close()
 
-    return asyncio.run(run_in_store())
+    try:
+        return asyncio.run(run_in_store())
+    except StoreNewer as error:
+        _refuse(error)
+
+
+@app.command()
+def upgrade(
+    dry_run: Annotated[bool, typer.Option(help="carry everything out, and take it back")] = False,
+) -> None:
+    """Bring the store to this program's version; stop the consumer before, which otherwise does it when it starts."""
+
+    async def bring_up_to_date() -> tuple[str, list[Any]]:
+        store = Store(driver_for(_settings().store_url))
+        await store.connect()
+        try:
+            return await store.version(), await store.upgrade(dry_run=dry_run)
+        finally:
+            await store.close()
+
+    try:
+        version, steps = asyncio.run(bring_up_to_date())
+    except StoreNewer as error:
+        _refuse(error)
+    for step in steps:
+        typer.echo(f"{step.revision}: {step.title}")
+    if not steps:
+        typer.echo(f"the store has this program's version, {NEWEST}")
+    elif dry_run:
+        typer.echo(f"tried and taken back: the store still has {f'version {version}' if version else 'no tables'}")
+    else:
+        typer.echo(f"the store has version {NEWEST} now")
 
 
 @app.command()
