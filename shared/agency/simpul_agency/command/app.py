@@ -173,17 +173,14 @@ def _in_store(work: Any) -> Any:
         finally:
             await store.close()
 
-    try:
-        return asyncio.run(run_in_store())
-    except StoreNewer as error:
-        _refuse(error)
+    return asyncio.run(run_in_store())
 
 
 @app.command()
 def upgrade(
     dry_run: Annotated[bool, typer.Option(help="carry everything out, and take it back")] = False,
 ) -> None:
-    """Bring the store to this program's version; stop the consumer before, which otherwise does it when it starts."""
+    """Bring the store to this program's version, as a consumer does when it starts; stop the consumer first."""
 
     async def bring_up_to_date() -> tuple[str, list[Any]]:
         store = Store(driver_for(_settings().store_url))
@@ -193,10 +190,7 @@ def upgrade(
         finally:
             await store.close()
 
-    try:
-        version, steps = asyncio.run(bring_up_to_date())
-    except StoreNewer as error:
-        _refuse(error)
+    version, steps = asyncio.run(bring_up_to_date())
     for step in steps:
         typer.echo(f"{step.revision}: {step.title}")
     if not steps:
@@ -381,4 +375,7 @@ def _log_as_lines() -> None:
 
 def main() -> None:
     """Entry point."""
-    app()
+    try:
+        app()
+    except StoreNewer as error:
+        sys.exit(str(error))
