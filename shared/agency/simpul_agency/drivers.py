@@ -11,8 +11,6 @@ from typing import Any, Final, Optional, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from sqlalchemy import URL, Connection, Dialect, NullPool, create_engine, text
-from sqlalchemy.dialects.postgresql.asyncpg import dialect as postgresql_dialect
-from sqlalchemy.dialects.sqlite.pysqlite import dialect as sqlite_dialect
 from sqlalchemy.sql.elements import CompilerElement
 
 T = TypeVar("T")
@@ -95,12 +93,17 @@ class _Compiled:
 
 @cache
 def _for_sqlite(statement: CompilerElement) -> _Compiled:
-    return _Compiled.of(statement, sqlite_dialect(paramstyle="qmark"))
+    return _Compiled.of(statement, _dialect("sqlite"))
 
 
 @cache
 def _for_postgresql(statement: CompilerElement) -> _Compiled:
-    return _Compiled.of(statement, postgresql_dialect())
+    return _Compiled.of(statement, _dialect("postgresql+asyncpg"))
+
+
+@cache
+def _dialect(name: str) -> Dialect:
+    return URL.create(name).get_dialect()()
 
 
 class SqliteDriver:
@@ -110,6 +113,7 @@ class SqliteDriver:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="simpul-store")
         self._connection: Optional[sqlite3.Connection] = None
+        self._waits_for_disk: Optional[bool] = None
 
     async def open(self) -> None:
         """Connect, making the folder where it is missing."""
@@ -145,7 +149,9 @@ class SqliteDriver:
             msg = "the store is not open"
             raise RuntimeError(msg)
         # What is committed without waiting for the disk becomes safe with the next commit that waits.
-        connection.execute(f"PRAGMA synchronous = {'FULL' if survives_power_cut else 'NORMAL'}")
+        if survives_power_cut is not self._waits_for_disk:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if survives_power_cut else 'NORMAL'}")
+            self._waits_for_disk = survives_power_cut
         connection.execute("BEGIN IMMEDIATE" if survives_power_cut else "BEGIN")
         try:
             result = _at_once(work(_SqliteTables(connection)))

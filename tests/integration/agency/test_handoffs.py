@@ -15,8 +15,7 @@ import asyncpg
 import pytest
 from aiohttp import web
 from pydantic import SecretStr, ValidationError
-from sqlalchemy import column, select
-from sqlalchemy import table as sql_table
+from sqlalchemy import text
 from standardwebhooks import Webhook
 
 from simpul_agency.drivers import driver_for
@@ -190,8 +189,8 @@ async def test_a_table_of_an_earlier_version_gets_the_columns_it_lacks(
 
     await table.take(received)
 
-    kept = select(column("event_id"), column("kecamatan"), column("of_before"), column("of_theirs"))
-    rows = await driver.run(lambda tables: tables.fetch(kept.select_from(sql_table("simpul_referral"))))
+    kept = text("SELECT event_id, kecamatan, of_before, of_theirs FROM simpul_referral")
+    rows = await driver.run(lambda tables: tables.fetch(kept))
     assert rows == [(str(received.event.id), "", "", None)]
     await table.close()
     await driver.close()

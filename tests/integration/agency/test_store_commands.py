@@ -72,7 +72,7 @@ def test_a_store_of_a_newer_version_is_refused_in_a_sentence(folder: Path, words
         database.execute("UPDATE simpul_store_version SET version_num = '20991231_later'")
     database.close()
 
-    refused = run(folder, *words.split(), expected=1)
+    refused = run(folder, *words.split(), expected=2)
 
     assert "20991231_later" in refused
     assert "pip install --upgrade simpul-agency" in refused

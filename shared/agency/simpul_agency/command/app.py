@@ -378,4 +378,5 @@ def main() -> None:
     try:
         app()
     except StoreNewer as error:
-        sys.exit(str(error))
+        typer.echo(str(error), err=True)
+        sys.exit(2)

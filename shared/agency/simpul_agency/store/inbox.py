@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, Final, Optional
 
 from sqlalchemy import (
+    ColumnElement,
     Double,
     Integer,
     Select,
@@ -26,7 +27,7 @@ from simpul_agency.store.tables import INBOX, InboxState, among, as_values, inse
 
 OFFERED: Final = "referral.offered.v1"
 
-_ONE: Final = literal_column("1")
+_ONE: Final[ColumnElement[int]] = literal_column("1")
 _EARLIER: Final = INBOX.alias("earlier")
 _is_usable: Final = INBOX.c.state != literal_column(f"'{InboxState.PARKED.value}'")
 _precedes: Final = (
@@ -153,8 +154,8 @@ async def record_handled(tables: Tables, handled: Iterable[Handled]) -> None:
 
 async def find_first(tables: Tables, subject: str) -> Optional[bytes]:
     """The event that began a stream, such as the offer of a referral; None when it never came."""
-    rows = await tables.fetch(_FIRST, of=subject)
-    return rows[0][0] if rows else None
+    found: list[bytes] = [body for (body,) in await tables.fetch(_FIRST, of=subject)]
+    return found[0] if found else None
 
 
 async def find_newest(tables: Tables, wire_name: str, limit: int) -> list[bytes]:

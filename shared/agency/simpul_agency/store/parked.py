@@ -50,5 +50,5 @@ async def find_parked(tables: Tables) -> list[Parked]:
 
 async def find_body(tables: Tables, name: str) -> Optional[bytes]:
     """The parked message of that event id or digest; None when there is none."""
-    rows = await tables.fetch(_BODY, name=name)
-    return rows[0][0] if rows else None
+    found: list[bytes] = [body for (body,) in await tables.fetch(_BODY, name=name)]
+    return found[0] if found else None
