@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Optional, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -77,18 +78,20 @@ class _Compiled:
     """A statement in the words of one database, with the order of its values."""
 
     sql: str
-    names: tuple[str, ...]
+    pick: Callable[[Mapping[str, Any]], Row]
     constants: Mapping[str, Any]
 
     @classmethod
     def of(cls, statement: CompilerElement, dialect: Dialect) -> "_Compiled":
         compiled = statement.compile(dialect=dialect)
         constants = {name: value for name, value in compiled.params.items() if value is not None}
-        return cls(str(compiled), tuple(compiled.positiontup or ()), constants)  # type: ignore[attr-defined]  # of SQL compilers
+        names: list[str] = compiled.positiontup or []  # type: ignore[attr-defined]  # of SQL compilers
+        # itemgetter makes a tuple only of several.
+        pick = itemgetter(*names) if len(names) > 1 else lambda row: tuple(row[name] for name in names)
+        return cls(str(compiled), pick, constants)
 
     def values(self, row: Mapping[str, Any]) -> Row:
-        known = {**self.constants, **row} if self.constants else row
-        return tuple([known[name] for name in self.names])
+        return self.pick({**self.constants, **row} if self.constants else row)
 
 
 @cache
