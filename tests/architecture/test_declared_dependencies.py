@@ -19,6 +19,13 @@ MEMBERS = sorted(path.parent for path in ROOT.glob("*/*/pyproject.toml"))
 NEEDS_AN_EXTRA = {
     # The extra `local`: a whole city on one machine, for the demo and the tests.
     "simpul-cli": ("simpul_cli.demo", "simpul_cli.backends", "simpul_cli.local"),
+    # The extras `commands`, `prove` and `render`; tests/agreement/test_extras.py tries the commands without them.
+    "simpul-agreement": (
+        "simpul_agreement.commands",
+        "simpul_agreement.check",
+        "simpul_agreement.provers.solver",
+        "simpul_agreement.render",
+    ),
 }
 """Modules that need an optional dependency; no other module imports them before a command that needs them runs."""
 SIMULATIONS = ("simpul_agency.sandbox", "simpul_agency.conformance")

@@ -9,20 +9,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from aiohttp import web
 from pydantic import SecretStr, ValidationError
+from sqlalchemy import text
 from standardwebhooks import Webhook
 
+from simpul_agency.drivers import driver_for
 from simpul_agency.handoff import HandOffs, HandOffSettings
 from simpul_agency.handoff.chosen import NothingChosen
 from simpul_agency.handoff.document import COLUMNS
+from simpul_agency.handoff.table import Table
+from simpul_agency.received import Received
 from simpul_agency.sandbox.process import free_port
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
-from tests.integration.agency.conftest import Town
+from simpul_schema.messages import ReferralOfferedV1
+from tests.integration.agency.conftest import SAMPLES, Town
 from tests.support.ledger import eventually
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -157,6 +163,37 @@ async def test_table_has_a_row_for_each_event_and_takes_replies(
             return [str(row[0])[:3] for row in rows] == ["yes", "no:", "yes"]
 
         await eventually(fates_are_told)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_table_of_an_earlier_version_gets_the_columns_it_lacks(
+    tmp_path: Path, backends: Backends, kind: str
+) -> None:
+    url = f"sqlite:///{tmp_path / 'theirs.db'}"
+    if kind == "postgresql":
+        name = f"theirs_{uuid4().hex[:8]}"
+        await create_databases(backends.postgres_url, {"theirs": name})
+        url = backends.database_url(name)
+    earlier = [name for name in (*COLUMNS, "event") if name not in ("kecamatan", "event_id")]
+    definition = ", ".join(f"{name} text NOT NULL" for name in (*earlier, "of_before"))
+    driver = driver_for(url)
+    await driver.open()
+    await driver.run_exclusively(
+        lambda connection: connection.exec_driver_sql(
+            f"CREATE TABLE simpul_referral (event_id text PRIMARY KEY, {definition}, of_theirs text)"
+        )
+    )
+    received = Received(ReferralOfferedV1.model_validate(SAMPLES["referral.offered.v1"]))
+    table = Table(url)
+    await table.open()
+
+    await table.take(received)
+
+    kept = text("SELECT event_id, kecamatan, of_before, of_theirs FROM simpul_referral")
+    rows = await driver.run(lambda tables: tables.fetch(kept))
+    assert rows == [(str(received.event.id), "", "", None)]
+    await table.close()
+    await driver.close()
 
 
 async def test_program_reads_the_event_and_is_started_again_when_it_fails(town: Town, tmp_path: Path) -> None:

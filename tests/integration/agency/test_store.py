@@ -175,10 +175,10 @@ async def test_whether_an_event_is_known_is_looked_up_and_not_searched_for(tmp_p
 
     with sqlite3.connect(path) as database:
         for query in (
-            "SELECT digest FROM received WHERE event_id IN ('a', 'b', 'c')",
-            "UPDATE received SET state = 'done' WHERE source = 'a' AND event_id = 'b'",
-            "SELECT body FROM received WHERE subject = 'a' AND sequence = 1",
-            "SELECT body FROM received WHERE type = 'a' ORDER BY received_at DESC LIMIT 5",
+            "SELECT digest FROM inbox_message WHERE event_id IN ('a', 'b', 'c')",
+            "UPDATE inbox_message SET state = 'done' WHERE source = 'a' AND event_id = 'b'",
+            "SELECT body FROM inbox_message WHERE subject = 'a' AND sequence = 1",
+            "SELECT body FROM inbox_message WHERE type = 'a' ORDER BY received_at DESC LIMIT 5",
         ):
             [plan] = database.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
             assert str(plan[3]).startswith("SEARCH"), (query, plan)

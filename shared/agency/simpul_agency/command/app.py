@@ -30,7 +30,8 @@ from simpul_agency.enrolment import Welcome
 from simpul_agency.handoff import HandOffs, HandOffSettings
 from simpul_agency.handoff.chosen import NothingChosen
 from simpul_agency.settings import AgencySettings
-from simpul_agency.store import Store
+from simpul_agency.store import Store, StoreNewer
+from simpul_agency.store.version import NEWEST
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False,
@@ -173,6 +174,31 @@ def _in_store(work: Any) -> Any:
             await store.close()
 
     return asyncio.run(run_in_store())
+
+
+@app.command()
+def upgrade(
+    dry_run: Annotated[bool, typer.Option(help="carry everything out, and take it back")] = False,
+) -> None:
+    """Bring the store to this program's version, as a consumer does when it starts; stop the consumer first."""
+
+    async def bring_up_to_date() -> tuple[str, list[Any]]:
+        store = Store(driver_for(_settings().store_url))
+        await store.connect()
+        try:
+            return await store.version(), await store.upgrade(dry_run=dry_run)
+        finally:
+            await store.close()
+
+    version, steps = asyncio.run(bring_up_to_date())
+    for step in steps:
+        typer.echo(f"{step.revision}: {step.title}")
+    if not steps:
+        typer.echo(f"the store has this program's version, {NEWEST}")
+    elif dry_run:
+        typer.echo(f"tried and taken back: the store still has {f'version {version}' if version else 'no tables'}")
+    else:
+        typer.echo(f"the store has version {NEWEST} now")
 
 
 @app.command()
@@ -349,4 +375,8 @@ def _log_as_lines() -> None:
 
 def main() -> None:
     """Entry point."""
-    app()
+    try:
+        app()
+    except StoreNewer as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)

@@ -23,7 +23,8 @@ from cryptography import x509
 from simpul_agency.drivers import driver_for
 from simpul_agency.records import Standing
 from simpul_agency.settings import AgencySettings
-from simpul_agency.store import Store
+from simpul_agency.store import Store, StoreNewer
+from simpul_agency.store.version import NEWEST
 from simpul_schema.catalog import REPLIES
 from simpul_seal import Directory, KeyRing, UnknownKey
 
@@ -174,11 +175,10 @@ async def _permission(settings: AgencySettings, connection: AbstractConnection) 
 async def _store(settings: AgencySettings) -> AsyncIterator[Finding]:
     store = Store(driver_for(settings.store_url))
     try:
-        await store.open()
-    except Exception as error:
-        yield Finding("store", f"cannot be opened ({type(error).__name__})", "look at SIMPUL_AGENCY_STORE_URL")
-        return
-    try:
+        finding = await _version(store)
+        yield finding
+        if finding.problem:
+            return
         waiting, unsaid, parked = await store.backlog()
         yield _counted("handlers", waiting, "events wait", "a handler fails; its log names the error")
         yield _counted("replies", unsaid, "replies wait for the broker", "start the consumer")
@@ -194,6 +194,23 @@ async def _store(settings: AgencySettings) -> AsyncIterator[Finding]:
                 yield Finding("accounts", f"events {city.hole[0]} to {city.hole[1]} are missing", "start the consumer")
     finally:
         await store.close()
+
+
+async def _version(store: Store) -> Finding:
+    """A store without tables gets them; one with older tables is left to who stops the consumer first."""
+    try:
+        await store.connect()
+        version = await store.version()
+        if not version:
+            await store.upgrade()
+    except StoreNewer as error:
+        return Finding("store", "has a newer version than this program", str(error))
+    except Exception as error:
+        return Finding("store", f"cannot be opened ({type(error).__name__})", "look at SIMPUL_AGENCY_STORE_URL")
+    if version not in ("", NEWEST):
+        remedy = "stop the consumer and start it again, or `simpul-agency upgrade`"
+        return Finding("store", f"has version {version}, this program {NEWEST}", remedy, is_warning=True)
+    return Finding(f"store, version {NEWEST}")
 
 
 def _counted(what: str, count: int, words: str, remedy: str) -> Finding:

@@ -2,30 +2,35 @@
 
 import json
 from functools import partial
-from typing import Any, Optional
+from typing import Any, Final, Optional
+
+from sqlalchemy import Column, Connection, MetaData, Text, bindparam, inspect, select, text, update
+from sqlalchemy import Table as SqlTable
 
 from simpul_agency.drivers import Tables, driver_for
 from simpul_agency.handoff.document import COLUMNS, document, flat
 from simpul_agency.handoff.said import NotUnderstood, Said, Say
 from simpul_agency.received import Received
 
-_REFERRALS = f"""
-    CREATE TABLE IF NOT EXISTS simpul_referral (
-        {", ".join(f"{column} text NOT NULL" for column in COLUMNS)}, event text NOT NULL, PRIMARY KEY (event_id))
-"""
-_REPLIES = """
-    CREATE TABLE IF NOT EXISTS simpul_reply (
-        id text PRIMARY KEY, referral_id text NOT NULL, reply text NOT NULL, reason text, outcome text,
-        scheduled_for text, taken text)
-"""
-_ADD = f"""
-    INSERT INTO simpul_referral ({", ".join(COLUMNS)}, event)
-    VALUES ({", ".join("?" * (len(COLUMNS) + 1))}) ON CONFLICT DO NOTHING
-"""  # noqa: S608 - the columns are our own
-_SAID = ("referral_id", "reply", "reason", "outcome", "scheduled_for")
-_WAITING = (
-    "SELECT id, referral_id, reply, reason, outcome, scheduled_for FROM simpul_reply WHERE taken IS NULL ORDER BY id"
+_METADATA: Final = MetaData()
+_REFERRAL: Final = SqlTable(
+    "simpul_referral",
+    _METADATA,
+    *(Column(name, Text, nullable=False, primary_key=name == "event_id") for name in COLUMNS),
+    Column("event", Text, nullable=False),
 )
+_SAID: Final = ("referral_id", "reply", "reason", "outcome", "scheduled_for")
+_REPLY: Final = SqlTable(
+    "simpul_reply",
+    _METADATA,
+    Column("id", Text, primary_key=True),
+    *(Column(name, Text, nullable=name not in ("referral_id", "reply")) for name in _SAID),
+    Column("taken", Text),
+)
+_WAITING: Final = (
+    select(_REPLY.c.id, *(_REPLY.c[name] for name in _SAID)).where(_REPLY.c.taken.is_(None)).order_by(_REPLY.c.id)
+)
+_TAKE: Final = update(_REPLY).where(_REPLY.c.id == bindparam("of")).values(taken=bindparam("fate"))
 
 
 class Table:
@@ -35,14 +40,14 @@ class Table:
         self._driver = driver_for(url)
 
     async def open(self) -> None:
-        """Connect, and make the tables where they are missing."""
+        """Connect, and make the tables and columns that are missing."""
         await self._driver.open()
-
-        async def work(tables: Tables) -> None:
-            for statement in (_REFERRALS, _REPLIES):
-                await tables.write(statement, [()])
-
-        await self._driver.run(work)
+        # Columns of earlier versions are left, and must be filled.
+        self._retired = dict.fromkeys(await self._driver.run_exclusively(_prepare), "")
+        names = [*self._retired, *_REFERRAL.c.keys()]
+        self._add = text(
+            f"INSERT INTO simpul_referral ({', '.join(names)}) VALUES (:{', :'.join(names)}) ON CONFLICT DO NOTHING"  # noqa: S608 - the columns are our own
+        )
 
     async def close(self) -> None:
         """Disconnect."""
@@ -50,8 +55,8 @@ class Table:
 
     async def take(self, received: Received[Any]) -> Optional[Said]:
         """One row for each event, once."""
-        row = (*flat(received).values(), json.dumps(document(received)))
-        await self._driver.run(lambda tables: tables.write(_ADD, [row]))
+        row = {**self._retired, **flat(received), "event": json.dumps(document(received))}
+        await self._driver.run(lambda tables: tables.write(self._add, [row]))
         return None
 
     async def listen(self, say: Say) -> None:
@@ -67,4 +72,14 @@ class Table:
 
 
 async def _take(tables: Tables, *, name: str, taken: str) -> None:
-    await tables.write("UPDATE simpul_reply SET taken = ? WHERE id = ?", [(taken, name)])
+    await tables.write(_TAKE, [{"of": name, "fate": taken}])
+
+
+def _prepare(connection: Connection) -> list[str]:
+    """Make what is missing; returns the columns that an earlier version had and that must not be empty."""
+    _METADATA.create_all(connection)
+    present = {column["name"]: column for column in inspect(connection).get_columns(_REFERRAL.name)}
+    for name in _REFERRAL.c.keys() - present.keys():
+        connection.execute(text(f"ALTER TABLE simpul_referral ADD COLUMN {name} text NOT NULL DEFAULT ''"))
+    ours = _REFERRAL.c.keys()
+    return [name for name, column in present.items() if name not in ours and not column["nullable"]]

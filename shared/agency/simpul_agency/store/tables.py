@@ -1,0 +1,161 @@
+"""The tables of the store, as the newest migration leaves them."""
+
+from collections.abc import Iterable
+from enum import Enum
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Double,
+    FromClause,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    TextClause,
+    UniqueConstraint,
+    bindparam,
+    literal_column,
+    text,
+)
+
+
+class InboxState(str, Enum):
+    """Where an inbox message stands."""
+
+    RECEIVED = "received"
+    WAITING_FOR_PREDECESSOR = "waiting_for_predecessor"
+    """It is not the first of its stream: its turn comes after its predecessor, or when that was awaited in vain."""
+    RETRYING = "retrying"
+    """Its handler failed and is called again."""
+    DONE = "done"
+    PARKED = "parked"
+    """It was verified and cannot be used; it keeps its position in its stream."""
+
+
+PENDING: Final = (InboxState.RECEIVED, InboxState.WAITING_FOR_PREDECESSOR, InboxState.RETRYING)
+
+
+def is_pending(inbox: FromClause) -> ColumnElement[bool]:
+    """Whether an inbox message still needs its handler.
+
+    The states are literals: both databases then see that the index `inbox_message_pending` holds the rows.
+    """
+    return inbox.c.state.in_([literal_column(f"'{state.value}'") for state in PENDING])
+
+
+METADATA: Final = MetaData()
+_pending: Final = text(f"state IN ({', '.join(repr(state.value) for state in PENDING)})")
+_unpublished: Final = text("published_at IS NULL")
+
+INBOX: Final = Table(
+    "inbox_message",
+    METADATA,
+    Column("source", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Column("due_at", Double, nullable=False),
+    # The key begins with the id: whether an event is known is asked by the id alone.
+    PrimaryKeyConstraint("event_id", "source"),
+    Index("inbox_message_pending", "due_at", sqlite_where=_pending, postgresql_where=_pending),
+    Index("inbox_message_type", "type", "received_at"),
+    Index("inbox_message_stream", "subject", "sequence"),
+)
+"""Events of the city, each once, as they came; moments are Unix time in seconds, by this machine's clock."""
+
+PARKED_MESSAGE: Final = Table(
+    "parked_message",
+    METADATA,
+    Column("digest", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("parked_at", Double, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Index("parked_message_event", "event_id", "source"),
+)
+"""Messages that are no event of the contract; source and event id only where the city has signed them."""
+
+OUTBOX: Final = Table(
+    "outbox_message",
+    METADATA,
+    Column(
+        "position", BigInteger().with_variant(Integer, "sqlite"), Identity(always=True), primary_key=True,
+        autoincrement=True,
+    ),
+    Column("event_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("correlation_id", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("published_at", Double),
+    UniqueConstraint("event_id"),
+    Index("outbox_message_unpublished", "position", sqlite_where=_unpublished, postgresql_where=_unpublished),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+"""Signed replies in the order in which they were made; without `published_at` until the broker has confirmed them."""
+
+OUTBOX_STREAM: Final = Table(
+    "outbox_stream",
+    METADATA,
+    Column("subject", Text, primary_key=True),
+    Column("last_sequence", BigInteger, nullable=False),
+)
+"""The last sequence that a reply of a stream has."""
+
+MANIFEST_ENTRY: Final = Table(
+    "manifest_entry",
+    METADATA,
+    Column("source", Text, nullable=False),
+    Column("manifest_number", BigInteger, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("is_withheld", Integer, nullable=False),
+    PrimaryKeyConstraint("source", "manifest_number"),
+)
+"""What the city lists in its delivery manifests and this agency has not yet compared to the end."""
+
+MANIFEST: Final = Table(
+    "delivery_manifest",
+    METADATA,
+    Column("source", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("last_number", BigInteger, nullable=False),
+    Column("settled_number", BigInteger, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Column("issued_at", Double, nullable=False),
+    Column("next_due_at", Double, nullable=False),
+)
+"""The newest delivery manifest of each source; up to `settled_number` every event is here, or withheld."""
+
+
+def insert_unless_known(table: Table, conflict: str = "DO NOTHING") -> TextClause:
+    """`INSERT ... ON CONFLICT`, in the words that SQLite and PostgreSQL have in common."""
+    names = [column.name for column in table.columns if column.identity is None and column.name != "published_at"]
+    values = ", ".join(f":{name}" for name in names)
+    return text(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values}) ON CONFLICT {conflict}")  # noqa: S608 - our own names
+
+
+def among(column: ColumnElement[str], count: int) -> ColumnElement[bool]:
+    """Whether a column has one of `count` values; they are given by `as_values`."""
+    return column.in_([bindparam(f"value_{number}", type_=Text) for number in range(count)])
+
+
+def as_values(values: Iterable[str]) -> dict[str, str]:
+    """Values for `among`, each once; some stand twice, so that few statements are compiled and prepared."""
+    known = list(dict.fromkeys(values))
+    known += known[-1:] * ((1 << (len(known) - 1).bit_length()) - len(known))
+    return {f"value_{number}": value for number, value in enumerate(known)}

@@ -1,0 +1,51 @@
+"""Which migration a store has reached, and how it gets to the newest."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from sqlalchemy import Connection, inspect, text
+
+REVISIONS: Final = ("20261124_start", "20261126_glossary")
+"""All that this program knows, the oldest first; a store made before there were revisions has the first."""
+NEWEST: Final = REVISIONS[-1]
+VERSION_TABLE: Final = "simpul_store_version"
+"""Not Alembic's usual name: an agency's own program may use Alembic in the same database."""
+
+_VERSION: Final = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - our own name
+# Alembic keeps the migration at work in its modules.
+_alembic_lock: Final = threading.Lock()
+
+
+class StoreNewer(Exception):
+    """A newer version of the kit has upgraded the store; the message says what to do."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"the store has version {version}, which is newer than this program's {NEWEST}: install the version of "
+            "simpul-agency that upgraded it (pip install --upgrade simpul-agency); nothing was changed"
+        )
+
+
+def version_of(connection: Connection) -> str:
+    """The store's revision, empty where it has no tables yet; StoreNewer when this program does not know it."""
+    tables = inspect(connection)
+    if not tables.has_table(VERSION_TABLE):
+        return REVISIONS[0] if tables.has_table("received") else ""
+    version = str(connection.scalar(_VERSION) or "")
+    if version and version not in REVISIONS:
+        raise StoreNewer(version)
+    return version
+
+
+@asynccontextmanager
+async def one_upgrade_at_a_time() -> AsyncIterator[None]:
+    """Of this process, whatever store it is; other processes are kept out by the database."""
+    while not _alembic_lock.acquire(blocking=False):  # noqa: ASYNC110 - shared by threads and event loops
+        await asyncio.sleep(0.01)
+    try:
+        yield
+    finally:
+        _alembic_lock.release()
