@@ -53,7 +53,7 @@ def inbox_on(url: str) -> tuple[Inbox, Transactions]:
     async def at_once() -> None:
         """Always room for more."""
 
-    return Inbox(transactions._engine, transactions, keys, {AlertSentV1: handle}, at_once), transactions  # noqa: SLF001
+    return Inbox(transactions._engine, transactions, keys, {AlertSentV1: handle}, at_once), transactions
 
 
 @pytest.mark.parametrize("sqlstate", [b"57P03", b"57P01", b"53300", b"53400", b"28P01", b"3D000", b"55000"])
@@ -81,5 +81,5 @@ async def test_while_the_database_takes_no_connection_no_delivery_is_given_up(ba
 
     await administrator.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
     assert await inbox.receive(deliveries) == [None, None, None]
-    await transactions._engine.dispose()  # noqa: SLF001 - made for this test
+    await transactions._engine.dispose()
     await administrator.close()
