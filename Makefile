@@ -70,7 +70,7 @@ bench: setup ## decisions beside three rule engines, and the whole path beside a
 bench-scale: setup ## a page, a timeline and a sweep with 10,000 and with 1,000,000 cases; some minutes, 15 GB of disk
 	@$(VENV)/bin/python -m tests.bench.scale
 
-schema: setup ## write the JSON schemas and the event table; refuses a breaking change
+schema: setup ## write the JSON schemas and the table of events; refuses a breaking change
 	@$(VENV)/bin/simpul contract write
 
 lock: | $(filter $(VENV)-uv/%,$(UV)) ## renew requirements.lock

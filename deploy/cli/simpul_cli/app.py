@@ -312,13 +312,13 @@ def contract_check() -> None:
 
 
 @contract_app.command("write")
-def contract_write(readme: Path = Path("README.md")) -> None:
-    """Write the JSON schemas and the README's event table; refuses a breaking difference."""
+def contract_write(event_page: Path = Path("docs/events.md")) -> None:
+    """Write the JSON schemas and the table of events; refuses a breaking difference."""
     problems = contract.write()
     for problem in problems:
         typer.echo(problem, err=True)
-    if not problems and readme.exists():
-        readme.write_text(contract.with_event_table(readme.read_text()))
+    if not problems and event_page.exists():
+        event_page.write_text(contract.with_event_table(event_page.read_text()))
     raise typer.Exit(1 if problems else 0)
 
 

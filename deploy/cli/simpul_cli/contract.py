@@ -72,8 +72,8 @@ def write(folder: Path = FOLDER) -> list[str]:
     return problems
 
 
-def with_event_table(readme: str) -> str:
-    """The README with the generated event table between its two marks."""
-    before, _, rest = readme.partition(_START)
+def with_event_table(page: str) -> str:
+    """The page with the generated table of events between its two marks."""
+    before, _, rest = page.partition(_START)
     _, _, after = rest.partition(_END)
     return f"{before}{_START}\n\n{as_markdown()}\n{_END}{after}"

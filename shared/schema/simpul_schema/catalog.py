@@ -208,7 +208,7 @@ def topic_of(service: str, urgency: str) -> str:
 
 
 def as_markdown() -> str:
-    """The event table of the README."""
+    """The table of events."""
     lines = ["| event | publisher | exchange | consumers | meaning |", "|---|---|---|---|---|"]
     lines += [
         f"| `{row.wire_name}` | {row.publisher} | {', '.join(row.exchanges)} | "

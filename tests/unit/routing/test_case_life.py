@@ -16,7 +16,7 @@ from simpul_routing.domain.case_life import (
 
 
 def test_the_diagram_of_the_readme_is_made_from_the_table() -> None:
-    assert as_mermaid() in (Path(__file__).parents[3] / "README.md").read_text()
+    assert as_mermaid() in (Path(__file__).parents[3] / "docs" / "lifecycle.md").read_text()
 
 
 @pytest.mark.parametrize("deed", CaseDeed)

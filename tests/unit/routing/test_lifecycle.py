@@ -107,7 +107,7 @@ def test_every_state_can_be_reached_and_left_unless_it_is_terminal() -> None:
 
 
 def test_the_diagram_of_the_readme_is_made_from_the_table() -> None:
-    assert as_mermaid() in (Path(__file__).parents[3] / "README.md").read_text()
+    assert as_mermaid() in (Path(__file__).parents[3] / "docs" / "lifecycle.md").read_text()
 
 
 def next_after(*asked: str, service: Service = Service.SHELTER, hand_overs: int = 0, origin: Origin = HOME) -> str:
