@@ -77,7 +77,7 @@ async def _run(case: Case, trial: Trial, console: Console) -> Verdict:
         await city.empty()
     verdict = Verdict(
         case.name, case.requirement, reason, time.monotonic() - started, tuple(city.published[sent_before:]),
-        tuple(heard.body for heard in city.heard[heard_before:]), trial.log_tail if reason else "",
+        tuple(city.heard[heard_before:]), trial.log_tail if reason else "",
     )  # fmt: skip
     mark = "[green]pass[/]" if verdict.passed else "[red]FAIL[/]"
     console.print(f"{mark} {case.name} [dim]{verdict.seconds:.1f} s[/]")

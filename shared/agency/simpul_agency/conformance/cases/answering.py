@@ -24,7 +24,7 @@ async def every_scenario_is_answered(trial: Trial) -> None:
     await trial.answered(*offers)
 
 
-@case("Replies are signed with the agency's key over the RFC 8785 form, or the city must park them.")
+@case("Replies carry a signature over their bytes, made with the agency's key, or the city must park them.")
 async def replies_are_signed(trial: Trial) -> None:
     offer = await trial.offered(2)
     await trial.answered(offer)
