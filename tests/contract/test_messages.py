@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from simpul_cli import contract
 from simpul_schema import MESSAGES, message_class
-from simpul_schema.catalog import CATALOG, EVENTS, REFERRALS, REPLIES, as_markdown, may_publish, routing_key
+from simpul_schema.catalog import CATALOG, as_markdown, may_publish
 from simpul_schema.envelope import wire_json
+from simpul_schema.names import EVENTS, REFERRALS, REPLIES, routing_key
 from simpul_schema.samples import samples
 
 SAMPLES = list(samples())

@@ -16,8 +16,7 @@ from aiormq.exceptions import AMQPError
 from simpul_agency.broker_api import BrokerApi
 from simpul_cli.agency import accounts
 from simpul_cli.parked import list_parked
-from simpul_runtime.topology import agency_inbox
-from simpul_schema.catalog import REPLIES
+from simpul_schema.names import REPLIES, agency_inbox
 from simpul_schema.samples import samples
 from simpul_seal import KeyRing
 from tests.faults.conftest import BreakableCity

@@ -9,8 +9,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from simpul_runtime.topology import service_inbox
-from simpul_schema.catalog import EVENTS, REFERRALS
+from simpul_schema.names import EVENTS, REFERRALS, service_inbox
 from simpul_schema.samples import samples
 from simpul_seal import KeyRing, sign
 from tests.faults.conftest import BreakableCity

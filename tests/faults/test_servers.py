@@ -12,8 +12,7 @@ from simpul_agency.broker_api import BrokerApi
 from simpul_cli.parked import list_parked, replay_parked
 from simpul_cli.topology import prepare_broker
 from simpul_runtime.database import utc_now
-from simpul_runtime.topology import UNROUTED, agency_inbox
-from simpul_schema.catalog import EVENTS, REPLIES
+from simpul_schema.names import EVENTS, REPLIES, UNROUTED, agency_inbox
 from simpul_schema.samples import samples
 from simpul_seal import KeyRing, generate, sign
 from tests.faults.conftest import BreakableCity

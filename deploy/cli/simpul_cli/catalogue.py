@@ -12,7 +12,8 @@ from simpul_cli.contract_keys import NOW, sample_directory, sample_ring, sign_as
 from simpul_routing.domain.lifecycle import ReferralState, Said, Standing, Unchanged, judge_reply
 from simpul_schema import MESSAGES
 from simpul_schema.asyncapi import VERSION
-from simpul_schema.catalog import CATALOG, CatalogRow, routing_key, topic_of
+from simpul_schema.catalog import CATALOG, CatalogRow
+from simpul_schema.names import routing_key, topic_of
 from simpul_schema.samples import samples
 from simpul_schema.story import STORY
 from simpul_schema.vocabulary import DeclineReason, ReplyRefusal, Urgency

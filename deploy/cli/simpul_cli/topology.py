@@ -10,7 +10,8 @@ import aio_pika
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_city import City
-from simpul_runtime.topology import UNROUTED, Exchange, Topology, topology_of
+from simpul_runtime.topology import Exchange, Topology, topology_of
+from simpul_schema.names import UNROUTED
 from simpul_seal import SIGNATURE_HEADER
 
 QUORUM = {"x-queue-type": "quorum"}

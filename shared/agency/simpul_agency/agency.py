@@ -20,7 +20,7 @@ from simpul_agency.grouping import Groups
 from simpul_agency.handling import Handler, Handling
 from simpul_agency.health import HEARD_WITHIN, Health
 from simpul_agency.reading import NotReadable, Reader
-from simpul_agency.received import Received, Reply, subject_of
+from simpul_agency.received import Received, Reply
 from simpul_agency.records import Account, Arrived, Draft, Message, SignedBody, Unreadable
 from simpul_agency.saying import Saying
 from simpul_agency.settings import AgencySettings
@@ -36,6 +36,7 @@ from simpul_schema.messages import (
     ReplyWindowRequestedV1,
 )
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.names import subject_of_agency, subject_of_referral
 from simpul_seal import Directory, KeyRing, WatchedDirectory, sign, signature_in
 from simpul_seal.embedded import sign_again
 
@@ -121,7 +122,7 @@ class Agency:
 
         Raises ReferralUnknown when it was never offered to this agency.
         """
-        body = await self.store.first_of(subject_of(referral_id))
+        body = await self.store.first_of(subject_of_referral(referral_id))
         if body is None:
             raise ReferralUnknown(self._unknown(referral_id))
         reply = Reply(ReferralOfferedV1.model_validate_json(body), self._voice, now=_utc_now(), once=once)
@@ -130,7 +131,7 @@ class Agency:
 
     async def referrals(self, most: int, referral_id: Optional[UUID] = None) -> list[Followed]:
         """Where the newest referrals stand; or one of them."""
-        streams = await self.store.streams(most, subject_of(referral_id) if referral_id else "")
+        streams = await self.store.streams(most, subject_of_referral(referral_id) if referral_id else "")
         refused = await self.store.of_type(ReferralReplyRefusedV1.WIRE_NAME, most)
         refusals = [ReferralReplyRefusedV1.model_validate_json(body) for body in refused]
         return [follow(stream, refusals) for stream in streams]
@@ -265,7 +266,7 @@ class Agency:
         return self._voice.draft(
             message,
             {"agency": self.code, **data},
-            subject=f"agency/{self.code}",
+            subject=subject_of_agency(self.code),
             case_id=uuid5(NAMESPACE_OID, self.code),
             now=_utc_now(),
             event_id=event_id,

@@ -13,8 +13,8 @@ from faststream.rabbit import ExchangeType, RabbitBroker, RabbitExchange
 
 from simpul_agency.records import Outgoing, SignedBody
 from simpul_agency.store import Store
-from simpul_schema.catalog import REPLIES, routing_key
 from simpul_schema.envelope import CONTENT_TYPE
+from simpul_schema.names import REPLIES, routing_key
 from simpul_seal import SIGNATURE_HEADER
 
 CONFIRM_WITHIN: Final = 10.0

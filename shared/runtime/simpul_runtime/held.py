@@ -18,8 +18,8 @@ from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
 
 from simpul_runtime.signing import Keys
 from simpul_schema import Event, SealedSection, message_class
-from simpul_schema.catalog import EVENTS
 from simpul_schema.envelope import wire_bytes, wire_json
+from simpul_schema.names import EVENTS
 
 MAX_STREAMS: Final = 50
 """Streams released in one transaction; a stream is a handful of events and is never split."""

@@ -15,7 +15,8 @@ from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
 from simpul_runtime.held import Draft, HeldEvent, OutboxRow, hold, store_held
 from simpul_runtime.signing import Keys
 from simpul_schema import Event, service_source
-from simpul_schema.catalog import EVENTS, routing_key, row_of
+from simpul_schema.catalog import row_of
+from simpul_schema.names import EVENTS, routing_key
 
 HOT: Final = timedelta(seconds=5)
 """How long the writer's own relay may take before any other may publish the row."""

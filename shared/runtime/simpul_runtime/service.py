@@ -22,9 +22,9 @@ from simpul_runtime.release import FindWithheld, HeldEventRelease
 from simpul_runtime.settings import ServiceSettings
 from simpul_runtime.signing import Keys
 from simpul_runtime.supervision import keep_running
-from simpul_runtime.topology import service_inbox
 from simpul_runtime.transaction import Transactions
 from simpul_schema import Event
+from simpul_schema.names import service_inbox
 from simpul_seal import WatchedDirectory, WatchedKeyRing
 
 log = structlog.get_logger()

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from simpul_schema.catalog import ANY_AGENCY, CATALOG, EVENTS, REFERRALS, REPLIES, CatalogRow, routing_key, topic_of
+from simpul_schema.catalog import ANY_AGENCY, CATALOG, CatalogRow
 from simpul_schema.envelope import CONTENT_TYPE
 from simpul_schema.messages import MESSAGES
+from simpul_schema.names import EVENTS, REFERRALS, REPLIES, routing_key, topic_of
 from simpul_schema.samples import samples
 from simpul_schema.vocabulary import Service, Urgency
 

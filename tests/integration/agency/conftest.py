@@ -17,8 +17,8 @@ from simpul_agency.broker_api import BrokerApi
 from simpul_cli.backends import Backends
 from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import topology_of
-from simpul_schema.catalog import REFERRALS, REPLIES, routing_key, topic_of
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.names import REFERRALS, REPLIES, routing_key, topic_of
 from simpul_schema.samples import samples
 from simpul_seal import Directory, KeyRing, generate, seal_section, signature_in, verify
 from tests.support.ledger import eventually

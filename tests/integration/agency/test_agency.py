@@ -11,8 +11,8 @@ from simpul_agency.agency import ReferralUnknown
 from simpul_city import OwnQueue
 from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import topology_of
-from simpul_schema.catalog import REPLIES
 from simpul_schema.messages import ReferralCancelledV1, ReferralOfferedV1
+from simpul_schema.names import REPLIES
 from simpul_schema.vocabulary import ReferralOutcome
 from simpul_seal import sign
 from tests.integration.agency.conftest import Town

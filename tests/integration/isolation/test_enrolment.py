@@ -16,7 +16,7 @@ import pytest
 from simpul_agency.sandbox.process import free_port
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_runtime.signing import Keys
-from simpul_schema.catalog import REFERRALS
+from simpul_schema.names import REFERRALS
 from simpul_seal import KeyRing, WatchedDirectory
 from tests.integration.agency.conftest import Town
 from tests.support.signing import message, signed

@@ -5,7 +5,7 @@ from typing import Any
 
 import aio_pika
 
-from simpul_schema.catalog import EVENTS
+from simpul_schema.names import EVENTS
 from simpul_seal import signature_in
 
 

@@ -19,6 +19,7 @@ from simpul_agency.conformance.report import Outcome, Verdict
 from simpul_agency.conformance.trial import Failed, Trial
 from simpul_agency.sandbox.city import SimulatedCity, utc_now
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
+from simpul_schema.names import broker_user
 
 CASE_WITHIN = 180.0
 """Seconds for one case, whatever it waits for."""
@@ -50,7 +51,7 @@ async def run_cases(
             await trial.kill()
             await city.close()
             await api.call("DELETE", "vhosts", "{vhost}")
-            await api.call("DELETE", "users", f"agency.{city.agency}")
+            await api.call("DELETE", "users", broker_user(city.agency))
         outcome = Outcome(shlex.join(command), city.agency, utc_now(), tuple(verdicts), is_whole=not only)
     failed = sum(not verdict.passed for verdict in verdicts)
     console.print(f"{len(verdicts) - failed} of {len(verdicts)} cases passed", style="red" if failed else "green")

@@ -9,9 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NoReturn, Optional
 
-from simpul_agency.sandbox.city import DEAD, Heard, SimulatedCity
+from simpul_agency.sandbox.city import Heard, SimulatedCity
 from simpul_agency.sandbox.process import die_with_parent
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
+from simpul_schema.names import DEAD
 from simpul_schema.vocabulary import ParkReason
 
 SOON = 15.0

@@ -22,10 +22,26 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_agency.sandbox.scenarios import SCENARIOS
-from simpul_schema.catalog import REFERRALS, REPLIES, routing_key, topic_of
 from simpul_schema.envelope import CONTENT_TYPE
 from simpul_schema.messages.account import MOST_IN_ACCOUNT
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.names import (
+    DEAD,
+    EVENTS,
+    REFERRALS,
+    REPLIES,
+    agency_inbox,
+    broker_user,
+    own_queues_pattern,
+    own_replies_pattern,
+    referral_binding,
+    routing_key,
+    service_inbox,
+    subject_of_agency,
+    subject_of_referral,
+    subject_of_reply,
+    topic_of,
+)
 from simpul_schema.references import referral_code
 from simpul_schema.vocabulary import ReplyRefusal
 from simpul_seal import (
@@ -41,7 +57,6 @@ from simpul_seal import (
 )
 
 CITY: Final = "kediri"
-DEAD: Final = "simpul.dead"
 NEIGHBOUR: Final = "another-agency"
 """Has keys and a queue of its own, and nothing of this agency's."""
 PUBLISH_WITHIN: Final = 10.0
@@ -145,7 +160,7 @@ class SimulatedCity:
     @property
     def inbox(self) -> str:
         """The agency's queue."""
-        return f"agency.{self.agency}.inbox"
+        return agency_inbox(self.agency)
 
     async def open(self) -> None:
         """Declare what a city declares for an agency, and hear its replies from now on."""
@@ -157,9 +172,9 @@ class SimulatedCity:
         dead = await self._channel.declare_queue(DEAD, durable=True, arguments=quorum)
         await dead.bind(DEAD, "#")
         for agency in (self.agency, NEIGHBOUR):
-            queue = await self._channel.declare_queue(f"agency.{agency}.inbox", durable=True, arguments=quorum)
-            await queue.bind(REFERRALS, f"referral.{agency}.#")
-        ear = await self._channel.declare_queue("routing.inbox", durable=True, arguments=quorum)
+            queue = await self._channel.declare_queue(agency_inbox(agency), durable=True, arguments=quorum)
+            await queue.bind(REFERRALS, referral_binding(agency))
+        ear = await self._channel.declare_queue(service_inbox("routing"), durable=True, arguments=quorum)
         await ear.bind(REPLIES, "reply.#")
         policy = {"dead-letter-exchange": DEAD, "dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
         body = {"pattern": r"^.+\.inbox$", "definition": policy | {"delivery-limit": 100}, "apply-to": "queues"}
@@ -172,7 +187,7 @@ class SimulatedCity:
 
     async def admit(self) -> str:
         """Give the agency its account, as `simpul agency add` does; returns its address with a new password."""
-        password, user = secrets.token_urlsafe(24), f"agency.{self.agency}"
+        password, user = secrets.token_urlsafe(24), broker_user(self.agency)
         await self._api.call("PUT", "users", user, body={"password": password, "tags": ""})
         await self._api.call("PUT", "permissions", "{vhost}", user, body=permissions_of(self.agency))
         for exchange, key in topics_of(self.agency).items():
@@ -184,7 +199,7 @@ class SimulatedCity:
 
     async def cut_connections(self) -> int:
         """End the agency's connections as a broker's restart does; returns how many there were."""
-        user = f"agency.{self.agency}"
+        user = broker_user(self.agency)
         found = await self._api.call("GET", "connections", "username", user) or []
         await self._api.call("DELETE", "connections", "username", user)
         return len(found)
@@ -232,7 +247,7 @@ class SimulatedCity:
             "service": child["service"], "role": "lead", "urgency": child["urgency"], "agreement": "2026-11",
             "hand_overs": 0, "answer_by": wire_time(now + timedelta(minutes=15)),
         }  # fmt: skip
-        event = self.about(f"referral/{referral_id}", case_id, "referral.offered.v1", data | more)
+        event = self.about(subject_of_referral(referral_id), case_id, "referral.offered.v1", data | more)
         return event | {"data": event["data"] | {"sealed": {"facts": self.sealed(event, child["facts"])}}}
 
     def then(self, offer: dict[str, Any], wire_name: str, **data: Any) -> dict[str, Any]:
@@ -289,7 +304,7 @@ class SimulatedCity:
             body, message_id=str(uuid4()), content_type=CONTENT_TYPE, delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             headers={SIGNATURE_HEADER: signature} if signature else {},
         )  # fmt: skip
-        under = key or f"referral.{self.agency}.offered.v1"
+        under = key or routing_key(REFERRALS, "referral.offered.v1", self.agency)
         self.published.append(Published(under, body, signature))
         await target.publish(message, under, timeout=PUBLISH_WITHIN)
 
@@ -301,7 +316,7 @@ class SimulatedCity:
 
     async def repeat_account(self) -> None:
         """Publish the last account once more, the same bytes."""
-        await self.publish(*self._last_account, f"referral.{self.agency}.heartbeat.v1")
+        await self.publish(*self._last_account, routing_key(REFERRALS, "referral.heartbeat.v1", self.agency))
 
     def lose_account(self) -> None:
         """Account for what was sent since the last time, and lose the account."""
@@ -367,9 +382,9 @@ class SimulatedCity:
             "next_by": wire_time(now + timedelta(seconds=allowance)),
         }  # fmt: skip
         stream = uuid5(NAMESPACE_OID, self.agency)
-        event = self.about(f"agency/{self.agency}", stream, "referral.heartbeat.v1", data)
+        event = self.about(subject_of_agency(self.agency), stream, "referral.heartbeat.v1", data)
         self._last_account = self.signed(event)
-        await self.publish(*self._last_account, f"referral.{self.agency}.heartbeat.v1")
+        await self.publish(*self._last_account, routing_key(REFERRALS, "referral.heartbeat.v1", self.agency))
 
     async def _hear(self, message: AbstractIncomingMessage) -> None:
         async with message.process():
@@ -432,7 +447,7 @@ class SimulatedCity:
             "reason": reason.value, "explanation": f"{reason.label('id')} / {reason.label('en')}",
         }  # fmt: skip
         case_id = UUID(heard.event["correlationid"])
-        return self.about(f"reply/{heard.event['id']}", case_id, "referral.reply_refused.v1", data)
+        return self.about(subject_of_reply(UUID(heard.event["id"])), case_id, "referral.reply_refused.v1", data)
 
 
 def _judged(heard: Heard) -> dict[str, Any]:
@@ -451,14 +466,12 @@ def _judged(heard: Heard) -> dict[str, Any]:
 
 def permissions_of(agency: str) -> dict[str, str]:
     """What an agency may do on the broker: take from its own queues, and reply."""
-    own = rf"^agency\.{re.escape(agency)}\.(inbox|[a-z0-9-]+\.queue)$"
-    return {"configure": _NOTHING, "write": f"^{re.escape(REPLIES)}$", "read": own}
+    return {"configure": _NOTHING, "write": f"^{re.escape(REPLIES)}$", "read": own_queues_pattern(agency)}
 
 
 def topics_of(agency: str) -> dict[str, str]:
     """Exchange -> the keys under which an agency may speak there."""
-    own = rf"^reply\.{re.escape(agency)}\.[a-z0-9_.]+$"
-    return {"simpul.events": _NOTHING, REFERRALS: _NOTHING, REPLIES: own}
+    return {EVENTS: _NOTHING, REFERRALS: _NOTHING, REPLIES: own_replies_pattern(agency)}
 
 
 def line_of(heard: Heard) -> str:
