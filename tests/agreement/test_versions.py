@@ -12,6 +12,7 @@ from simpul_agreement import AgreementMissing, Versions, read_agreement
 from simpul_agreement.check import check_version
 from simpul_agreement.versions import State, sign_version, signatories, standing_of
 from simpul_seal import Directory, KeyRing, generate
+from simpul_seal import sign as sign_event
 from tests.agreement.conftest import Edit
 from tests.support.agreements import CITY, kediri
 
@@ -76,6 +77,26 @@ def test_a_missing_signature_is_named(version: Path) -> None:
 def test_a_signature_under_another_text_or_none_does_not_count(version: Path, signed: object) -> None:
     sign(version)
     (version / "signatures" / f"{SIGNERS[0]}.json").write_text(json.dumps(signed))
+
+    assert standing(version)[0] is State.PROVEN
+
+
+def test_a_signature_of_an_older_form_is_named_with_what_to_do(version: Path) -> None:
+    sign(version)
+    path = version / "signatures" / f"{SIGNERS[0]}.json"
+    older = json.loads(json.loads(path.read_text())["signed"]) | {"keyid": RINGS[0].keyid, "signature": "A" * 86}
+    path.write_text(json.dumps(older))
+
+    assert standing(version) == (
+        State.PROVEN, (f"signature of {SIGNERS[0]} (in the form of an older version: sign again)",),
+    )  # fmt: skip
+
+
+def test_a_signature_that_was_made_for_an_event_does_not_count(version: Path) -> None:
+    sign(version)
+    path = version / "signatures" / f"{SIGNERS[0]}.json"
+    text = json.loads(path.read_text())["signed"]
+    path.write_text(json.dumps({"signed": text, "signature": sign_event(text.encode(), RINGS[0])}))
 
     assert standing(version)[0] is State.PROVEN
 

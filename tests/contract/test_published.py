@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -19,9 +20,10 @@ from simpul_schema.envelope import CONTENT_TYPE
 from simpul_schema.fhir import STATUS, as_bundle
 from simpul_schema.messages import ReferralOfferedV1
 from simpul_schema.messages.referral import ReferralFacts
-from simpul_schema.samples import samples
+from simpul_schema.samples import samples, signatures
 from simpul_schema.story import STORY
-from simpul_schema.vocabulary import Urgency
+from simpul_schema.vocabulary import ParkReason, Urgency
+from simpul_seal import Directory, PublicKeys, Rejection, VerifiedEvent, verify_event
 
 SAMPLES = list(samples())
 NOW = datetime(2026, 11, 27, 15, 30, tzinfo=UTC)
@@ -52,15 +54,45 @@ def test_there_is_a_valid_and_an_invalid_fixture_of_every_event_type() -> None:
     for wire_name, entry in found.items():
         message, schema = message_class(wire_name), contract.published_schemas()[wire_name]
         assert message is not None
-        message.model_validate_json(json.dumps(entry["valid"]))
-        jsonschema.validate(entry["valid"], schema)
+        message.model_validate_json(entry["valid"]["body"])
+        jsonschema.validate(json.loads(entry["valid"]["body"]), schema)
+        assert isinstance(believed(entry["valid"]), VerifiedEvent)
         assert len(entry["invalid"]) >= 4
         for wrong in entry["invalid"]:
             assert wrong["why"]
             with pytest.raises(ValidationError):
-                message.model_validate_json(json.dumps(wrong["event"]))
+                message.model_validate_json(wrong["body"])
             with pytest.raises(jsonschema.ValidationError):
-                jsonschema.validate(wrong["event"], schema)
+                jsonschema.validate(json.loads(wrong["body"]), schema)
+            refused = believed(wrong)
+            assert isinstance(refused, Rejection)
+            assert refused.reason in (ParkReason.INVALID, ParkReason.UNKNOWN_TYPE)
+
+
+def believed(message: dict[str, str]) -> VerifiedEvent | Rejection:
+    directory = Directory([PublicKeys.read(key) for key in fixtures.directory()["keys"]])
+    return verify_event(message["body"].encode(), message["signature"], directory, NOW)
+
+
+def test_the_samples_are_signed_by_their_source_as_they_stand_in_their_files() -> None:
+    directory = Directory([PublicKeys.read(key) for key in fixtures.directory()["keys"]])
+
+    for wire_name, file_name, body in SAMPLES:
+        outcome = verify_event(body, signatures()[file_name], directory, NOW)
+        assert isinstance(outcome, VerifiedEvent), outcome
+        assert (outcome.event.type, outcome.body) == (wire_name, body)
+
+
+def test_the_verification_fixtures_are_decided_as_they_say() -> None:
+    directory = Directory([PublicKeys.read(key) for key in fixtures.directory()["keys"]])
+
+    for entry in fixtures.verification():
+        outcome = verify_event(b64decode(entry["body_base64"]), entry["signature"], directory, NOW)
+        reason = outcome.reason.value if isinstance(outcome, Rejection) else None
+        assert reason == entry["reason"], entry["case"]
+    assert {entry["reason"] for entry in fixtures.verification()} >= {
+        None, "unsigned", "forged", "unknown_key", "malformed", "unauthorized_publisher",
+    }  # fmt: skip
 
 
 def test_there_is_a_fixture_of_every_transition_valid_and_invalid() -> None:

@@ -16,13 +16,13 @@ from aiormq.exceptions import AMQPError
 from simpul_agency.broker_api import BrokerApi
 from simpul_cli.agency import accounts
 from simpul_cli.parked import list_parked
-from simpul_runtime.topology import agency_inbox
-from simpul_schema.catalog import REPLIES
+from simpul_schema.names import REPLIES, agency_inbox
 from simpul_schema.samples import samples
-from simpul_seal import KeyRing, sign
+from simpul_seal import KeyRing
 from tests.faults.conftest import BreakableCity
 from tests.support.ledger import eventually, post_until_accepted, received, rows, settle
 from tests.support.reports import a_report
+from tests.support.signing import message, signed
 
 THIEF, VICTIM = "ylpa", "uptd-ppa"
 
@@ -66,14 +66,14 @@ def reply(referral: Mapping[str, Any], said: str = "accepted", by: str = THIEF) 
     }  # fmt: skip
 
 
-async def as_thief(city: BreakableCity, body: bytes, *, headers: dict[str, Any] | None = None) -> None:
+async def as_thief(city: BreakableCity, body: bytes, signature: str, *, headers: dict[str, Any] | None = None) -> None:
     """What a hacked agency can do with its own account."""
     url = json.loads((city.folder / "addresses.json").read_text())[THIEF]
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel(publisher_confirms=True)
         exchange = await channel.get_exchange(REPLIES, ensure=False)
-        message = aio_pika.Message(body, delivery_mode=2, headers=headers or {})
-        await exchange.publish(message, f"reply.{THIEF}.accepted.v1", timeout=5)
+        sent = message(body, signature, **(headers or {}))
+        await exchange.publish(sent, f"reply.{THIEF}.accepted.v1", timeout=5)
 
 
 async def a_referral_of_the_victim(city: BreakableCity) -> Mapping[str, Any]:
@@ -94,8 +94,9 @@ async def state_of(city: BreakableCity, referral: Mapping[str, Any]) -> str:
 async def test_nobody_is_believed_in_another_name(breakable: BreakableCity, attack: str) -> None:
     referral = await a_referral_of_the_victim(breakable)
     thief = KeyRing.read(breakable.keys / f"{THIEF}.key.json")
-    stolen = sign(reply(referral, by=VICTIM), thief)
-    altered = sign(reply(referral), thief).replace(THIEF.encode(), VICTIM.encode())
+    stolen = signed(reply(referral, by=VICTIM), thief)
+    body, signature = signed(reply(referral), thief)
+    altered = body.replace(THIEF.encode(), VICTIM.encode()), signature
     copies = {name: [f"reply.{VICTIM}.accepted.v1", agency_inbox(VICTIM), "case.reported.v1"] for name in ("CC", "BCC")}
     await rows(breakable, "routing", "DELETE FROM parked")
     before = len(received(breakable))
@@ -104,11 +105,11 @@ async def test_nobody_is_believed_in_another_name(breakable: BreakableCity, atta
         # RabbitMQ before 4 delivers to keys in CC and BCC that the account may not use; refused or not, nothing may
         # follow from it.
         try:
-            await as_thief(breakable, stolen, headers=copies)
+            await as_thief(breakable, *stolen, headers=copies)
         except AMQPError:
             return
     else:
-        await as_thief(breakable, stolen if attack == "stolen_name" else altered)
+        await as_thief(breakable, *(stolen if attack == "stolen_name" else altered))
 
     async def is_parked() -> bool:
         reasons = {row["reason"] for row in await list_parked(breakable.database_url("routing"))}
@@ -125,10 +126,11 @@ async def test_a_reply_that_is_played_again_changes_nothing(breakable: Breakable
     await settle(breakable, {case_id})
     query = "SELECT referral_id::text FROM referral WHERE case_id = $1::uuid AND agency = $2"
     (referral, *_) = await rows(breakable, "routing", query, case_id, THIEF)
-    body = sign(reply(referral) | {"sequence": "0000000002"}, KeyRing.read(breakable.keys / f"{THIEF}.key.json"))
+    ring = KeyRing.read(breakable.keys / f"{THIEF}.key.json")
+    sent = signed(reply(referral) | {"sequence": "0000000002"}, ring)
 
     for _ in range(3):
-        await as_thief(breakable, body)
+        await as_thief(breakable, *sent)
 
     async def is_accepted() -> bool:
         return await state_of(breakable, referral) == "accepted"
@@ -157,7 +159,7 @@ async def test_a_flood_from_one_agency_loses_nothing_and_is_parked_with_its_reas
     count = await flooding
 
     async def all_parked() -> bool:
-        parked = await rows(breakable, "routing", "SELECT count(*) AS n FROM parked WHERE reason = 'malformed'")
+        parked = await rows(breakable, "routing", "SELECT count(*) AS n FROM parked WHERE reason = 'unsigned'")
         return bool(parked[0]["n"] >= count)
 
     await eventually(all_parked, 60)

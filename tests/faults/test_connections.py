@@ -14,7 +14,7 @@ import pytest
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_cli.topology import prepare_broker
-from simpul_runtime.topology import service_inbox
+from simpul_schema.names import service_inbox
 from tests.faults.conftest import BreakableCity
 from tests.support.amqp_proxy import AmqpProxy
 from tests.support.ledger import assert_exactly_once, eventually, post_until_accepted, rows, settle

@@ -9,30 +9,33 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from simpul_runtime.topology import service_inbox
-from simpul_schema.catalog import EVENTS, REFERRALS
+from simpul_schema.names import EVENTS, REFERRALS, service_inbox
 from simpul_schema.samples import samples
 from simpul_seal import KeyRing, sign
 from tests.faults.conftest import BreakableCity
 from tests.support.ledger import assert_exactly_once, post_until_accepted, rows, settle
-from tests.support.raw_amqp import FAULTY_PROPERTIES, RawPublisher
+from tests.support.raw_amqp import FAULTY_PROPERTIES, RawPublisher, signature_property
 from tests.support.reports import a_report
+from tests.support.signing import signed
 
 REPORTED = "case.reported.v1"
 AGENCY = "uptd-ppa"
 
 
-def unusable_bodies(ring: KeyRing) -> Iterator[bytes]:
+def unusable_messages(ring: KeyRing) -> Iterator[tuple[bytes, str]]:
     """Events of intake's that cannot be read, believed or stored."""
     sample = json.loads(next(body for name, _, body in samples() if name == REPORTED))
     event = sample | {"id": str(uuid4())}
     deep = b"[" * 980 + b"]" * 980
-    yield b'{"type": "case.reported.v1", "data": ' + deep + b', "id": "' + uuid4().hex.encode() + b'"}'
-    yield sign(event, ring).replace(b'"data":{', b'"deep":' + deep + b',"data":{')
-    yield sign(event | {"source": f"/{'k' * 20_000}/intake"}, ring)
-    yield sign(event | {"time": "0001-01-01T00:00:00+14:00"}, ring)
-    yield sign(event | {"data": event["data"] | {"received_at": "9999-12-31T23:59:59-12:00"}}, ring)
-    yield sign(event | {"sequence": "0000000000"}, ring)
+    body, signature = signed(event, ring)
+    poison = body.replace(b'"data":{', b'"deep":' + deep + b',"data":{')
+    yield b'{"type": "case.reported.v1", "data": ' + deep + b', "id": "' + uuid4().hex.encode() + b'"}', ""
+    yield poison, signature
+    yield poison, sign(poison, ring)
+    yield signed(event | {"source": f"/{'k' * 20_000}/intake"}, ring)
+    yield signed(event | {"time": "0001-01-01T00:00:00+14:00"}, ring)
+    yield signed(event | {"data": event["data"] | {"received_at": "9999-12-31T23:59:59-12:00"}}, ring)
+    yield signed(event | {"sequence": "0000000000"}, ring)
 
 
 async def send(city: BreakableCity, count: int) -> set[str]:
@@ -47,16 +50,16 @@ async def readiness(city: BreakableCity) -> list[int]:
 
 
 async def test_events_that_cannot_be_used_are_parked_and_reports_flow(breakable: BreakableCity) -> None:
-    bodies = list(unusable_bodies(KeyRing.read(breakable.keys / "intake.key.json")))
+    messages = list(unusable_messages(KeyRing.read(breakable.keys / "intake.key.json")))
     with closing(RawPublisher(breakable.backends.amqp_url)) as publisher:
-        for body in bodies:
-            publisher.publish(body, EVENTS, REPORTED.encode())
+        for body, signature in messages:
+            publisher.publish(body, EVENTS, REPORTED.encode(), *signature_property(signature))
 
         cases = await send(breakable, 3)
         await settle(breakable, cases, within=30)
 
     parked = await rows(breakable, "routing", "DELETE FROM parked RETURNING reason")
-    assert sorted(row["reason"] for row in parked) == ["invalid"] * 4 + ["malformed"] * 2
+    assert sorted(row["reason"] for row in parked) == ["forged", *["invalid"] * 4, "malformed", "unsigned"]
     assert await readiness(breakable) == [200, 200]
     await assert_exactly_once(breakable, cases)
 

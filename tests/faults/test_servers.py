@@ -11,13 +11,14 @@ import pytest
 from simpul_agency.broker_api import BrokerApi
 from simpul_cli.parked import list_parked, replay_parked
 from simpul_cli.topology import prepare_broker
-from simpul_runtime.topology import UNROUTED, agency_inbox
-from simpul_schema.catalog import EVENTS, REPLIES
+from simpul_runtime.database import utc_now
+from simpul_schema.names import EVENTS, REPLIES, UNROUTED, agency_inbox
 from simpul_schema.samples import samples
-from simpul_seal import KeyRing, sign
+from simpul_seal import KeyRing, generate, sign
 from tests.faults.conftest import BreakableCity
 from tests.support.ledger import assert_exactly_once, eventually, post_until_accepted, received, rows, settle
 from tests.support.reports import a_report
+from tests.support.signing import message, signed
 
 
 async def send(city: BreakableCity, count: int) -> set[str]:
@@ -93,34 +94,43 @@ def _sample(wire_name: str) -> dict[str, object]:
     return event | {"id": str(uuid4())}
 
 
-async def _publish(city: BreakableCity, exchange: str, key: str, body: bytes) -> None:
+async def _publish(city: BreakableCity, exchange: str, key: str, body: bytes, signature: str = "") -> None:
     async with await aio_pika.connect(city.backends.amqp_url) as connection:
         channel = await connection.channel()
         target = await channel.get_exchange(exchange)
-        await target.publish(aio_pika.Message(body, delivery_mode=2), key)
+        await target.publish(message(body, signature), key)
 
 
 @pytest.mark.parametrize(
     "reason",
-    ["malformed", "oversized", "unsigned", "forged", "unknown_key", "unknown_type", "not_its_to_say", "invalid"],
+    [
+        "malformed",
+        "too_large",
+        "unsigned",
+        "forged",
+        "unknown_key",
+        "unknown_type",
+        "unauthorized_publisher",
+        "invalid",
+    ],
 )
 async def test_message_that_cannot_work_is_parked_with_its_reason_while_the_rest_flows(
     breakable: BreakableCity, reason: str
 ) -> None:
     stranger = KeyRing.read(breakable.keys / "ylpa.key.json")
     intake = KeyRing.read(breakable.keys / "intake.key.json")
-    event = _sample("case.reported.v1")
-    body = {
-        "malformed": b'{"type": "case.reported.v1", ' + uuid4().bytes,
-        "oversized": b'{"type": "' + b"x" * 300_000 + uuid4().hex.encode() + b'"}',
-        "unsigned": json.dumps(event | {"signature": ""}).encode(),
-        "forged": sign(event, stranger),
-        "unknown_key": json.dumps(event).encode(),
-        "unknown_type": sign(event | {"type": "case.reported.v9"}, intake),
-        "not_its_to_say": sign(event | {"source": "/kediri/agency/ylpa"}, stranger),
-        "invalid": sign(event | {"data": {"case_id": "no"}}, intake),
+    event, junk = _sample("case.reported.v1"), b'{"type": "case.reported.v1", ' + uuid4().bytes
+    sent = {
+        "malformed": (junk, sign(junk, intake)),
+        "too_large": (b'{"type": "' + b"x" * 300_000 + uuid4().hex.encode() + b'"}', ""),
+        "unsigned": (json.dumps(event).encode(), ""),
+        "forged": signed(event, stranger),
+        "unknown_key": signed(event, generate("intake", not_before=utc_now(), not_after=utc_now())[0]),
+        "unknown_type": signed(event | {"type": "case.reported.v9"}, intake),
+        "unauthorized_publisher": signed(event | {"source": "/kediri/agency/ylpa"}, stranger),
+        "invalid": signed(event | {"data": {"case_id": "no"}}, intake),
     }[reason]
-    await _publish(breakable, EVENTS, "case.reported.v1", body)
+    await _publish(breakable, EVENTS, "case.reported.v1", *sent)
     cases = await send(breakable, 2)
 
     async def is_parked() -> bool:
@@ -149,7 +159,7 @@ async def test_reply_of_another_agency_changes_nothing_and_is_recorded(breakable
         "data": {"referral_id": referral["referral_id"], "agency": "ylpa"},
     }
 
-    await _publish(breakable, REPLIES, "reply.ylpa.accepted.v1", sign(event, ring))
+    await _publish(breakable, REPLIES, "reply.ylpa.accepted.v1", *signed(event, ring))
 
     async def is_recorded() -> bool:
         refused = await rows(breakable, "routing", "SELECT agency, reason FROM refused_reply")

@@ -237,7 +237,10 @@ async def test_every_event_on_the_bus_is_signed_by_its_source(city: LocalCity, o
     await play.wait_for_arrival(city, observer, {answer["case_id"]}, within=30)
     directory = Directory.read(city.keys / "directory.json")
 
-    signers = {(event["source"], verify(event, directory, utc_now())) for event in observer.events}
+    signers = {
+        (json.loads(body)["source"], verify(body, signature, directory, utc_now()))
+        for body, signature in observer.messages
+    }
 
     assert signers == {("/kediri/intake", "intake"), ("/kediri/routing", "routing"), ("/kediri/notify", "notify")}
 

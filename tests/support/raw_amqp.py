@@ -43,6 +43,13 @@ FAULTY_PROPERTIES: Final = {
 """name -> (flags, bytes)"""
 
 
+def signature_property(signature: str) -> tuple[int, bytes]:
+    """The header of a signed message, as flags and bytes; none without a signature."""
+    if not signature:
+        return 0, b""
+    return HEADERS, _long(_short(b"simpul-signature") + b"S" + _long(signature.encode()))
+
+
 class RawPublisher:
     """One connection with confirms."""
 

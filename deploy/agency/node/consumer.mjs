@@ -12,13 +12,13 @@ import {DhkemX25519HkdfSha256} from '@hpke/dhkem-x25519';
 import Ajv from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import amqp from 'amqplib';
-import canonicalize from 'canonicalize';
 
 const env = (name, fallback) => process.env[`SIMPUL_AGENCY_${name}`] ?? fallback;
 const CITY = env('CITY'), CODE = env('CODE');
 const ASK_AFTER = Number(env('ASK_AFTER', '5')) * 1000;
 const MAX_BYTES = 256 * 1024, AGAIN = 60_000;
 const STREAM = randomUUID();
+const HEADER = 'simpul-signature', DOMAIN = Buffer.from('simpul-event-v1\n');
 
 const suite = new CipherSuite({kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm()});
 const bytes = text => Buffer.from(text, 'base64url');
@@ -42,15 +42,15 @@ addFormats(ajv);
 const schemas = new Map(readdirSync(env('SCHEMA_DIR')).filter(name => name.startsWith('referral.'))
   .map(name => [name.replace(/\.json$/, ''), ajv.compile(JSON.parse(readFileSync(join(env('SCHEMA_DIR'), name))))]));
 
-function believe(event) {
-  const {keyid, signature, ...unsigned} = event;
-  if (typeof keyid !== 'string' || typeof signature !== 'string' || !signature) throw new Unusable('unsigned');
+function signerOf(body, header) {
+  if (!header) throw new Unusable('unsigned');
+  const [, keyid, signature] = /^v1 ([!-~]+) ([\w-]{86})$/.exec(header) ?? [];
+  if (!keyid) throw new Unusable('forged');
   const key = directory.get(keyid), now = Date.now();
   if (!key || now < Date.parse(key.not_before) || now >= Date.parse(key.not_after)) throw new Unusable('unknown_key');
-  const form = Buffer.from(canonicalize(unsigned));
-  if (!verify(null, form, verifyingKey(bytes(key.signing)), bytes(signature))) throw new Unusable('forged');
-  if (event.source !== `/${CITY}/${key.party}`) throw new Unusable('forged');
-  if (key.party !== 'routing') throw new Unusable('not_its_to_say');
+  const isGenuine = verify(null, Buffer.concat([DOMAIN, body]), verifyingKey(bytes(key.signing)), bytes(signature));
+  if (!isGenuine) throw new Unusable('forged');
+  return key.party;
 }
 
 async function open(event) {
@@ -68,16 +68,19 @@ async function open(event) {
   throw new Unusable('cannot_open');
 }
 
-async function read(body) {
+async function read(body, header) {
   if (body.length > MAX_BYTES) throw new Unusable('too_large');
+  // Nothing is parsed before it is known who wrote it.
+  const signer = signerOf(body, header);
   let event;
   try {
     event = JSON.parse(new TextDecoder('utf-8', {fatal: true}).decode(body));
   } catch {
-    throw new Unusable('not_json');
+    throw new Unusable('malformed');
   }
-  if (event === null || typeof event !== 'object' || typeof event.type !== 'string') throw new Unusable('no_event');
-  believe(event);
+  if (event === null || typeof event !== 'object' || typeof event.type !== 'string') throw new Unusable('malformed');
+  if (event.source !== `/${CITY}/${signer}`) throw new Unusable('forged');
+  if (signer !== 'routing') throw new Unusable('unauthorized_publisher');
   const isValid = schemas.get(event.type);
   if (!isValid) throw new Unusable('unknown_type');
   if (!isValid(event)) throw new Unusable('invalid');
@@ -144,9 +147,10 @@ function speech(says, wireName, subject, caseId, data, cause) {
     time: new Date().toISOString(), datacontenttype: 'application/json', sequence: String(number).padStart(10, '0'),
     correlationid: caseId, data: {...data, sealed: {}}, ...(cause && {causationid: cause}),
   };
-  const signature = sign(null, Buffer.from(canonicalize(event)), signingKey).toString('base64url');
+  const body = JSON.stringify(event);
+  const signature = sign(null, Buffer.concat([DOMAIN, Buffer.from(body)]), signingKey).toString('base64url');
   const key = `reply.${CODE}.${wireName.replace(/^reply\.(referral\.)?/, '')}`;
-  says.push({subject, place: number, key, body: canonicalize({...event, keyid: own.keyid, signature})});
+  says.push({subject, place: number, key, body, header: `v1 ${own.keyid} ${signature}`});
 }
 
 // The agency's own work; here every offer is taken.
@@ -161,13 +165,13 @@ function handle(event, says) {
   }
 }
 
-async function take(body) {
+async function take(body, header) {
   const digest = sha256(body);
   let event;
   try {
-    event = await read(body);
+    event = await read(body, header);
     const known = events.get(event.id);
-    if (known && known !== digest) throw new Unusable('altered');
+    if (known && known !== digest) throw new Unusable('id_reused');
     if (known) return;
   } catch (error) {
     if (!(error instanceof Unusable)) throw error;
@@ -175,7 +179,7 @@ async function take(body) {
     const says = [];
     const data = {agency: CODE, reason: error.message, digest};
     speech(says, 'reply.message.parked.v1', `agency/${CODE}`, STREAM, data);
-    write({aside: digest, body: body.toString('base64'), says});
+    write({aside: digest, body: body.toString('base64'), header, says});
     return;
   }
   if (event.type === 'referral.heartbeat.v1') {
@@ -227,7 +231,7 @@ async function speak(channel, isOpen) {
     for (const reply of group) {
       channel.publish('simpul.replies', reply.key, Buffer.from(reply.body), {
         messageId: randomUUID(), contentType: 'application/cloudevents+json', persistent: true, mandatory: true,
-        userId: `agency.${CODE}`, headers: {'simpul-exchange': 'simpul.replies'},
+        userId: `agency.${CODE}`, headers: {'simpul-exchange': 'simpul.replies', [HEADER]: reply.header},
       });
     }
     if (group.length) {
@@ -254,7 +258,7 @@ async function session() {
     if (!message) return;
     turn = turn.then(async () => {
       if (!isOpen) return;
-      await take(message.content);
+      await take(message.content, message.properties.headers?.[HEADER]);
       channel.ack(message);
       toSay();
     }).catch(error => {

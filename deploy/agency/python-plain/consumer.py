@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -31,6 +32,7 @@ ASK_AFTER = float(os.environ.get("SIMPUL_AGENCY_ASK_AFTER", "5"))
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 FROM_ROUTING = "referral."
 MAX_BYTES = 256 * 1024
+HEADER, DOMAIN = "simpul-signature", b"simpul-event-v1\n"
 STREAM = str(uuid.uuid5(uuid.NAMESPACE_OID, CODE))
 
 FORMATS = jsonschema.FormatChecker()
@@ -45,11 +47,6 @@ def decode(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-def canonical(value: Any) -> bytes:
-    # RFC 8785 for what the contract uses: ASCII keys, whole numbers, texts.
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 class Keys:
     """The agency's private keys and everybody's public ones."""
 
@@ -61,28 +58,27 @@ class Keys:
         directory = json.loads(Path(os.environ["SIMPUL_AGENCY_DIRECTORY_FILE"]).read_text())
         self.public = {key["keyid"]: key for key in directory["keys"]}
 
-    def sign(self, event: dict[str, Any]) -> bytes:
-        signature = urlsafe_b64encode(self.signing.sign(canonical(event))).rstrip(b"=").decode()
-        return canonical({**event, "keyid": self.keyid, "signature": signature})
+    def sign(self, body: bytes) -> str:
+        signature = urlsafe_b64encode(self.signing.sign(DOMAIN + body)).rstrip(b"=").decode()
+        return f"v1 {self.keyid} {signature}"
 
-    def check(self, event: dict[str, Any]) -> None:
-        """Unusable unless routing signed it, with a key that counts today."""
-        if not isinstance(event.get("keyid"), str) or not event.get("signature"):
+    def signer_of(self, body: bytes, header: Any) -> str:
+        """Who signed these bytes, with a key that counts today; Unusable when nobody did."""
+        if not header:
             raise Unusable("unsigned")
-        key = self.public.get(event["keyid"])
+        value = re.fullmatch("v1 ([!-~]+) ([A-Za-z0-9_-]{86})", str(header))
+        if value is None:
+            raise Unusable("forged")
+        key = self.public.get(value[1])
         now = datetime.now(UTC)
         if key is None or not moment_of(key["not_before"]) <= now < moment_of(key["not_after"]):
             raise Unusable("unknown_key")
-        unsigned = {name: value for name, value in event.items() if name not in ("keyid", "signature")}
-        signer = Ed25519PublicKey.from_public_bytes(decode(key["signing"]))
+        public = Ed25519PublicKey.from_public_bytes(decode(key["signing"]))
         try:
-            signer.verify(decode(event["signature"]), canonical(unsigned))
-        except (InvalidSignature, ValueError) as error:
+            public.verify(decode(value[2]), DOMAIN + body)
+        except InvalidSignature as error:
             raise Unusable("forged") from error
-        if event.get("source") != f"/{CITY}/{key['party']}":
-            raise Unusable("forged")
-        if key["party"] != "routing":
-            raise Unusable("not_its_to_say")
+        return str(key["party"])
 
     def open(self, event: dict[str, Any]) -> dict[str, Any] | None:
         """The facts that were sealed to this agency; None where there are none."""
@@ -99,17 +95,21 @@ class Keys:
         raise Unusable("cannot_open")
 
 
-def read(body: bytes, keys: Keys, validators: dict[str, Any]) -> dict[str, Any]:
-    """The event, believed and understood; Unusable otherwise."""
+def read(body: bytes, header: Any, keys: Keys, validators: dict[str, Any]) -> dict[str, Any]:
+    """The event, believed and understood; Unusable otherwise. Nothing is parsed before it is known who wrote it."""
     if len(body) > MAX_BYTES:
         raise Unusable("too_large")
+    signer = keys.signer_of(body, header)
     try:
         event = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Unusable("not_json") from error
+        raise Unusable("malformed") from error
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise Unusable("no_event")
-    keys.check(event)
+        raise Unusable("malformed")
+    if event.get("source") != f"/{CITY}/{signer}":
+        raise Unusable("forged")
+    if signer != "routing":
+        raise Unusable("unauthorized_publisher")
     validator = validators.get(event["type"])
     if validator is None:
         raise Unusable("unknown_type")
@@ -125,8 +125,8 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS event (id text PRIMARY KEY, subject text, sequence int, type text, digest text, body blob,
     done int DEFAULT 0, at real);
 CREATE INDEX IF NOT EXISTS event_stream ON event (subject, sequence);
-CREATE TABLE IF NOT EXISTS aside (digest text PRIMARY KEY, reason text, body blob);
-CREATE TABLE IF NOT EXISTS reply (place integer PRIMARY KEY, key text, body blob, sent int DEFAULT 0);
+CREATE TABLE IF NOT EXISTS aside (digest text PRIMARY KEY, reason text, body blob, header text);
+CREATE TABLE IF NOT EXISTS reply (place integer PRIMARY KEY, key text, body blob, header text, sent int DEFAULT 0);
 CREATE TABLE IF NOT EXISTS stream (subject text PRIMARY KEY, last int);
 CREATE TABLE IF NOT EXISTS account (number int PRIMARY KEY, event_id text, withheld int);
 CREATE TABLE IF NOT EXISTS city (one int PRIMARY KEY, sequence int, last_number int, quiet_until real);
@@ -154,17 +154,17 @@ class Agency:
         self.asked: dict[str, float] = {}
         self.to_say = asyncio.Event()
 
-    def take(self, body: bytes) -> None:
+    def take(self, body: bytes, header: Any) -> None:
         """Everything that a message changes, in one transaction."""
         with self.transaction():
             digest = hashlib.sha256(body).hexdigest()
             try:
-                event = read(body, self.keys, self.validators)
+                event = read(body, header, self.keys, self.validators)
                 known = self.db.execute("SELECT digest FROM event WHERE id = ?", (event["id"],)).fetchone()
                 if known and known[0] != digest:
-                    raise Unusable("altered")
+                    raise Unusable("id_reused")
             except Unusable as error:
-                self.set_aside(body, digest, str(error))
+                self.set_aside(body, header, digest, str(error))
                 return
             if event["type"] == "referral.heartbeat.v1":
                 self.note_account(event)
@@ -210,11 +210,13 @@ class Agency:
         }  # fmt: skip
         event |= {"causationid": cause} if cause else {}
         key = f"reply.{CODE}.{wire_name.removeprefix('reply.').removeprefix('referral.')}"
-        self.db.execute("INSERT INTO reply (key, body) VALUES (?, ?)", (key, self.keys.sign(event)))
+        body = json.dumps(event).encode()
+        self.db.execute("INSERT INTO reply (key, body, header) VALUES (?, ?, ?)", (key, body, self.keys.sign(body)))
         self.to_say.set()
 
-    def set_aside(self, body: bytes, digest: str, reason: str) -> None:
-        added = self.db.execute("INSERT OR IGNORE INTO aside VALUES (?, ?, ?)", (digest, reason, body))
+    def set_aside(self, body: bytes, header: Any, digest: str, reason: str) -> None:
+        row = (digest, reason, body, str(header or ""))
+        added = self.db.execute("INSERT OR IGNORE INTO aside VALUES (?, ?, ?, ?)", row)
         if added.rowcount:
             data = {"agency": CODE, "reason": reason, "digest": digest}
             self.say("reply.message.parked.v1", f"agency/{CODE}", STREAM, data)
@@ -273,7 +275,7 @@ async def receive(agency: Agency, connection: Any) -> None:
     queue = await channel.get_queue(f"agency.{CODE}.inbox", ensure=False)
     async with queue.iterator() as messages:
         async for message in messages:
-            agency.take(message.body)
+            agency.take(message.body, message.headers.get(HEADER))
             await message.ack()
 
 
@@ -282,12 +284,12 @@ async def speak(agency: Agency, connection: Any) -> None:
     exchange = await channel.get_exchange("simpul.replies", ensure=False)
     while True:
         agency.to_say.clear()
-        unsent = "SELECT place, key, body FROM reply WHERE sent = 0 ORDER BY place LIMIT 50"
-        for place, key, body in agency.db.execute(unsent).fetchall():
+        unsent = "SELECT place, key, body, header FROM reply WHERE sent = 0 ORDER BY place LIMIT 50"
+        for place, key, body, header in agency.db.execute(unsent).fetchall():
             message = aio_pika.Message(
                 body, message_id=str(uuid.uuid4()), content_type="application/cloudevents+json",
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT, user_id=f"agency.{CODE}",
-                headers={"simpul-exchange": "simpul.replies"},
+                headers={"simpul-exchange": "simpul.replies", HEADER: header},
             )  # fmt: skip
             await exchange.publish(message, key, timeout=10)
             agency.db.execute("UPDATE reply SET sent = 1 WHERE place = ?", (place,))

@@ -25,7 +25,7 @@ from simpul_cli.agency.commands import app as agency_app
 from simpul_cli.decided_cases import explain_case
 from simpul_cli.options import DIRECTORY, KEDIRI, SECRETS, Amqp, Api, CityDir, Database
 from simpul_runtime.database import utc_now
-from simpul_runtime.topology import DEAD, UNROUTED
+from simpul_schema.names import DEAD, UNROUTED
 from simpul_seal import Directory
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Simpul for operators.")

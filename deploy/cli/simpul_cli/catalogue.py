@@ -1,19 +1,23 @@
 """The catalogue of messages as one page that works without a network, and the fixtures for consumers' own tests."""
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from simpul_cli.contract_keys import NOW, sample_directory, sample_ring, sign_as
 from simpul_routing.domain.lifecycle import ReferralState, Said, Standing, Unchanged, judge_reply
 from simpul_schema import MESSAGES
 from simpul_schema.asyncapi import VERSION
-from simpul_schema.catalog import CATALOG, CatalogRow, routing_key, topic_of
+from simpul_schema.catalog import CATALOG, CatalogRow
+from simpul_schema.names import routing_key, topic_of
 from simpul_schema.samples import samples
 from simpul_schema.story import STORY
 from simpul_schema.vocabulary import DeclineReason, ReplyRefusal, Urgency
+from simpul_seal import Rejection, sign, verify_event
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Card:
     """(exchange, routing key)"""
     fields: tuple[Field, ...]
     sample: str
+    signature: str
 
 
 def as_html() -> str:
@@ -59,6 +64,9 @@ def _card(row: CatalogRow) -> Card:
             for name, field in data["properties"].items()
         ),
         sample=json.dumps(_sample(row.wire_name), indent=1, ensure_ascii=False),
+        signature=next(
+            sign_as(json.loads(body)["source"], body) for name, _, body in samples() if name == row.wire_name
+        ),
     )
 
 
@@ -78,8 +86,63 @@ def _sample(wire_name: str) -> dict[str, Any]:
 
 
 def event_fixtures() -> dict[str, Any]:
-    """A valid event of each type, and some that are refused, each with the reason."""
+    """A valid event of each type, and some that are refused, each with the reason and all signed by their source."""
     return {row.wire_name: _fixtures_of(_sample(row.wire_name)) for row in CATALOG}
+
+
+def sample_signatures() -> dict[str, str]:
+    """The signature of each sample, by its file name."""
+    return {file_name: sign_as(json.loads(body)["source"], body) for _, file_name, body in samples()}
+
+
+def directory_fixture() -> dict[str, Any]:
+    """The public halves of the test keys."""
+    return sample_directory().described()
+
+
+def verification_fixtures() -> list[dict[str, Any]]:
+    """Messages that are events or not; what `verify_event` says of each at the moment of the samples."""
+    routing, body = sample_ring("routing"), _body(_sample("referral.offered.v1"))
+    other, signature = _body(_sample("referral.revoked.v1")), sign(body, routing)
+    deep = body[:-1] + b',"later":' + b"[" * 200 + b"]" * 200 + b"}"
+    posing = _body(_sample("referral.offered.v1") | {"source": "/kediri/intake"})
+    messages = {
+        "signed by its source": (body, signature),
+        "signed in another form": (spaced := _spaced(body), sign(spaced, routing)),
+        "no signature": (body, ""),
+        "a space more than was signed": (_spaced(body), signature),
+        "the signature of another body": (other, signature),
+        "an unknown scheme": (body, signature.replace("v1", "v2", 1)),
+        "half a signature": (body, signature[:-40]),
+        "signed for another purpose": (body, sign(body, routing, domain="simpul-agreement-v1")),
+        "a key that nobody enrolled": (body, sign(body, sample_ring("routing", "stranger"))),
+        "a key that has ended": (body, sign(body, sample_ring("routing", "outdated"))),
+        "signed by another than its source": (body, sign(body, sample_ring("uptd-ppa"))),
+        "a source that may not publish this": (posing, sign(posing, sample_ring("intake"))),
+        "signed and not JSON": (b"[", sign(b"[", routing)),
+        "signed and nested too deep": (deep, sign(deep, routing)),
+        "unsigned and nested too deep": (deep, signature),
+    }
+    return [_verification(case, *message) for case, message in messages.items()]
+
+
+def _verification(case: str, body: bytes, signature: str) -> dict[str, Any]:
+    outcome = verify_event(body, signature, sample_directory(), NOW)
+    reason = outcome.reason.value if isinstance(outcome, Rejection) else None
+    return {"case": case, "body_base64": b64encode(body).decode(), "signature": signature, "reason": reason}
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    return json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _spaced(body: bytes) -> bytes:
+    return body.replace(b'":"', b'": "', 1)
+
+
+def _signed(event: dict[str, Any]) -> dict[str, str]:
+    body = _body(event)
+    return {"body": body.decode(), "signature": sign_as(event["source"], body)}
 
 
 def _fixtures_of(valid: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +155,7 @@ def _fixtures_of(valid: dict[str, Any]) -> dict[str, Any]:
         ("the sequence is no number of ten digits", valid | {"sequence": "1"}),
         (f"data.{named} is wrong in kind", valid | {"data": data | {named: wrong}}),
     ]
-    return {"valid": valid, "invalid": [{"why": why, "event": event} for why, event in invalid]}
+    return {"valid": _signed(valid), "invalid": [{"why": why} | _signed(event) for why, event in invalid]}
 
 
 def transition_fixtures() -> list[dict[str, str]]:

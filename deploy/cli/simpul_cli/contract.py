@@ -10,6 +10,7 @@ from simpul_schema import MESSAGES
 from simpul_schema.asyncapi import as_asyncapi
 from simpul_schema.catalog import as_markdown, row_of
 from simpul_schema.compatibility import breaking_changes
+from simpul_schema.samples import SIGNATURES
 
 PACKAGE = Path(simpul_schema.__file__).parent
 FOLDER = PACKAGE / "json_schema"
@@ -45,12 +46,15 @@ def stale(published: dict[str, dict[str, Any]], current: dict[str, dict[str, Any
 
 
 def made_of_the_classes() -> dict[Path, str]:
-    """What is published beside the schemas: the AsyncAPI document, the catalogue page, fixtures."""
+    """What is published beside the schemas: signatures, the AsyncAPI document, the catalogue, fixtures."""
     fixtures = PACKAGE / "fixtures"
     return {
-        PACKAGE / "asyncapi.json": _written(as_asyncapi()),
+        PACKAGE / "samples" / SIGNATURES: _written(catalogue.sample_signatures()),
+        PACKAGE / "asyncapi.json": _written(as_asyncapi(catalogue.sample_signatures())),
         PACKAGE / "catalogue.html": catalogue.as_html(),
         fixtures / "events.json": _written(catalogue.event_fixtures()),
+        fixtures / "verification.json": _written(catalogue.verification_fixtures()),
+        fixtures / "directory.json": _written(catalogue.directory_fixture()),
         fixtures / "transitions.json": _written(catalogue.transition_fixtures()),
     }
 

@@ -10,9 +10,13 @@ import aio_pika
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_city import City
-from simpul_runtime.topology import UNROUTED, Exchange, Topology, topology_of
+from simpul_runtime.topology import Exchange, Topology, topology_of
+from simpul_schema.names import UNROUTED
+from simpul_seal import SIGNATURE_HEADER
 
 QUORUM = {"x-queue-type": "quorum"}
+_OUR_HEADERS = ("simpul-exchange", SIGNATURE_HEADER)
+"""Sent again with the body; without its signature nobody would believe it."""
 
 
 async def apply_topology(api: BrokerApi, topology: Topology) -> None:
@@ -140,7 +144,7 @@ async def resend(amqp_url: str, queue_name: str) -> int:
                 content_type=message.content_type,
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
                 # Without the broker's own x- headers: with them an older broker sees a cycle and drops the message.
-                headers={"simpul-exchange": exchange},
+                headers={name: message.headers[name] for name in _OUR_HEADERS if name in message.headers},
             )
             target = await publishing.get_exchange(exchange, ensure=False)
             await target.publish(again, message.routing_key or "", mandatory=True, timeout=10)

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from simpul_intake.domain import Report
 from simpul_runtime.outbox import Announcement
-from simpul_runtime.transaction import subject_of_case
 from simpul_schema.messages import CaseAmendedV1, CaseReportedV1
 from simpul_schema.messages.case import TriageFacts
+from simpul_schema.names import subject_of_case
 
 
 def case_reported(report: Report, case_id: UUID, kelurahan_code: str) -> Announcement:

@@ -4,9 +4,9 @@ from typing import Any
 
 from simpul_notify.domain import Alert
 from simpul_runtime.outbox import Announcement
-from simpul_runtime.transaction import subject_of_referral
 from simpul_schema import Event
 from simpul_schema.messages import AlertFailedV1, AlertSentV1
+from simpul_schema.names import subject_of_referral
 from simpul_schema.vocabulary import AlertFailure
 
 

@@ -8,7 +8,7 @@ from prometheus_client import Counter
 
 from simpul_routing.domain.lifecycle import Said
 from simpul_routing.use_cases import JudgeReplies, KeepAccounts, ReferCases, ReplanCases, Reply, WithdrawConsent
-from simpul_runtime.errors import ParkReason, Unprocessable
+from simpul_runtime.errors import Unprocessable
 from simpul_runtime.inbox import Handler
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys
@@ -30,6 +30,7 @@ from simpul_schema.messages import (
     ReplyWithdrawalAcknowledgedV1,
 )
 from simpul_schema.messages.case import TriageFacts
+from simpul_schema.vocabulary import ParkReason
 
 PARKED_BY_AGENCIES: Final = Counter(
     "simpul_parked_by_agencies", "Messages that agencies could not use", ["reason"], registry=REGISTRY

@@ -15,15 +15,7 @@ from simpul_routing.domain.clocks import Running
 from simpul_routing.domain.exclusions import ExclusionReview
 from simpul_routing.domain.referral import NewReferral, StoredReferral
 from simpul_runtime.outbox import Announcement
-from simpul_runtime.transaction import (
-    subject_of_agency,
-    subject_of_case,
-    subject_of_exclusion,
-    subject_of_referral,
-    subject_of_reply,
-)
 from simpul_schema import Event
-from simpul_schema.catalog import topic_of
 from simpul_schema.messages import (
     CaseAgencyExcludedV1,
     CaseClosedV1,
@@ -45,6 +37,14 @@ from simpul_schema.messages import (
 from simpul_schema.messages.account import AccountedEvent
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts, SuggestedExclusions
+from simpul_schema.names import (
+    subject_of_agency,
+    subject_of_case,
+    subject_of_exclusion,
+    subject_of_referral,
+    subject_of_reply,
+    topic_of,
+)
 from simpul_schema.vocabulary import CaseEnd, ReferralRole, ReplanReason, ReplyRefusal, Service, Urgency
 
 

@@ -20,8 +20,8 @@ from simpul_agency.grouping import Groups
 from simpul_agency.handling import Handler, Handling
 from simpul_agency.health import HEARD_WITHIN, Health
 from simpul_agency.reading import NotReadable, Reader
-from simpul_agency.received import Received, Reply, subject_of
-from simpul_agency.records import Account, Arrived, Draft, Message, Unreadable
+from simpul_agency.received import Received, Reply
+from simpul_agency.records import Account, Arrived, Draft, Message, SignedBody, Unreadable
 from simpul_agency.saying import Saying
 from simpul_agency.settings import AgencySettings
 from simpul_agency.store import Store
@@ -36,7 +36,9 @@ from simpul_schema.messages import (
     ReplyWindowRequestedV1,
 )
 from simpul_schema.messages.referral import ReferralFacts
-from simpul_seal import Directory, KeyRing, WatchedDirectory, sign
+from simpul_schema.names import subject_of_agency, subject_of_referral
+from simpul_seal import Directory, KeyRing, WatchedDirectory, sign, signature_in
+from simpul_seal.embedded import sign_again
 
 E = TypeVar("E", bound=Event)
 
@@ -58,7 +60,8 @@ class Agency:
         read_deliveries_with_faulty_properties()
         self.code = settings.code
         self.store = Store(driver_for(settings.store_url))
-        self._voice = Voice(settings.source, lambda event: sign(event, keys))
+        self._keys = keys
+        self._voice = Voice(settings.source, self.sign)
         self._reader = Reader(settings.code, keys, directory)
         self._arriving: Groups[Message] = Groups(self._take, self._not_stored)
         self._tasks: list[asyncio.Task[None]] = []
@@ -80,7 +83,10 @@ class Agency:
             decoder=_undecoded,
             no_reply=True,
         )(self._receive)
-        self._saying = Saying(self.store, self.broker, agency=self.code, user=settings.user)
+        self._saying = Saying(
+            self.store, self.broker, agency=self.code, user=settings.user,
+            sign_again=lambda body: SignedBody(*sign_again(body, keys)),
+        )  # fmt: skip
         self._handling = Handling(
             self.store, agency=self.code, concurrency=settings.concurrency, open_again=self._open_again,
             reply_to=lambda received: self._reply(received.event), say=self._saying.say,
@@ -116,7 +122,7 @@ class Agency:
 
         Raises ReferralUnknown when it was never offered to this agency.
         """
-        body = await self.store.first_of(subject_of(referral_id))
+        body = await self.store.first_of(subject_of_referral(referral_id))
         if body is None:
             raise ReferralUnknown(self._unknown(referral_id))
         reply = Reply(ReferralOfferedV1.model_validate_json(body), self._voice, now=_utc_now(), once=once)
@@ -125,7 +131,7 @@ class Agency:
 
     async def referrals(self, most: int, referral_id: Optional[UUID] = None) -> list[Followed]:
         """Where the newest referrals stand; or one of them."""
-        streams = await self.store.streams(most, subject_of(referral_id) if referral_id else "")
+        streams = await self.store.streams(most, subject_of_referral(referral_id) if referral_id else "")
         refused = await self.store.of_type(ReferralReplyRefusedV1.WIRE_NAME, most)
         refusals = [ReferralReplyRefusedV1.model_validate_json(body) for body in refused]
         return [follow(stream, refusals) for stream in streams]
@@ -152,11 +158,19 @@ class Agency:
 
     async def replay(self, name: str) -> bool:
         """Read again what was set aside; False when there is nothing of that name."""
-        body = await self.store.set_aside(name)
-        if body is None:
+        parked = await self.store.set_aside(name)
+        if parked is None:
             return False
-        await self._take([self._read(body, _utc_now())], instead_of=name)
+        if parked.was_verified:
+            message = self._read(parked.body, parked.signature, lambda: self._reader.stored(parked.body))
+        else:
+            message = self._verify(parked.body, parked.signature)
+        await self._take([message], instead_of=name)
         return True
+
+    def sign(self, body: bytes) -> str:
+        """This agency's signature over bytes that it sends, for the header `simpul-signature`."""
+        return sign(body, self._keys)
 
     async def start(self) -> None:
         """Receive, handle and reply until `stop`."""
@@ -208,23 +222,24 @@ class Agency:
 
     async def _receive(self, message: RabbitMessage) -> None:
         """Returning acknowledges, so it returns once the message is stored."""
-        await self._arriving.submit(self._read(message.raw_message.body, _utc_now()))
+        raw = message.raw_message
+        await self._arriving.submit(self._verify(raw.body, signature_in(raw.headers or {})))
 
-    def _read(self, body: bytes, now: datetime) -> Message:
+    def _verify(self, body: bytes, signature: str) -> Message:
+        return self._read(body, signature, lambda: self._reader.verified(body, signature, _utc_now()))
+
+    def _read(self, body: bytes, signature: str, read: Callable[[], Event]) -> Message:
         try:
-            verified = self._reader.verified(body, now)
-            event = self._reader.event(verified)
+            event = read()
         except NotReadable as error:
             log.error("message_parked", agency=self.code, reason=error.reason.value)
-            event_of_city = error.signed_by_the_city or {}
-            return Unreadable(
-                body, error.reason.value, str(event_of_city.get("source", "")), str(event_of_city.get("id", ""))
-            )
+            source, event_id = (error.identity.source, error.identity.event_id) if error.identity else ("", "")
+            return Unreadable(body, error.reason.value, source, event_id, signature)
         if isinstance(event, ReferralHeartbeatV1):
             return _account(event)
         known: dict[str, Any] = {
             "source": event.source, "event_id": str(event.id), "subject": event.subject,
-            "sequence": event.position, "type": event.type, "body": body,
+            "sequence": event.position, "type": event.type, "body": body, "signature": signature,
         }  # fmt: skip
         try:
             received = self._reader.opened(event)
@@ -251,14 +266,14 @@ class Agency:
         return self._voice.draft(
             message,
             {"agency": self.code, **data},
-            subject=f"agency/{self.code}",
+            subject=subject_of_agency(self.code),
             case_id=uuid5(NAMESPACE_OID, self.code),
             now=_utc_now(),
             event_id=event_id,
         )
 
     def _open_again(self, body: bytes) -> Received[Any]:
-        return self._reader.opened(self._reader.event(self._reader.verified(body, _utc_now())))
+        return self._reader.opened(self._reader.stored(body))
 
     def _reply(self, about: Event) -> Reply:
         return Reply(about, self._voice, now=_utc_now())

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from simpul_agency.records import Draft
+from simpul_agency.records import Draft, SignedBody
 from simpul_schema import Event
-from simpul_schema.envelope import wire_json
+from simpul_schema.envelope import wire_bytes
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class Voice:
     """How an agency speaks: under its source, signed with its key."""
 
     source: str
-    sign: Callable[[dict[str, Any]], bytes]
+    sign: Callable[[bytes], str]
+    """Gives the signature that travels beside these bytes."""
 
     def draft(
         self,
@@ -44,7 +45,8 @@ class Voice:
             }
         )
 
-        def finish(position: int) -> bytes:
-            return self.sign(wire_json(event) | {"sequence": f"{position:010d}"})
+        def finish(position: int) -> SignedBody:
+            body = wire_bytes(event.model_copy(update={"sequence": f"{position:010d}"}))
+            return SignedBody(body, self.sign(body))
 
         return Draft(subject, message.WIRE_NAME, str(event.id), str(case_id), finish)

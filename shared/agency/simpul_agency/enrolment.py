@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer
 
+from simpul_schema.names import broker_user
 from simpul_seal import KeyRing, PublicKeys, generate
 
 VALIDITY = timedelta(days=365)
@@ -70,7 +71,7 @@ def make_certificate_request(agency: str, key_file: Path) -> str:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ).decode(),
     )
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"agency.{agency}")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, broker_user(agency))])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, SHA256())
     return request.public_bytes(serialization.Encoding.PEM).decode()
 

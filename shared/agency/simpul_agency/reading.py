@@ -6,12 +6,11 @@ from typing import Any, Final, Optional, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from simpul_agency.received import Received
-from simpul_schema import Event, Producer, message_class
-from simpul_schema.catalog import may_publish
-from simpul_schema.envelope import MAX_EVENT_BYTES, NotReadableJson, read_json
+from simpul_schema import Event, message_class
+from simpul_schema.envelope import NotReadableJson, read_json
 from simpul_schema.messages.referral import ReferralFacts, SuggestedExclusions
-from simpul_schema.vocabulary import UnusableReason
-from simpul_seal import Directory, KeyRing, NotForUs, SealError, UnknownKey, open_section, verify
+from simpul_schema.vocabulary import ParkReason
+from simpul_seal import Directory, EventIdentity, KeyRing, NotForUs, Rejection, open_section, verify_event
 
 _FACTS: Final = "facts"
 _SUGGESTIONS: Final = "suggestions"
@@ -21,11 +20,11 @@ _M = TypeVar("_M", bound=BaseModel)
 class NotReadable(Exception):
     """The message is no event that the city addressed to this agency; `reason` says why."""
 
-    def __init__(self, reason: UnusableReason, event: Optional[dict[str, Any]] = None) -> None:
+    def __init__(self, reason: ParkReason, identity: Optional[EventIdentity] = None) -> None:
         super().__init__(reason.value)
         self.reason = reason
-        self.signed_by_the_city = event
-        """The event where its signature was right: it came, although it cannot be used."""
+        self.identity = identity
+        """Where its source has signed the message: it came, although it cannot be used."""
 
 
 class Reader:
@@ -36,44 +35,31 @@ class Reader:
         self._keys = keys
         self._directory = directory
 
-    def verified(self, body: bytes, now: datetime) -> dict[str, Any]:
-        """The event as JSON, signed by the party it names; NotReadable otherwise."""
-        if len(body) > MAX_EVENT_BYTES:
-            raise NotReadable(UnusableReason.TOO_LARGE)
-        try:
-            event = read_json(body)
-        except NotReadableJson as error:
-            raise NotReadable(UnusableReason.NOT_JSON) from error
-        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-            raise NotReadable(UnusableReason.NO_EVENT)
-        try:
-            signer = verify(event, self._directory, now)
-            producer = Producer.of(str(event.get("source")))
-        except UnknownKey as error:
-            raise NotReadable(UnusableReason.UNKNOWN_KEY) from error
-        except SealError as error:
-            raise NotReadable(UnusableReason.FORGED if event.get("signature") else UnusableReason.UNSIGNED) from error
-        except ValueError as error:
-            raise NotReadable(UnusableReason.NO_SOURCE) from error
-        if signer != producer.party:
-            raise NotReadable(UnusableReason.FORGED)
-        if not may_publish(producer.party, is_agency=producer.is_agency, wire_name=event["type"]):
-            raise NotReadable(
-                UnusableReason.NOT_ITS_TO_SAY if message_class(event["type"]) else UnusableReason.UNKNOWN_TYPE, event
-            )
-        return event
+    def verified(self, body: bytes, signature: str, now: datetime) -> Event:
+        """The event that came; NotReadable when it is none, or is addressed to another agency."""
+        outcome = verify_event(body, signature, self._directory, now)
+        if isinstance(outcome, Rejection):
+            raise NotReadable(outcome.reason, outcome.identity)
+        return self._addressed(outcome.event)
 
-    def event(self, verified: dict[str, Any]) -> Event:
-        """The typed event; NotReadable when it does not match the contract, or is addressed to another agency."""
-        message = message_class(verified["type"])
-        if message is None:
-            raise NotReadable(UnusableReason.UNKNOWN_TYPE, verified)
+    def stored(self, body: bytes) -> Event:
+        """An event of the store, whose signature was right when it was put there; its key may have ended since then.
+
+        NotReadable when this version of the contract no longer takes it.
+        """
         try:
-            event = message.model_validate(verified)
-        except ValidationError as error:
-            raise NotReadable(UnusableReason.INVALID, verified) from error
+            parsed = read_json(body)
+            message = message_class(parsed["type"])
+            if message is None:
+                raise NotReadable(ParkReason.UNKNOWN_TYPE)
+            return self._addressed(message.model_validate(parsed))
+        except (NotReadableJson, ValidationError) as error:
+            raise NotReadable(ParkReason.INVALID) from error
+
+    def _addressed(self, event: Event) -> Event:
         if getattr(event.data, "agency", self._agency) != self._agency:  # type: ignore[attr-defined]  # all have data
-            raise NotReadable(UnusableReason.FOR_ANOTHER_AGENCY, verified)
+            identity = EventIdentity(event.source, str(event.id), event.subject, event.sequence)
+            raise NotReadable(ParkReason.FOR_ANOTHER_AGENCY, identity)
         return event
 
     def opened(self, event: Event) -> Received[Any]:
@@ -91,6 +77,6 @@ class Reader:
             )
             return content.model_validate_json(opened)
         except NotForUs as error:
-            raise NotReadable(UnusableReason.CANNOT_OPEN) from error
+            raise NotReadable(ParkReason.CANNOT_OPEN) from error
         except ValidationError as error:
-            raise NotReadable(UnusableReason.INVALID) from error
+            raise NotReadable(ParkReason.INVALID) from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Optional, TypeVar
-from uuid import UUID, uuid4, uuid5
+from uuid import uuid4, uuid5
 
 from simpul_agency.drafting import Voice
 from simpul_agency.records import Draft
@@ -20,6 +20,7 @@ from simpul_schema.messages import (
     ReplyWithdrawalAcknowledgedV1,
 )
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.names import subject_of_referral
 from simpul_schema.references import referral_code
 from simpul_schema.vocabulary import DeclineReason, ReferralOutcome
 
@@ -112,15 +113,10 @@ class Reply:
                 message,
                 {"referral_id": data.referral_id, "agency": data.agency, **more},
                 # A refusal of a reply has a stream of its own; what is said about it belongs to the referral.
-                subject=subject_of(data.referral_id),
+                subject=subject_of_referral(data.referral_id),
                 case_id=about.correlationid,
                 cause=about.id,
                 now=self._now,
                 event_id=uuid5(about.id, f"{self._once} {len(self._drafts)}") if self._once else uuid4(),
             )
         )
-
-
-def subject_of(referral_id: UUID) -> str:
-    """The stream of a referral."""
-    return f"referral/{referral_id}"

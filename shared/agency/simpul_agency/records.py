@@ -7,6 +7,14 @@ from typing import Optional, Union
 
 
 @dataclass(frozen=True)
+class SignedBody:
+    """The bytes of an event, and the signature that travels beside them."""
+
+    body: bytes = field(repr=False)
+    signature: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Draft:
     """A reply that has no place in its stream yet."""
 
@@ -14,8 +22,8 @@ class Draft:
     wire_name: str
     event_id: str
     correlation_id: str
-    finish: Callable[[int], bytes] = field(repr=False, compare=False)
-    """The signed bytes once the place is known."""
+    finish: Callable[[int], SignedBody] = field(repr=False, compare=False)
+    """The bytes and their signature once the place is known."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Arrived:
     body: bytes = field(repr=False)
     parked: str = ""
     replies: tuple[Draft, ...] = ()
+    signature: str = field(default="", repr=False)
 
     @property
     def digest(self) -> str:
@@ -46,11 +55,17 @@ class Unreadable:
     source: str = ""
     event_id: str = ""
     """Where the city has signed it: the event came, so it is not missing."""
+    signature: str = field(default="", repr=False)
 
     @property
     def digest(self) -> str:
         """The same for the same bytes."""
         return sha256(self.body).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The same for the same bytes and signature: a copy with a bad signature takes the place of no good one."""
+        return sha256(sha256(self.body).digest() + self.signature.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -138,6 +153,8 @@ class Outgoing:
     wire_name: str
     correlation_id: str
     body: bytes = field(repr=False)
+    signature: str = field(repr=False)
+    """Empty where a version that put it into the body stored the reply."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +173,16 @@ class Parked:
     """A message set aside."""
 
     name: str
-    """The event id, or the digest of what could not be read."""
+    """The event id, or the name of what could not be read."""
     type: str
     reason: str
+
+
+@dataclass(frozen=True)
+class ParkedBody:
+    """What a message that was set aside consists of."""
+
+    body: bytes = field(repr=False)
+    signature: str = field(repr=False)
+    was_verified: bool
+    """It is an event whose signature was right when it was stored; only what it holds could not be used."""

@@ -3,17 +3,19 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
 import structlog
 from faststream.rabbit import ExchangeType, RabbitBroker, RabbitExchange
 
-from simpul_agency.records import Outgoing
+from simpul_agency.records import Outgoing, SignedBody
 from simpul_agency.store import Store
-from simpul_schema.catalog import REPLIES, routing_key
 from simpul_schema.envelope import CONTENT_TYPE
+from simpul_schema.names import REPLIES, routing_key
+from simpul_seal import SIGNATURE_HEADER
 
 CONFIRM_WITHIN: Final = 10.0
 """Seconds the broker has to confirm a reply."""
@@ -30,7 +32,17 @@ log = structlog.get_logger()
 class Saying:
     """Publishes from memory; what is not in memory, after a start or a failure, is in the store."""
 
-    def __init__(self, store: Store, broker: RabbitBroker, *, agency: str, user: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        broker: RabbitBroker,
+        *,
+        agency: str,
+        user: str,
+        sign_again: Callable[[bytes], SignedBody],
+    ) -> None:
+        """With `sign_again`, what to do with replies of a version that put the signature into the body."""
+        self._sign_again = sign_again
         self._store = store
         self._broker = broker
         self._agency = agency
@@ -107,6 +119,9 @@ class Saying:
         return [self._outgoing.popleft() for _ in range(min(len(self._outgoing), MOST))]
 
     async def _publish(self, reply: Outgoing) -> None:
+        if not reply.signature:
+            signed = self._sign_again(reply.body)
+            reply = replace(reply, body=signed.body, signature=signed.signature)
         publishing = self._broker.publish(
             reply.body,
             exchange=self._exchange,
@@ -114,7 +129,7 @@ class Saying:
             message_id=str(uuid4()),
             correlation_id=reply.correlation_id,
             content_type=CONTENT_TYPE,
-            headers={"simpul-exchange": REPLIES},
+            headers={"simpul-exchange": REPLIES, SIGNATURE_HEADER: reply.signature},
             # The broker refuses a message whose user is not who has connected.
             user_id=self._user,
             persist=True,

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from simpul_schema import agency_source
+from simpul_schema.names import agency_inbox, filtered_queue
 
 
 class AgencySettings(BaseSettings):
@@ -46,7 +47,7 @@ class AgencySettings(BaseSettings):
     @property
     def queue_name(self) -> str:
         """The queue on the broker."""
-        return f"agency.{self.code}.{self.queue}.queue" if self.queue else f"agency.{self.code}.inbox"
+        return filtered_queue(self.code, self.queue) if self.queue else agency_inbox(self.code)
 
     @property
     def user(self) -> str:

@@ -22,6 +22,8 @@ from simpul_city import City
 from simpul_seal import Directory, KeyRing, SealError, sign, verify
 
 SIGNATURES_FOLDER: Final = "signatures"
+SIGNATURE_DOMAIN: Final = "simpul-agreement-v1"
+"""Signed in front of the text, so that it never passes for an event, nor an event for it."""
 LOOK: Final = 10.0
 """Seconds between looks for a new version."""
 
@@ -60,13 +62,15 @@ def signatories(agreement: Agreement, city: City) -> list[str]:
 
 def sign_version(folder: Path, ring: KeyRing, now: datetime) -> Path:
     """Put a party's signature beside the agreement; it covers the text as it stands now."""
-    text = {
+    text = json.dumps({
         "version": folder.name, "digest": digest_of(folder), "proof": _digest_of_proof(folder), "party": ring.party,
         "signed_at": now.isoformat(),
-    }  # fmt: skip
+    })  # fmt: skip
     path = folder / SIGNATURES_FOLDER / f"{ring.party}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(sign(text, ring))
+    # The exact text that is signed stands in the file, so that no reader has to write it again to the byte.
+    signature = sign(text.encode(), ring, domain=SIGNATURE_DOMAIN)
+    path.write_text(json.dumps({"signed": text, "signature": signature}, indent=1) + "\n")
     return path
 
 
@@ -79,7 +83,7 @@ def standing_of(folder: Path, agreement: Agreement, city: City, directory: Direc
         return Standing(State.DRAFT, (f"{lacking}; run `simpul agreement check {folder}`",))
     missing = [code for code in signatories(agreement, city) if not _has_signed(folder, code, digest, directory)]
     if missing:
-        return Standing(State.PROVEN, tuple(f"signature of {code}" for code in missing))
+        return Standing(State.PROVEN, tuple(f"signature of {code}{_hint(folder, code)}" for code in missing))
     if now < agreement.active_from:
         return Standing(State.SIGNED, (f"active from {agreement.active_from:%Y-%m-%d %H:%M %z}",))
     return Standing(State.ACTIVE)
@@ -88,11 +92,24 @@ def standing_of(folder: Path, agreement: Agreement, city: City, directory: Direc
 def _has_signed(folder: Path, party: str, digest: str, directory: Directory) -> bool:
     """A key that has been replaced since then still vouches for what it signed while it was valid."""
     try:
-        signed = json.loads((folder / SIGNATURES_FOLDER / f"{party}.json").read_bytes())
-        signer = verify(signed, directory, datetime.fromisoformat(signed["signed_at"]))
+        file = json.loads((folder / SIGNATURES_FOLDER / f"{party}.json").read_bytes())
+        signed = json.loads(file["signed"])
+        # The moment is read before it is known who wrote it, because it says which keys counted then.
+        moment = datetime.fromisoformat(signed["signed_at"])
+        signer = verify(file["signed"].encode(), file["signature"], directory, moment, domain=SIGNATURE_DOMAIN)
         return signer == party and signed["digest"] == digest and signed["proof"] == _digest_of_proof(folder)
-    except (OSError, ValueError, KeyError, TypeError, SealError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SealError):
         return False
+
+
+def _hint(folder: Path, party: str) -> str:
+    """What to do about a file of a version that signed another form of the text."""
+    try:
+        file = json.loads((folder / SIGNATURES_FOLDER / f"{party}.json").read_bytes())
+    except (OSError, ValueError):
+        return ""
+    is_older = isinstance(file, dict) and "signature" in file and "signed" not in file
+    return " (in the form of an older version: sign again)" if is_older else ""
 
 
 def _digest_of_proof(folder: Path) -> str:

@@ -1,9 +1,10 @@
 """Reads deliveries whose AMQP properties cannot be read.
 
 One such property breaks pamqp's frame reader: the connection is lost, the broker delivers the message again, and
-nothing behind it ever arrives. A client that writes its timestamp in microseconds does this by accident. Nothing here
-depends on a property of a delivery, because what counts stands in the signed body, so what cannot be read is left
-out. The services and the kit have each a copy of this file, for they share no package that knows AMQP.
+nothing behind it ever arrives. A client that writes its timestamp in microseconds does this by accident. What cannot be
+read is left out. Of all properties only the signature among the headers counts, and headers come before the timestamp;
+a message whose headers cannot be read is parked as unsigned. The services and the kit have each a copy of this file,
+for they share no package that knows AMQP.
 """
 
 import contextlib

@@ -20,6 +20,7 @@ from simpul_runtime.acknowledging import Receipt
 from simpul_runtime.amqp_properties import read_deliveries_with_faulty_properties
 from simpul_runtime.inbox import Delivery
 from simpul_runtime.supervision import is_cancelled
+from simpul_seal import signature_in
 
 LOOK: Final = 0.5
 """Seconds between looks at the consumer."""
@@ -109,7 +110,9 @@ class QueueConsumer:
         except RuntimeError:
             # Its channel is gone already. It is stored all the same, for the queue may be gone too.
             receipt = None
-        self._deliver(Delivery(raw.body, raw.exchange or "", raw.routing_key or "", receipt))
+        self._deliver(
+            Delivery(raw.body, signature_in(raw.headers or {}), raw.exchange or "", raw.routing_key or "", receipt)
+        )
 
     async def _watch(self, broker: RabbitBroker) -> None:
         """Return when a new consumer is needed."""

@@ -1,23 +1,6 @@
 """How a handler says what should become of a message."""
 
-from enum import StrEnum
-
-
-class ParkReason(StrEnum):
-    """Why a message was set aside; it stays until an operator replays or discards it."""
-
-    OVERSIZED = "oversized"
-    MALFORMED = "malformed"
-    UNSIGNED = "unsigned"
-    FORGED = "forged"
-    UNKNOWN_KEY = "unknown_key"
-    NOT_ITS_TO_SAY = "not_its_to_say"
-    UNKNOWN_TYPE = "unknown_type"
-    INVALID = "invalid"
-    CANNOT_OPEN = "cannot_open"
-    ID_REUSED = "id_reused"
-    UNSTORABLE = "unstorable"
-    ATTEMPTS_EXHAUSTED = "attempts_exhausted"
+from simpul_schema.vocabulary import ParkReason
 
 
 class Unprocessable(Exception):

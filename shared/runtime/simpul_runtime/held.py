@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import bindparam, text
@@ -17,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
 
 from simpul_runtime.signing import Keys
-from simpul_schema.catalog import EVENTS
+from simpul_schema import Event, SealedSection, message_class
+from simpul_schema.envelope import wire_bytes, wire_json
+from simpul_schema.names import EVENTS
 
 MAX_STREAMS: Final = 50
 """Streams released in one transaction; a stream is a handful of events and is never split."""
@@ -51,6 +53,10 @@ _WAIT_FOR = text("UPDATE held_event SET waits_for = :party WHERE position = ANY(
 _DELETE = text("DELETE FROM held_event WHERE position = ANY(:positions)")
 
 
+class VersionTooOld(Exception):
+    """A newer version of the service holds an event of a type that this one does not know: start the newer one."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
     """One event on its way to one destination."""
@@ -59,6 +65,8 @@ class OutboxRow:
     exchange: str
     routing_key: str
     body: bytes
+    signature: str
+    """What travels beside the body; empty for a row of a version that put it inside."""
     event_id: UUID
     correlation_id: UUID
 
@@ -67,8 +75,8 @@ class OutboxRow:
 class Draft:
     """An event with its position in the stream and one destination, before its sections are sealed and it is signed."""
 
-    event: dict[str, Any]
-    """As it goes on the wire, without sealed sections and signature."""
+    event: Event
+    """As it goes on the wire, without sealed sections."""
     sections: dict[str, tuple[str, str]]
     """section -> (recipient, content as JSON)"""
     agency: str
@@ -78,12 +86,12 @@ class Draft:
     @property
     def event_id(self) -> UUID:
         """The id of the event; its copies to other exchanges share it."""
-        return UUID(self.event["id"])
+        return self.event.id
 
     @property
     def case_id(self) -> UUID:
         """The case to which the sections are bound."""
-        return UUID(self.event["correlationid"])
+        return self.event.correlationid
 
     def recipients_without_key(self, keys: Keys, now: datetime) -> frozenset[str]:
         """The recipients of its sections to whom nothing can be sealed now."""
@@ -98,24 +106,27 @@ class Draft:
         return next(needed, "")
 
     def body(self, keys: Keys, now: datetime, without_key: frozenset[str]) -> bytes:
-        """The wire bytes: sealed to each recipient except these, and signed; UnknownKey when another has no key."""
+        """The wire bytes: sealed to each recipient except these; UnknownKey when another has no key."""
         sealed = {
-            section: keys.seal(
-                content.encode(),
-                recipient=recipient,
-                event_id=self.event_id,
-                case_id=self.case_id,
-                section=section,
-                now=now,
+            section: SealedSection.model_validate(
+                keys.seal(
+                    content.encode(),
+                    recipient=recipient,
+                    event_id=self.event_id,
+                    case_id=self.case_id,
+                    section=section,
+                    now=now,
+                )
             )
             for section, (recipient, content) in self.sections.items()
             if recipient not in without_key
         }
-        return keys.sign(self.event | {"data": self.event["data"] | {"sealed": sealed}}, now)
+        data = self.event.data.model_copy(update={"sealed": sealed})  # type: ignore[attr-defined]  # all have data
+        return wire_bytes(self.event.model_copy(update={"data": data}))
 
-    def row(self, body: bytes) -> OutboxRow:
+    def row(self, body: bytes, signature: str) -> OutboxRow:
         """The outbox row of this destination."""
-        return OutboxRow(uuid4(), self.exchange, self.routing_key, body, self.event_id, self.case_id)
+        return OutboxRow(uuid4(), self.exchange, self.routing_key, body, signature, self.event_id, self.case_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +153,24 @@ class HeldEvent:
         return self.subject, self.exchange
 
     def draft(self, keys: Keys) -> Draft:
-        """The event as it was announced; NotForUs when the content was altered or moved."""
+        """The event as it was announced; NotForUs when the content was altered or moved.
+
+        VersionTooOld when a newer version of the service made it, ValidationError when the contract has changed.
+        """
         stored = json.loads(keys.unlock(self.content, place=_context(self.event_id, self.exchange)))
         sections = {section: (recipient, content) for section, (recipient, content) in stored["sections"].items()}
-        return Draft(stored["event"], sections, self.agency, self.exchange, self.routing_key)
+        message = message_class(stored["event"]["type"])
+        if message is None:
+            raise VersionTooOld
+        event = message.model_validate(stored["event"])
+        return Draft(event, sections, self.agency, self.exchange, self.routing_key)
 
 
 def hold(draft: Draft, waits_for: str, keys: Keys) -> HeldEvent:
     """The draft as it is stored until that party has a usable key; its position comes from the table."""
-    content = json.dumps({"event": draft.event, "sections": draft.sections}, ensure_ascii=False)
+    content = json.dumps({"event": wire_json(draft.event), "sections": draft.sections}, ensure_ascii=False)
     return HeldEvent(
-        0, waits_for, draft.event["subject"], int(draft.event["sequence"]), draft.agency, draft.event_id,
+        0, waits_for, draft.event.subject, draft.event.position, draft.agency, draft.event_id,
         draft.case_id, draft.exchange, draft.routing_key,
         keys.lock(content.encode(), place=_context(draft.event_id, draft.exchange)),
     )  # fmt: skip

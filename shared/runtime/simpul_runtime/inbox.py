@@ -23,13 +23,14 @@ from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
 from simpul_runtime.acknowledging import Acknowledgements, Receipt
 from simpul_runtime.batching import Batcher
 from simpul_runtime.database import is_fault_of_data, utc_now
-from simpul_runtime.errors import ParkReason, Unprocessable
+from simpul_runtime.errors import Unprocessable
 from simpul_runtime.metrics import INBOX_UNFINISHED, MESSAGES_HANDLED, MESSAGES_PARKED
 from simpul_runtime.signing import Keys
 from simpul_runtime.supervision import keep_running
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import Event, message_class
-from simpul_schema.envelope import MAX_EVENT_BYTES, NotReadableJson, read_json
+from simpul_schema.vocabulary import ParkReason
+from simpul_seal import Rejection
 
 ATTEMPTS: Final = 10
 """With waits doubling from one second to ten minutes this is about half an hour of trouble elsewhere."""
@@ -55,6 +56,8 @@ class Delivery:
     """What the broker handed over."""
 
     body: bytes
+    signature: str
+    """What travelled beside the body; empty when nothing did."""
     exchange: str
     routing_key: str
     receipt: Receipt | None = field(default=None, repr=False, compare=False)
@@ -64,6 +67,11 @@ class Delivery:
     def digest(self) -> bytes:
         """The same for the same bytes."""
         return sha256(self.body).digest()
+
+    @property
+    def parked_digest(self) -> bytes:
+        """The same for the same bytes and signature: who repeats a body with a bad signature replaces no good one."""
+        return sha256(self.digest + self.signature.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +119,19 @@ _PREDECESSORS = text("""
     bindparam("sequences", type_=ARRAY(BigInteger)),
 )  # fmt: skip
 _KEEP = text("""
-    UPDATE inbox SET state = :state, reason = :reason, body = :body, attempts = CAST(:attempts AS int),
+    UPDATE inbox SET state = :state, reason = :reason, body = :body, signature = :signature,
+        attempts = CAST(:attempts AS int),
         due_at = now() + least(interval '1 second' * 2 ^ CAST(:attempts AS int), interval '10 minutes')
     WHERE source = :source AND event_id = :event_id
 """)
 _DONE = text(
-    "UPDATE inbox SET state = 'done', body = NULL, reason = NULL, due_at = NULL"
+    "UPDATE inbox SET state = 'done', body = NULL, signature = NULL, reason = NULL, due_at = NULL"
     " WHERE source = :source AND event_id = :event_id"
 )
 _FORGET = text("DELETE FROM inbox WHERE source = :source AND event_id = :event_id")
 _PARK = text("""
-    INSERT INTO parked (digest, reason, detail, exchange, routing_key, body)
-    VALUES (:digest, :reason, :detail, :exchange, :routing_key, :body)
+    INSERT INTO parked (digest, reason, detail, exchange, routing_key, body, signature)
+    VALUES (:digest, :reason, :detail, :exchange, :routing_key, :body, :signature)
     ON CONFLICT (digest) DO UPDATE SET times = parked.times + 1, last_at = now(), reason = excluded.reason,
         detail = excluded.detail, replay_at = NULL
 """)
@@ -134,13 +143,14 @@ _IS_DUE: Final = """
                 AND p.sequence = w.sequence - 1 AND p.state = 'done')))
 """
 _DUE = text(f"""
-    SELECT w.source, w.event_id, w.type, w.body, w.state, w.attempts FROM inbox w WHERE {_IS_DUE}
+    SELECT w.source, w.event_id, w.type, w.body, coalesce(w.signature, '') AS signature, w.state, w.attempts
+    FROM inbox w WHERE {_IS_DUE}
     ORDER BY w.sequence LIMIT :limit FOR UPDATE OF w SKIP LOCKED
 """)  # noqa: S608 - the condition is a constant of this file
 _REPLAY = text("""
     DELETE FROM parked WHERE digest IN (
         SELECT digest FROM parked WHERE replay_at IS NOT NULL ORDER BY replay_at LIMIT :limit FOR UPDATE SKIP LOCKED)
-    RETURNING body, exchange, routing_key
+    RETURNING body, signature, exchange, routing_key
 """)
 _PUT_OFF = text(f"""
     UPDATE inbox SET state = 'retrying', reason = 'unstorable', due_at = now() + interval '10 minutes'
@@ -276,32 +286,14 @@ class Inbox:
 
     def _read(self, delivery: Delivery, now: datetime) -> _Accepted | _Refused:
         try:
-            return _Accepted(delivery, self._verified(delivery, now))
-        except Unprocessable as error:
-            return _Refused(delivery, error.reason, error.detail)
+            outcome = self._keys.verify(delivery.body, delivery.signature, now)
         except Exception as error:
             # Whatever else reading it raises is the fault of this one delivery.
             log.warning("message_not_readable", exc_info=error)
             return _Refused(delivery, ParkReason.MALFORMED, _names_of(error))
-
-    def _verified(self, delivery: Delivery, now: datetime) -> Event:
-        if len(delivery.body) > MAX_EVENT_BYTES:
-            raise Unprocessable(ParkReason.OVERSIZED, f"{len(delivery.body)} bytes, at most {MAX_EVENT_BYTES}")
-        try:
-            event = read_json(delivery.body)
-        except NotReadableJson as error:
-            raise Unprocessable(ParkReason.MALFORMED, str(error)) from error
-        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-            raise Unprocessable(ParkReason.MALFORMED, "not a CloudEvent")
-        message = message_class(event["type"])
-        if message is None:
-            raise Unprocessable(ParkReason.UNKNOWN_TYPE)
-        self._keys.check_author(event, now)
-        try:
-            return message.model_validate(event)
-        except ValidationError as error:
-            fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors(include_input=False))
-            raise Unprocessable(ParkReason.INVALID, fields[:500]) from error
+        if isinstance(outcome, Rejection):
+            return _Refused(delivery, outcome.reason, outcome.detail)
+        return _Accepted(delivery, outcome.event)
 
     async def _store(
         self, connection: AsyncConnection, accepted: Mapping[tuple[str, Any], _Accepted]
@@ -420,8 +412,9 @@ class Inbox:
         await connection.execute(
             _KEEP,
             {
-                "state": state, "reason": reason, "body": entry.delivery.body, "attempts": attempts,
-                "source": entry.event.source, "event_id": entry.event.id,
+                "state": state, "reason": reason, "body": entry.delivery.body,
+                "signature": entry.delivery.signature, "attempts": attempts, "source": entry.event.source,
+                "event_id": entry.event.id,
             },
         )  # fmt: skip
         self._look.set()
@@ -432,12 +425,13 @@ class Inbox:
         await connection.execute(
             _PARK,
             {
-                "digest": entry.delivery.digest,
+                "digest": entry.delivery.parked_digest,
                 "reason": entry.reason.value,
                 "detail": _storable(entry.detail),
                 "exchange": _storable(entry.delivery.exchange),
                 "routing_key": _storable(entry.delivery.routing_key),
                 "body": entry.delivery.body,
+                "signature": entry.delivery.signature,
             },
         )
 
@@ -510,12 +504,12 @@ class Inbox:
                 _WAIT_FOR_VERSION, {"source": row.source, "event_id": row.event_id, "pause": VERSION_PAUSE}
             )
             return
+        stored = Delivery(row.body, row.signature, "", row.type)
         try:
-            entry = _Accepted(Delivery(row.body, "", row.type), message.model_validate_json(row.body))
+            entry = _Accepted(stored, message.model_validate_json(row.body))
         except ValidationError:
             # What was valid when it was stored is no more: set aside, so that somebody looks.
             await transaction.connection.execute(_FORGET, {"source": row.source, "event_id": row.event_id})
-            stored = Delivery(row.body, "", row.type)
             await self._park(transaction.connection, _Refused(stored, ParkReason.INVALID, "as stored"))
             return
         handler = self._handlers.get(row.type)

@@ -15,8 +15,8 @@ from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
 from simpul_runtime.held import Draft, HeldEvent, OutboxRow, hold, store_held
 from simpul_runtime.signing import Keys
 from simpul_schema import Event, service_source
-from simpul_schema.catalog import EVENTS, routing_key, row_of
-from simpul_schema.envelope import wire_json
+from simpul_schema.catalog import row_of
+from simpul_schema.names import EVENTS, routing_key
 
 HOT: Final = timedelta(seconds=5)
 """How long the writer's own relay may take before any other may publish the row."""
@@ -29,12 +29,14 @@ _NEXT_SEQUENCES = text("""
 """).bindparams(bindparam("subjects", type_=ARRAY(Text)), bindparam("counts", type_=ARRAY(BigInteger)))
 
 _STORE = text("""
-    INSERT INTO outbox (message_id, exchange, routing_key, body, event_id, correlation_id, due_at)
-    SELECT m, x, k, b, e, c, CAST(:due_at AS timestamptz)
-    FROM unnest(:message_ids, :exchanges, :keys, :bodies, :event_ids, :correlations) AS r (m, x, k, b, e, c)
+    INSERT INTO outbox (message_id, exchange, routing_key, body, signature, event_id, correlation_id, due_at)
+    SELECT m, x, k, b, s, e, c, CAST(:due_at AS timestamptz)
+    FROM unnest(:message_ids, :exchanges, :keys, :bodies, :signatures, :event_ids, :correlations)
+        AS r (m, x, k, b, s, e, c)
 """).bindparams(
     bindparam("message_ids", type_=ARRAY(Uuid)), bindparam("exchanges", type_=ARRAY(Text)),
     bindparam("keys", type_=ARRAY(Text)), bindparam("bodies", type_=ARRAY(LargeBinary)),
+    bindparam("signatures", type_=ARRAY(Text)),
     bindparam("event_ids", type_=ARRAY(Uuid)), bindparam("correlations", type_=ARRAY(Uuid)),
 )  # fmt: skip
 
@@ -81,7 +83,7 @@ class Outbox:
         rows: list[OutboxRow] = []
         held: list[HeldEvent] = []
         for announcement, position in zip(announcements, positions, strict=True):
-            body = b""
+            body, signature = b"", ""
             drafts = self._drafts(announcement, position, now)
             without_key = drafts[0].recipients_without_key(self._keys, now) if drafts else frozenset()
             for draft in drafts:
@@ -91,8 +93,10 @@ class Outbox:
                     waits[stream] = waits_for
                     held.append(hold(draft, waits_for, self._keys))
                     continue
-                body = body or draft.body(self._keys, now, without_key)
-                rows.append(draft.row(body))
+                if not body:
+                    body = draft.body(self._keys, now, without_key)
+                    signature = self._keys.sign(body, now)
+                rows.append(draft.row(body, signature))
         await store_rows(connection, rows, now)
         await store_held(connection, held)
         return rows
@@ -132,9 +136,9 @@ class Outbox:
             if exchange == EVENTS or agency
         ]
 
-    def _event(self, announcement: Announcement, event_id: UUID, position: int, now: datetime) -> dict[str, Any]:
+    def _event(self, announcement: Announcement, event_id: UUID, position: int, now: datetime) -> Event:
         # The constructor is strict: a field that the contract lacks or a value it forbids never leaves.
-        event = announcement.message.model_validate(
+        return announcement.message.model_validate(
             {
                 "id": event_id,
                 "source": self._source,
@@ -147,7 +151,6 @@ class Outbox:
                 "data": announcement.data,
             }
         )
-        return wire_json(event)
 
 
 async def store_rows(connection: AsyncConnection, rows: Sequence[OutboxRow], now: datetime) -> None:
@@ -161,6 +164,7 @@ async def store_rows(connection: AsyncConnection, rows: Sequence[OutboxRow], now
             "exchanges": [row.exchange for row in rows],
             "keys": [row.routing_key for row in rows],
             "bodies": [row.body for row in rows],
+            "signatures": [row.signature for row in rows],
             "event_ids": [row.event_id for row in rows],
             "correlations": [row.correlation_id for row in rows],
             "due_at": now + HOT,

@@ -14,8 +14,10 @@ import asyncio
 import re
 import struct
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, TypeAlias
 from uuid import UUID
 
 import aio_pika
@@ -26,11 +28,13 @@ from pamqp.commands import Basic
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from simpul_runtime.database import utc_now
 from simpul_runtime.held import OutboxRow
 from simpul_runtime.metrics import EVENTS_PUBLISHED, EVENTS_REFUSED, OUTBOX_OLDEST, OUTBOX_PENDING
 from simpul_runtime.outbox import HOT
 from simpul_runtime.supervision import is_cancelled, keep_running
 from simpul_schema.envelope import CONTENT_TYPE
+from simpul_seal import SIGNATURE_HEADER
 
 WINDOW: Final = 200
 """Publishes in flight at once; the gain flattens at 100 to 200."""
@@ -57,7 +61,7 @@ _TAKE_DUE = text("""
     WHERE message_id IN (
         SELECT message_id FROM outbox WHERE published_at IS NULL AND due_at <= now()
         ORDER BY due_at LIMIT :window FOR UPDATE SKIP LOCKED)
-    RETURNING message_id, exchange, routing_key, body, event_id, correlation_id
+    RETURNING message_id, exchange, routing_key, body, coalesce(signature, ''), event_id, correlation_id
 """)
 _TAKE_OVER = text("UPDATE outbox SET due_at = now() WHERE published_at IS NULL AND due_at > now()")
 _MARK = text("UPDATE outbox SET published_at = now() WHERE message_id = ANY(:ids)")
@@ -76,6 +80,10 @@ _LAG = text("""
 """)
 
 
+SignAgain: TypeAlias = Callable[[bytes, datetime], tuple[bytes, str]]
+"""Takes the signature out of a body; returns the rest and the signature to send beside it."""
+
+
 class WayBlocked(Exception):
     """Another row failed on the same way a moment ago; this one waits without being tried."""
 
@@ -83,9 +91,11 @@ class WayBlocked(Exception):
 class Relay:
     """One per process; any number of processes may share a table."""
 
-    def __init__(self, engine: AsyncEngine, amqp_url: str) -> None:
+    def __init__(self, engine: AsyncEngine, amqp_url: str, sign_again: SignAgain) -> None:
+        """With `sign_again`, what to do with rows of a version that put the signature into the body."""
         self._engine = engine
         self._amqp_url = amqp_url
+        self._sign_again = sign_again
         self._hot: deque[OutboxRow] = deque(maxlen=MEMORY)
         self._confirmed: list[UUID] = []
         self._wake = asyncio.Event()
@@ -265,14 +275,20 @@ class Relay:
                 content_type=CONTENT_TYPE,
                 delivery_mode=2,
                 # Kept for `simpul topology resend`: an alternate exchange forgets where a message came from.
-                headers={"simpul-exchange": row.exchange},
+                headers={"simpul-exchange": row.exchange, SIGNATURE_HEADER: row.signature},
             ),
         )
 
     async def _take_due(self) -> list[OutboxRow]:
         async with self._engine.begin() as connection:
             found = await connection.execute(_TAKE_DUE, {"lease": HOT, "window": WINDOW})
-            return [OutboxRow(*row) for row in found]
+            return [self._signed(OutboxRow(*row)) for row in found]
+
+    def _signed(self, row: OutboxRow) -> OutboxRow:
+        if row.signature:
+            return row
+        body, signature = self._sign_again(row.body, utc_now())
+        return replace(row, body=body, signature=signature)
 
     async def _keep_marking(self) -> None:
         while True:

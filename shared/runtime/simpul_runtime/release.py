@@ -144,7 +144,8 @@ class HeldEventRelease:
             without_key = draft.recipients_without_key(self._keys, transaction.now)
             missing = draft.waits_for(without_key)
             if not missing:
-                return draft.row(draft.body(self._keys, transaction.now, without_key))
+                body = draft.body(self._keys, transaction.now, without_key)
+                return draft.row(body, self._keys.sign(body, transaction.now))
         except Exception as error:
             # Each stands alone: what is wrong with this one must not keep the others.
             self._log_once(event, error)

@@ -22,9 +22,9 @@ from simpul_runtime.release import FindWithheld, HeldEventRelease
 from simpul_runtime.settings import ServiceSettings
 from simpul_runtime.signing import Keys
 from simpul_runtime.supervision import keep_running
-from simpul_runtime.topology import service_inbox
 from simpul_runtime.transaction import Transactions
 from simpul_schema import Event
+from simpul_schema.names import service_inbox
 from simpul_seal import WatchedDirectory, WatchedKeyRing
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ class Service:
         self.city = City.read(settings.city_dir)
         self.keys = Keys(WatchedKeyRing(settings.key_file), WatchedDirectory(settings.directory_file))
         self.engine = engine_for(settings.database_url.get_secret_value(), connections=settings.database_connections)
-        self.relay = Relay(self.engine, settings.amqp_url.get_secret_value())
+        self.relay = Relay(self.engine, settings.amqp_url.get_secret_value(), self.keys.sign_again)
         self.transactions = Transactions(self.engine, Outbox(self.city.code, name, self.keys), self.relay.hand_over)
         self.key_watch = KeyWatch(self.keys, self.city.agency_codes)
         self.release = HeldEventRelease(self.transactions, self.keys)

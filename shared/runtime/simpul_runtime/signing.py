@@ -1,30 +1,31 @@
-"""A service's keys at work: sign, verify who says what, seal and open sections."""
+"""A service's keys at work: sign, verify, seal and open sections."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
 from simpul_runtime.database import utc_now
-from simpul_runtime.errors import ParkReason, Unprocessable
-from simpul_schema import Event, Producer
-from simpul_schema.catalog import may_publish
+from simpul_runtime.errors import Unprocessable
+from simpul_schema import Event
+from simpul_schema.vocabulary import ParkReason
 from simpul_seal import (
     Directory,
     KeyRing,
     NotForUs,
-    SignatureInvalid,
-    UnknownKey,
+    Rejection,
+    VerifiedEvent,
     WatchedKeyRing,
     lock,
     open_section,
     seal_section,
     sign,
     unlock,
-    verify,
+    verify_event,
 )
+from simpul_seal.embedded import sign_again
 
 Content = TypeVar("Content", bound=BaseModel)
 
@@ -54,30 +55,25 @@ class Keys:
         """Whether something can be sealed to that party now."""
         return bool(self.directory.valid_keys(party, now))
 
-    def sign(self, event: dict[str, Any], now: datetime) -> bytes:
-        """The signed wire bytes, under the newest of this service's keys that counts now."""
-        return sign(event, self._valid_ring(now) or self.ring)
+    def sign(self, body: bytes, now: datetime) -> str:
+        """The signature that travels beside a body, under the newest of this service's keys that counts now."""
+        return sign(body, self._signing_ring(now))
+
+    def sign_again(self, body: bytes, now: datetime) -> tuple[bytes, str]:
+        """An event of a version that signed inside the body: without that signature, and with one beside it."""
+        return sign_again(body, self._signing_ring(now))
+
+    def _signing_ring(self, now: datetime) -> KeyRing:
+        return self._valid_ring(now) or self.ring
 
     def _valid_ring(self, now: datetime) -> KeyRing | None:
         ring = self.ring
         valid = self.directory.valid_keys(ring.party, now)
         return next((key for entry in valid if (key := ring.key(entry.keyid))), None)
 
-    def check_author(self, event: dict[str, Any], now: datetime) -> None:
-        """Unprocessable unless the event is signed by the party it names, and that party may say this."""
-        try:
-            signer = verify(event, self.directory, now)
-            producer = Producer.of(str(event.get("source")))
-        except UnknownKey as error:
-            raise Unprocessable(ParkReason.UNKNOWN_KEY) from error
-        except SignatureInvalid as error:
-            raise Unprocessable(ParkReason.FORGED if event.get("signature") else ParkReason.UNSIGNED) from error
-        except ValueError as error:
-            raise Unprocessable(ParkReason.MALFORMED, "source") from error
-        if signer != producer.party:
-            raise Unprocessable(ParkReason.FORGED, "signed by another party than the source")
-        if not may_publish(producer.party, is_agency=producer.is_agency, wire_name=str(event["type"])):
-            raise Unprocessable(ParkReason.NOT_ITS_TO_SAY)
+    def verify(self, body: bytes, signature: str, now: datetime) -> VerifiedEvent | Rejection:
+        """The event that somebody else has published, or why it is none."""
+        return verify_event(body, signature, self.directory, now)
 
     def seal(
         self, content: bytes, *, recipient: str, event_id: UUID, case_id: UUID, section: str, now: datetime
@@ -89,7 +85,7 @@ class Keys:
     def lock(self, content: bytes, *, place: str) -> bytes:
         """Something only this service may read again, bound to the place where it is kept."""
         # The key that also signs: every replica can open it, whenever each of them read the new key file.
-        return lock(content, self._valid_ring(utc_now()) or self.ring, place=place)
+        return lock(content, self._signing_ring(utc_now()), place=place)
 
     def unlock(self, locked: bytes, *, place: str) -> bytes:
         """What `lock` gave; NotForUs when it was altered or moved."""

@@ -36,6 +36,7 @@ OUTBOX = Table(
     Column("published_at", _MOMENT),
     Column("last_error", Text),
     Column("number", BigInteger),
+    Column("signature", Text),
     Index("outbox_pending", "due_at", postgresql_where=text("published_at IS NULL")),
     Index(
         "outbox_unnumbered", "created_at",
@@ -51,7 +52,8 @@ OUTBOX = Table(
         postgresql_where=text("exchange = 'simpul.referrals' AND number > 0"),
     ),
 )  # fmt: skip
-"""One row for each destination of each event; `number` among all that went to one agency, once it was accounted for."""
+"""One row for each destination of each event; `number` among all that went to one agency, once it was accounted for.
+The signature travels beside the body; a row of a version that put it inside has none."""
 
 HELD_EVENT = Table(
     "held_event",
@@ -95,11 +97,12 @@ INBOX = Table(
     Column("reason", Text),
     Column("body", LargeBinary),
     Column("received_at", _MOMENT, nullable=False, server_default=text("now()")),
+    Column("signature", Text),
     PrimaryKeyConstraint("source", "event_id"),
     Index("inbox_stream", "subject", "source", "sequence"),
     Index("inbox_unfinished", "due_at", postgresql_where=text("state <> 'done'")),
 )
-"""Every verified event once; its body only while there is still something to do."""
+"""Every verified event once; its body and signature only while there is still something to do."""
 
 PARKED = Table(
     "parked",
@@ -114,6 +117,8 @@ PARKED = Table(
     Column("first_at", _MOMENT, nullable=False, server_default=text("now()")),
     Column("last_at", _MOMENT, nullable=False, server_default=text("now()")),
     Column("replay_at", _MOMENT),
+    Column("signature", Text, nullable=False, server_default=text("''")),
     Index("parked_for_replay", "replay_at", postgresql_where=text("replay_at IS NOT NULL")),
 )
-"""Messages that could not be handled, with the reason; never deleted by themselves."""
+"""Messages that could not be handled, each with its reason and the signature that came beside it; never deleted by
+themselves."""

@@ -6,10 +6,21 @@ from dataclasses import dataclass, field
 from itertools import product
 
 from simpul_city import OwnQueue
-from simpul_schema.catalog import EVENTS, REFERRALS, REPLIES, topic_of
-
-UNROUTED = "simpul.unrouted"
-DEAD = "simpul.dead"
+from simpul_schema.names import (
+    DEAD,
+    EVENTS,
+    REFERRALS,
+    REPLIES,
+    UNROUTED,
+    agency_inbox,
+    broker_user,
+    filtered_queue,
+    own_queues_pattern,
+    own_replies_pattern,
+    referral_binding,
+    service_inbox,
+    topic_of,
+)
 
 _SERVICE_BINDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     # A consumer takes whole streams of a source, because it holds an event until its predecessor is done.
@@ -75,22 +86,12 @@ class Topology:
     policies: tuple[Policy, ...]
 
 
-def service_inbox(service: str) -> str:
-    """The queue of a service."""
-    return f"{service}.inbox"
-
-
-def agency_inbox(agency: str) -> str:
-    """The queue of an agency."""
-    return f"agency.{agency}.inbox"
-
-
 def own_queue(queue: OwnQueue) -> Queue:
     """The queue in which an agency gets the named services and urgencies of what is addressed to it."""
     keys = product(queue.services or ("*",), queue.urgencies or ("*",))
     return Queue(
-        f"agency.{queue.agency}.{queue.name}.queue",
-        tuple((REFERRALS, f"referral.{queue.agency}.{topic_of(*words)}.#") for words in keys),
+        filtered_queue(queue.agency, queue.name),
+        tuple((REFERRALS, referral_binding(queue.agency, topic_of(*words))) for words in keys),
         is_copy=True,
     )
 
@@ -98,12 +99,12 @@ def own_queue(queue: OwnQueue) -> Queue:
 def agency_account(agency: str, *, is_suspended: bool = False) -> Account:
     """What an agency may do on the broker: take from its own queues, and say its own replies (messaging.md, 4)."""
     if is_suspended:
-        return Account(f"agency.{agency}", NOTHING, NOTHING, dict.fromkeys((EVENTS, REFERRALS, REPLIES), NOTHING))
+        return Account(broker_user(agency), NOTHING, NOTHING, dict.fromkeys((EVENTS, REFERRALS, REPLIES), NOTHING))
     return Account(
-        user=f"agency.{agency}",
+        user=broker_user(agency),
         write=f"^{re.escape(REPLIES)}$",
-        read=rf"^agency\.{re.escape(agency)}\.(inbox|[a-z0-9-]+\.queue)$",
-        topics={EVENTS: NOTHING, REFERRALS: NOTHING, REPLIES: rf"^reply\.{re.escape(agency)}\.[a-z0-9_.]+$"},
+        read=own_queues_pattern(agency),
+        topics={EVENTS: NOTHING, REFERRALS: NOTHING, REPLIES: own_replies_pattern(agency)},
     )
 
 
@@ -118,7 +119,7 @@ def topology_of(agencies: Iterable[str], own_queues: Iterable[OwnQueue] = ()) ->
         Queue(UNROUTED, ((UNROUTED, "#"),), is_last_net=True),
         Queue(DEAD, ((DEAD, "#"),), is_last_net=True),
         *(Queue(service_inbox(service), bindings) for service, bindings in _SERVICE_BINDINGS.items()),
-        *(Queue(agency_inbox(agency), ((REFERRALS, f"referral.{agency}.#"),)) for agency in agencies),
+        *(Queue(agency_inbox(agency), ((REFERRALS, referral_binding(agency)),)) for agency in agencies),
         *map(own_queue, own_queues),
     )
     policies = (

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Table, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -79,28 +78,3 @@ class Transactions:
             self._hand_over(transaction.outgoing)
         for call in transaction.after_commit:
             call()
-
-
-def subject_of_case(case_id: UUID) -> str:
-    """The stream of a case."""
-    return f"case/{case_id}"
-
-
-def subject_of_reply(event_id: UUID) -> str:
-    """The stream of what is said about one reply."""
-    return f"reply/{event_id}"
-
-
-def subject_of_exclusion(exclusion_id: UUID) -> str:
-    """The stream of what is published about one exclusion."""
-    return f"exclusion/{exclusion_id}"
-
-
-def subject_of_agency(agency: str) -> str:
-    """The stream of the accounts to an agency."""
-    return f"agency/{agency}"
-
-
-def subject_of_referral(referral_id: UUID) -> str:
-    """The stream of a referral."""
-    return f"referral/{referral_id}"

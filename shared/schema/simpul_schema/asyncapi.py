@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from simpul_schema.catalog import ANY_AGENCY, CATALOG, EVENTS, REFERRALS, REPLIES, CatalogRow, routing_key, topic_of
+from simpul_schema.catalog import ANY_AGENCY, CATALOG, CatalogRow
 from simpul_schema.envelope import CONTENT_TYPE
 from simpul_schema.messages import MESSAGES
+from simpul_schema.names import EVENTS, REFERRALS, REPLIES, routing_key, topic_of
 from simpul_schema.samples import samples
 from simpul_schema.vocabulary import Service, Urgency
 
@@ -18,6 +19,18 @@ _EXCHANGES: Final = {
     REFERRALS: "What routing says to one agency; an agency's queue is bound to its own keys only.",
     REPLIES: "What an agency says; it may use its own keys only.",
 }
+_SIGNATURE_HEADER: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "required": ["simpul-signature"],
+    "properties": {
+        "simpul-signature": {
+            "type": "string",
+            "pattern": "^v1 [!-~]+ [A-Za-z0-9_-]{86}$",
+            "description": "scheme, key id and signature in base64url without padding: Ed25519 over the bytes "
+            "`simpul-event-v1`, a line feed, and the body as it travels; verify it before you parse the body",
+        }
+    },
+}
 _PARAMETERS: Final[Mapping[str, Any]] = {
     "agency": {"description": "code of the agency", "examples": ["dinsos-peksos"]},
     "service": {"description": "what is asked of the agency", "enum": [service.value for service in Service]},
@@ -25,10 +38,10 @@ _PARAMETERS: Final[Mapping[str, Any]] = {
 }
 
 
-def as_asyncapi() -> dict[str, Any]:
-    """The document; each message with its schema, a sample, its publisher and its consumers."""
-    schemas: dict[str, Any] = {}
-    messages = {message.WIRE_NAME: _message(message.WIRE_NAME, schemas) for message in MESSAGES}
+def as_asyncapi(signatures: Mapping[str, str]) -> dict[str, Any]:
+    """The document; each message with its schema, samples and their signatures, its publisher and its consumers."""
+    schemas: dict[str, Any] = {"SignatureHeader": _SIGNATURE_HEADER}
+    messages = {message.WIRE_NAME: _message(message.WIRE_NAME, schemas, signatures) for message in MESSAGES}
     channels = {name: channel for row in CATALOG for name, channel in _channels(row)}
     return {
         "asyncapi": "3.0.0",
@@ -36,8 +49,9 @@ def as_asyncapi() -> dict[str, Any]:
             "title": "Simpul",
             "version": VERSION,
             "description": "Referrals between the agencies of a city for a child who suffered violence. Every message "
-            "is a CloudEvents 1.0 event in structured JSON, signed with Ed25519 over its RFC 8785 form; personal data "
-            "stands only in sealed sections.",
+            "is a CloudEvents 1.0 event in structured JSON. Its source signs the raw bytes of the body, and the "
+            "signature travels beside them in the header `simpul-signature`; personal data stands only in sealed "
+            "sections.",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": CONTENT_TYPE,
@@ -91,7 +105,7 @@ def _channels(row: CatalogRow) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{exchange}.{row.wire_name}", channel
 
 
-def _message(wire_name: str, schemas: dict[str, Any]) -> dict[str, Any]:
+def _message(wire_name: str, schemas: dict[str, Any], signatures: Mapping[str, str]) -> dict[str, Any]:
     message = next(message for message in MESSAGES if wire_name == message.WIRE_NAME)
     schema = message.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(schema.pop("$defs", {}))
@@ -101,10 +115,14 @@ def _message(wire_name: str, schemas: dict[str, Any]) -> dict[str, Any]:
         "title": message.__name__,
         "summary": (message.__doc__ or "").strip(),
         "contentType": CONTENT_TYPE,
+        "headers": {"$ref": "#/components/schemas/SignatureHeader"},
         "payload": {"$ref": f"#/components/schemas/{message.__name__}"},
-        "examples": [{"payload": body} for body in _samples(wire_name)],
+        "examples": list(_examples(wire_name, signatures)),
     }
 
 
-def _samples(wire_name: str) -> Iterator[Any]:
-    return (json.loads(body) for name, _, body in samples() if name == wire_name)
+def _examples(wire_name: str, signatures: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The samples; their signatures are those of the published test keys, and cover the files as they are."""
+    for name, file_name, body in samples():
+        if name == wire_name:
+            yield {"headers": {"simpul-signature": signatures[file_name]}, "payload": json.loads(body)}

@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-EVENTS = "simpul.events"
-REFERRALS = "simpul.referrals"
-REPLIES = "simpul.replies"
+from simpul_schema.names import EVENTS, REFERRALS, REPLIES
 
 ANY_AGENCY = "agency"
 """Stands for every agency of the city, as publisher or as consumer."""
@@ -188,23 +186,6 @@ def may_publish(party: str, *, is_agency: bool, wire_name: str) -> bool:
     """Whether the catalogue lets this party say this."""
     row = _ROWS.get(wire_name)
     return row is not None and row.publisher == (ANY_AGENCY if is_agency else party)
-
-
-def routing_key(exchange: str, wire_name: str, agency: str = "", topic: str = "") -> str:
-    """The key a message travels under: the wire name, with the agency after its first word where one is addressed.
-
-    `topic` is `<service>.<urgency>`; it follows the agency where the row `names_service`.
-    """
-    if exchange == EVENTS:
-        return wire_name
-    first, _, rest = wire_name.partition(".")
-    words = (first, agency, topic if exchange == REFERRALS else "", rest.removeprefix("referral."))
-    return ".".join(word for word in words if word)
-
-
-def topic_of(service: str, urgency: str) -> str:
-    """The two words by which an agency may subscribe to a part of what is addressed to it."""
-    return f"{service}.{urgency}"
 
 
 def as_markdown() -> str:

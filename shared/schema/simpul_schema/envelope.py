@@ -29,7 +29,7 @@ class NotReadableJson(ValueError):
 
 
 def read_json(body: bytes) -> Any:
-    """What a body holds that nobody has verified yet; NotReadableJson when it cannot be read safely."""
+    """What the body of an enrolled sender holds; NotReadableJson when it cannot be read safely."""
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
         msg = f"nested deeper than {MAX_DEPTH}"
         raise NotReadableJson(msg)
@@ -105,7 +105,7 @@ class EventData(_Contract):
 
 
 class Event(_Contract):
-    """One CloudEvents 1.0 event in structured JSON, signed by its source."""
+    """One CloudEvents 1.0 event in structured JSON; the signature of its source travels beside the bytes."""
 
     WIRE_NAME: ClassVar[str]
 
@@ -128,10 +128,6 @@ class Event(_Contract):
     correlationid: UUID = Field(description="the case that everything here belongs to")
     causationid: UUID | None = Field(default=None, description="id of the event that caused this one")
     traceparent: str | None = Field(default=None, description="W3C trace context")
-    keyid: str = Field(default="", description="identifier of the key that signed")
-    signature: str = Field(
-        default="", description="Ed25519 over the RFC 8785 form of the event without keyid and signature, base64url"
-    )
 
     @property
     def position(self) -> int:
@@ -183,6 +179,11 @@ def agency_source(city: str, agency: str, queue: str = "") -> str:
     Each has a sequence of its own, because sequences are counted by (source, subject).
     """
     return f"/{city}/agency/{agency}{_QUEUE if queue else ''}{queue}"
+
+
+def wire_bytes(event: Event) -> bytes:
+    """The event as it travels and is signed, absent optional attributes left out."""
+    return event.model_dump_json(exclude_none=True).encode()
 
 
 def wire_json(event: Event) -> dict[str, Any]:

@@ -297,19 +297,19 @@ class AlertFailure(Term):
     NOBODY_ON_DUTY = "nobody_on_duty", "Tidak ada petugas jaga", "Nobody on duty"
 
 
-class UnusableReason(Term):
-    """Why an agency could not use a message that it was sent."""
+class ParkReason(Term):
+    """Why a message was parked: by a service, or by an agency that reports it to the city."""
 
     TOO_LARGE = "too_large", "Terlalu besar", "Too large"
-    NOT_JSON = "not_json", "Bukan JSON", "Not JSON"
-    NO_EVENT = "no_event", "Bukan CloudEvent", "Not a CloudEvent"
-    NO_SOURCE = "no_source", "Sumber tidak dikenal", "Its source is none"
     UNSIGNED = "unsigned", "Tanpa tanda tangan", "Unsigned"
-    FORGED = "forged", "Tanda tangan palsu", "Signed by somebody else, or altered afterwards"
     UNKNOWN_KEY = "unknown_key", "Kunci tidak dikenal", "The key is not known, or not valid now"
-    NOT_ITS_TO_SAY = "not_its_to_say", "Di luar kewenangan pengirim", "Its sender may not say this"
+    FORGED = "forged", "Tanda tangan palsu", "Signed by somebody else, or altered afterwards"
+    MALFORMED = "malformed", "Bukan CloudEvent dalam JSON", "Not a CloudEvent in JSON"
     UNKNOWN_TYPE = "unknown_type", "Jenis tidak dikenal", "A type that this version does not know"
+    UNAUTHORIZED_PUBLISHER = "unauthorized_publisher", "Di luar kewenangan pengirim", "Its sender may not publish this"
     INVALID = "invalid", "Tidak sesuai kontrak", "Against the contract"
     FOR_ANOTHER_AGENCY = "for_another_agency", "Untuk instansi lain", "For another agency"
     CANNOT_OPEN = "cannot_open", "Tidak dapat dibuka", "Sealed to another key, or moved from another event"
-    ALTERED = "altered", "Id yang sama, isi lain", "The same id came before with other content"
+    ID_REUSED = "id_reused", "Id yang sama, isi lain", "The same id came before with other content"
+    UNSTORABLE = "unstorable", "Tidak dapat disimpan", "The database refuses to store it"
+    ATTEMPTS_EXHAUSTED = "attempts_exhausted", "Selalu gagal diproses", "Its handler failed again and again"

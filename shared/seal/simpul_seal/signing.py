@@ -1,40 +1,66 @@
-"""Signing an event and checking who signed one."""
+"""Signatures that travel beside a body and cover its raw bytes, so that no language needs a canonical form."""
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 
-from simpul_seal.canonical import NotCanonical, canonical
 from simpul_seal.encoding import decode, encode
-from simpul_seal.errors import SignatureInvalid
+from simpul_seal.errors import SignatureInvalid, SignatureMissing
 from simpul_seal.keys import Directory, KeyRing
 
-_UNSIGNED = ("keyid", "signature")
+SIGNATURE_HEADER: Final = "simpul-signature"
+"""Of AMQP and of HTTP; its value is `v1 <key id> <signature in base64url without padding>`."""
+EVENT_DOMAIN: Final = "simpul-event-v1"
+"""Signed in front of an event's body, so that a signature made for another purpose never fits an event."""
+MAX_HEADER: Final = 400
+"""Characters of the longest value that is read; a real one has under 200."""
+
+_VALUE: Final = re.compile(r"v1 ([!-~]{1,250}) ([A-Za-z0-9_-]{86})")
+_UNREADABLE: Final = "unreadable"
 
 
-def sign(event: dict[str, Any], ring: KeyRing) -> bytes:
-    """The event's wire bytes with `keyid` and `signature` of this ring."""
-    unsigned = {name: value for name, value in event.items() if name not in _UNSIGNED}
-    signature = encode(ring.signing.sign(canonical(unsigned)))
-    return canonical({**unsigned, "keyid": ring.keyid, "signature": signature})
+def sign(body: bytes, ring: KeyRing, *, domain: str = EVENT_DOMAIN) -> str:
+    """The header value that vouches for these bytes with the newest key of a ring."""
+    return f"v1 {ring.keyid} {encode(ring.signing.sign(_signed_bytes(domain, body)))}"
 
 
-def verify(event: dict[str, Any], directory: Directory, moment: datetime) -> str:
-    """The party that signed the event.
+def verify(body: bytes, signature: str, directory: Directory, moment: datetime, *, domain: str = EVENT_DOMAIN) -> str:
+    """The party that signed these bytes.
 
-    Raises UnknownKey when the key is not enrolled or not valid at `moment`, SignatureInvalid when the event is
-    unsigned, forged or altered.
+    Raises SignatureMissing without a header value, UnknownKey when the key is not enrolled or not valid at `moment`,
+    and SignatureInvalid when the value is of another scheme, was made for other bytes or for another domain.
     """
-    keyid, signature = event.get("keyid"), event.get("signature")
-    if not (isinstance(keyid, str) and isinstance(signature, str) and keyid and signature):
-        msg = "the event carries no signature"
+    if not signature:
+        msg = f"no {SIGNATURE_HEADER} header beside the body"
+        raise SignatureMissing(msg)
+    value = _VALUE.fullmatch(signature)
+    if value is None:
+        msg = f"{SIGNATURE_HEADER} does not read `v1 <key id> <base64url>`"
         raise SignatureInvalid(msg)
-    key = directory.key(keyid, moment)
-    unsigned = {name: value for name, value in event.items() if name not in _UNSIGNED}
+    key = directory.key(value[1], moment)
     try:
-        key.signing.verify(decode(signature), canonical(unsigned))
-    except (InvalidSignature, NotCanonical, ValueError) as error:
-        msg = "the signature does not match the event"
+        key.signing.verify(decode(value[2]), _signed_bytes(domain, body))
+    except InvalidSignature as error:
+        msg = "the signature does not match the body"
         raise SignatureInvalid(msg) from error
     return key.party
+
+
+def signature_in(headers: Mapping[str, object]) -> str:
+    """The signature among the headers of a message, empty without one.
+
+    AMQP headers hold anything. What cannot be a signature comes back as a word that is none and that every database
+    can store.
+    """
+    value = headers.get(SIGNATURE_HEADER)
+    if value is None:
+        return ""
+    is_plain = isinstance(value, str) and value.isascii() and value.isprintable() and len(value) <= MAX_HEADER
+    return str(value) if is_plain else _UNREADABLE
+
+
+def _signed_bytes(domain: str, body: bytes) -> bytes:
+    return b"%s\n%s" % (domain.encode(), body)

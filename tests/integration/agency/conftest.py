@@ -17,11 +17,12 @@ from simpul_agency.broker_api import BrokerApi
 from simpul_cli.backends import Backends
 from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import topology_of
-from simpul_schema.catalog import REFERRALS, REPLIES, routing_key, topic_of
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.names import REFERRALS, REPLIES, routing_key, topic_of
 from simpul_schema.samples import samples
-from simpul_seal import Directory, KeyRing, generate, seal_section, sign, verify
+from simpul_seal import Directory, KeyRing, generate, seal_section, signature_in, verify
 from tests.support.ledger import eventually
+from tests.support.signing import message, signed
 
 NOW = datetime.now(UTC)
 SAMPLES = {name: json.loads(body) for name, _, body in samples()}
@@ -103,15 +104,15 @@ class Town:
         """What the agency asked to be sent again."""
         return [event["data"] for event in self.heard if event["type"] == "reply.window.requested.v1"]
 
-    async def send(self, *events: dict[str, Any], by: str = "routing", body: bytes = b"") -> None:
-        """Publish into the agency's queue."""
+    async def send(self, *events: dict[str, Any], by: str = "routing", body: bytes = b"", signature: str = "") -> None:
+        """Publish into the agency's queue; with `body`, these bytes and this signature instead."""
         exchange = await self.channel.get_exchange(REFERRALS)
         for event in events:
-            signed = body or sign(event, self.rings[by])
+            sent = (body, signature) if body else signed(event, self.rings[by])
             data = event["data"] if isinstance(event.get("data"), dict) else {}
             topic = topic_of(data["service"], data["urgency"]) if {"service", "urgency"} <= data.keys() else ""
             key = routing_key(REFERRALS, event["type"], "ylpa", topic)
-            await exchange.publish(aio_pika.Message(signed, delivery_mode=2), key)
+            await exchange.publish(message(*sent), key)
 
     def replies(self, offer: dict[str, Any]) -> list[str]:
         """What was replied to an offer, by its place in the stream; after an outage a later one may come first."""
@@ -155,11 +156,10 @@ async def town(backends: Backends, tmp_path: Path) -> AsyncIterator[Town]:
             queue = await channel.declare_queue("ear", durable=False)
             await queue.bind(REPLIES, "#")
 
-            async def hear(message: Any) -> None:
-                async with message.process():
-                    event = json.loads(message.body)
-                    verify(event, directory, datetime.now(UTC))
-                    found.heard.append(event)
+            async def hear(heard: Any) -> None:
+                async with heard.process():
+                    verify(heard.body, signature_in(heard.headers), directory, datetime.now(UTC))
+                    found.heard.append(json.loads(heard.body))
 
             await queue.consume(hear)
             yield found

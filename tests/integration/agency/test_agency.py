@@ -11,9 +11,10 @@ from simpul_agency.agency import ReferralUnknown
 from simpul_city import OwnQueue
 from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import topology_of
-from simpul_schema.catalog import REPLIES
 from simpul_schema.messages import ReferralCancelledV1, ReferralOfferedV1
+from simpul_schema.names import REPLIES
 from simpul_schema.vocabulary import ReferralOutcome
+from simpul_seal import sign
 from tests.integration.agency.conftest import Town
 from tests.support.ledger import eventually
 
@@ -145,8 +146,8 @@ async def test_what_cannot_be_used_is_set_aside_with_its_reason_and_stops_nothin
     other = town.offer()
     other["data"]["agency"] = "rs-rujukan"
     await town.send(other)
-    await town.send(altered, body=b"{not json")
-    await town.send(altered, body=json.dumps(altered | {"signature": ""}).encode())
+    await town.send(altered, body=b"{not json", signature=sign(b"{not json", town.rings["routing"]))
+    await town.send(altered, body=json.dumps(altered).encode())
     await town.send(good)
     await town.hears(good, "delivered")
 
@@ -155,7 +156,7 @@ async def test_what_cannot_be_used_is_set_aside_with_its_reason_and_stops_nothin
 
     await eventually(all_parked)
     assert {parked.reason for parked in await agency.store.parked()} == {
-        "forged", "not_its_to_say", "unknown_type", "cannot_open", "invalid", "for_another_agency", "not_json",
+        "forged", "unauthorized_publisher", "unknown_type", "cannot_open", "invalid", "for_another_agency", "malformed",
         "unsigned",
     }  # fmt: skip
     assert calls == [good["subject"]]

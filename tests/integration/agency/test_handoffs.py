@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,6 +29,7 @@ from simpul_agency.sandbox.process import free_port
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_schema.messages import ReferralOfferedV1
+from simpul_seal import verify
 from tests.integration.agency.conftest import SAMPLES, Town
 from tests.support.ledger import eventually
 
@@ -80,6 +82,7 @@ async def test_webhook_is_signed_retried_and_may_answer_at_once(town: Town) -> N
     for headers, body in receiver.got:
         event = Webhook(SECRET).verify(body, {name.lower(): value for name, value in headers.items()})
         assert headers["Content-Type"] == "application/cloudevents+json"
+        assert verify(body, headers["simpul-signature"], town.directory, datetime.now(UTC)) == "ylpa"
         assert headers["webhook-id"] == event["id"] == offer["id"]
         assert event["data"]["facts"]["violence"] == ["physical"]
         assert "sealed" not in event["data"]

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from simpul_agency.drivers import StoreMissing, driver_for
-from simpul_agency.records import Account, Arrived, Draft, Due, Handled, Unreadable
+from simpul_agency.records import Account, Arrived, Draft, Due, Handled, ParkedBody, SignedBody, Unreadable
 from simpul_agency.store import Store
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
@@ -19,7 +19,13 @@ PATIENCE = 60.0
 
 def a_report(reason: str, digest: str, event_id: str | None) -> Draft:
     """What is said of a message that was set aside."""
-    return Draft("agency/ylpa", "reply.message.parked.v1", f"{reason} {digest}", "c", lambda position: b"%d" % position)
+    return Draft(
+        "agency/ylpa",
+        "reply.message.parked.v1",
+        f"{reason} {digest}",
+        "c",
+        lambda position: SignedBody(b"%d" % position, "s"),
+    )
 
 
 async def due(store: Store, now: float) -> list[Due]:
@@ -50,7 +56,11 @@ def arrived(subject: str, sequence: int = 1, body: bytes = b"{}", event_id: str 
 
 def a_draft(subject: str, event_id: str = "") -> Draft:
     return Draft(
-        subject, "reply.referral.delivered.v1", event_id or str(uuid4()), str(uuid4()), lambda n: str(n).encode()
+        subject,
+        "reply.referral.delivered.v1",
+        event_id or str(uuid4()),
+        str(uuid4()),
+        lambda n: SignedBody(str(n).encode(), "s"),
     )
 
 
@@ -72,7 +82,7 @@ async def test_the_same_id_with_other_bytes_is_set_aside_as_altered(store: Store
     )
     await store.take([arrived("referral/a", 1, b"{2}", event_id)], 1.0, a_report)
 
-    assert [parked.reason for parked in await store.parked()] == ["altered", "altered"]
+    assert [parked.reason for parked in await store.parked()] == ["id_reused", "id_reused"]
     assert len(await due(store, 5.0)) == 1
 
 
@@ -113,23 +123,36 @@ async def test_replies_have_places_without_gaps_and_wait_until_the_broker_has_th
 
 
 async def test_what_was_set_aside_can_be_taken_out_and_read_again(store: Store) -> None:
-    parked = Arrived(SOURCE, str(uuid4()), "referral/a", 1, "referral.offered.v1", b"{sealed}", "cannot_open")
-    await store.take([Unreadable(b"nonsense", "not_json"), parked], 1.0, a_report)
+    parked = replace(arrived("referral/a", 1, b"{sealed}"), parked="cannot_open", signature="good")
+    await store.take([Unreadable(b"nonsense", "malformed", signature="bad"), parked], 1.0, a_report)
     names = {entry.reason: entry.name for entry in await store.parked()}
 
     # Each was also reported, once.
     assert await store.backlog() == (0, 2, 2)
     assert await store.first_of("referral/a") is None
-    assert await store.set_aside(names["not_json"]) == b"nonsense"
-    assert await store.set_aside(names["cannot_open"]) == b"{sealed}"
+    assert await store.set_aside(names["malformed"]) == ParkedBody(b"nonsense", "bad", was_verified=False)
+    assert await store.set_aside(names["cannot_open"]) == ParkedBody(b"{sealed}", "good", was_verified=True)
     assert await store.set_aside("nothing") is None
     # Read again it is an event now; what was set aside goes in the same transaction.
     usable = replace(parked, parked="")
     ready, _ = await store.take([usable], 2.0, a_report, instead_of=names["cannot_open"])
-    await store.take([Unreadable(b"nonsense", "not_json")], 2.0, a_report, instead_of=names["not_json"])
+    await store.take(
+        [Unreadable(b"nonsense", "malformed", signature="bad")], 2.0, a_report, instead_of=names["malformed"]
+    )
     assert [one.event_id for one in ready] == [parked.event_id]
-    assert [entry.reason for entry in await store.parked()] == ["not_json"]
+    assert [entry.reason for entry in await store.parked()] == ["malformed"]
     assert (await store.backlog())[1] == 2
+
+
+async def test_a_copy_with_a_bad_signature_takes_the_place_of_no_good_one(store: Store) -> None:
+    good, bad = (Unreadable(b"the same", "unknown_type", signature=signature) for signature in ("good", "bad"))
+    await store.take([bad], 1.0, a_report)
+    await store.take([good, bad, replace(bad, signature="")], 2.0, a_report)
+
+    kept = [await store.set_aside(entry.name) for entry in await store.parked()]
+    assert sorted(one.signature for one in kept if one) == ["", "bad", "good"]
+    # It is one message to the city.
+    assert (await store.backlog())[1] == 1
 
 
 async def test_an_event_that_cannot_be_used_is_not_missing_and_every_hole_is_seen(store: Store) -> None:

@@ -16,9 +16,10 @@ import pytest
 from simpul_agency.sandbox.process import free_port
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_runtime.signing import Keys
-from simpul_schema.catalog import REFERRALS
-from simpul_seal import KeyRing, WatchedDirectory, sign
+from simpul_schema.names import REFERRALS
+from simpul_seal import KeyRing, WatchedDirectory
 from tests.integration.agency.conftest import Town
+from tests.support.signing import message, signed
 
 CODE = "ylpa"
 BIN = Path(sys.executable).parent
@@ -68,9 +69,9 @@ class Country:
         async with await aio_pika.connect(self.broker.amqp_url) as connection:
             exchange = await (await connection.channel()).get_exchange(REFERRALS)
             event = town.offer()
-            body = sign(event, KeyRing.read(self.city / "keys" / "routing.key.json"))
+            body, signature = signed(event, KeyRing.read(self.city / "keys" / "routing.key.json"))
             key = f"referral.{CODE}.legal_aid.low.offered.v1"
-            await exchange.publish(aio_pika.Message(body, delivery_mode=2), key)
+            await exchange.publish(message(body, signature), key)
 
 
 @pytest.fixture

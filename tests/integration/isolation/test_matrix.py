@@ -14,8 +14,8 @@ from simpul_city import OwnQueue
 from simpul_cli.agency import accounts
 from simpul_cli.backends import Backends
 from simpul_cli.topology import apply_topology, differences
-from simpul_runtime.topology import DEAD, UNROUTED, agency_inbox, own_queue, topology_of
-from simpul_schema.catalog import EVENTS, REFERRALS, REPLIES
+from simpul_runtime.topology import own_queue, topology_of
+from simpul_schema.names import DEAD, EVENTS, REFERRALS, REPLIES, UNROUTED, agency_inbox
 
 ONE, OTHER = "first-agency", "second-agency"
 EXCHANGES = (EVENTS, REFERRALS, REPLIES, UNROUTED, DEAD, "")

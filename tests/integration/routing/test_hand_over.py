@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from simpul_runtime.errors import ParkReason, Unprocessable
+from simpul_runtime.errors import Unprocessable
+from simpul_schema.vocabulary import ParkReason
 from tests.integration.routing.conftest import START, Room
 
 SHELTER = {"safe_now": "no", "perpetrator_lives_with_child": "yes"}

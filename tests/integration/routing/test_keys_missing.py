@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from simpul_schema.messages import ReferralAmendedV1, ReferralOfferedV1
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.vocabulary import CancelReason
-from simpul_seal import Directory, open_section
+from simpul_seal import Directory, VerifiedEvent, open_section
 from tests.integration.routing.conftest import START, Room
 
 REPORT: dict[str, Any] = {"violence": ["sexual"], "sexual_under_72h": "yes", "place": "school"}
@@ -101,7 +101,9 @@ async def test_what_waited_is_sent_once_in_order_when_the_key_is_enrolled(room: 
         assert [event[name] for name in ("sequence", "time", "subject")] == [
             before[name] for name in ("sequence", "time", "subject")
         ]
-        room.keys.check_author(event, room.now)
+    rows = await room.rows("SELECT body, signature FROM outbox WHERE routing_key LIKE 'referral.' || $1 || '.%'", LATE)
+    assert all(isinstance(room.keys.verify(row["body"], row["signature"], room.now), VerifiedEvent) for row in rows)
+    assert len(rows) == waited
     for subject in {event["subject"] for event in sent}:
         sequences = [int(event["sequence"]) for event in sent if event["subject"] == subject]
         assert sequences == list(range(1, len(sequences) + 1))

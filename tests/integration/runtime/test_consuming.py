@@ -31,6 +31,7 @@ class Arrivals:
     consumer: QueueConsumer
     bodies: list[bytes] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
+    signatures: list[str] = field(default_factory=list)
 
     async def has(self, *bodies: bytes) -> bool:
         return set(bodies) <= set(self.bodies)
@@ -44,6 +45,7 @@ async def consuming_from(backends: Backends, queue: str) -> AsyncIterator[Arriva
     def deliver(delivery: Delivery) -> None:
         found.bodies.append(delivery.body)
         found.keys.append(delivery.routing_key)
+        found.signatures.append(delivery.signature)
         if delivery.receipt:
             tasks.add(asyncio.create_task(acknowledgements.acknowledge([delivery.receipt])))
 
@@ -73,6 +75,25 @@ async def publish(backends: Backends, queue: str, body: bytes) -> None:
     async with await aio_pika.connect(backends.amqp_url) as connection:
         channel = await connection.channel(on_return_raises=True)
         await channel.default_exchange.publish(aio_pika.Message(body), queue)
+
+
+async def test_a_signature_comes_beside_its_body_and_what_is_none_can_be_stored(
+    arrivals: Arrivals, backends: Backends
+) -> None:
+    values = ("v1 key signature", "a\x00b", b"\xff\xfe", 7, "x" * 5_000)
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        for value in values:
+            signed = aio_pika.Message(GOOD, headers={"simpul-signature": value})
+            await channel.default_exchange.publish(signed, arrivals.queue)
+        await channel.default_exchange.publish(aio_pika.Message(GOOD), arrivals.queue)
+
+        async def all_are_there() -> bool:
+            return len(arrivals.signatures) == len(values) + 1
+
+        await eventually(all_are_there)
+
+    assert arrivals.signatures == ["v1 key signature", *["unreadable"] * 4, ""]
 
 
 @pytest.mark.parametrize("fault", FAULTY_PROPERTIES)

@@ -1,9 +1,8 @@
 """The inbox on a real database: order, retries, duplicates, parking, replay."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,14 +15,17 @@ from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_cli.parked import list_parked, replay_parked
 from simpul_runtime.database import engine_for, utc_now
-from simpul_runtime.errors import ParkReason, Unprocessable
+from simpul_runtime.errors import Unprocessable
 from simpul_runtime.inbox import Delivery, Inbox
 from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema.envelope import read_json
 from simpul_schema.messages import AlertSentV1
-from simpul_seal import Directory, generate, sign
+from simpul_schema.vocabulary import ParkReason
+from simpul_seal import Directory, generate, sign, verification
+from tests.support.signing import signed
 
 RING, PUBLIC = generate("notify", not_before=utc_now() - timedelta(days=1), not_after=utc_now() + timedelta(days=1))
 
@@ -78,11 +80,16 @@ def event(subject: UUID, position: int, /, **changes: Any) -> Delivery:
         "sequence": f"{position:010d}", "correlationid": str(uuid4()),
         "data": {"alert_id": str(uuid4()), "referral_id": str(subject), "channel": "sms", "attempts": 1, "sealed": {}},
     }  # fmt: skip
-    return Delivery(sign(unsigned | changes, RING), "simpul.events", "alert.sent.v1")
+    return Delivery(*signed(unsigned | changes, RING), "simpul.events", "alert.sent.v1")
+
+
+def of(body: bytes) -> Delivery:
+    """These bytes as notify has signed them."""
+    return Delivery(body, sign(body, RING), "simpul.events", "alert.sent.v1")
 
 
 def nested(delivery: Delivery, depth: int) -> bytes:
-    """The same event with something in it that lies deep inside arrays; its signature no longer matters."""
+    """The same event with something in it that lies deep inside arrays; its signature no longer fits."""
     return delivery.body.replace(b'"data":{', b'"deep":' + b"[" * depth + b"]" * depth + b',"data":{', 1)
 
 
@@ -195,39 +202,82 @@ async def test_an_id_used_again_for_other_content_is_an_alarm(room: Room) -> Non
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
+    ("delivery", "reason"),
     [
-        (b"\x00\xff", "malformed"),
-        (b"[]", "malformed"),
-        (b"[" * 5000, "malformed"),
-        (b'{"type": 1}', "malformed"),
-        (b"x" * 300_000, "oversized"),
-        (json.dumps({"type": "alert.sent.v9"}).encode(), "unknown_type"),
-        (json.dumps({"type": "alert.sent.v1"}).encode(), "unsigned"),
-        (event(uuid4(), 1, source="/kediri/routing").body, "forged"),
-        (event(uuid4(), 1, type="case.reported.v1").body, "not_its_to_say"),
-        (event(uuid4(), 1, sequence="1").body, "invalid"),
-        (event(uuid4(), 0).body, "invalid"),
-        (event(uuid4(), 1, sequence="\u0660" * 9 + "\u0661").body, "invalid"),
-        (event(uuid4(), 1, source=f"/{'k' * 20_000}/notify").body, "invalid"),
-        (event(uuid4(), 1, subject=f"case/{'a' * 20_000}").body, "invalid"),
-        (event(uuid4(), 1, time="0001-01-01T00:00:00+14:00").body, "invalid"),
-        (event(uuid4(), 1, time="9999-12-31T23:59:59-12:00").body, "invalid"),
-        (nested(event(uuid4(), 1), 980), "malformed"),
-        (nested(event(uuid4(), 1), 200), "malformed"),
-        (b'{"type": "alert.sent.v1", "source": "\\ud800", "keyid": "\\ud800", "signature": "\\ud800"}', "unknown_key"),
-        (b'{"type": "alert.sent.v1", "id": ' + b"9" * 5_000 + b"}", "malformed"),
-        ('{"type": "alert.sent.v1"}'.encode("utf-16"), "malformed"),
-        (event(uuid4(), 1, keyid="x").body.replace(RING.keyid.encode(), b"nobody"), "unknown_key"),
+        (of(b"\x00\xff"), "malformed"),
+        (of(b"[]"), "malformed"),
+        (of(b"[" * 5000), "malformed"),
+        (of(b'{"type": 1}'), "malformed"),
+        (of(b"x" * 300_000), "too_large"),
+        (of(b'{"type": "alert.sent.v9"}'), "malformed"),
+        (event(uuid4(), 1, type="alert.sent.v9"), "unknown_type"),
+        (replace(event(uuid4(), 1), signature=""), "unsigned"),
+        (replace(event(uuid4(), 1), signature=event(uuid4(), 1).signature), "forged"),
+        (replace(event(uuid4(), 1), signature="v1 nobody " + "A" * 86), "unknown_key"),
+        (replace(event(uuid4(), 1), signature=f"v2 {RING.keyid} " + "A" * 86), "forged"),
+        (replace(event(uuid4(), 1), signature=f"v1 {RING.keyid} short"), "forged"),
+        (event(uuid4(), 1, source="/kediri/routing"), "forged"),
+        (event(uuid4(), 1, type="case.reported.v1"), "unauthorized_publisher"),
+        (event(uuid4(), 1, sequence="1"), "invalid"),
+        (event(uuid4(), 0), "invalid"),
+        (event(uuid4(), 1, sequence="\u0660" * 9 + "\u0661"), "invalid"),
+        (event(uuid4(), 1, source=f"/{'k' * 20_000}/notify"), "invalid"),
+        (event(uuid4(), 1, subject=f"case/{'a' * 20_000}"), "invalid"),
+        (event(uuid4(), 1, time="0001-01-01T00:00:00+14:00"), "invalid"),
+        (event(uuid4(), 1, time="9999-12-31T23:59:59-12:00"), "invalid"),
+        (of(nested(event(uuid4(), 1), 980)), "malformed"),
+        (of(nested(event(uuid4(), 1), 200)), "malformed"),
+        (replace(event(uuid4(), 1), body=nested(event(uuid4(), 1), 90_000)), "forged"),
+        (of(b'{"type": "alert.sent.v1", "source": "\\ud800"}'), "malformed"),
+        (of(b'{"type": "alert.sent.v1", "id": ' + b"9" * 5_000 + b"}"), "malformed"),
+        (of('{"type": "alert.sent.v1"}'.encode("utf-16")), "malformed"),
     ],
 )
-async def test_what_cannot_be_trusted_or_read_is_parked(room: Room, body: bytes, reason: str) -> None:
+async def test_what_cannot_be_trusted_or_read_is_parked(room: Room, delivery: Delivery, reason: str) -> None:
     subject = uuid4()
 
-    await room.inbox.receive([Delivery(body, "simpul.events", "with\x00nul"), event(subject, 1)])
+    await room.inbox.receive([replace(delivery, routing_key="with\x00nul"), event(subject, 1)])
 
     assert await room.reasons() == [reason]
     assert room.handled == [(subject, 1)]
+
+
+async def test_nothing_is_parsed_before_its_signature_is_right(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+
+    def read(body: bytes) -> object:
+        parsed.append(body)
+        return read_json(body)
+
+    monkeypatch.setattr(verification, "read_json", read)
+    good, other = event(uuid4(), 1), event(uuid4(), 1)
+    deep = b"[" * 100_000 + b"]" * 100_000
+
+    await room.inbox.receive([replace(other, body=deep), replace(other, signature=""), good])
+
+    assert parsed == [good.body]
+    assert sorted(map(str, await room.reasons())) == ["forged", "unsigned"]
+
+
+async def test_a_parked_message_is_replayed_with_the_signature_it_came_with(room: Room) -> None:
+    subject = uuid4()
+    delivery = event(subject, 1)
+    room.failing[1] = OSError()
+    await room.inbox.receive([delivery])
+    # Its retries go on from what is stored, and end in parking it.
+    await room.execute("UPDATE inbox SET attempts = 9, due_at = now()")
+    await room.inbox.sweep()
+    assert await room.reasons() == ["attempts_exhausted"]
+    # Who repeats the body with another signature changes nothing of it.
+    await room.inbox.receive([replace(delivery, signature=""), replace(delivery, signature="v1 x y")])
+    assert sorted(map(str, await room.reasons())) == ["attempts_exhausted", "forged", "unsigned"]
+
+    room.failing.clear()
+    await replay_parked(room.url, "all")
+    await room.inbox.sweep()
+
+    assert room.handled == [(subject, 1)]
+    assert sorted(map(str, await room.reasons())) == ["forged", "unsigned"]
 
 
 async def test_what_the_database_refuses_is_parked_alone(room: Room) -> None:
@@ -267,9 +317,9 @@ async def test_while_the_database_is_away_nothing_is_parked(room: Room) -> None:
 
 @pytest.mark.parametrize("routing_key", ["with\x00nul", "half \ud800 pair", "x" * 5_000])
 async def test_whatever_the_routing_key_holds_a_message_can_be_parked(room: Room, routing_key: str) -> None:
-    await room.inbox.receive([Delivery(b"no event", "simpul.events", routing_key)])
+    await room.inbox.receive([Delivery(b"no event", "", "simpul.events", routing_key)])
 
-    assert await room.reasons() == ["malformed"]
+    assert await room.reasons() == ["unsigned"]
 
 
 async def test_a_stored_message_of_a_newer_version_waits_and_holds_up_no_other(room: Room) -> None:

@@ -1,6 +1,7 @@
 """The relay on real servers, and migrations that give what the tables say."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import uuid4
@@ -25,7 +26,15 @@ from simpul_runtime.held import OutboxRow
 from simpul_runtime.migrations import migrate_async
 from simpul_runtime.relay import Relay
 from simpul_runtime.tables import MESSAGING, OUTBOX
+from simpul_seal import Directory, KeyRing, generate, sign, signature_in, verify
+from simpul_seal.embedded import sign_again
 from tests.support.ledger import eventually
+
+RING, PUBLIC = generate("desk", not_before=utc_now() - timedelta(days=1), not_after=utc_now() + timedelta(days=1))
+
+
+def a_relay(engine: AsyncEngine, backends: Backends, ring: KeyRing = RING) -> Relay:
+    return Relay(engine, backends.amqp_url, lambda body, _: sign_again(body, ring))
 
 
 @pytest.fixture
@@ -39,12 +48,12 @@ async def engine(backends: Backends) -> AsyncIterator[AsyncEngine]:
 
 
 async def store(engine: AsyncEngine, exchange: str, key: str, *, due_in: float = 0) -> OutboxRow:
-    row = OutboxRow(uuid4(), exchange, key, b"{}", uuid4(), uuid4())
+    row = OutboxRow(uuid4(), exchange, key, b"{}", sign(b"{}", RING), uuid4(), uuid4())
     async with engine.begin() as connection:
         await connection.execute(
             insert(OUTBOX).values(
-                message_id=row.message_id, exchange=exchange, routing_key=key, body=row.body, event_id=row.event_id,
-                correlation_id=row.correlation_id, due_at=utc_now() + timedelta(seconds=due_in),
+                message_id=row.message_id, exchange=exchange, routing_key=key, body=row.body, signature=row.signature,
+                event_id=row.event_id, correlation_id=row.correlation_id, due_at=utc_now() + timedelta(seconds=due_in),
             )
         )  # fmt: skip
     return row
@@ -74,7 +83,7 @@ async def test_what_is_handed_over_during_a_sweep_does_not_wait_for_the_next_one
     async with await aio_pika.connect(backends.amqp_url) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
-        relay = Relay(engine, backends.amqp_url)
+        relay = a_relay(engine, backends)
         running = asyncio.create_task(relay.run())
         await under_way.wait()
         relay.hand_over([await store(engine, "", queue.name, due_in=60)])
@@ -95,7 +104,7 @@ async def test_what_a_crash_left_behind_is_published_and_an_unroutable_row_stays
         queue = await channel.declare_queue(exclusive=True)
         left = await store(engine, "", queue.name, due_in=60)
         lost = await store(engine, "", "no-such-queue")
-        relay = asyncio.create_task(Relay(engine, backends.amqp_url).run())
+        relay = asyncio.create_task(a_relay(engine, backends).run())
 
         async def is_done() -> bool:
             return await unpublished(engine) == {lost.message_id: "PublishError"}
@@ -120,7 +129,7 @@ async def test_rows_that_cannot_be_published_delay_no_others(engine: AsyncEngine
         }
         missing = {(await store(engine, "no-such-exchange", f"a.{number}")).message_id for number in range(20)}
         good = {(await store(engine, "", queue.name)).message_id for _ in range(20)}
-        relay = asyncio.create_task(Relay(engine, backends.amqp_url).run())
+        relay = asyncio.create_task(a_relay(engine, backends).run())
 
         async def only_the_faulty_are_left() -> bool:
             return set(await unpublished(engine)) == refused | missing
@@ -143,7 +152,7 @@ async def test_rows_for_a_missing_exchange_are_published_once_it_is_there(
 ) -> None:
     name = f"late-{uuid4().hex[:8]}"
     row = await store(engine, name, "anything")
-    relay = asyncio.create_task(Relay(engine, backends.amqp_url).run())
+    relay = asyncio.create_task(a_relay(engine, backends).run())
 
     async def is_put_off() -> bool:
         return "ChannelNotFoundEntity" in (await unpublished(engine)).values()
@@ -183,7 +192,7 @@ async def test_a_queue_that_takes_nothing_delays_no_others(
         stuck = {(await store(engine, "", stuck_queue.name)).message_id for _ in range(10)}
         for _ in range(10):
             await store(engine, "", queue.name)
-        relay = asyncio.create_task(Relay(engine, backends.amqp_url).run())
+        relay = asyncio.create_task(a_relay(engine, backends).run())
 
         async def only_the_stuck_are_left() -> bool:
             return set(await unpublished(engine)) == stuck
@@ -216,3 +225,43 @@ async def test_migrations_give_the_tables_of_the_code(backends: Backends, servic
     await engine.dispose()
 
     assert found == []
+
+
+async def test_bytes_and_signature_arrive_together_also_of_a_row_of_the_version_that_signed_inside(
+    engine: AsyncEngine, backends: Backends
+) -> None:
+    queue_name = f"signed-{uuid4().hex[:8]}"
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(queue_name, durable=False)
+        await store(engine, "", queue_name)
+        before = {"id": "1", "data": {"words": "é"}, "keyid": "desk.old", "signature": "A" * 86}
+        async with engine.begin() as database:
+            await database.execute(
+                insert(OUTBOX).values(
+                    message_id=uuid4(), exchange="", routing_key=queue_name, body=json.dumps(before).encode(),
+                    event_id=uuid4(), correlation_id=uuid4(), due_at=utc_now(),
+                )
+            )  # fmt: skip
+        relay = asyncio.create_task(a_relay(engine, backends).run())
+
+        arrived = [await eventually_get(queue) for _ in range(2)]
+
+        relay.cancel()
+        await queue.delete(if_unused=False, if_empty=False)
+    directory = Directory([PUBLIC])
+    for message in arrived:
+        assert verify(message.body, signature_in(message.headers), directory, utc_now()) == "desk"
+    assert {message.body for message in arrived} == {b"{}", '{"id":"1","data":{"words":"é"}}'.encode()}
+
+
+async def eventually_get(queue: aio_pika.abc.AbstractQueue) -> aio_pika.abc.AbstractIncomingMessage:
+    found: list[aio_pika.abc.AbstractIncomingMessage] = []
+
+    async def is_there() -> bool:
+        message = await queue.get(fail=False)
+        found.extend([message] if message else [])
+        return bool(found)
+
+    await eventually(is_there)
+    return found[0]

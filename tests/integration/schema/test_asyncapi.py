@@ -10,6 +10,7 @@ import pytest
 from simpul_schema import MESSAGES
 from simpul_schema.asyncapi import as_asyncapi
 from simpul_schema.catalog import CATALOG
+from simpul_schema.samples import signatures
 from tests.support.debian import need
 
 PARSER: Final = "@asyncapi/parser@3.6.0"
@@ -44,7 +45,7 @@ def parsed(modules: Path, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_asyncapis_own_parser_finds_no_mistake(modules: Path) -> None:
-    found = parsed(modules, as_asyncapi())
+    found = parsed(modules, as_asyncapi(signatures()))
 
     assert found == {
         "errors": [], "channels": sum(len(row.exchanges) for row in CATALOG), "messages": len(MESSAGES),
@@ -52,7 +53,7 @@ def test_asyncapis_own_parser_finds_no_mistake(modules: Path) -> None:
 
 
 def test_the_parser_would_find_one(modules: Path) -> None:
-    document = as_asyncapi()
+    document = as_asyncapi(signatures())
     next(iter(document["channels"].values()))["messages"] = {"x": {"$ref": "#/components/messages/nothing"}}
 
     assert parsed(modules, document)["errors"]

@@ -8,8 +8,9 @@ import pytest
 
 from simpul_agency.handoff.document import document
 from simpul_agency.reading import NotReadable, Reader
-from simpul_schema.vocabulary import UnusableReason
-from simpul_seal import Directory, generate, seal_section, sign
+from simpul_schema.vocabulary import ParkReason
+from simpul_seal import Directory, generate, seal_section
+from tests.support.signing import signed
 
 NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
 
@@ -35,10 +36,10 @@ def test_who_is_asked_reads_which_agencies_wait_and_nobody_else_does() -> None:
             "sealed": {"suggestions": sealed},
         },
     }  # fmt: skip
-    body = sign(event, routing)
+    body, signature = signed(event, routing)
 
     reader = Reader("uptd-ppa", hub, directory)
-    received = reader.opened(reader.event(reader.verified(body, NOW)))
+    received = reader.opened(reader.verified(body, signature, NOW))
 
     assert received.suggested_exclusions == ("satgas-kel-bujel",)
     assert received.facts is None
@@ -48,5 +49,5 @@ def test_who_is_asked_reads_which_agencies_wait_and_nobody_else_does() -> None:
     assert "satgas" not in repr(received)
     stranger = Reader("uptd-ppa", other, directory)
     with pytest.raises(NotReadable) as refusal:
-        stranger.opened(stranger.event(stranger.verified(body, NOW)))
-    assert refusal.value.reason is UnusableReason.CANNOT_OPEN
+        stranger.opened(stranger.verified(body, signature, NOW))
+    assert refusal.value.reason is ParkReason.CANNOT_OPEN

@@ -1,37 +1,38 @@
 """Signatures and sealed sections do what the agencies rely on."""
 
-import json
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-import rfc8785
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simpul_seal import (
+    SIGNATURE_HEADER,
     Directory,
     KeyRing,
-    NotCanonical,
     NotForUs,
     PublicKeys,
+    SealError,
     SignatureInvalid,
+    SignatureMissing,
     UnknownKey,
     WatchedDirectory,
-    canonical,
     generate,
     lock,
     open_section,
     seal_section,
     sign,
+    signature_in,
     unlock,
     verify,
 )
+from simpul_seal.embedded import sign_again
+from simpul_seal.encoding import decode, encode
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -40,54 +41,76 @@ OTHER_RING, OTHER_PUBLIC = generate("ylpa", not_before=NOW, not_after=NOW + YEAR
 DIRECTORY = Directory([PUBLIC, OTHER_PUBLIC])
 EVENT, CASE = uuid4(), uuid4()
 
-_texts = st.text(st.characters(exclude_categories=["Cs"]))
-_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | _texts,
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(max_codepoint=127)), inner),
-)
+BODY = b'{"type":"x","data":{"n":1}}'
+FORGERIES = {
+    "another body": (BODY + b" ", sign(BODY, RING)),
+    "another signature": (BODY, sign(BODY + b" ", RING)),
+    "another key id": (BODY, sign(BODY, RING).replace(RING.keyid, OTHER_RING.keyid)),
+    "another scheme": (BODY, sign(BODY, RING).replace("v1 ", "v2 ")),
+    "no scheme": (BODY, sign(BODY, RING).removeprefix("v1 ")),
+    "half of it": (BODY, sign(BODY, RING)[:-1]),
+    "more than it": (BODY, sign(BODY, RING) + "A"),
+    "two of them": (BODY, f"{sign(BODY, RING)} {sign(BODY, RING)}"),
+    "no base64url": (BODY, f"v1 {RING.keyid} {'§' * 86}"),
+    "a line feed": (BODY, sign(BODY, RING) + "\n"),
+    "another purpose": (BODY, sign(BODY, RING, domain="simpul-agreement-v1")),
+    "no purpose": (BODY, f"v1 {RING.keyid} {encode(RING.signing.sign(BODY))}"),
+    "words": (BODY, "unreadable"),
+}
 
 
-@given(_values)
-def test_canonical_form_is_that_of_an_independent_implementation(value: Any) -> None:
-    assert rfc8785.dumps(value) == canonical(value)
+def test_signature_covers_the_domain_a_line_feed_and_the_raw_bytes() -> None:
+    scheme, keyid, signature = sign(BODY, RING).split(" ")
+
+    PUBLIC.signing.verify(decode(signature), b"simpul-event-v1\n" + BODY)
+    assert (scheme, keyid) == ("v1", RING.keyid)
 
 
-@pytest.mark.parametrize("value", [1.5, 2**60, {"ключ": 1}, {"a": object()}])
-def test_value_without_canonical_form_is_refused(value: Any) -> None:
-    with pytest.raises(NotCanonical):
-        canonical(value)
+@given(st.binary())
+def test_signed_bytes_name_their_signer_whatever_they_are(body: bytes) -> None:
+    assert verify(body, sign(body, RING), DIRECTORY, NOW) == "routing"
 
 
-def test_signed_event_names_its_signer() -> None:
-    event = json.loads(sign({"type": "x", "data": {"n": 1}}, RING))
-
-    assert verify(event, DIRECTORY, NOW) == "routing"
-
-
-@pytest.mark.parametrize(
-    "forgery",
-    [
-        {"type": "y"},
-        {"added": 1},
-        {"signature": ""},
-        {"signature": "AAAA"},
-        {"signature": "§"},
-        {"keyid": OTHER_RING.keyid},
-    ],
-)
-def test_altered_event_is_refused(forgery: dict[str, Any]) -> None:
-    event = json.loads(sign({"type": "x"}, RING)) | forgery
-
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_what_does_not_fit_is_refused(forgery: str) -> None:
     with pytest.raises(SignatureInvalid):
-        verify(event, DIRECTORY, NOW)
+        verify(*FORGERIES[forgery], DIRECTORY, NOW)
+
+
+def test_a_body_without_a_signature_is_refused_as_such() -> None:
+    with pytest.raises(SignatureMissing):
+        verify(BODY, "", DIRECTORY, NOW)
+
+
+@given(st.text())
+def test_whatever_a_header_says_it_is_refused_without_another_error(value: str) -> None:
+    with pytest.raises(SealError):
+        verify(BODY, signature_in({SIGNATURE_HEADER: value}), DIRECTORY, NOW)
+
+
+@pytest.mark.parametrize("value", ["é", "a\x00b", "half \ud800 pair", "v1 " * 200, b"v1", 7, {"v1": "x"}, ["v1"]])
+def test_what_can_be_no_signature_can_be_stored_all_the_same(value: object) -> None:
+    found = signature_in({SIGNATURE_HEADER: value})
+
+    assert found.isascii()
+    assert found.isprintable()
+    assert 0 < len(found) <= 400
 
 
 @pytest.mark.parametrize("moment", [NOW - timedelta(seconds=1), NOW + YEAR])
 def test_key_is_unknown_outside_its_validity(moment: datetime) -> None:
-    event = json.loads(sign({"type": "x"}, RING))
-
     with pytest.raises(UnknownKey):
-        verify(event, DIRECTORY, moment)
+        verify(BODY, sign(BODY, RING), DIRECTORY, moment)
+
+
+def test_an_event_that_was_signed_inside_is_signed_again_beside_the_same_bytes_each_time() -> None:
+    inside = '{"id":"1","data":{"words":"é"},"keyid":"routing.old","signature":"AAAA"}'.encode()
+
+    body, signature = sign_again(inside, RING)
+
+    assert body == '{"id":"1","data":{"words":"é"}}'.encode()
+    assert (body, signature) == sign_again(inside, RING) == sign_again(body, RING)
+    assert verify(body, signature, DIRECTORY, NOW) == "routing"
 
 
 def test_section_opens_for_its_recipient() -> None:
@@ -162,7 +185,7 @@ def test_a_ring_opens_what_was_sealed_to_the_one_before_it_and_signs_as_itself(t
     ring = KeyRing.read(tmp_path / "ring")
 
     assert open_section(sealed["ciphertext"], ring, event_id=EVENT, case_id=CASE, section="facts") == b"old"
-    assert verify(json.loads(sign({"a": "b"}, ring)), Directory([next_public]), NOW) == "ylpa"
+    assert verify(BODY, sign(BODY, ring), Directory([next_public]), NOW) == "ylpa"
     assert unlock(lock(b"kept", OTHER_RING, place="here"), ring, place="here") == b"kept"
     with pytest.raises(NotForUs):
         open_section(sealed["ciphertext"], next_ring, event_id=EVENT, case_id=CASE, section="facts")

@@ -13,7 +13,8 @@ import aio_pika
 from simpul_agency.broker_api import BrokerApi
 from simpul_city import OwnQueue
 from simpul_cli.topology import apply_topology
-from simpul_runtime.topology import Account, agency_account, agency_inbox, own_queue, topology_of
+from simpul_runtime.topology import Account, agency_account, own_queue, topology_of
+from simpul_schema.names import agency_inbox
 
 
 class State(StrEnum):

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from simpul_agency.enrolment import write_secret
+from simpul_schema.names import broker_user
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 397
@@ -78,7 +79,7 @@ class Authority:
         except ValueError as error:
             msg = "the enrolment holds no certificate request"
             raise RequestRefused(msg) from error
-        name = _name(f"agency.{agency}")
+        name = _name(broker_user(agency))
         if not asked.is_signature_valid or asked.subject != name:
             msg = f"the certificate request is not one of {agency}, or was altered"
             raise RequestRefused(msg)

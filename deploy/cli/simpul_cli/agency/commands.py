@@ -22,7 +22,8 @@ from simpul_cli.agency.certificates import Authority, RequestRefused
 from simpul_cli.agency.enrolment import NotEnrolled, end_keys, enrol, keys_of, read_enrolment
 from simpul_cli.options import KEDIRI, Amqp, Api, CityDir
 from simpul_runtime.database import utc_now
-from simpul_runtime.topology import agency_account, agency_inbox, own_queue
+from simpul_runtime.topology import agency_account, own_queue
+from simpul_schema.names import agency_inbox, referral_binding
 from simpul_seal import Directory
 
 T = TypeVar("T")
@@ -180,7 +181,7 @@ def show(
         "consumers": standing.consumers,
         "waiting": standing.messages,
         "queues": {
-            agency_inbox(code): [f"referral.{code}.#"],
+            agency_inbox(code): [referral_binding(code)],
             **{queue.name: [key for _, key in queue.bindings] for queue in map(own_queue, city.queues_of(code))},
         },
         "may_read": account.read,

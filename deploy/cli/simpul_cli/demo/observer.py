@@ -5,7 +5,8 @@ from typing import Any
 
 import aio_pika
 
-from simpul_schema.catalog import EVENTS
+from simpul_schema.names import EVENTS
+from simpul_seal import signature_in
 
 
 class Observer:
@@ -14,6 +15,8 @@ class Observer:
     def __init__(self, amqp_url: str) -> None:
         self._amqp_url = amqp_url
         self.events: list[dict[str, Any]] = []
+        self.messages: list[tuple[bytes, str]] = []
+        """Each as it travelled: body and signature."""
 
     async def __aenter__(self) -> "Observer":
         self._connection = await aio_pika.connect(self._amqp_url)
@@ -29,6 +32,7 @@ class Observer:
 
     async def _note(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
         self.events.append(json.loads(message.body))
+        self.messages.append((message.body, signature_in(message.headers)))
 
     def of(self, wire_name: str) -> dict[str, dict[str, Any]]:
         """Distinct events of a type by id."""

@@ -18,7 +18,7 @@ from simpul_cli.demo.observer import Observer
 from simpul_cli.invented_reports import InventedReport
 from simpul_cli.local import LocalCity
 from simpul_cli.parked import count_parked
-from simpul_runtime.topology import UNROUTED
+from simpul_schema.names import UNROUTED
 
 ARRIVE_WITHIN = 60.0
 CONCURRENCY = 4

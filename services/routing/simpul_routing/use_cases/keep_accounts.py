@@ -16,9 +16,9 @@ from simpul_runtime.held import HeldEvent
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import Event, Producer
-from simpul_schema.catalog import REFERRALS
 from simpul_schema.messages import ReplyWindowRequestedV1
 from simpul_schema.messages.account import MOST_IN_ACCOUNT, AccountedEvent
+from simpul_schema.names import REFERRALS
 
 LATE: Final = 2
 """Intervals after which a heartbeat is missed: one may be late without anybody being alarmed."""

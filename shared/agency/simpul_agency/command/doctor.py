@@ -25,7 +25,7 @@ from simpul_agency.records import Standing
 from simpul_agency.settings import AgencySettings
 from simpul_agency.store import Store, StoreNewer
 from simpul_agency.store.version import NEWEST
-from simpul_schema.catalog import REPLIES
+from simpul_schema.names import REPLIES, routing_key
 from simpul_seal import Directory, KeyRing, UnknownKey
 
 ANSWER_WITHIN: Final = 10.0
@@ -164,7 +164,7 @@ async def _permission(settings: AgencySettings, connection: AbstractConnection) 
     exchange = await channel.get_exchange(REPLIES, ensure=False)
     trial = aio_pika.Message(b"", user_id="nobody")
     try:
-        await exchange.publish(trial, f"reply.{settings.code}.doctor.v1", timeout=ANSWER_WITHIN)
+        await exchange.publish(trial, routing_key(REPLIES, "reply.doctor.v1", settings.code), timeout=ANSWER_WITHIN)
     except ChannelPreconditionFailed:
         return Finding("permission")
     except (AMQPError, asyncio.TimeoutError):

@@ -5,13 +5,14 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
 from rich.console import Console
 
 from simpul_agency.reading import NotReadable, Reader
 from simpul_agency.received import Received
 from simpul_agency.settings import AgencySettings
 from simpul_schema.messages import ReferralHeartbeatV1
-from simpul_seal import Directory, KeyRing
+from simpul_seal import SIGNATURE_HEADER, Directory, KeyRing, signature_in
 
 
 class QueueInUse(Exception):
@@ -31,20 +32,22 @@ async def listen(settings: AgencySettings, console: Console, *, raw: bool, most:
         shown = 0
         async with queue.iterator() as messages:
             async for message in messages:
-                _show(reader, message.body, console, raw=raw)
+                _show(reader, message, console, raw=raw)
                 shown += 1
                 if shown == most:
                     return
 
 
-def _show(reader: Reader, body: bytes, console: Console, *, raw: bool) -> None:
+def _show(reader: Reader, message: AbstractIncomingMessage, console: Console, *, raw: bool) -> None:
+    signature = signature_in(message.headers)
     try:
-        received = reader.opened(reader.event(reader.verified(body, datetime.now(timezone.utc))))
+        received = reader.opened(reader.verified(message.body, signature, datetime.now(timezone.utc)))
         console.print(line_of(received), highlight=False, markup=False)
     except NotReadable as error:
         console.print(f"not usable: {error.reason.value}", style="red")
     if raw:
-        console.print(_pretty(body), style="dim", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{SIGNATURE_HEADER}: {signature}", style="dim", highlight=False, markup=False, soft_wrap=True)
+        console.print(_pretty(message.body), style="dim", highlight=False, markup=False, soft_wrap=True)
 
 
 def line_of(received: Received[Any]) -> str:

@@ -9,6 +9,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from simpul_agency.sandbox.city import Heard, Published
+from simpul_seal import SIGNATURE_HEADER
+
 MOST_BYTES = 40
 """Messages kept of a case that failed; the first ones are those that matter."""
 
@@ -22,9 +25,9 @@ class Verdict:
     reason: str
     """Why it failed; empty when it passed."""
     seconds: float
-    sent: tuple[tuple[str, bytes], ...] = field(default=(), repr=False)
-    """(routing key, bytes) of what was sent to the consumer, to reproduce it."""
-    heard: tuple[bytes, ...] = field(default=(), repr=False)
+    sent: tuple[Published, ...] = field(default=(), repr=False)
+    """What was sent to the consumer, to reproduce it."""
+    heard: tuple[Heard, ...] = field(default=(), repr=False)
     log: str = field(default="", repr=False)
     """The consumer's last words."""
 
@@ -41,8 +44,11 @@ class Verdict:
         }  # fmt: skip
         if self.passed:
             return known
-        sent = [{"routing_key": key, "body_base64": _text(body)} for key, body in self.sent[:MOST_BYTES]]
-        heard = [{"body_base64": _text(body)} for body in self.heard[:MOST_BYTES]]
+        sent = [
+            {"routing_key": one.routing_key, SIGNATURE_HEADER: one.signature, "body_base64": _text(one.body)}
+            for one in self.sent[:MOST_BYTES]
+        ]
+        heard = [{SIGNATURE_HEADER: one.signature, "body_base64": _text(one.body)} for one in self.heard[:MOST_BYTES]]
         return known | {"reason": self.reason, "sent": sent, "heard": heard, "log": self.log}
 
 

@@ -19,6 +19,7 @@ from simpul_agency.conformance.report import Outcome, Verdict
 from simpul_agency.conformance.trial import Failed, Trial
 from simpul_agency.sandbox.city import SimulatedCity, utc_now
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
+from simpul_schema.names import broker_user
 
 CASE_WITHIN = 180.0
 """Seconds for one case, whatever it waits for."""
@@ -50,7 +51,7 @@ async def run_cases(
             await trial.kill()
             await city.close()
             await api.call("DELETE", "vhosts", "{vhost}")
-            await api.call("DELETE", "users", f"agency.{city.agency}")
+            await api.call("DELETE", "users", broker_user(city.agency))
         outcome = Outcome(shlex.join(command), city.agency, utc_now(), tuple(verdicts), is_whole=not only)
     failed = sum(not verdict.passed for verdict in verdicts)
     console.print(f"{len(verdicts) - failed} of {len(verdicts)} cases passed", style="red" if failed else "green")
@@ -77,7 +78,7 @@ async def _run(case: Case, trial: Trial, console: Console) -> Verdict:
         await city.empty()
     verdict = Verdict(
         case.name, case.requirement, reason, time.monotonic() - started, tuple(city.published[sent_before:]),
-        tuple(heard.body for heard in city.heard[heard_before:]), trial.log_tail if reason else "",
+        tuple(city.heard[heard_before:]), trial.log_tail if reason else "",
     )  # fmt: skip
     mark = "[green]pass[/]" if verdict.passed else "[red]FAIL[/]"
     console.print(f"{mark} {case.name} [dim]{verdict.seconds:.1f} s[/]")

@@ -9,9 +9,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NoReturn, Optional
 
-from simpul_agency.sandbox.city import DEAD, Heard, SimulatedCity
+from simpul_agency.sandbox.city import Heard, SimulatedCity
 from simpul_agency.sandbox.process import die_with_parent
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
+from simpul_schema.names import DEAD
+from simpul_schema.vocabulary import ParkReason
 
 SOON = 15.0
 """Seconds within which what must happen is waited for."""
@@ -168,15 +170,17 @@ class Trial:
         for heard in replies:
             expect(not heard.problem, f"{heard.type or 'something'} is no reply: {heard.problem}")
 
-    async def parked(self, body: bytes, why: str) -> None:
-        """It was taken from the queue, reported to the city, and lost nowhere."""
-        digest = sha256(body).hexdigest()
+    async def parked(self, body: bytes, why: str, *reasons: ParkReason) -> None:
+        """It was taken from the queue, reported to the city for one of these reasons, and lost nowhere."""
 
-        def is_reported() -> bool:
-            return any(one["digest"] == digest for one in self.city.said("reply.message.parked.v1"))
+        def reports() -> list[str]:
+            digest = sha256(body).hexdigest()
+            return [one["reason"] for one in self.city.said("reply.message.parked.v1") if one["digest"] == digest]
 
-        if not await self.city.until(is_reported, SOON):
+        if not await self.city.until(lambda: bool(reports()), SOON):
             fail(f"{why}: no reply.message.parked.v1 with its digest came within {SOON:.0f} s")
+        wanted = " or ".join(reason.value for reason in reasons)
+        expect(not reasons or reports()[-1] in reasons, f"{why}: parked as {reports()[-1]}, not {wanted}")
         dead = await self.city.waiting(DEAD)
         expect(dead == 0, f"{why}: it was rejected into the dead letters instead of being kept by the agency")
         await self.drained()

@@ -45,11 +45,11 @@ class NothingChosen(Exception):
     """No hand-off is chosen; the message names the settings."""
 
 
-def chosen(settings: HandOffSettings) -> list[HandOff]:
+def chosen(agency: Agency, settings: HandOffSettings) -> list[HandOff]:
     """The hand-offs that the settings name, except the pages."""
     found: list[HandOff] = []
     if settings.webhook_url:
-        found.append(Webhook(settings.webhook_url, settings.webhook_secret.get_secret_value()))
+        found.append(Webhook(settings.webhook_url, settings.webhook_secret.get_secret_value(), agency.sign))
     if settings.spool_folder:
         found.append(Spool(settings.spool_folder))
     if settings.table_url:
@@ -64,7 +64,7 @@ class HandOffs:
 
     def __init__(self, agency: Agency, settings: HandOffSettings) -> None:
         self._agency = agency
-        self._hand_offs = chosen(settings)
+        self._hand_offs = chosen(agency, settings)
         self._accepts = settings.automatic == Word.ACCEPTED.value
         if not (self._hand_offs or settings.pages_port or self._accepts):
             msg = (

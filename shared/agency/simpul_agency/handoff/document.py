@@ -15,10 +15,8 @@ COLUMNS = (
 
 
 def document(received: Received[Any]) -> dict[str, Any]:
-    """The CloudEvent, in `data.facts` what was sealed; the sealed section and the signature are left out."""
+    """The CloudEvent, in `data.facts` what was sealed; the sealed section is left out."""
     event = wire_json(received.event)
-    for name in ("signature", "keyid"):
-        event.pop(name, None)
     event["data"].pop("sealed", None)
     if received.facts is not None:
         event["data"]["facts"] = received.facts.model_dump(mode="json")

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from typing import Any, Optional
 
 import aiohttp
@@ -13,6 +14,7 @@ from simpul_agency.handoff.document import document
 from simpul_agency.handoff.said import Said, Say
 from simpul_agency.received import Received
 from simpul_schema.envelope import CONTENT_TYPE
+from simpul_seal import SIGNATURE_HEADER
 
 ANSWER_WITHIN = 15.0
 """Seconds, as Standard Webhooks recommend."""
@@ -37,9 +39,11 @@ def signed_headers(secret: str, event_id: str, body: bytes, now: float) -> dict[
 class Webhook:
     """The receiver may reply at once, in the body of its answer: `{"reply": "accepted"}`."""
 
-    def __init__(self, url: str, secret: str) -> None:
+    def __init__(self, url: str, secret: str, sign: Callable[[bytes], str]) -> None:
+        """With `sign`, the agency's signature over what is posted: whoever stores it can show where it came from."""
         self._url = url
         self._secret = secret
+        self._sign = sign
 
     async def open(self) -> None:
         """Keep connections from now on."""
@@ -53,7 +57,7 @@ class Webhook:
         """Post it; NotTaken unless the answer is 2xx."""
         body = json.dumps(document(received)).encode()
         headers = signed_headers(self._secret, str(received.event.id), body, time.time())
-        headers["Content-Type"] = CONTENT_TYPE
+        headers |= {"Content-Type": CONTENT_TYPE, SIGNATURE_HEADER: self._sign(body)}
         async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
             if answer.status // 100 != 2:
                 msg = f"answered {answer.status}"

@@ -22,17 +22,41 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_agency.sandbox.scenarios import SCENARIOS
-from simpul_schema import message_class
-from simpul_schema.catalog import REFERRALS, REPLIES, routing_key, row_of, topic_of
-from simpul_schema.envelope import CONTENT_TYPE, wire_json
+from simpul_schema.envelope import CONTENT_TYPE
 from simpul_schema.messages.account import MOST_IN_ACCOUNT
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.names import (
+    DEAD,
+    EVENTS,
+    REFERRALS,
+    REPLIES,
+    agency_inbox,
+    broker_user,
+    own_queues_pattern,
+    own_replies_pattern,
+    referral_binding,
+    routing_key,
+    service_inbox,
+    subject_of_agency,
+    subject_of_referral,
+    subject_of_reply,
+    topic_of,
+)
 from simpul_schema.references import referral_code
 from simpul_schema.vocabulary import ReplyRefusal
-from simpul_seal import Directory, KeyRing, SealError, generate, seal_section, sign, verify
+from simpul_seal import (
+    SIGNATURE_HEADER,
+    Directory,
+    KeyRing,
+    Rejection,
+    generate,
+    seal_section,
+    sign,
+    signature_in,
+    verify_event,
+)
 
 CITY: Final = "kediri"
-DEAD: Final = "simpul.dead"
 NEIGHBOUR: Final = "another-agency"
 """Has keys and a queue of its own, and nothing of this agency's."""
 PUBLISH_WITHIN: Final = 10.0
@@ -62,6 +86,7 @@ class Heard:
 
     event: dict[str, Any]
     body: bytes = field(repr=False)
+    signature: str = field(repr=False)
     user: str
     """Who the broker says it was."""
     content_type: str
@@ -87,8 +112,18 @@ class Sent:
     number: int
     event: dict[str, Any]
     body: bytes = field(repr=False)
+    signature: str = field(repr=False)
     key: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class Published:
+    """A message as it went out."""
+
+    routing_key: str
+    body: bytes = field(repr=False)
+    signature: str = field(repr=False)
 
 
 class SimulatedCity:
@@ -103,13 +138,13 @@ class SimulatedCity:
         """Whether it answers requests for a window."""
         self.told: Callable[[Heard], None] = lambda _: None
         """Called with each reply."""
-        self.published: list[tuple[str, bytes]] = []
-        """(routing key, bytes) of everything, as it went out."""
+        self.published: list[Published] = []
+        """Everything, as it went out."""
         self._amqp_url = amqp_url
         self._api = api
         self._sent: list[Sent] = []
         self._accounted = 0
-        self._last_account = b""
+        self._last_account = b"", ""
         self._streams: dict[str, int] = {}
         self._changed = asyncio.Event()
         now = utc_now()
@@ -125,7 +160,7 @@ class SimulatedCity:
     @property
     def inbox(self) -> str:
         """The agency's queue."""
-        return f"agency.{self.agency}.inbox"
+        return agency_inbox(self.agency)
 
     async def open(self) -> None:
         """Declare what a city declares for an agency, and hear its replies from now on."""
@@ -137,9 +172,9 @@ class SimulatedCity:
         dead = await self._channel.declare_queue(DEAD, durable=True, arguments=quorum)
         await dead.bind(DEAD, "#")
         for agency in (self.agency, NEIGHBOUR):
-            queue = await self._channel.declare_queue(f"agency.{agency}.inbox", durable=True, arguments=quorum)
-            await queue.bind(REFERRALS, f"referral.{agency}.#")
-        ear = await self._channel.declare_queue("routing.inbox", durable=True, arguments=quorum)
+            queue = await self._channel.declare_queue(agency_inbox(agency), durable=True, arguments=quorum)
+            await queue.bind(REFERRALS, referral_binding(agency))
+        ear = await self._channel.declare_queue(service_inbox("routing"), durable=True, arguments=quorum)
         await ear.bind(REPLIES, "reply.#")
         policy = {"dead-letter-exchange": DEAD, "dead-letter-strategy": "at-least-once", "overflow": "reject-publish"}
         body = {"pattern": r"^.+\.inbox$", "definition": policy | {"delivery-limit": 100}, "apply-to": "queues"}
@@ -152,7 +187,7 @@ class SimulatedCity:
 
     async def admit(self) -> str:
         """Give the agency its account, as `simpul agency add` does; returns its address with a new password."""
-        password, user = secrets.token_urlsafe(24), f"agency.{self.agency}"
+        password, user = secrets.token_urlsafe(24), broker_user(self.agency)
         await self._api.call("PUT", "users", user, body={"password": password, "tags": ""})
         await self._api.call("PUT", "permissions", "{vhost}", user, body=permissions_of(self.agency))
         for exchange, key in topics_of(self.agency).items():
@@ -164,7 +199,7 @@ class SimulatedCity:
 
     async def cut_connections(self) -> int:
         """End the agency's connections as a broker's restart does; returns how many there were."""
-        user = f"agency.{self.agency}"
+        user = broker_user(self.agency)
         found = await self._api.call("GET", "connections", "username", user) or []
         await self._api.call("DELETE", "connections", "username", user)
         return len(found)
@@ -212,7 +247,7 @@ class SimulatedCity:
             "service": child["service"], "role": "lead", "urgency": child["urgency"], "agreement": "2026-11",
             "hand_overs": 0, "answer_by": wire_time(now + timedelta(minutes=15)),
         }  # fmt: skip
-        event = self.about(f"referral/{referral_id}", case_id, "referral.offered.v1", data | more)
+        event = self.about(subject_of_referral(referral_id), case_id, "referral.offered.v1", data | more)
         return event | {"data": event["data"] | {"sealed": {"facts": self.sealed(event, child["facts"])}}}
 
     def then(self, offer: dict[str, Any], wire_name: str, **data: Any) -> dict[str, Any]:
@@ -245,26 +280,32 @@ class SimulatedCity:
         self, event: dict[str, Any], *, by: str = "routing", is_lost: bool = False, is_counted: bool = True
     ) -> Sent:
         """Sign and publish; with `is_lost` it is only accounted for, without `is_counted` only published."""
-        sent = self._prepared(event, sign(event, self.rings[by]))
+        sent = self._prepared(event, *self.signed(event, by=by))
         if is_counted:
             self._sent.append(sent)
         if not is_lost:
-            await self.publish(sent.body, sent.key)
+            await self.publish(sent.body, sent.signature, sent.key)
         return sent
+
+    def signed(self, event: dict[str, Any], *, by: str = "routing") -> tuple[bytes, str]:
+        """An event as it travels, and the signature beside it."""
+        body = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode()
+        return body, sign(body, self.rings[by])
 
     async def repeat(self, event: dict[str, Any]) -> None:
         """Publish once more what was sent, the same bytes."""
         sent = next(one for one in self._sent if one.event is event)
-        await self.publish(sent.body, sent.key)
+        await self.publish(sent.body, sent.signature, sent.key)
 
-    async def publish(self, body: bytes, key: str = "", exchange: str = REFERRALS) -> None:
-        """Publish bytes as they are, counted nowhere."""
+    async def publish(self, body: bytes, signature: str = "", key: str = "", exchange: str = REFERRALS) -> None:
+        """Publish bytes as they are, counted nowhere; without a signature no header goes with them."""
         target = await self._channel.get_exchange(exchange, ensure=False)
         message = aio_pika.Message(
-            body, message_id=str(uuid4()), content_type=CONTENT_TYPE, delivery_mode=aio_pika.DeliveryMode.PERSISTENT
-        )
-        under = key or f"referral.{self.agency}.offered.v1"
-        self.published.append((under, body))
+            body, message_id=str(uuid4()), content_type=CONTENT_TYPE, delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            headers={SIGNATURE_HEADER: signature} if signature else {},
+        )  # fmt: skip
+        under = key or routing_key(REFERRALS, "referral.offered.v1", self.agency)
+        self.published.append(Published(under, body, signature))
         await target.publish(message, under, timeout=PUBLISH_WITHIN)
 
     async def beat(self, allowance: float = 120.0) -> None:
@@ -275,7 +316,7 @@ class SimulatedCity:
 
     async def repeat_account(self) -> None:
         """Publish the last account once more, the same bytes."""
-        await self.publish(self._last_account, f"referral.{self.agency}.heartbeat.v1")
+        await self.publish(*self._last_account, routing_key(REFERRALS, "referral.heartbeat.v1", self.agency))
 
     def lose_account(self) -> None:
         """Account for what was sent since the last time, and lose the account."""
@@ -326,12 +367,12 @@ class SimulatedCity:
             "SIMPUL_AGENCY_STORE_URL": f"sqlite:///{(folder / 'agency.db').resolve()}",
         }
 
-    def _prepared(self, event: dict[str, Any], body: bytes) -> Sent:
+    def _prepared(self, event: dict[str, Any], body: bytes, signature: str) -> Sent:
         data = event.get("data")
         words = data if isinstance(data, dict) and {"service", "urgency"} <= data.keys() else {}
         topic = topic_of(words["service"], words["urgency"]) if words else ""
         key = routing_key(REFERRALS, str(event["type"]), self.agency, topic)
-        return Sent(len(self._sent) + 1, event, body, key, utc_now())
+        return Sent(len(self._sent) + 1, event, body, signature, key, utc_now())
 
     async def _account(self, sent: list[Sent], allowance: float) -> None:
         now = utc_now()
@@ -341,9 +382,9 @@ class SimulatedCity:
             "next_by": wire_time(now + timedelta(seconds=allowance)),
         }  # fmt: skip
         stream = uuid5(NAMESPACE_OID, self.agency)
-        event = self.about(f"agency/{self.agency}", stream, "referral.heartbeat.v1", data)
-        self._last_account = sign(event, self.rings["routing"])
-        await self.publish(self._last_account, f"referral.{self.agency}.heartbeat.v1")
+        event = self.about(subject_of_agency(self.agency), stream, "referral.heartbeat.v1", data)
+        self._last_account = self.signed(event)
+        await self.publish(*self._last_account, routing_key(REFERRALS, "referral.heartbeat.v1", self.agency))
 
     async def _hear(self, message: AbstractIncomingMessage) -> None:
         async with message.process():
@@ -355,35 +396,27 @@ class SimulatedCity:
                 await self._answer(heard)
 
     def _understood(self, message: AbstractIncomingMessage) -> Heard:
+        signature = signature_in(message.headers)
         try:
             event = json.loads(message.body)
-            problem = self._problem_of(event)
         except ValueError:
-            event, problem = {}, "not JSON"
+            event = {}
         return Heard(
             event if isinstance(event, dict) else {},
             message.body,
+            signature,
             message.user_id or "",
             message.content_type or "",
             message.delivery_mode == aio_pika.DeliveryMode.PERSISTENT,
-            problem,
+            self._problem_of(message.body, signature),
         )
 
-    def _problem_of(self, event: Any) -> str:
+    def _problem_of(self, body: bytes, signature: str) -> str:
         """Why the city would park it."""
-        if not isinstance(event, dict):
-            return "not an event"
-        message = message_class(str(event.get("type")))
-        if message is None or row_of(message.WIRE_NAME).publisher != "agency":
-            return f"{event.get('type')} is not an agency's to say"
-        try:
-            signer = verify(event, self.directory, utc_now())
-            wire_json(message.model_validate(event))
-        except SealError as error:
-            return str(error)
-        except ValueError as error:
-            return "against the contract: " + "; ".join(str(error).splitlines()[1:3])
-        if signer != self.agency or event["source"].split("/")[-1].split("--")[0] != self.agency:
+        outcome = verify_event(body, signature, self.directory, utc_now())
+        if isinstance(outcome, Rejection):
+            return f"{outcome.reason.label('en')}{': ' if outcome.detail else ''}{outcome.detail}"
+        if outcome.producer.party != self.agency:
             return "signed by, or said in the name of, another party"
         return ""
 
@@ -404,7 +437,7 @@ class SimulatedCity:
             if (first and first <= one.number <= last) or (since and since <= wire_time(one.at) < until)
         ][:MOST_IN_ACCOUNT]  # fmt: skip
         for one in found:
-            await self.publish(one.body, one.key)
+            await self.publish(one.body, one.signature, one.key)
         await self._account(found, 120.0)
 
     def refusal_of(self, heard: Heard, reason: ReplyRefusal = ReplyRefusal.UNKNOWN_REFERRAL) -> dict[str, Any]:
@@ -414,7 +447,7 @@ class SimulatedCity:
             "reason": reason.value, "explanation": f"{reason.label('id')} / {reason.label('en')}",
         }  # fmt: skip
         case_id = UUID(heard.event["correlationid"])
-        return self.about(f"reply/{heard.event['id']}", case_id, "referral.reply_refused.v1", data)
+        return self.about(subject_of_reply(UUID(heard.event["id"])), case_id, "referral.reply_refused.v1", data)
 
 
 def _judged(heard: Heard) -> dict[str, Any]:
@@ -433,14 +466,12 @@ def _judged(heard: Heard) -> dict[str, Any]:
 
 def permissions_of(agency: str) -> dict[str, str]:
     """What an agency may do on the broker: take from its own queues, and reply."""
-    own = rf"^agency\.{re.escape(agency)}\.(inbox|[a-z0-9-]+\.queue)$"
-    return {"configure": _NOTHING, "write": f"^{re.escape(REPLIES)}$", "read": own}
+    return {"configure": _NOTHING, "write": f"^{re.escape(REPLIES)}$", "read": own_queues_pattern(agency)}
 
 
 def topics_of(agency: str) -> dict[str, str]:
     """Exchange -> the keys under which an agency may speak there."""
-    own = rf"^reply\.{re.escape(agency)}\.[a-z0-9_.]+$"
-    return {"simpul.events": _NOTHING, REFERRALS: _NOTHING, REPLIES: own}
+    return {EVENTS: _NOTHING, REFERRALS: _NOTHING, REPLIES: own_replies_pattern(agency)}
 
 
 def line_of(heard: Heard) -> str:

@@ -24,6 +24,7 @@ from simpul_agency.drivers import Tables
 from simpul_agency.records import Arrived, Due, Gap, Handled, Stream, Unreadable
 from simpul_agency.store.outbox import find_reply_types
 from simpul_agency.store.tables import INBOX, InboxState, among, as_values, insert_unless_known, is_pending
+from simpul_schema.vocabulary import ParkReason
 
 OFFERED: Final = "referral.offered.v1"
 
@@ -181,7 +182,7 @@ def _row(event: Arrived, now: float) -> dict[str, Any]:
     return {
         "source": event.source, "event_id": event.event_id, "subject": event.subject, "sequence": event.sequence,
         "type": event.type, "digest": event.digest, "body": event.body, "state": _first_state(event).value,
-        "reason": event.parked, "attempts": 0, "received_at": now, "due_at": now,
+        "reason": event.parked, "attempts": 0, "received_at": now, "due_at": now, "signature": event.signature,
     }  # fmt: skip
 
 
@@ -201,7 +202,7 @@ def _sort_out(
         key = event.source, event.event_id
         before = known.get(key) or (new[key].digest if key in new else event.digest)
         if before != event.digest:
-            altered.append(Unreadable(event.body, "altered"))
+            altered.append(Unreadable(event.body, ParkReason.ID_REUSED.value, signature=event.signature))
         elif key not in known:
             new.setdefault(key, event)
     return list(new.values()), altered

@@ -15,7 +15,7 @@ _SET_LAST_SEQUENCE: Final = insert_unless_known(
     OUTBOX_STREAM, "(subject) DO UPDATE SET last_sequence = excluded.last_sequence"
 )
 _UNPUBLISHED: Final = (
-    select(OUTBOX.c.event_id, OUTBOX.c.type, OUTBOX.c.correlation_id, OUTBOX.c.body)
+    select(OUTBOX.c.event_id, OUTBOX.c.type, OUTBOX.c.correlation_id, OUTBOX.c.body, OUTBOX.c.signature)
     .where(OUTBOX.c.published_at.is_(None))
     .order_by(OUTBOX.c.position)
     .limit(bindparam("limit", type_=Integer))
@@ -54,12 +54,13 @@ async def enqueue_replies(tables: Tables, drafts: Sequence[Draft]) -> list[Outgo
             continue
         known.add(draft.event_id)
         last[draft.subject] = last.get(draft.subject, 0) + 1
-        body = draft.finish(last[draft.subject])
-        enqueued.append((draft.subject, Outgoing(draft.event_id, draft.wire_name, draft.correlation_id, body)))
+        signed = draft.finish(last[draft.subject])
+        reply = Outgoing(draft.event_id, draft.wire_name, draft.correlation_id, signed.body, signed.signature)
+        enqueued.append((draft.subject, reply))
     await tables.write(_ENQUEUE, [
         {
             "event_id": reply.event_id, "subject": subject, "type": reply.wire_name,
-            "correlation_id": reply.correlation_id, "body": reply.body,
+            "correlation_id": reply.correlation_id, "body": reply.body, "signature": reply.signature,
         }
         for subject, reply in enqueued
     ])  # fmt: skip

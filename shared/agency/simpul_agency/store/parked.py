@@ -6,7 +6,7 @@ from typing import Final, Optional
 from sqlalchemy import bindparam, delete, literal_column, select, union_all
 
 from simpul_agency.drivers import Tables
-from simpul_agency.records import Parked, Unreadable
+from simpul_agency.records import Parked, ParkedBody, Unreadable
 from simpul_agency.store.inbox import delete_parked
 from simpul_agency.store.tables import INBOX, PARKED_MESSAGE, InboxState, insert_unless_known
 
@@ -21,8 +21,12 @@ _either: Final = union_all(
 ).subquery()
 _ALL: Final = select(_either.c.name, _either.c.type, _either.c.reason).order_by(_either.c.moment)
 _BODY: Final = union_all(
-    select(INBOX.c.body).where(INBOX.c.event_id == bindparam("name"), _is_parked),
-    select(PARKED_MESSAGE.c.body).where(PARKED_MESSAGE.c.digest == bindparam("name")),
+    select(INBOX.c.body, INBOX.c.signature, literal_column("1")).where(
+        INBOX.c.event_id == bindparam("name"), _is_parked
+    ),
+    select(PARKED_MESSAGE.c.body, PARKED_MESSAGE.c.signature, literal_column("0")).where(
+        PARKED_MESSAGE.c.digest == bindparam("name")
+    ),
 )
 
 
@@ -30,8 +34,8 @@ async def park_messages(tables: Tables, messages: Sequence[Unreadable], now: flo
     """Store messages that cannot be used, each once."""
     await tables.write(_ADD, [
         {
-            "digest": one.digest, "body": one.body, "reason": one.reason, "parked_at": now, "source": one.source,
-            "event_id": one.event_id,
+            "digest": one.name, "body": one.body, "reason": one.reason, "parked_at": now, "source": one.source,
+            "event_id": one.event_id, "signature": one.signature,
         }
         for one in messages
     ])  # fmt: skip
@@ -48,7 +52,7 @@ async def find_parked(tables: Tables) -> list[Parked]:
     return [Parked(*row) for row in await tables.fetch(_ALL)]
 
 
-async def find_body(tables: Tables, name: str) -> Optional[bytes]:
-    """The parked message of that event id or digest; None when there is none."""
-    found: list[bytes] = [body for (body,) in await tables.fetch(_BODY, name=name)]
-    return found[0] if found else None
+async def find_body(tables: Tables, name: str) -> Optional[ParkedBody]:
+    """The parked message of that name; None when there is none."""
+    found = await tables.fetch(_BODY, name=name)
+    return next((ParkedBody(body, signature, bool(is_event)) for body, signature, is_event in found), None)

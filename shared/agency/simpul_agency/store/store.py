@@ -16,6 +16,7 @@ from simpul_agency.records import (
     Message,
     Outgoing,
     Parked,
+    ParkedBody,
     Standing,
     Stream,
     Unreadable,
@@ -168,7 +169,7 @@ class Store:
         """Parked messages, the oldest first."""
         return await self._driver.run(parked.find_parked, survives_power_cut=False)
 
-    async def set_aside(self, name: str) -> Optional[bytes]:
+    async def set_aside(self, name: str) -> Optional[ParkedBody]:
         """The parked message of that name; None when there is none."""
         return await self._driver.run(lambda tables: parked.find_body(tables, name), survives_power_cut=False)
 

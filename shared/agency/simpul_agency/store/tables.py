@@ -69,13 +69,17 @@ INBOX: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("received_at", Double, nullable=False),
     Column("due_at", Double, nullable=False),
+    Column("signature", Text, nullable=False, server_default=text("''")),
     # The key begins with the id: whether an event is known is asked by the id alone.
     PrimaryKeyConstraint("event_id", "source"),
     Index("inbox_message_pending", "due_at", sqlite_where=_pending, postgresql_where=_pending),
     Index("inbox_message_type", "type", "received_at"),
     Index("inbox_message_stream", "subject", "sequence"),
 )
-"""Events of the city, each once, as they came; moments are Unix time in seconds, by this machine's clock."""
+"""Events of the city, each once, as they came; moments are Unix time in seconds, by this machine's clock.
+
+The signature that travelled beside a body stands beside it; what an older version stored has none.
+"""
 
 PARKED_MESSAGE: Final = Table(
     "parked_message",
@@ -86,9 +90,13 @@ PARKED_MESSAGE: Final = Table(
     Column("parked_at", Double, nullable=False),
     Column("source", Text, nullable=False),
     Column("event_id", Text, nullable=False),
+    Column("signature", Text, nullable=False, server_default=text("''")),
     Index("parked_message_event", "event_id", "source"),
 )
-"""Messages that are no event of the contract; source and event id only where the city has signed them."""
+"""Messages that are no event of the contract, by the digest of body and signature.
+
+Source and event id only where the city has signed them.
+"""
 
 OUTBOX: Final = Table(
     "outbox_message",
@@ -103,6 +111,7 @@ OUTBOX: Final = Table(
     Column("correlation_id", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("published_at", Double),
+    Column("signature", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("event_id"),
     Index("outbox_message_unpublished", "position", sqlite_where=_unpublished, postgresql_where=_unpublished),
     sqlite_autoincrement=True,

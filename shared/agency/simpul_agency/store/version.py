@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
-REVISIONS: Final = ("20261124_start", "20261126_glossary")
+REVISIONS: Final = ("20261124_start", "20261126_glossary", "20261126_signatures")
 """All that this program knows, the oldest first; a store made before there were revisions has the first."""
 NEWEST: Final = REVISIONS[-1]
 VERSION_TABLE: Final = "simpul_store_version"

@@ -91,3 +91,15 @@ def hold_what_cannot_be_sealed() -> None:
         )""")
     op.execute("CREATE INDEX held_event_stream ON held_event (subject, exchange)")
     op.execute("CREATE INDEX held_event_party ON held_event (waits_for, position)")
+
+
+def keep_signatures_beside_bodies() -> None:
+    """A signature for each stored body, and one set of reasons for services and agencies.
+
+    New columns without a volatile default: nothing is rewritten. The two updates touch parked messages only.
+    """
+    op.execute("ALTER TABLE outbox ADD COLUMN signature text")
+    op.execute("ALTER TABLE inbox ADD COLUMN signature text")
+    op.execute("ALTER TABLE parked ADD COLUMN signature text NOT NULL DEFAULT ''")
+    op.execute("UPDATE parked SET reason = 'too_large' WHERE reason = 'oversized'")
+    op.execute("UPDATE parked SET reason = 'unauthorized_publisher' WHERE reason = 'not_its_to_say'")

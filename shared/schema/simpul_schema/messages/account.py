@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simpul_schema.envelope import MAX_NAME, Event, EventData, Instant
-from simpul_schema.vocabulary import UnusableReason
+from simpul_schema.vocabulary import ParkReason
 
 AGENCY_SUBJECT = r"^agency/[a-z0-9-]+$"
 MOST_IN_ACCOUNT = 500
@@ -75,7 +75,7 @@ class MessageParkedData(EventData):
     """Which message, and why; never its content."""
 
     agency: str = Field(description="code of the agency; must be the source's")
-    reason: UnusableReason = Field(description="why it could not be used")
+    reason: ParkReason = Field(description="why it could not be used")
     digest: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its bytes, in hexadecimal digits")
     event_id: UUID | None = Field(default=None, description="its event id, where that could be read")
 

@@ -7,6 +7,7 @@ from simpul_agency.conformance.trial import Trial, expect, fail
 from simpul_agency.sandbox.city import utc_now, wire_time
 from simpul_schema.envelope import CONTENT_TYPE
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.names import broker_user
 
 CANARY = "Wenthilora Paksibumi"
 """An invented name that must never come back."""
@@ -24,7 +25,7 @@ async def every_scenario_is_answered(trial: Trial) -> None:
     await trial.answered(*offers)
 
 
-@case("Replies are signed with the agency's key over the RFC 8785 form, or the city must park them.")
+@case("Replies carry a signature over their bytes, made with the agency's key, or the city must park them.")
 async def replies_are_signed(trial: Trial) -> None:
     offer = await trial.offered(2)
     await trial.answered(offer)
@@ -53,7 +54,7 @@ async def replies_are_addressed(trial: Trial) -> None:
     offer = await trial.offered()
     await trial.answered(offer)
     for heard in trial.city.replies_to(offer):
-        expect(heard.user == f"agency.{trial.city.agency}", f"user_id is {heard.user or 'missing'}")
+        expect(heard.user == broker_user(trial.city.agency), f"user_id is {heard.user or 'missing'}")
         expect(heard.content_type == CONTENT_TYPE, f"content type is {heard.content_type or 'missing'}")
         expect(heard.is_persistent, "a reply is not persistent: a broker's restart would lose it")
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 from simpul_agency.conformance.case import case
 from simpul_agency.conformance.trial import Trial, expect
 from simpul_agency.sandbox.city import NEIGHBOUR
+from simpul_schema.vocabulary import ParkReason
 from simpul_seal import sign
 
 
@@ -65,11 +66,37 @@ async def invalid_value_is_parked(trial: Trial) -> None:
         await trial.unanswered(event, f"its {field} is {wrong}")
 
 
-@case("Bytes that are no JSON are parked and reported.")
+@case("Bytes that are no event are parked and reported, be they signed or not.")
 async def not_json_is_parked(trial: Trial) -> None:
     for body in (b"{", b"", b"\xff\xfe\x00", b"[" * 100_000, b"null", b'"referral.offered.v1"'):
         await trial.city.publish(body)
-        await trial.parked(body, "bytes that are no event")
+        await trial.parked(body, "unsigned bytes that are no event", ParkReason.UNSIGNED)
+    for body in (b"{ ", b"\xff\xfe\x01", b"[" * 90_000, b"[]", b'"referral.revoked.v1"', b'{"type":7}'):
+        await trial.city.publish(body, sign(body, trial.city.rings["routing"]))
+        await trial.parked(body, "signed bytes that are no event", ParkReason.MALFORMED)
+
+
+@case("A number too large and an object too deep stop nothing, even where the city has signed them.")
+async def signed_poison_stops_nothing(trial: Trial) -> None:
+    event = trial.city.offer()
+    body, _ = trial.city.signed(event)
+    for more in (b'"later":' + b"9" * 9_000, b'"later":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_000):
+        poison = body[:-1] + b"," + more + b"}"
+        await trial.city.publish(poison, sign(poison, trial.city.rings["routing"]))
+    await trial.answered(await trial.offered())
+
+
+@case("A key that stands twice in what the city has signed makes no second answer.")
+async def doubled_key_is_answered_once_at_most(trial: Trial) -> None:
+    event = trial.city.offer()
+    body, _ = trial.city.signed(event)
+    doubled = body[:-1] + b',"type":"referral.offered.v1"}'
+    await trial.city.publish(doubled, sign(doubled, trial.city.rings["routing"]))
+    await trial.drained()
+    await trial.quiet()
+    words = [word for word in trial.city.words_to(event) if word in ("accepted", "declined")]
+    expect(len(words) <= 1, f"an offer with a doubled key was answered with {', '.join(words)}")
+    await trial.answered(await trial.offered())
 
 
 @case("A message larger than the contract allows is parked unread.")
@@ -115,9 +142,9 @@ async def moved_section_is_parked(trial: Trial) -> None:
 @case("What is addressed to another agency is not answered, even when a mistake in the city brings it here.")
 async def for_another_agency_is_parked(trial: Trial) -> None:
     event = trial.city.offer(agency=NEIGHBOUR)
-    body = sign(event, trial.city.rings["routing"])
-    await trial.city.publish(body)
-    await trial.parked(body, "an offer to another agency")
+    body, signature = trial.city.signed(event)
+    await trial.city.publish(body, signature)
+    await trial.parked(body, "an offer to another agency", ParkReason.FOR_ANOTHER_AGENCY)
     await trial.unanswered(event, "it is addressed to another agency")
 
 
