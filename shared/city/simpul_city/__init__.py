@@ -1,4 +1,4 @@
-"""A city as data: its wards, its agencies and their queues, its emergency numbers."""
+"""A city as data: wards, agencies, filtered queues, emergency numbers."""
 
 from simpul_city.city import (
     NATIONAL_EMERGENCY_NUMBERS,
@@ -7,7 +7,7 @@ from simpul_city.city import (
     CityInvalid,
     EmergencyNumber,
     Kelurahan,
-    OwnQueue,
+    FilteredQueue,
     read_yaml,
 )
 
@@ -18,6 +18,6 @@ __all__ = [
     "CityInvalid",
     "EmergencyNumber",
     "Kelurahan",
-    "OwnQueue",
+    "FilteredQueue",
     "read_yaml",
 ]
