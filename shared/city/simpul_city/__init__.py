@@ -6,8 +6,8 @@ from simpul_city.city import (
     City,
     CityInvalid,
     EmergencyNumber,
-    Kelurahan,
     FilteredQueue,
+    Kelurahan,
     read_yaml,
 )
 
@@ -17,7 +17,7 @@ __all__ = [
     "City",
     "CityInvalid",
     "EmergencyNumber",
-    "Kelurahan",
     "FilteredQueue",
+    "Kelurahan",
     "read_yaml",
 ]
