@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi import Depends, FastAPI, Header, Request
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -14,6 +14,7 @@ from simpul_city import City
 from simpul_intake.centre_tokens import CentreTokens
 from simpul_intake.domain import Amendment, Report
 from simpul_intake.errors import (
+    AgencyUnknown,
     AmendmentIdReused,
     CentreNotOfToken,
     ReceiptUnknown,
@@ -22,6 +23,10 @@ from simpul_intake.errors import (
 )
 from simpul_intake.use_cases import AmendReports, TakeReports
 from simpul_runtime.database import utc_now
+from simpul_runtime.failure_responses import FailureOut, invalid_request_response, refusal_response
+from simpul_runtime.failures import Refusal
+from simpul_runtime.translations import gettext_noop, load_translations
+from simpul_runtime.validation import FieldProblem
 from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex
 
 ShortText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200)]
@@ -196,9 +201,6 @@ class AmendmentOut(BaseModel):
     revision: int = Field(description="revision of the facts after this amendment; the report itself is revision 1")
 
 
-_UNKNOWN_AGENCY = "Kode instansi tidak dikenal; periksa ejaannya. / No agency has this code; check its spelling."
-
-
 class ReceiptOut(BaseModel):
     """The report is stored and becomes referrals."""
 
@@ -208,27 +210,38 @@ class ReceiptOut(BaseModel):
     receipt: str = Field(description="eight words for the reporting person; they later prove who made the report")
 
 
-_REFUSALS: Mapping[type[Exception], tuple[int, str]] = {
-    TokenUnknown: (
+TEXT_PACKAGES: Final = ("simpul_intake", "simpul_runtime")
+"""Packages in whose catalogues intake's texts are looked up, in this order."""
+_REFUSALS: Final[Mapping[type[Exception], Refusal]] = {
+    TokenUnknown: Refusal(
         401,
-        (
-            "Token tidak dikenal; mintalah yang baru kepada operator, atau kirim tanpa token. / "
-            "No complaint centre has this token; ask the operator for a new one, or send none."
-        ),
+        "token_unknown",
+        gettext_noop("No complaint centre has this token; ask the operator for a new one, or send none."),
     ),
-    CentreNotOfToken: (
+    CentreNotOfToken: Refusal(
         403,
-        (
-            "Token ini milik tempat pengaduan lain; kosongkan complaint_centre. / "
-            "This token belongs to another complaint centre; leave complaint_centre out."
-        ),
+        "centre_not_of_token",
+        gettext_noop("This token belongs to another complaint centre; leave complaint_centre out."),
+    ),
+    ReceiptUnknown: Refusal(404, "receipt_unknown", gettext_noop("No case has this number and receipt; check both.")),
+    ReportIdReused: Refusal(
+        409, "report_id_reused", gettext_noop("This report_id belongs to another report; generate a new one.")
+    ),
+    AmendmentIdReused: Refusal(
+        409, "amendment_id_reused", gettext_noop("This amendment_id belongs to another amendment; generate a new one.")
     ),
 }
+_UNKNOWN_AGENCY: Final = FieldProblem(
+    "excluded_agencies", "agency_unknown", gettext_noop("No agency has this code; check its spelling.")
+)
 
 
 async def _refuse(_: Request, error: Exception) -> JSONResponse:
-    status, text = _REFUSALS[type(error)]
-    return JSONResponse({"detail": text}, status)
+    return refusal_response(_REFUSALS[type(error)], load_translations(*TEXT_PACKAGES))
+
+
+async def _refuse_unknown_agency(_: Request, error: Exception) -> JSONResponse:
+    return invalid_request_response([_UNKNOWN_AGENCY], load_translations(*TEXT_PACKAGES))
 
 
 def authenticate_centre(authorization: str, tokens: CentreTokens) -> str:
@@ -246,8 +259,9 @@ def add_api(
     web: FastAPI, take_reports: TakeReports, amend_reports: AmendReports, city: City, tokens: CentreTokens
 ) -> None:
     """Registers the API's routes."""
-    for refusal in _REFUSALS:
-        web.add_exception_handler(refusal, _refuse)
+    for error in _REFUSALS:
+        web.add_exception_handler(error, _refuse)
+    web.add_exception_handler(AgencyUnknown, _refuse_unknown_agency)
 
     def authenticated(
         authorization: Annotated[str, Header(description="`Bearer` and the token of a complaint centre")] = "",
@@ -257,38 +271,30 @@ def add_api(
     def check_agencies(codes: list[str]) -> None:
         if not city.agency_codes.issuperset(codes):
             # Ignoring a misspelled code would let the excluded agency receive the case.
-            raise HTTPException(422, [{"field": "excluded_agencies", "problem": _UNKNOWN_AGENCY}])
+            raise AgencyUnknown
 
     @web.post(
         "/reports", status_code=202, tags=["reports"], summary="Report violence against a child",
         responses={
-            401: {"description": "unknown token"}, 403: {"description": "token of another complaint centre"},
-            409: {"description": "report_id belongs to different content"}, 413: {"description": "body too large"},
+            401: {"model": FailureOut, "description": "unknown token"},
+            403: {"model": FailureOut, "description": "token of another complaint centre"},
+            409: {"model": FailureOut, "description": "report_id belongs to different content"},
+            413: {"model": FailureOut, "description": "body too large"},
         },
     )  # fmt: skip
     async def post_report(body: ReportIn, centre: Annotated[str, Depends(authenticated)]) -> ReceiptOut:
         check_agencies(body.excluded_agencies)
-        try:
-            receipt = await take_reports.take_report(body.to_report(utc_now(), centre))
-        except ReportIdReused as error:
-            raise HTTPException(409, str(error)) from error
+        receipt = await take_reports.take_report(body.to_report(utc_now(), centre))
         return ReceiptOut(case_id=receipt.case_id, case_reference=receipt.case_reference, receipt=receipt.phrase)
 
     @web.post(
         "/cases/{case_id}/amendments", status_code=202, tags=["reports"],
         summary="Add facts to a report, or correct them",
-        responses={404: {"description": "no such case and receipt"}, 409: {"description": "amendment_id was used"}},
+        responses={
+            404: {"model": FailureOut, "description": "no case with this id and receipt"},
+            409: {"model": FailureOut, "description": "amendment_id belongs to different content"},
+        },
     )  # fmt: skip
     async def post_amendment(case_id: UUID, body: AmendmentIn) -> AmendmentOut:
         check_agencies(body.excluded_agencies)
-        try:
-            revision = await amend_reports.amend_report(body.to_amendment(case_id))
-        except ReceiptUnknown as error:
-            words = (
-                "Tidak ada kasus dengan tanda terima ini; periksa kata-katanya. / No case has this receipt; check it."
-            )
-            raise HTTPException(404, words) from error
-        except AmendmentIdReused as error:
-            words = "amendment_id sudah dipakai untuk isi lain; buat yang baru. / Make a new amendment_id."
-            raise HTTPException(409, words) from error
-        return AmendmentOut(revision=revision)
+        return AmendmentOut(revision=await amend_reports.amend_report(body.to_amendment(case_id)))

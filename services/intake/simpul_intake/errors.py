@@ -19,3 +19,7 @@ class AmendmentIdReused(Exception):
 
 class ReceiptUnknown(Exception):
     """The case does not exist or has a different receipt, deliberately not distinguished; check the receipt."""
+
+
+class AgencyUnknown(Exception):
+    """No agency of the city has the code; check its spelling."""

@@ -1,6 +1,6 @@
 """The public form: two languages, no JavaScript, small enough for a cheap phone."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any, Final, Self
@@ -8,22 +8,20 @@ from uuid import UUID, uuid4
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from simpul_city import City
-from simpul_intake.api import IdentityIn, NarrativeIn, ReportIn
+from simpul_intake.api import TEXT_PACKAGES, IdentityIn, NarrativeIn, ReportIn
 from simpul_intake.errors import ReportIdReused
-from simpul_intake.texts import TEXTS
 from simpul_intake.use_cases import TakeReports
 from simpul_runtime.database import utc_now
 from simpul_runtime.failures import Failure, record_failure, request_failure
 from simpul_runtime.languages import known_language, language_of
 from simpul_runtime.shell import Limits
-from simpul_runtime.texts import TEXTS as FAILURE_TEXTS
-from simpul_runtime.web import in_plain_words
+from simpul_runtime.translations import gettext_noop, load_translations, page_templates
+from simpul_runtime.validation import explain_error
 from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex, Violence
 
 FORM_PATH: Final = "/lapor"
@@ -32,6 +30,14 @@ FORM_LIMITS: Final = Limits(body_bytes=1024 * 1024)
 _IDENTITY = tuple(IdentityIn.model_fields)
 _NARRATIVE = tuple(NarrativeIn.model_fields)
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+_WITHOUT_ID: Final = gettext_noop(
+    "The form came without its number, so this report is NOT stored. Check it, then press Send."
+)
+_ALREADY_SENT: Final = gettext_noop(
+    "This form was sent before. Check it, and send it again only if it is a new report."
+)
+_NO_VIOLENCE: Final = gettext_noop("Choose at least one; if you are not sure, choose Not known yet.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class FormInput:
 
     def with_new_report_id(self) -> Self:
         """Returns the same input under a new report id."""
-        return replace(self, given={**self.fields, "report_id": str(uuid4())}, has_new_report_id=True)
+        return replace(self, fields={**self.fields, "report_id": str(uuid4())}, has_new_report_id=True)
 
     def to_report_in(self) -> ReportIn:
         """Validates the fields as the API does, leaving empty ones out; raises ValidationError."""
@@ -77,8 +83,7 @@ class FormPages:
     """Renders the form and the receipt page."""
 
     def __init__(self, city: City) -> None:
-        loader = ChoiceLoader([PackageLoader("simpul_intake"), PackageLoader("simpul_runtime")])
-        self._templates = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+        self._templates = page_templates(*TEXT_PACKAGES)
         self._city = city
 
     def render_form(
@@ -97,12 +102,11 @@ class FormPages:
         return self._render("receipt.html", language, 200, {}, **values)
 
     def _render(self, name: str, language: str, status: int, headers: dict[str, str], **values: Any) -> HTMLResponse:
-        shown = self._templates.get_template(name).render(
-            language=language, t=TEXTS[language], failure_texts=FAILURE_TEXTS[language], city=self._city,
-            emergency_numbers=self._city.emergency_numbers, Violence=Violence, Place=Place, Relation=Relation,
-            Reporter=Reporter, Sex=Sex, Answer=Answer, **values,
+        page = self._templates[language].get_template(name).render(
+            city=self._city, emergency_numbers=self._city.emergency_numbers, identity_fields=_IDENTITY,
+            Violence=Violence, Place=Place, Relation=Relation, Reporter=Reporter, Sex=Sex, Answer=Answer, **values,
         )  # fmt: skip
-        return HTMLResponse(shown, status, headers)
+        return HTMLResponse(page, status, headers)
 
 
 def add_pages(web: FastAPI, take_reports: TakeReports, city: City) -> None:
@@ -149,18 +153,19 @@ async def _submit_report(
     request: Request, pages: FormPages, take_reports: TakeReports, form_input: FormInput
 ) -> HTMLResponse:
     language = language_of(request, form_input.fields.get("lang", ""))
-    texts = TEXTS[language]
+    translate = load_translations(*TEXT_PACKAGES)[language].gettext
     try:
         report = form_input.to_report_in().to_report(utc_now())
         if form_input.has_new_report_id:
             # Without an id, sending the form twice would create two cases. The form shown now has an id.
-            return pages.render_form(language, form_input, {"report_id": texts["without_id"]}, status=422)
+            problems = {"report_id": translate(_WITHOUT_ID)}
+            return pages.render_form(language, form_input, problems, status=422)
         receipt = await take_reports.take_report(report)
     except ValidationError as error:
-        return pages.render_form(language, form_input, _problems(error, language), status=422)
+        return pages.render_form(language, form_input, _explain_problems(error, translate), status=422)
     except ReportIdReused:
         # The form was edited after it had been sent, so its content now is a new report.
-        problems = {"report_id": texts["already_sent"]}
+        problems = {"report_id": translate(_ALREADY_SENT)}
         return pages.render_form(language, form_input.with_new_report_id(), problems, status=409)
     except Exception as error:
         return pages.render_form(language, form_input, failure=record_failure(request, error))
@@ -172,9 +177,11 @@ def _normalize_line_breaks(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _problems(error: ValidationError, language: str) -> dict[str, str]:
-    found = error.errors(include_input=False)
-    problems = {str(problem["loc"][-1]): in_plain_words(problem, language) for problem in found}
-    if any(problem["loc"][0] == "violence" for problem in found):
-        problems["violence"] = TEXTS[language]["choose_one"]
+def _explain_problems(error: ValidationError, translate: Callable[[str], str]) -> dict[str, str]:
+    problems = {}
+    for found in error.errors(include_input=False):
+        problem = explain_error(found)
+        problems[str(found["loc"][-1])] = translate(problem.message).format_map(problem.values)
+        if found["loc"][0] == "violence":
+            problems["violence"] = translate(_NO_VIOLENCE)
     return problems
