@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_desk import repository
-from simpul_desk.consumers import handlers
+from simpul_desk.consumers import board_handlers
 from simpul_desk.repository import BoardLine
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async
@@ -60,11 +60,11 @@ class Board:
             "sequence": "0000000001", "correlationid": uuid4(), "data": about | data,
         })  # fmt: skip
         async with self.transactions.begin() as transaction:
-            await handlers()[message](transaction, [event])
+            await board_handlers()[message](transaction, [event])
 
     async def lines(self) -> list[BoardLine]:
         """What the board shows."""
-        return await repository.shown_referrals(self.engine, 200)
+        return await repository.load_board(self.engine, 200)
 
     async def line(self, referral_id: UUID) -> BoardLine:
         """Where one referral stands."""
@@ -93,7 +93,7 @@ async def test_late_referrals_come_first_the_longest_late_before_the_others_also
     await board.late(accepted, "service", LATEST)
 
     assert [line.referral_id for line in await board.lines()] == [late, later, accepted, waits]
-    counts = await repository.count_referrals(board.engine)
+    counts = await repository.count_open_referrals(board.engine)
     assert (counts.late, counts.unanswered) == (3, 3)
 
 
@@ -127,7 +127,7 @@ async def test_what_has_ended_is_not_late(board: Board) -> None:
     await board.receive("referral.cancelled.v1", referral, cancelled_at=START)
 
     assert await board.lines() == []
-    assert (await repository.count_referrals(board.engine)).late == 0
+    assert (await repository.count_open_referrals(board.engine)).late == 0
 
 
 async def test_the_deadline_after_a_withdrawal_is_not_of_the_board(board: Board) -> None:
