@@ -333,6 +333,29 @@ async def test_an_unreadable_row_does_not_block_other_alerts(room: Room) -> None
     assert await room.states(channel="pigeon") == ["failed"]
 
 
+async def test_a_sender_that_starts_without_a_database_recovers(room: Room) -> None:
+    await room.rows("ALTER TABLE alert RENAME TO away")
+    async with room.running():
+        await asyncio.sleep(0.3)
+        await room.rows("ALTER TABLE away RENAME TO alert")
+        await room.offer(Referral())
+        await room.wait_until_none_is_pending()
+
+    assert await room.states() == ["sent", "sent"]
+
+
+async def test_a_restarted_sender_continues_sending(room: Room) -> None:
+    async with room.running():
+        await room.offer(Referral())
+        await room.wait_until_none_is_pending()
+        # As `keep_running` does when a loop of the sender has ended.
+        await room.restart_sender()
+        await room.offer(Referral())
+        await room.wait_until_none_is_pending()
+
+    assert await room.states() == ["sent"] * 4
+
+
 async def test_a_message_that_cannot_be_composed_does_not_block_other_alerts(room: Room) -> None:
     [person] = ROSTER.on_duty["rs-rujukan"]
     broken = replace(person, contact_methods={**person.contact_methods, AlertChannel.MAIL: "igd@rs-rujukan.example\nx"})

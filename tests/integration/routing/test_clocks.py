@@ -34,6 +34,25 @@ async def test_silence_climbs_the_ladder_through_the_weekend(room: Room) -> None
     ]
 
 
+async def test_a_case_whose_agreement_is_gone_keeps_its_ladder_and_its_replies(room: Room) -> None:
+    case = await room.report(violence=["sexual"], sexual_under_72h="yes", suggested_exclusions=["ylpa"])
+    exam, pep = room.offered(case, "forensic_exam"), room.offered(case, "pep_72h")
+    await room.rows("UPDATE referral SET agreement = '2025-01'")
+    await room.rows("UPDATE case_plan SET agreement = '2025-01'")
+
+    await room.reply("accepted", pep)
+    await room.reply("started", pep)
+    await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
+    await room.reply("declined", exam, reason="no_capacity")
+
+    assert [told for _, told in answer_steps(room, exam)] == [
+        ["rs-rujukan"], ["uptd-ppa"], ["uptd-ppa-head", "city-board"]
+    ]  # fmt: skip
+    assert len(room.of("referral.exclusion_suggested.v1")) == 4
+    assert [one["referral_id"] for one in room.of("referral.started.v1")] == [pep["referral_id"]]
+    assert [one["referral_id"] for one in room.of("referral.rerouted.v1")] == [exam["referral_id"]]
+
+
 async def test_an_agency_excluded_later_is_announced_once_also_when_nothing_was_asked_of_it(room: Room) -> None:
     case = await room.report(violence=["physical"], safe_now="yes")
     asked = {entry["agency"] for entry in room.of("referral.offered.v1", case_id=str(case))}

@@ -36,9 +36,10 @@ class KannelSms:
             return Outcome.UNKNOWN
 
     async def close(self) -> None:
-        """Closes the session."""
-        if self._session is not None:
-            await self._session.close()
+        """Closes the session; the next SMS opens a new one."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
 
 def _outcome_of(status: int) -> Outcome:

@@ -89,6 +89,7 @@ class SendAlerts:
         self._renewals: Batcher[Alert, Alert | None] = Batcher("renewals", self._renew_leases)
         self._health = ProviderHealth()
         self._oldest_urgent: dict[str, float] = {}
+        self._has_released_untried = False
 
     def schedule_send(self, alert: Alert) -> None:
         """Starts sending an alert unless it is in flight; above the limit it is left to the sweep."""
@@ -216,14 +217,20 @@ class SendAlerts:
             transaction.after_commit += [partial(self.schedule_send, alert) for alert in send]
 
     async def _sweep_forever(self) -> None:
-        async with self._transactions.begin() as transaction:
-            await repository.release_untried_alerts(transaction)
         while True:
             try:
+                await self._release_untried_alerts()
                 await self._sweep()
             except Exception as error:
                 log.warning("sweep_failed", exc_info=error)
             await asyncio.sleep(SWEEP_INTERVAL.total_seconds())
+
+    async def _release_untried_alerts(self) -> None:
+        """Makes alerts due that a stopped process did not attempt; repeated until the database is reachable once."""
+        if not self._has_released_untried:
+            async with self._transactions.begin() as transaction:
+                await repository.release_untried_alerts(transaction)
+            self._has_released_untried = True
 
     async def _sweep(self) -> None:
         # A channel at its limit is skipped, so that a hanging provider does not delay the alerts of another one.
