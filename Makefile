@@ -3,6 +3,8 @@ SHELL := /bin/sh
 VENV := .venv
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)-uv/bin/uv)
 MEMBERS := shared/schema shared/seal shared/city shared/agreement shared/agency shared/runtime services/intake services/routing services/notify services/desk deploy/cli
+# Packages that show texts to people, in two languages.
+TRANSLATED := shared/runtime/simpul_runtime services/intake/simpul_intake services/desk/simpul_desk
 export UV_PYTHON_DOWNLOADS = never
 export UV_PROJECT_ENVIRONMENT = $(VENV)
 # Downloads trust whom this machine trusts, such as an office proxy with an authority of its own. The second name is
@@ -28,7 +30,7 @@ endef
 export DOWNLOAD_FAILED
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint types bench bench-scale schema lock clean
+.PHONY: help setup demo test test-fast lint types bench bench-scale schema translations lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +74,15 @@ bench-scale: setup ## a page, a timeline and a sweep with 10,000 and with 1,000,
 
 schema: setup ## write the JSON schemas and the table of events; refuses a breaking change
 	@$(VENV)/bin/simpul contract write
+
+translations: setup ## bring the catalogues up to date with the texts in the code; then translate what is new
+	@for package in $(TRANSLATED); do \
+	  locale=$$package/locale/id/LC_MESSAGES && mkdir -p $$locale .simpul && touch $$locale/messages.po \
+	  && $(VENV)/bin/pybabel -q extract --mapping-file pyproject.toml --keyword gettext_noop --omit-header --no-location \
+	     --width 120 --output-file .simpul/messages.pot $$package \
+	  && $(VENV)/bin/pybabel -q update --locale id --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date \
+	     --omit-header --width 120 --input-file .simpul/messages.pot --output-file $$locale/messages.po || exit 1; \
+	done
 
 lock: | $(filter $(VENV)-uv/%,$(UV)) ## renew requirements.lock
 	@$(call download,$(UV) lock --quiet --upgrade) && $(UV) export --quiet --no-emit-workspace --format requirements-txt --no-header --no-annotate -o requirements.lock

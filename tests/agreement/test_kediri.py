@@ -27,7 +27,7 @@ from simpul_agreement.model import (
     ServiceNeeded,
     Status,
 )
-from simpul_notify.roster import read_levels, read_roster
+from simpul_notify.roster import read_escalation_levels, read_roster
 from simpul_schema.vocabulary import Right, Service
 from tests.support.agreements import CITY, KEDIRI, VERSION, decide, kediri
 
@@ -104,20 +104,20 @@ def test_every_complaint_centre_files_reports_and_receives_referrals(kind: Agenc
 
 
 def test_every_party_with_a_duty_contact_has_one_in_the_roster() -> None:
-    roster = read_roster(KEDIRI / "roster.yaml", CITY, read_levels(VERSION.parent))
+    roster = read_roster(KEDIRI / "roster.yaml", CITY, read_escalation_levels(VERSION.parent))
 
     assert {agency.kind for agency in CITY.agencies if roster.on_duty.get(agency.code)} == {str(k) for k in AgencyKind}
 
 
 def test_everybody_whom_a_deadline_can_escalate_to_is_on_the_roster_with_the_agency_they_belong_to() -> None:
-    roster = read_roster(KEDIRI / "roster.yaml", CITY, read_levels(VERSION.parent))
+    roster = read_roster(KEDIRI / "roster.yaml", CITY, read_escalation_levels(VERSION.parent))
     agreement = kediri()
     named = {selector for effect in EFFECTS if isinstance(effect, Rung) for selector in (*effect.to, *effect.also)}
     above = {party.above for party in agreement.party_of.values() if party.kind}
     places = {ADDRESSEE, RUNG_ABOVE, KECAMATAN_OF_RESIDENCE, ""}
 
     assert (named | above) - places <= roster.on_duty.keys()
-    assert read_levels(VERSION.parent) == {
+    assert read_escalation_levels(VERSION.parent) == {
         code: party.part_of for code, party in agreement.party_of.items() if code in named and not party.kind
     }
 

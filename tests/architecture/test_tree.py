@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from simpul_city import OwnQueue
+from simpul_city import FilteredQueue
 from simpul_runtime.topology import topology_of
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def test_lock_names_no_host() -> None:
 
 
 def test_every_inbox_has_a_dead_letter_policy_and_every_exchange_an_alternate() -> None:
-    topology = topology_of(["ylpa"], [OwnQueue("ylpa", "night")])
+    topology = topology_of(["ylpa"], [FilteredQueue("ylpa", "night")])
     inbox = re.compile(topology.policies[0].pattern)
 
     assert all(inbox.match(queue.name) or queue.is_last_net or queue.is_copy for queue in topology.queues)

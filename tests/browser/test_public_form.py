@@ -51,7 +51,7 @@ def test_a_report_in_indonesian_gives_a_reference_and_eight_words(city: LocalCit
 
     expect(phone.get_by_role("heading", name="Laporan diterima")).to_be_visible()
     assert re.fullmatch(r"K-\w{4}-\w{4}", phone.locator("#reference").inner_text())
-    assert len(phone.locator("#words").inner_text().split()) == 8
+    assert len(phone.locator("#receipt").inner_text().split()) == 8
 
 
 def test_a_report_in_english_gives_a_reference_and_eight_words(city: LocalCity, phone: Page) -> None:
@@ -66,7 +66,7 @@ def test_a_report_in_english_gives_a_reference_and_eight_words(city: LocalCity, 
 
     expect(phone.get_by_role("heading", name="Report received")).to_be_visible()
     assert re.fullmatch(r"K-\w{4}-\w{4}", phone.locator("#reference").inner_text())
-    assert len(phone.locator("#words").inner_text().split()) == 8
+    assert len(phone.locator("#receipt").inner_text().split()) == 8
 
 
 def test_without_a_kind_of_violence_it_says_so_and_keeps_what_was_typed(city: LocalCity, phone: Page) -> None:

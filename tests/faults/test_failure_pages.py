@@ -194,7 +194,7 @@ async def test_the_form_is_taken_while_the_broker_is_away(breakable: BreakableCi
         breakable.rabbit.start()
 
     assert status == 200
-    assert 'id="words"' in page
+    assert 'id="receipt"' in page
     assert await stored(breakable, form["report_id"]) == 1
 
 

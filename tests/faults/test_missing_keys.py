@@ -78,7 +78,7 @@ async def test_a_report_survives_that_routing_and_intake_have_no_key_and_a_rotat
 
     async def is_told() -> bool:
         status, body = await ready(breakable, "intake")
-        return status == 503 and any("simpul keys rotate intake" in trouble for trouble in body["troubles"])
+        return status == 503 and any("simpul keys rotate intake" in trouble for trouble in body["problems"])
 
     await eventually(is_told)
     assert await rows(breakable, "intake", "SELECT 1 FROM held_event WHERE case_id::text = $1", case_id)

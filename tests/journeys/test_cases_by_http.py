@@ -146,6 +146,11 @@ async def test_new_facts_reach_the_agencies_and_only_the_receipt_lets_somebody_t
     assert first == again == (202, {"status": "accepted", "revision": 2})
     assert [status for status, _ in (other, wrong, unknown, excluded)] == [409, 404, 404, 422]
     assert wrong[1] == unknown[1]
+    assert [body["code"] for _, body in (other, wrong, excluded)] == [
+        "amendment_id_reused", "receipt_unknown", "invalid",
+    ]  # fmt: skip
+    assert "periksa" in wrong[1]["messages"]["id"]
+    assert excluded[1]["problems"][0]["field"] == "excluded_agencies"
     _, lines, _ = await call(city, "GET", f"/cases/{told['case_id']}/timeline?language=id")
     assert any("Ada fakta baru" in line["words"] for line in lines)
 

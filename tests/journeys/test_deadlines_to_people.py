@@ -29,7 +29,7 @@ def silent_city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) ->
     folder.chmod(0o755)
     city = LocalCity(
         folder, backends, KEDIRI, consuming=WITH_A_CONSUMER, database_prefix=f"silent_{uuid4().hex[:6]}_",
-        environment={"SIMPUL_RETRY_FIRST": "0.2"},
+        environment={"SIMPUL_FIRST_RETRY_DELAY": "0.2"},
     )  # fmt: skip
     try:
         asyncio.run(city.prepare())
@@ -148,7 +148,7 @@ async def test_what_was_accepted_or_voided_while_the_gateway_was_down_leaves_not
         await let_pass(city, case_id, timedelta(minutes=15, seconds=5))
     of = await referrals_of(city, kept)
     await rows(city, "notify", "UPDATE alert SET created_at = created_at - interval '6 minutes'")
-    await eventually(lambda: _is_ready(city, 503, "sms: an urgent alert has waited for 6 minutes"))
+    await eventually(lambda: _is_ready(city, 503, "sms: an urgent alert has been pending for 6 minutes"))
 
     await _void(city, voided)
     city.start("agencies")

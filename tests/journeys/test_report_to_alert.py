@@ -67,8 +67,9 @@ async def test_a_used_report_id_with_other_content_is_refused(city: LocalCity) -
 
     status, answer = await post(city, report | {"age": 4})
 
-    assert status == 409
+    assert (status, answer["code"]) == (409, "report_id_reused")
     assert "report_id" in answer["detail"]
+    assert "report_id" in answer["messages"]["id"]
 
 
 async def test_sexual_violence_at_school_on_a_friday_night_reaches_police_and_hub(city: LocalCity) -> None:
@@ -126,7 +127,7 @@ async def test_an_anonymous_report_excludes_nobody_from_an_emergency_and_a_perso
     await eventually(is_alerted)
 
 
-async def test_a_wrong_token_is_refused_in_both_languages_and_another_centre_is_not_spoken_for(
+async def test_a_wrong_token_or_another_centre_is_refused_in_both_languages(
     city: LocalCity,
 ) -> None:
     wrong = await post(city, a_report(), headers={"Authorization": "Bearer wrong"})
@@ -134,7 +135,10 @@ async def test_a_wrong_token_is_refused_in_both_languages_and_another_centre_is_
     left_out = await post(city, a_report(complaint_centre=""), headers=city.token_of("ylpa"))
 
     assert [status for status, _ in (wrong, other, left_out)] == [401, 403, 202]
-    assert all(" / " in answer["detail"] and "oken" in answer["detail"] for _, answer in (wrong, other))
+    assert [answer["code"] for _, answer in (wrong, other)] == ["token_unknown", "centre_not_of_token"]
+    for _, answer in (wrong, other):
+        assert answer["messages"]["en"] == answer["detail"] != answer["messages"]["id"]
+        assert all("oken" in message for message in answer["messages"].values())
 
 
 async def test_the_same_report_with_and_without_its_token_is_one_case(city: LocalCity) -> None:
@@ -149,7 +153,10 @@ async def test_the_same_report_with_and_without_its_token_is_one_case(city: Loca
 async def test_an_unknown_code_among_the_excluded_is_refused_because_it_would_protect_nobody(city: LocalCity) -> None:
     status, answer = await post(city, a_report(excluded_agencies=["polres"]))
 
-    assert (status, answer["detail"][0]["field"]) == (422, "excluded_agencies")
+    [problem] = answer["problems"]
+    assert (status, answer["code"]) == (422, "invalid")
+    assert (problem["field"], problem["code"]) == ("excluded_agencies", "agency_unknown")
+    assert "instansi" in problem["messages"]["id"]
 
 
 async def test_every_referral_can_be_explained_by_the_version_and_clauses_that_made_it(city: LocalCity) -> None:
@@ -192,11 +199,11 @@ async def test_every_complaint_centre_files_a_report_and_receives_a_referral(cit
 async def test_a_wrong_field_is_answered_with_a_sentence_and_without_what_was_sent(city: LocalCity) -> None:
     status, answer = await post(city, a_report(sex="Wenthilora", agee=3, age=99))
 
-    problems = {problem["field"]: problem["problem"] for problem in answer["detail"]}
-    assert status == 422
+    problems = {problem["field"]: problem for problem in answer["problems"]}
+    assert (status, answer["code"]) == (422, "invalid")
     assert set(problems) == {"sex", "agee", "age"}
-    assert "Pilih salah satu" in problems["sex"]
-    assert "Choose one of" in problems["sex"]
+    assert "Pilih salah satu" in problems["sex"]["messages"]["id"]
+    assert "Choose one of" in problems["sex"]["detail"]
     assert "Wenthilora" not in json.dumps(answer)
 
 
@@ -337,7 +344,7 @@ def test_demo_reports_cover_every_centre_and_category() -> None:
         (Path(__file__).parents[2] / "deploy/cli/simpul_cli/invented_reports.yaml").read_text(encoding="utf-8")
     )
 
-    centres = {entry["complaint_centre"] for entry in listed}
+    centres = {entry.get("complaint_centre", "") for entry in listed}
     categories = {word for entry in listed for word in entry["violence"]}
     assert len(listed) >= 24
     assert {"polres-ppa", "uptd-ppa", "ylpa", "dinsos-peksos", "klinik-pendidikan", "rs-rujukan"} <= centres

@@ -202,12 +202,12 @@ def keys_init(
 
     Once: when any of them is there already, it writes nothing and says so.
     """
-    from simpul_intake.vault import create_vault_key  # noqa: PLC0415 - only this command needs the vault
+    from simpul_intake.vault import create_master_key  # noqa: PLC0415 - only this command needs the vault
 
     agencies = () if services_only else (agency.code for agency in City.read(city_dir).agencies)
     directory = directory or keys.directory_file(folder)
     try:
-        count = keys.init_city(folder, (*keys.SERVICES, *agencies), directory, utc_now(), create_vault_key)
+        count = keys.init_city(folder, (*keys.SERVICES, *agencies), directory, utc_now(), create_master_key)
     except FileExistsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

@@ -25,7 +25,7 @@ from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
 from simpul_cli.keys import create_keys, directory_file, key_file
 from simpul_cli.topology import prepare_broker
 from simpul_intake.centre_tokens import add_token
-from simpul_intake.vault import create_vault_key
+from simpul_intake.vault import create_master_key
 from simpul_runtime.database import utc_now
 from simpul_seal import KeyRing
 
@@ -90,7 +90,7 @@ class LocalCity:
     async def prepare(self) -> None:
         """Keys, databases, topology."""
         create_keys(self.keys, (*SERVICES, *(agency.code for agency in self.city.agencies)), utc_now())
-        create_vault_key(self.folder / "vault.key")
+        create_master_key(self.folder / "vault.key")
         self.centre_tokens |= {code: add_token(self._centre_tokens_file, code) for code in self.city.agency_codes}
         self._sign_agreement()
         names = {service: self.database_prefix + service for service in SERVICES}

@@ -10,7 +10,7 @@ from pathlib import Path
 from simpul_agency.enrolment import write_secret
 from simpul_cli.agency.certificates import Authority
 from simpul_cli.keys import SERVICES, init_city, key_file, vault_file
-from simpul_intake.vault import create_vault_key
+from simpul_intake.vault import create_master_key
 
 SERVICE_ACCOUNT = 10001
 """The account in Simpul's images."""
@@ -38,7 +38,7 @@ class Preparation:
         """Keys of the services, the vault's key and the directory of public keys; False when they exist."""
 
         def create() -> None:
-            init_city(self.secrets, SERVICES, self.directory, now, create_vault_key)
+            init_city(self.secrets, SERVICES, self.directory, now, create_master_key)
 
         return _create_set((*self.key_files, self.directory), create)
 

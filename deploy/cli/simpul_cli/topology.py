@@ -155,7 +155,7 @@ async def resend(amqp_url: str, queue_name: str) -> int:
 
 def topology_of_city(city: City) -> Topology:
     """Everything the broker of this city must hold."""
-    return topology_of(sorted(city.agency_codes), city.queues)
+    return topology_of(sorted(city.agency_codes), city.filtered_queues)
 
 
 async def prepare_broker(api_url: str, amqp_url: str, city: City) -> int:

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from simpul_desk.consumers import handlers
+from simpul_desk.consumers import board_handlers
 from simpul_desk.pages import add_pages
 from simpul_desk.settings import DeskSettings
 from simpul_runtime.command_line import read_settings
@@ -11,15 +11,15 @@ from simpul_runtime.web import shell_for
 
 
 def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
-    """The service and its web application."""
+    """Builds the service and its web application."""
     service = Service("desk", settings)
-    service.consume(handlers())
-    web = shell_for(service, title="Simpul desk", description="A board of referrals, made from public events.")
+    service.consume(board_handlers())
+    web = shell_for(service, title="Simpul desk", description="A board of referrals, built from public events.")
     add_pages(web, service)
     return service, web
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serves until the process is stopped."""
     service, web = build(read_settings("desk", DeskSettings))
     service.serve(web)

@@ -1,4 +1,4 @@
-"""Messages in: note on the board."""
+"""Assigns each consumed event to the query that updates the board."""
 
 from collections.abc import Mapping
 
@@ -21,19 +21,19 @@ from simpul_schema.messages import (
 )
 
 
-def handlers() -> Mapping[type[Event], Handler]:
-    """What the desk does with each message."""
+def board_handlers() -> Mapping[type[Event], Handler]:
+    """Message type -> handler."""
     return {
-        ReferralOfferedV1: repository.note_offered,
-        ReferralAcceptedV1: repository.note_accepted,
-        ReferralStartedV1: repository.note_started,
-        ReferralOverdueV1: repository.note_late,
-        ReferralEscalatedV1: repository.note_late,
-        ReferralReroutedV1: repository.note_ended,
-        ReferralCompletedV1: repository.note_ended,
-        ReferralCancelledV1: repository.note_ended,
-        ReferralRevokedV1: repository.note_ended,
-        ReferralAmendedV1: repository.note_amended,
-        AlertSentV1: repository.note_alerted,
-        AlertFailedV1: repository.note_alerted,
+        ReferralOfferedV1: repository.record_offers,
+        ReferralAcceptedV1: repository.record_acceptances,
+        ReferralStartedV1: repository.record_starts,
+        ReferralOverdueV1: repository.record_passed_deadlines,
+        ReferralEscalatedV1: repository.record_passed_deadlines,
+        ReferralReroutedV1: repository.record_endings,
+        ReferralCompletedV1: repository.record_endings,
+        ReferralCancelledV1: repository.record_endings,
+        ReferralRevokedV1: repository.record_endings,
+        ReferralAmendedV1: repository.record_amendments,
+        AlertSentV1: repository.record_alerts,
+        AlertFailedV1: repository.record_alerts,
     }

@@ -51,8 +51,8 @@ _UNSERVED = text("""
         SET unserved_since = least(board.unserved_since, excluded.unserved_since),
             unserved_step = greatest(board.unserved_step, excluded.unserved_step)
 """)
-_STOPPED_BY_AN_ANSWER = frozenset({"receipt", "answer", "police_report"})
-_STOPPED_BY_THE_START = frozenset({"contact", "service", "health_window", "temporary_protection"})
+_CLOCKS_STOPPED_BY_ANSWER = frozenset({"receipt", "answer", "police_report"})
+_CLOCKS_STOPPED_BY_START = frozenset({"contact", "service", "health_window", "temporary_protection"})
 _ENDED = text("""
     INSERT INTO board (referral_id, case_id, ended_as) VALUES (:referral_id, :case_id, :ended_as)
     ON CONFLICT (referral_id) DO UPDATE SET ended_as = excluded.ended_as
@@ -63,19 +63,19 @@ _ALERTED = text("""
     ON CONFLICT (referral_id) DO UPDATE SET alerts_sent = board.alerts_sent + excluded.alerts_sent,
         alerts_failed = board.alerts_failed + excluded.alerts_failed
 """)
-_SHOWN = text("""
-    WITH shown AS (
+_BOARD = text("""
+    WITH board_lines AS (
         (SELECT * FROM board WHERE late_since IS NOT NULL AND ended_as IS NULL AND answer_by IS NOT NULL
-            ORDER BY late_since LIMIT :most)
+            ORDER BY late_since LIMIT :limit)
         UNION
         (SELECT * FROM board WHERE accepted_at IS NULL AND ended_as IS NULL AND answer_by IS NOT NULL
-            ORDER BY answer_by LIMIT :most)
+            ORDER BY answer_by LIMIT :limit)
         UNION
         (SELECT * FROM board WHERE accepted_at IS NOT NULL AND ended_as IS NULL AND answer_by IS NOT NULL
-            ORDER BY accepted_at DESC LIMIT :most))
+            ORDER BY accepted_at DESC LIMIT :limit))
     SELECT referral_id, case_id, agency, service, urgency, answer_by, accepted_at, alerts_sent, alerts_failed,
         late_since, greatest(unanswered_step, unserved_step)
-    FROM shown ORDER BY late_since NULLS LAST, accepted_at DESC NULLS FIRST, answer_by, referral_id LIMIT :most
+    FROM board_lines ORDER BY late_since NULLS LAST, accepted_at DESC NULLS FIRST, answer_by, referral_id LIMIT :limit
 """)
 _COUNTS = text("""
     SELECT
@@ -86,7 +86,7 @@ _COUNTS = text("""
 
 @dataclass(frozen=True, slots=True)
 class BoardLine:
-    """One referral on the board."""
+    """A referral on the board."""
 
     referral_id: UUID
     case_id: UUID
@@ -98,21 +98,21 @@ class BoardLine:
     alerts_sent: int
     alerts_failed: int
     late_since: datetime | None
-    """The earliest deadline that has passed and is not met; None while there is none."""
+    """The earliest missed deadline; None when no deadline is missed."""
     late_step: int
-    """100 once a deadline has passed, 200 once twice its time has."""
+    """100 when a deadline has passed, 200 when twice its time has passed, 0 otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoardCounts:
-    """How many referrals wait for somebody, also those that the board has no room for."""
+    """Numbers of open referrals, including those beyond the board's limit."""
 
     late: int
     unanswered: int
 
 
-async def note_offered(transaction: Transaction, events: Sequence[ReferralOfferedV1]) -> None:
-    """Referrals were offered."""
+async def record_offers(transaction: Transaction, events: Sequence[ReferralOfferedV1]) -> None:
+    """Adds offered referrals to the board."""
     rows = [
         event.data.model_dump(include={"referral_id", "case_id", "answer_by"})
         | {"agency": event.data.agency, "service": event.data.service.value, "urgency": event.data.urgency.value}
@@ -121,8 +121,8 @@ async def note_offered(transaction: Transaction, events: Sequence[ReferralOffere
     await transaction.connection.execute(_OFFERED, rows)
 
 
-async def note_amended(transaction: Transaction, events: Sequence[ReferralAmendedV1]) -> None:
-    """Urgency or deadline of referrals changed."""
+async def record_amendments(transaction: Transaction, events: Sequence[ReferralAmendedV1]) -> None:
+    """Updates urgency and deadline of referrals."""
     rows = [
         event.data.model_dump(include={"referral_id", "answer_by"}) | {"urgency": event.data.urgency.value}
         for event in events
@@ -130,20 +130,22 @@ async def note_amended(transaction: Transaction, events: Sequence[ReferralAmende
     await transaction.connection.execute(_AMENDED, rows)
 
 
-async def note_accepted(transaction: Transaction, events: Sequence[ReferralAcceptedV1]) -> None:
-    """Referrals were accepted."""
+async def record_acceptances(transaction: Transaction, events: Sequence[ReferralAcceptedV1]) -> None:
+    """Marks referrals as accepted and clears deadlines that an answer stops."""
     rows = [event.data.model_dump(include={"referral_id", "case_id", "accepted_at"}) for event in events]
     await transaction.connection.execute(_ACCEPTED, rows)
 
 
-async def note_started(transaction: Transaction, events: Sequence[ReferralStartedV1]) -> None:
-    """Services began, so nothing is late any more that waited for that."""
+async def record_starts(transaction: Transaction, events: Sequence[ReferralStartedV1]) -> None:
+    """Clears deadlines that the start of the service stops."""
     await transaction.connection.execute(_STARTED, [event.data.model_dump(include={"referral_id"}) for event in events])
 
 
-async def note_late(transaction: Transaction, events: Sequence[ReferralOverdueV1 | ReferralEscalatedV1]) -> None:
-    """Deadlines passed, once or twice; those that follow a withdrawal are not of the board."""
-    for clocks, statement in ((_STOPPED_BY_AN_ANSWER, _UNANSWERED), (_STOPPED_BY_THE_START, _UNSERVED)):
+async def record_passed_deadlines(
+    transaction: Transaction, events: Sequence[ReferralOverdueV1 | ReferralEscalatedV1]
+) -> None:
+    """Marks referrals as late; deadlines after a withdrawal of consent are not shown on the board."""
+    for clocks, statement in ((_CLOCKS_STOPPED_BY_ANSWER, _UNANSWERED), (_CLOCKS_STOPPED_BY_START, _UNSERVED)):
         rows = [
             event.data.model_dump(include={"referral_id", "case_id", "due_at", "step"})
             for event in events
@@ -153,11 +155,11 @@ async def note_late(transaction: Transaction, events: Sequence[ReferralOverdueV1
             await transaction.connection.execute(statement, rows)
 
 
-async def note_ended(
+async def record_endings(
     transaction: Transaction,
     events: Sequence[ReferralReroutedV1 | ReferralCompletedV1 | ReferralCancelledV1 | ReferralRevokedV1],
 ) -> None:
-    """Referrals were handed over, completed, cancelled or revoked."""
+    """Removes rerouted, completed, cancelled and revoked referrals from the board."""
     rows = [
         event.data.model_dump(include={"referral_id", "case_id"}) | {"ended_as": event.type.split(".")[1]}
         for event in events
@@ -165,8 +167,8 @@ async def note_ended(
     await transaction.connection.execute(_ENDED, rows)
 
 
-async def note_alerted(transaction: Transaction, events: Sequence[AlertSentV1 | AlertFailedV1]) -> None:
-    """Alerts were sent or given up."""
+async def record_alerts(transaction: Transaction, events: Sequence[AlertSentV1 | AlertFailedV1]) -> None:
+    """Counts sent and failed alerts."""
     rows = [
         {
             "referral_id": event.data.referral_id,
@@ -179,13 +181,13 @@ async def note_alerted(transaction: Transaction, events: Sequence[AlertSentV1 | 
     await transaction.connection.execute(_ALERTED, rows)
 
 
-async def shown_referrals(engine: AsyncEngine, most: int) -> list[BoardLine]:
-    """The late ones, the longest late first; those that nobody accepted yet, by deadline; the others, newest first."""
+async def load_board(engine: AsyncEngine, limit: int) -> list[BoardLine]:
+    """Loads late referrals, longest late first; then unaccepted ones by deadline; then the others, newest first."""
     async with engine.connect() as connection:
-        return [BoardLine(*row) for row in await connection.execute(_SHOWN, {"most": most})]
+        return [BoardLine(*row) for row in await connection.execute(_BOARD, {"limit": limit})]
 
 
-async def count_referrals(engine: AsyncEngine) -> BoardCounts:
-    """How many open referrals are late, and how many nobody has accepted."""
+async def count_open_referrals(engine: AsyncEngine) -> BoardCounts:
+    """Counts the open referrals that are late and those that are not accepted."""
     async with engine.connect() as connection:
         return BoardCounts(*(await connection.execute(_COUNTS)).one())

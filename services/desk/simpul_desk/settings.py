@@ -1,7 +1,7 @@
-"""What the desk is told from outside."""
+"""Settings of the desk."""
 
 from simpul_runtime.settings import ServiceSettings
 
 
 class DeskSettings(ServiceSettings):
-    """Only what every service needs."""
+    """The settings of every service; the desk adds none."""

@@ -1,4 +1,4 @@
-"""Tables of the desk: one row for each referral, made from events."""
+"""Tables of the desk: one row per referral, built from events."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,11 +13,11 @@ _ZERO = {"server_default": text("0")}
 
 
 class DeskTable(SQLModel, registry=_REGISTRY):
-    """Base with a registry of its own, so that services in one process never mix their tables."""
+    """Base class with its own registry, so that services in one process keep their tables apart."""
 
 
 class BoardRow(DeskTable, table=True):
-    """What the events said of a referral so far; events of different sources come in any order."""
+    """The state of a referral according to the events received so far; events of different sources arrive unordered."""
 
     __tablename__ = "board"
     __table_args__ = (
@@ -33,18 +33,18 @@ class BoardRow(DeskTable, table=True):
     answer_by: datetime | None = Field(default=None, sa_type=_MOMENT)
     accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     ended_as: str | None = Field(default=None, sa_type=Text)
-    """How it ended, and so left the board: handed over, completed, cancelled, revoked."""
+    """How the referral ended: rerouted, completed, cancelled, revoked."""
     unanswered_since: datetime | None = Field(default=None, sa_type=_MOMENT)
-    """The earliest passed deadline that an answer stops."""
+    """The earliest missed deadline that an answer stops."""
     unserved_since: datetime | None = Field(default=None, sa_type=_MOMENT)
-    """The earliest passed deadline that only the start of the service stops."""
+    """The earliest missed deadline that only the start of the service stops."""
     late_since: datetime | None = Field(
         default=None,
         sa_type=_MOMENT,
         sa_column_args=(Computed("least(unanswered_since, unserved_since)", persisted=True),),
     )
     unanswered_step: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)
-    """100 once such a deadline has passed, 200 once twice its time has."""
+    """100 when such a deadline has passed, 200 when twice its time has passed."""
     unserved_step: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)
     alerts_sent: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)
     alerts_failed: int = Field(default=0, sa_type=SmallInteger, sa_column_kwargs=_ZERO)

@@ -14,14 +14,14 @@ from simpul_runtime.web import shell_for
 
 
 def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
-    """The service and its web application."""
+    """Builds the service and its web application."""
     service = Service("intake", settings)
     vault = Vault.from_file(settings.vault_key_file)
     take_reports = TakeReports(service.transactions, vault, service.city)
     service.run_beside(take_reports.run)
     web = shell_for(
-        service, title="Simpul intake", description="Takes reports of violence against children. Answers 202 once "
-        "the report is stored; it then becomes referrals without anybody's help.", limits={FORM_PATH: FORM_LIMITS},
+        service, title="Simpul intake", description="Takes reports of violence against children. A report that "
+        "was answered with 202 is stored and becomes referrals automatically.", limits={FORM_PATH: FORM_LIMITS},
     )  # fmt: skip
     tokens = CentreTokens(settings.centre_tokens_file)
     add_api(web, take_reports, AmendReports(service.transactions, vault, service.city), service.city, tokens)
@@ -30,6 +30,6 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serves until the process is stopped."""
     service, web = build(read_settings("intake", IntakeSettings))
     service.serve(web)

@@ -1,4 +1,4 @@
-"""Which complaint centre a bearer token belongs to; the file holds digests only, so whoever reads it can use none."""
+"""Bearer tokens of complaint centres; the file stores digests only, so reading it does not give a usable token."""
 
 import hmac
 import json
@@ -12,43 +12,43 @@ _TOKEN_BYTES = 32
 
 
 class CentreTokens:
-    """The tokens that the operator issued; a token that is added or removed counts without a restart."""
+    """The tokens issued by the operator; reloads the file when it changes, without a restart."""
 
     def __init__(self, path: Path | None) -> None:
-        """Without a path nobody is authenticated."""
+        """Without a path every token is unknown."""
         self._path = path
         self._stamp: tuple[int, int, int] | None = None
         self._digests: Mapping[str, str] = {}
-        self._follow_file()
+        self._reload_if_changed()
 
-    def centre_of(self, token: str) -> str:
-        """The code of the centre that the token was issued to; empty when it was issued to none."""
-        self._follow_file()
-        given = _digest(token)
+    def find_centre(self, token: str) -> str:
+        """Returns the code of the centre that holds the token, or an empty string for an unknown token."""
+        self._reload_if_changed()
+        token_digest = _digest(token)
         found = ""
-        # Every digest is compared, so that the time tells nothing about which one came close.
+        # Comparing every digest keeps the response time independent of which one matches.
         for digest, centre in self._digests.items():
-            if hmac.compare_digest(digest, given):
+            if hmac.compare_digest(digest, token_digest):
                 found = centre
         return found
 
-    def _follow_file(self) -> None:
-        stamp = _stamp_of(self._path)
+    def _reload_if_changed(self) -> None:
+        stamp = _file_stamp(self._path)
         if stamp != self._stamp:
             self._stamp = stamp
             self._digests = _read_digests(self._path) if self._path and stamp else {}
 
 
 def add_token(path: Path, centre: str) -> str:
-    """Issue a new token to a centre, beside those it has; returns the token, which is stored nowhere."""
+    """Issues an additional token to a centre and returns it; the file stores only its digest."""
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     stored: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
     stored.setdefault(centre, []).append(_digest(token))
-    # Intake finds the old file or the new one, never a half.
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(stored, indent=1) + "\n")
-    beside.chmod(0o644)
-    beside.replace(path)
+    # An atomic replace, because intake may read the file at any moment.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(stored, indent=1) + "\n")
+    temporary.chmod(0o644)
+    temporary.replace(path)
     return token
 
 
@@ -56,7 +56,7 @@ def _digest(token: str) -> str:
     return sha256(token.encode()).hexdigest()
 
 
-def _stamp_of(path: Path | None) -> tuple[int, int, int] | None:
+def _file_stamp(path: Path | None) -> tuple[int, int, int] | None:
     if path is None:
         return None
     try:

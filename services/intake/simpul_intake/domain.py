@@ -1,4 +1,4 @@
-"""A report as intake understands it: plain data and the rules on it."""
+"""Reports, amendments and receipts: plain data and the rules on them."""
 
 import hmac
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,13 @@ from uuid import UUID
 
 from simpul_schema.vocabulary import AgeBand, Answer, Channel, Place, Relation, Reporter, Sex, Violence
 
-RECEIPT_WORDS = 8
+RECEIPT_WORD_COUNT = 8
+"""Eight words out of 1,024 carry 80 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a complaint centre or a person on the public form told."""
+    """One report by a complaint centre or through the public form."""
 
     report_id: UUID
     received_at: datetime
@@ -29,25 +30,26 @@ class Report:
     perpetrator_relation: Relation
     answers: Mapping[str, Answer]
     excluded_agencies: tuple[str, ...]
-    """Receive nothing; an authenticated centre says so."""
+    """Agencies that must receive nothing of the case, as stated by an authenticated complaint centre."""
     suggested_exclusions: tuple[str, ...]
-    """Too close to the suspect, as a source says that nobody knows: a person decides."""
+    """Agencies that an anonymous source calls too close to the suspect; a person decides about them."""
     identity: Mapping[str, str] = field(repr=False)
     narrative: Mapping[str, str] = field(repr=False)
 
     @property
     def age_band(self) -> AgeBand:
-        """The band that may travel, in place of the age."""
+        """The age band, which replaces the exact age in messages."""
         return AgeBand.of(self.age)
 
     @property
     def known_violence(self) -> tuple[Violence, ...]:
-        """The categories of the agreement, each once; a word that is none of them counts as unknown (R9)."""
+        """The agreement's categories without duplicates; an unknown category becomes `unknown` (R9)."""
         known = {term.value: term for term in Violence}
-        return tuple(dict.fromkeys(known.get(word, Violence.UNKNOWN) for word in self.violence)) or (Violence.UNKNOWN,)
+        categories = (known.get(category, Violence.UNKNOWN) for category in self.violence)
+        return tuple(dict.fromkeys(categories)) or (Violence.UNKNOWN,)
 
-    def facts(self) -> dict[str, object]:
-        """What routing decides on; the words as given, so that nothing said is lost."""
+    def triage_facts(self) -> dict[str, object]:
+        """The facts that routing decides on, with the reporter's own category names."""
         return {
             "channel": self.channel.value,
             "complaint_centre": self.complaint_centre,
@@ -64,13 +66,13 @@ class Report:
         }
 
     def sections(self) -> dict[str, Mapping[str, object]]:
-        """What the vault keeps, by section."""
-        return {"triage": self.facts(), "identity": self.identity, "narrative": self.narrative}
+        """The content of each vault section."""
+        return {"triage": self.triage_facts(), "identity": self.identity, "narrative": self.narrative}
 
 
 @dataclass(frozen=True, slots=True)
 class Amendment:
-    """What somebody who holds the receipt adds or corrects; what is not named stays."""
+    """Additions and corrections by somebody who holds the receipt; fields that are left out stay unchanged."""
 
     amendment_id: UUID
     case_id: UUID
@@ -80,8 +82,8 @@ class Amendment:
     narrative: Mapping[str, str] = field(repr=False)
 
 
-def report_of(report_id: UUID, received_at: datetime, sections: Mapping[str, Mapping[str, Any]]) -> Report:
-    """The report that the sections of a vault tell."""
+def report_from_sections(report_id: UUID, received_at: datetime, sections: Mapping[str, Mapping[str, Any]]) -> Report:
+    """Rebuilds a report from its decrypted vault sections."""
     facts = sections["triage"]
     return Report(
         report_id=report_id,
@@ -97,17 +99,17 @@ def report_of(report_id: UUID, received_at: datetime, sections: Mapping[str, Map
         perpetrator_relation=Relation(facts["perpetrator_relation"]),
         answers={name: Answer(answer) for name, answer in facts["answers"].items()},
         excluded_agencies=tuple(facts["excluded_agencies"]),
-        # A report that was stored by an older version has none.
+        # Reports stored by older versions lack this field.
         suggested_exclusions=tuple(facts.get("suggested_exclusions", ())),
         identity=sections["identity"],
         narrative=sections["narrative"],
     )
 
 
-def amended(report: Report, amendment: Amendment) -> Report:
-    """The report with what is new. An agency that was excluded stays so.
+def apply_amendment(report: Report, amendment: Amendment) -> Report:
+    """Returns the amended report. Existing exclusions stay.
 
-    Whoever holds a receipt is not known, so an exclusion in an amendment is a suggestion.
+    The holder of a receipt is not authenticated, so an exclusion in an amendment is a suggestion.
     """
     facts = dict(amendment.facts)
     answers = {**report.answers, **{name: facts.pop(name) for name in report.answers if name in facts}}
@@ -119,11 +121,11 @@ def amended(report: Report, amendment: Amendment) -> Report:
     )  # fmt: skip
 
 
-def receipt_words(report_id: UUID, key: bytes, words: Sequence[str]) -> str:
-    """The receipt of a report: the same each time it is asked for, unguessable without the key."""
+def receipt_phrase(report_id: UUID, key: bytes, words: Sequence[str]) -> str:
+    """Derives the receipt of a report: always the same words, unguessable without the key."""
     number = int.from_bytes(hmac.digest(key, b"receipt|" + report_id.bytes, "sha256"), "big")
     chosen = []
-    for _ in range(RECEIPT_WORDS):
+    for _ in range(RECEIPT_WORD_COUNT):
         number, index = divmod(number, len(words))
         chosen.append(words[index])
     return " ".join(chosen)

@@ -1,21 +1,25 @@
-"""Named refusals."""
+"""Reasons for which intake refuses a request."""
 
 
 class ReportIdReused(Exception):
-    """This report_id was used for a report with other content; make a new one for a new report."""
+    """The report_id belongs to a report with different content; generate a new one for a new report."""
 
 
 class TokenUnknown(Exception):
-    """The bearer token was issued to no complaint centre; ask the operator for a new one, or send none."""
+    """No complaint centre has this bearer token; ask the operator for a new one, or send none."""
 
 
 class CentreNotOfToken(Exception):
-    """The token was issued to another complaint centre than the report names; leave the centre out or name its own."""
+    """The token belongs to a different complaint centre than the report names; leave complaint_centre out."""
 
 
 class AmendmentIdReused(Exception):
-    """This amendment_id was used for other content; make a new one for a new amendment."""
+    """The amendment_id belongs to an amendment with different content; generate a new one for a new amendment."""
 
 
 class ReceiptUnknown(Exception):
-    """No case has this receipt; check the words. It never says whether the case exists."""
+    """The case does not exist or has a different receipt, deliberately not distinguished; check the receipt."""
+
+
+class AgencyUnknown(Exception):
+    """No agency of the city has the code; check its spelling."""

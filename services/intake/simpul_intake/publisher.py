@@ -1,4 +1,4 @@
-"""Facts of intake as messages of the contract."""
+"""Builds the contract messages that intake publishes."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,28 +11,30 @@ from simpul_schema.names import subject_of_case
 
 
 def case_reported(report: Report, case_id: UUID, kelurahan_code: str) -> Announcement:
-    """`case.reported.v1`, the triage facts sealed to routing."""
+    """Builds `case.reported.v1` with the triage facts sealed to routing."""
     return Announcement(
         CaseReportedV1,
         subject=subject_of_case(case_id),
         case_id=case_id,
         data={"case_id": case_id, "received_at": report.received_at},
-        sealed={"triage": ("routing", _facts(report, kelurahan_code))},
+        sealed={"triage": ("routing", _triage_facts(report, kelurahan_code))},
     )
 
 
-def case_amended(report: Report, case_id: UUID, kelurahan_code: str, revision: int, when: datetime) -> Announcement:
-    """`case.amended.v1`, all triage facts as they stand now sealed to routing."""
+def case_amended(
+    report: Report, case_id: UUID, kelurahan_code: str, revision: int, amended_at: datetime
+) -> Announcement:
+    """Builds `case.amended.v1` with the complete amended triage facts sealed to routing."""
     return Announcement(
         CaseAmendedV1,
         subject=subject_of_case(case_id),
         case_id=case_id,
-        data={"case_id": case_id, "amended_at": when, "revision": revision},
-        sealed={"triage": ("routing", _facts(report, kelurahan_code))},
+        data={"case_id": case_id, "amended_at": amended_at, "revision": revision},
+        sealed={"triage": ("routing", _triage_facts(report, kelurahan_code))},
     )
 
 
-def _facts(report: Report, kelurahan_code: str) -> TriageFacts:
+def _triage_facts(report: Report, kelurahan_code: str) -> TriageFacts:
     return TriageFacts(
         channel=report.channel,
         complaint_centre=report.complaint_centre,

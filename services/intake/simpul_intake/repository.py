@@ -15,7 +15,7 @@ from simpul_runtime.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class StoredReport:
-    """What is known of a report id."""
+    """What the database stores under a report id."""
 
     report_id: UUID
     case_id: UUID
@@ -44,26 +44,26 @@ _SECTIONS = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Vaulted:
-    """A case as the vault keeps it: its wrapped key, and the newest revision of each section."""
+class EncryptedCase:
+    """A case as stored: its wrapped key, and the newest revision of each section."""
 
     report_id: UUID
     received_at: datetime
     wrapped_key: bytes
     sections: dict[str, tuple[int, bytes]]
-    """name -> (revision, ciphertext)"""
+    """Section name -> (revision, ciphertext)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAmendment:
-    """What is known of an amendment id."""
+    """What the database stores under an amendment id."""
 
     content_mac: bytes
     revision: int
 
 
 async def add_reports(transaction: Transaction, reports: Sequence[StoredReport]) -> set[UUID]:
-    """Store reports whose id is new; returns those ids."""
+    """Stores reports whose id is new; returns those ids."""
     added = await transaction.connection.execute(
         _ADD_REPORTS,
         {
@@ -76,8 +76,8 @@ async def add_reports(transaction: Transaction, reports: Sequence[StoredReport])
     return set(added.scalars())
 
 
-async def reports_of(transaction: Transaction, report_ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
-    """What was stored under these ids."""
+async def find_reports(transaction: Transaction, report_ids: Sequence[UUID]) -> dict[UUID, StoredReport]:
+    """Loads the stored reports with these ids."""
     table = ReportRow.__table__.c  # type: ignore[attr-defined]  # set by SQLModel
     found = await transaction.connection.execute(
         select(table.report_id, table.case_id, table.content_mac, table.received_at)
@@ -87,30 +87,30 @@ async def reports_of(transaction: Transaction, report_ids: Sequence[UUID]) -> di
 
 
 def add_sections(transaction: Transaction, case_id: UUID, wrapped_key: bytes, sections: dict[str, bytes]) -> None:
-    """Store the first revision of a case's sections."""
+    """Stores a case's wrapped key and the first revision of its sections."""
     transaction.add(CaseKeyRow, {"case_id": case_id, "wrapped": wrapped_key})
     for name, ciphertext in sections.items():
         row = {"case_id": case_id, "name": name, "revision": 1, "ciphertext": ciphertext}
         transaction.add(SectionRow, row)
 
 
-async def vaulted_for_update(transaction: Transaction, case_id: UUID) -> Vaulted | None:
-    """A case of the vault, nobody else amending it until the transaction ends; None when there is none."""
+async def load_case_for_update(transaction: Transaction, case_id: UUID) -> EncryptedCase | None:
+    """Loads a case and locks it until the transaction ends; None when the case does not exist."""
     found = (await transaction.connection.execute(_LOCK_CASE, {"case_id": case_id})).one_or_none()
     if found is None:
         return None
     rows = await transaction.connection.execute(_SECTIONS, {"case_id": case_id})
     sections = {row.name: (row.revision, row.ciphertext) for row in rows}
-    return Vaulted(found.report_id, found.received_at, found.wrapped, sections)
+    return EncryptedCase(found.report_id, found.received_at, found.wrapped, sections)
 
 
 def add_revision(transaction: Transaction, case_id: UUID, name: str, revision: int, ciphertext: bytes) -> None:
-    """A newer revision of a section; the older ones stay."""
+    """Stores a newer revision of a section; older revisions stay."""
     transaction.add(SectionRow, {"case_id": case_id, "name": name, "revision": revision, "ciphertext": ciphertext})
 
 
-async def amendment_of(transaction: Transaction, amendment_id: UUID) -> StoredAmendment | None:
-    """What was stored under this id."""
+async def find_amendment(transaction: Transaction, amendment_id: UUID) -> StoredAmendment | None:
+    """Loads the amendment with this id; None when it is new."""
     table = AmendmentRow.__table__.c  # type: ignore[attr-defined]  # set by SQLModel
     found = await transaction.connection.execute(
         select(table.content_mac, table.revision).where(table.amendment_id == amendment_id)
@@ -122,6 +122,6 @@ async def amendment_of(transaction: Transaction, amendment_id: UUID) -> StoredAm
 def add_amendment(
     transaction: Transaction, amendment_id: UUID, case_id: UUID, content_mac: bytes, revision: int
 ) -> None:
-    """Remember an amendment, so that the same one again changes nothing."""
+    """Stores an amendment's digest, so that a repeated request changes nothing."""
     row = {"case_id": case_id, "content_mac": content_mac, "revision": revision, "stored_at": transaction.now}
     transaction.add(AmendmentRow, {"amendment_id": amendment_id, **row})

@@ -1,4 +1,4 @@
-"""What intake is told from outside."""
+"""Settings of intake."""
 
 from pathlib import Path
 
@@ -8,11 +8,11 @@ from simpul_runtime.settings import ServiceSettings
 
 
 class IntakeSettings(ServiceSettings):
-    """Beside what every service needs."""
+    """Settings of intake, in addition to those of every service."""
 
-    vault_key_file: Path = Field(description="the master key of the vault: 32 bytes as base64url, mode 0600")
+    vault_key_file: Path = Field(description="file with the vault's master key: 32 bytes as base64url, mode 0600")
     centre_tokens_file: Path | None = Field(
         default=None,
-        description="digests of the tokens of complaint centres, written by `simpul centre add-token`; without it "
-        "every report is anonymous",
+        description="file with the digests of complaint centres' tokens, written by `simpul centre add-token`; "
+        "without it every report is anonymous",
     )

@@ -1,4 +1,4 @@
-"""Tables of intake: who reported what under which id, and the vault."""
+"""Tables of intake: accepted reports and amendments, case keys and encrypted sections."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ _REGISTRY = registry()
 
 
 class IntakeTable(SQLModel, registry=_REGISTRY):
-    """Base with a registry of its own, so that services in one process never mix their tables."""
+    """Base class with its own registry, so that services in one process keep their tables apart."""
 
 
 class ReportRow(IntakeTable, table=True):
@@ -37,7 +37,7 @@ class AmendmentRow(IntakeTable, table=True):
 
 
 class CaseKeyRow(IntakeTable, table=True):
-    """The case's data key, wrapped by the master key; deleting it erases the case."""
+    """A case's data key, wrapped by the master key; deleting the row erases the case."""
 
     __tablename__ = "case_key"
     case_id: UUID = Field(primary_key=True)
@@ -45,7 +45,7 @@ class CaseKeyRow(IntakeTable, table=True):
 
 
 class SectionRow(IntakeTable, table=True):
-    """One encrypted section of a case."""
+    """One revision of an encrypted section of a case."""
 
     __tablename__ = "section"
     case_id: UUID = Field(primary_key=True, foreign_key="case_key.case_id")

@@ -5,10 +5,10 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from simpul_notify.channels import Channel, KannelSms, SmtpMail
-from simpul_notify.consumers import handlers
-from simpul_notify.roster import read_levels, read_roster
+from simpul_notify.consumers import alert_handlers
+from simpul_notify.roster import read_escalation_levels, read_roster
 from simpul_notify.settings import NotifySettings
-from simpul_notify.texts import Texts
+from simpul_notify.texts import AlertTexts
 from simpul_notify.use_cases import EndAlerts, RecordAlerts, SendAlerts
 from simpul_runtime.command_line import read_settings
 from simpul_runtime.service import Service
@@ -17,20 +17,22 @@ from simpul_schema.vocabulary import AlertChannel
 
 
 def build(settings: NotifySettings) -> tuple[Service, FastAPI]:
-    """The service and its web application."""
+    """Builds the service and its web application."""
     service = Service("notify", settings)
-    levels = read_levels(settings.city_dir / "agreement")
+    levels = read_escalation_levels(settings.city_dir / "agreement")
     roster = read_roster(settings.city_dir / "roster.yaml", service.city, levels)
-    texts = Texts.read(settings.city_dir / "messages.yaml", service.city)
+    texts = AlertTexts.read(settings.city_dir / "messages.yaml", service.city)
     send_alerts = SendAlerts(
-        service.transactions, roster, texts, _channels(settings), timedelta(seconds=settings.retry_first),
+        service.transactions, roster, texts, _channels(settings), timedelta(seconds=settings.first_retry_delay),
         settings.provider_concurrency,
     )  # fmt: skip
     service.run_beside(send_alerts.run)
-    service.report_troubles(send_alerts.troubles)
-    record_alerts = RecordAlerts(roster, send_alerts.send_soon)
-    service.consume(handlers(record_alerts, EndAlerts(levels)), send_alerts.has_room)
-    return service, shell_for(service, title="Simpul notify", description="Tells the people on duty.")
+    service.report_troubles(send_alerts.readiness_problems)
+    record_alerts = RecordAlerts(roster, send_alerts.schedule_send)
+    service.consume(alert_handlers(record_alerts, EndAlerts(levels)), send_alerts.wait_for_capacity)
+    return service, shell_for(
+        service, title="Simpul notify", description="Alerts the responders on duty by SMS and e-mail."
+    )
 
 
 def _channels(settings: NotifySettings) -> dict[AlertChannel, Channel]:
@@ -55,6 +57,6 @@ def _channels(settings: NotifySettings) -> dict[AlertChannel, Channel]:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serves until the process is stopped."""
     service, web = build(read_settings("notify", NotifySettings))
     service.serve(web)

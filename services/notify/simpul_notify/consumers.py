@@ -1,4 +1,4 @@
-"""Messages in: hand to the use case."""
+"""Assigns each consumed event to a use case."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,23 +27,23 @@ from simpul_schema.messages import (
 )
 
 
-def handlers(record_alerts: RecordAlerts, end_alerts: EndAlerts) -> Mapping[type[Event], Handler]:
-    """What notify does with each message."""
+def alert_handlers(record_alerts: RecordAlerts, end_alerts: EndAlerts) -> Mapping[type[Event], Handler]:
+    """Message type -> handler."""
 
     def progressed_to(progress: Progress) -> Handler:
-        async def note(transaction: Transaction, events: Sequence[Any]) -> None:
-            await end_alerts.note_progress(transaction, progress, events)
+        async def record(transaction: Transaction, events: Sequence[Any]) -> None:
+            await end_alerts.record_progress(transaction, progress, events)
 
-        return note
+        return record
 
     return {
-        ReferralOfferedV1: record_alerts.alert_of_offers,
-        ReferralRemindedV1: record_alerts.alert_of_deadlines,
-        ReferralOverdueV1: record_alerts.alert_of_deadlines,
-        ReferralEscalatedV1: record_alerts.alert_of_deadlines,
-        ReferralExclusionSuggestedV1: record_alerts.alert_of_suggestions,
+        ReferralOfferedV1: record_alerts.record_offer_alerts,
+        ReferralRemindedV1: record_alerts.record_deadline_alerts,
+        ReferralOverdueV1: record_alerts.record_deadline_alerts,
+        ReferralEscalatedV1: record_alerts.record_deadline_alerts,
+        ReferralExclusionSuggestedV1: record_alerts.record_suggestion_alerts,
         ReferralExclusionDecidedV1: progressed_to(Progress.ENDED),
-        ReferralAmendedV1: end_alerts.note_amendments,
+        ReferralAmendedV1: end_alerts.update_pending_alerts,
         ReferralAcceptedV1: progressed_to(Progress.ANSWERED),
         ReferralStartedV1: progressed_to(Progress.STARTED),
         ReferralDeclinedV1: progressed_to(Progress.ENDED),
@@ -51,5 +51,5 @@ def handlers(record_alerts: RecordAlerts, end_alerts: EndAlerts) -> Mapping[type
         ReferralCompletedV1: progressed_to(Progress.ENDED),
         ReferralCancelledV1: progressed_to(Progress.ENDED),
         ReferralRevokedV1: progressed_to(Progress.ENDED),
-        CaseAgencyExcludedV1: end_alerts.note_exclusions,
+        CaseAgencyExcludedV1: end_alerts.record_exclusions,
     }

@@ -1,4 +1,4 @@
-"""Who is alerted, how, in which words, and when an alert ends. No I/O, no clock."""
+"""Rules of notify: who is alerted and how, what the texts say, and when an alert ends."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,41 +13,43 @@ from zoneinfo import ZoneInfo
 from simpul_schema.references import referral_code
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
-LONGEST_WAIT: Final[Mapping[Urgency, timedelta]] = MappingProxyType({
+MAX_RETRY_DELAY: Final[Mapping[Urgency, timedelta]] = MappingProxyType({
     Urgency.HIGH: timedelta(minutes=1), Urgency.MEDIUM: timedelta(minutes=5), Urgency.LOW: timedelta(minutes=10),
 })  # fmt: skip
-"""The longest wait between two attempts: how late an alert may be once its provider works again."""
-MOST_ATTEMPTS_COUNTED: Final = 30_000
-"""Attempts are counted up to here and made beyond it."""
+"""Longest delay between two attempts, and so the longest an alert waits after its provider has recovered."""
+MAX_COUNTED_ATTEMPTS: Final = 30_000
+"""The counter stops here, within the range of a smallint; attempts continue."""
 
 _GSM7 = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
     "abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-"""The basic alphabet; its extension table costs two places, so texts do without it."""
-SEGMENT = 160
+"""The basic GSM-7 alphabet; characters of its extension table count twice, so texts must not use them."""
+SMS_SEGMENT_LENGTH = 160
+"""Characters that fit into one SMS."""
 
 
 @dataclass(frozen=True, slots=True)
-class Contact:
-    """A person on duty."""
+class Responder:
+    """A person who can be alerted."""
 
     reference: str
     language: str
-    addresses: Mapping[AlertChannel, str] = field(repr=False)
+    contact_methods: Mapping[AlertChannel, str] = field(repr=False)
+    """Channel -> phone number or mail address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Who is on duty for each agency and escalation level, and which channels each urgency uses at once."""
+    """Who is on duty for each agency and escalation level, and which channels each urgency uses simultaneously."""
 
-    on_duty: Mapping[str, tuple[Contact, ...]]
+    on_duty: Mapping[str, tuple[Responder, ...]]
     channels: Mapping[Urgency, tuple[AlertChannel, ...]]
-    contacts: Mapping[str, Contact]
+    responders: Mapping[str, Responder]
 
 
 class Occasion(IntEnum):
-    """What an alert is about; from REMINDED on the percentage of a deadline that has passed."""
+    """What an alert is about; REMINDED and later values are the percentage of the deadline that has passed."""
 
     OFFERED = 1
     REMINDED = 50
@@ -56,7 +58,7 @@ class Occasion(IntEnum):
 
 
 class Progress(IntEnum):
-    """How far a referral has come; it never goes back."""
+    """How far a referral has progressed; the value only increases."""
 
     OFFERED = 0
     ANSWERED = 1
@@ -64,7 +66,7 @@ class Progress(IntEnum):
     ENDED = 3
     """Declined, rerouted, completed, cancelled, revoked or entered in error."""
     NEVER = 9
-    """No referral comes so far; an alert with this limit does not depend on the referral's progress."""
+    """Never reached by a referral; an alert with this limit does not depend on the referral's progress."""
 
 
 _NEEDED_UNTIL: Final[Mapping[str, Progress]] = MappingProxyType({
@@ -75,22 +77,22 @@ _NEEDED_UNTIL: Final[Mapping[str, Progress]] = MappingProxyType({
     "service": Progress.STARTED,
     "health_window": Progress.STARTED,
     "temporary_protection": Progress.STARTED,
-    # Whoever holds data must confirm that it stopped, also when nothing else is asked any more.
+    # An agency must confirm that it stopped processing data even after its referral has ended.
     "withdrawal": Progress.NEVER,
 })  # fmt: skip
 
 
 def needed_until(clock: str) -> Progress:
-    """The progress from which nobody needs to hear of a deadline any more, as routing stops its clocks.
+    """Returns the progress that makes alerts about a clock unnecessary, following the rules by which routing stops it.
 
-    `referral.scheduled` and `referral.delivered` are not announced, so a contact counts from the start of the service
-    and a receipt from the answer.
+    Routing does not publish `referral.scheduled` and `referral.delivered`, so alerts about the contact clock end with
+    the start of the service, and those about the receipt clock with the answer.
     """
     return _NEEDED_UNTIL.get(clock, Progress.ENDED)
 
 
 class AlertState(StrEnum):
-    """An alert is pending until its fate is known."""
+    """State of an alert; pending until it is sent, has failed or has become unnecessary."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -100,128 +102,129 @@ class AlertState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One message to one person about one deadline of one referral."""
+    """One notification through one channel to one responder about one deadline of a referral."""
 
     alert_id: UUID
     referral_id: UUID
     case_id: UUID
-    contact: str
+    responder: str
     channel: AlertChannel
     urgency: Urgency
-    answer_by: datetime
+    deadline: datetime
     """The deadline the alert is about."""
     occasion: Occasion = Occasion.OFFERED
     clock: str = "answer"
     agency: str = ""
-    """Code of the agency that has the referral."""
+    """Code of the referral's agency."""
     party: str = ""
-    """Code of the agency or escalation level the person is alerted for."""
+    """Code of the agency or escalation level on whose behalf the responder is alerted."""
     attempts: int = 0
     leased_until: datetime | None = None
-    """Until then no other process sends it."""
+    """Other processes do not send the alert before this time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """What a person reads."""
+class AlertText:
+    """The text of an alert; an SMS has no subject."""
 
     subject: str
     body: str
 
 
 class Outcome(StrEnum):
-    """What became of an attempt; `unknown` means it may have been sent."""
+    """Result of an attempt to send an alert."""
 
     ACCEPTED = "accepted"
     REJECTED_PERMANENTLY = "rejected_permanently"
-    REJECTED_FOR_NOW = "rejected_for_now"
+    REJECTED_TEMPORARILY = "rejected_for_now"
     UNKNOWN = "unknown"
+    """The provider may or may not have taken the alert."""
     NO_ADDRESS = "no_address"
-    """The roster has no such person or no such address any more."""
+    """The responder or the contact method is no longer in the roster."""
 
 
-def fate_of(outcome: Outcome) -> AlertState:
-    """The state of an alert after an attempt.
+def state_after_attempt(outcome: Outcome) -> AlertState:
+    """Returns the state of an alert after an attempt.
 
-    It ends when a provider took it, or when its address is refused for good or gone; the number of attempts ends
-    nothing. The only other end is that nobody needs it any more: see `needed_until`, and whoever is excluded.
+    The number of attempts is unlimited. Apart from the results of attempts, an alert ends only when it becomes
+    unnecessary (see `needed_until`) or its party is excluded from the case.
     """
     match outcome:
         case Outcome.ACCEPTED:
             return AlertState.SENT
         case Outcome.REJECTED_PERMANENTLY | Outcome.NO_ADDRESS:
             return AlertState.FAILED
-        case Outcome.REJECTED_FOR_NOW | Outcome.UNKNOWN:
+        case Outcome.REJECTED_TEMPORARILY | Outcome.UNKNOWN:
             return AlertState.PENDING
 
 
-def other_ways(alert: Alert, roster: Roster) -> Iterator[tuple[Contact, AlertChannel]]:
-    """How else the party of a failed alert can be reached: the person's other channels, then everybody else."""
-    for contact in roster.on_duty.get(alert.party, ()):
-        if contact.reference == alert.contact:
-            channels = tuple(channel for channel in contact.addresses if channel is not alert.channel)
+def remaining_contact_methods(alert: Alert, roster: Roster) -> Iterator[tuple[Responder, AlertChannel]]:
+    """Yields the party's other contact methods: first of the same responder, then of the other responders."""
+    for responder in roster.on_duty.get(alert.party, ()):
+        if responder.reference == alert.responder:
+            channels = tuple(channel for channel in responder.contact_methods if channel is not alert.channel)
         else:
             channels = roster.channels[alert.urgency]
-        yield from ((contact, channel) for channel in channels)
+        yield from ((responder, channel) for channel in channels)
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
-    """What the texts call the city's time zone and what a deadline waits for."""
+class TextVariables:
+    """City-specific values for the variables of alert texts."""
 
     zone: ZoneInfo
     waiting: Mapping[str, Mapping[str, str]]
-    """Deadline -> language -> words; `other` stands for a deadline without words."""
+    """Clock -> language -> what is missing; `other` covers clocks that are not listed."""
 
 
-def fill(template: str, alert: Alert, language: str, labels: Labels) -> str:
-    """A text with the variables it may use; a mention of anything else is a KeyError."""
-    waiting = labels.waiting.get(alert.clock, labels.waiting["other"])
+def render_template(template: str, alert: Alert, language: str, variables: TextVariables) -> str:
+    """Fills in the variables of a template; raises KeyError for an unknown variable."""
+    waiting = variables.waiting.get(alert.clock, variables.waiting["other"])
     values = {
         "code": referral_code(alert.referral_id),
         "urgency": alert.urgency.label(language),
-        "deadline": alert.answer_by.astimezone(labels.zone).strftime("%d/%m %H.%M"),
+        "deadline": alert.deadline.astimezone(variables.zone).strftime("%d/%m %H.%M"),
         "agency": alert.agency,
         "waiting": waiting[language],
     }
     for _, name, how, conversion in Formatter().parse(template):
-        # A plain name only: `{code.x}` or `{code[0]}` would look into a value.
+        # Plain names only: `{code.x}` or `{code[0]}` would read attributes or items of a value.
         if name is not None and (name not in values or how or conversion):
             raise KeyError(name)
     return template.format_map(values)
 
 
 def fits_one_sms(text: str) -> bool:
-    """Whether the text is one segment of GSM-7."""
-    return len(text) <= SEGMENT and set(text) <= _GSM7
+    """Whether the text fits into one GSM-7 segment."""
+    return len(text) <= SMS_SEGMENT_LENGTH and set(text) <= _GSM7
 
 
-def wait_after(attempts: int, first: timedelta, urgency: Urgency) -> timedelta:
-    """How long to wait after so many attempts: doubling, up to the longest wait of the urgency."""
-    doublings: int = 2 ** min(attempts - 1, 12)
-    return min(first * doublings, LONGEST_WAIT[urgency])
+def retry_delay(attempts: int, first: timedelta, urgency: Urgency) -> timedelta:
+    """Returns the delay before the next attempt: `first`, doubled per attempt, up to the urgency's maximum."""
+    factor: int = 2 ** min(attempts - 1, 12)
+    return min(first * factor, MAX_RETRY_DELAY[urgency])
 
 
 class ProviderHealth:
-    """When each provider began to refuse everything; a provider that takes or refuses one address works."""
+    """Tracks since when a provider has accepted nothing; rejecting a single address counts as working."""
 
     def __init__(self) -> None:
         self._refusing_since: dict[AlertChannel, datetime] = {}
 
-    def note(self, channel: AlertChannel, outcome: Outcome, now: datetime) -> None:
-        """Record the outcome of an attempt."""
+    def record_outcome(self, channel: AlertChannel, outcome: Outcome, now: datetime) -> None:
+        """Records the outcome of an attempt."""
         match outcome:
             case Outcome.ACCEPTED | Outcome.REJECTED_PERMANENTLY:
                 self._refusing_since.pop(channel, None)
-            case Outcome.REJECTED_FOR_NOW | Outcome.UNKNOWN:
+            case Outcome.REJECTED_TEMPORARILY | Outcome.UNKNOWN:
                 self._refusing_since.setdefault(channel, now)
             case Outcome.NO_ADDRESS:
                 pass
 
-    def forget(self, channel: AlertChannel) -> None:
-        """Nothing waits for the provider, so nobody knows whether it still refuses."""
+    def forget_channel(self, channel: AlertChannel) -> None:
+        """Clears the channel's outage; called when no alert waits, because its current health is then unknown."""
         self._refusing_since.pop(channel, None)
 
-    def refusing(self, now: datetime) -> dict[AlertChannel, timedelta]:
-        """How long each provider that refuses everything has done so."""
+    def outage_durations(self, now: datetime) -> dict[AlertChannel, timedelta]:
+        """Returns for how long each failing provider has accepted nothing."""
         return {channel: now - since for channel, since in self._refusing_since.items()}

@@ -1,9 +1,9 @@
-"""Named refusals."""
+"""Reasons for which notify refuses to start."""
 
 
 class RosterInvalid(Exception):
-    """The roster has a gap; the message names the agency and what is missing."""
+    """The roster is incomplete; the message names every party and what is missing."""
 
 
 class TextInvalid(Exception):
-    """A text of `messages.yaml` uses what it may not, or does not fit one SMS."""
+    """A text of `messages.yaml` is missing, uses an unknown variable or does not fit into one SMS."""

@@ -1,4 +1,4 @@
-"""Facts of notify as messages of the contract."""
+"""Builds the contract messages that notify publishes."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from simpul_schema.vocabulary import AlertFailure
 
 
 def alert_sent(alert: Alert) -> Announcement:
-    """`alert.sent.v1`."""
-    return _about(alert, AlertSentV1, {})
+    """Builds `alert.sent.v1`."""
+    return _alert_event(alert, AlertSentV1, {})
 
 
 def alert_failed(alert: Alert, reason: AlertFailure) -> Announcement:
-    """`alert.failed.v1`."""
-    return _about(alert, AlertFailedV1, {"reason": reason})
+    """Builds `alert.failed.v1`."""
+    return _alert_event(alert, AlertFailedV1, {"reason": reason})
 
 
-def _about(alert: Alert, message: type[Event], more: dict[str, Any]) -> Announcement:
+def _alert_event(alert: Alert, message: type[Event], details: dict[str, Any]) -> Announcement:
     return Announcement(
         message,
         subject=subject_of_referral(alert.referral_id),
@@ -30,6 +30,6 @@ def _about(alert: Alert, message: type[Event], more: dict[str, Any]) -> Announce
             "referral_id": alert.referral_id,
             "channel": alert.channel,
             "attempts": alert.attempts,
-            **more,
+            **details,
         },
     )

@@ -1,4 +1,4 @@
-"""Tables of notify: every alert, before it is sent and after, and what makes one unnecessary."""
+"""Tables of notify: alerts, and what makes an alert unnecessary."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,15 +16,15 @@ def _default(value: str) -> dict[str, object]:
 
 
 class NotifyTable(SQLModel, registry=_REGISTRY):
-    """Base with a registry of its own, so that services in one process never mix their tables."""
+    """Base class with its own registry, so that services in one process keep their tables apart."""
 
 
 class AlertRow(NotifyTable, table=True):
-    """One message to one person about one step of one deadline of a referral."""
+    """One notification to one responder about one step of one deadline of a referral."""
 
     __tablename__ = "alert"
     __table_args__ = (
-        UniqueConstraint("referral_id", "step", "contact", "channel", "clock"),
+        UniqueConstraint("referral_id", "step", "responder", "channel", "clock"),
         Index("alert_pending", "due_at", postgresql_where=text("state = 'pending'")),
         Index("alert_pending_case", "case_id", postgresql_where=text("state = 'pending'")),
     )
@@ -36,15 +36,15 @@ class AlertRow(NotifyTable, table=True):
     clock: str = Field(sa_type=Text, sa_column_kwargs=_default("'answer'"))
     agency: str = Field(sa_type=Text, sa_column_kwargs=_default("''"))
     party: str = Field(sa_type=Text, sa_column_kwargs=_default("''"))
-    contact: str = Field(sa_type=Text)
+    responder: str = Field(sa_type=Text)
     channel: str = Field(sa_type=Text)
     urgency: str = Field(sa_type=Text)
-    answer_by: datetime = Field(sa_type=_MOMENT)
+    deadline: datetime = Field(sa_type=_MOMENT)
     needed_until: int = Field(sa_type=SmallInteger, sa_column_kwargs=_default("1"))
-    """The value of the `Progress` that makes it unnecessary."""
+    """The value of the `Progress` that makes the alert unnecessary."""
     state: str = Field(sa_type=Text)
     reason: str | None = Field(default=None, sa_type=Text)
-    """Why it failed or was suppressed."""
+    """Why the alert failed or was suppressed."""
     attempts: int = Field(sa_type=SmallInteger)
     due_at: datetime = Field(sa_type=_MOMENT)
     created_at: datetime = Field(sa_type=_MOMENT)
@@ -52,7 +52,7 @@ class AlertRow(NotifyTable, table=True):
 
 
 class ReferralProgressRow(NotifyTable, table=True):
-    """How far a referral has come; none while it only was offered."""
+    """How far a referral has progressed; there is no row while it is only offered."""
 
     __tablename__ = "referral_progress"
     referral_id: UUID = Field(primary_key=True)
@@ -60,7 +60,7 @@ class ReferralProgressRow(NotifyTable, table=True):
 
 
 class ExcludedPartyRow(NotifyTable, table=True):
-    """A party that receives nothing more of a case."""
+    """A party that receives no further alerts of a case."""
 
     __tablename__ = "excluded_party"
     case_id: UUID = Field(primary_key=True)

@@ -1,4 +1,4 @@
-"""Reads `messages.yaml` and renders alerts from it."""
+"""Reads `messages.yaml`, checks its texts and renders alerts from them."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from simpul_city import City, read_yaml
-from simpul_notify.domain import Alert, Labels, Occasion, Text, fill, fits_one_sms
+from simpul_notify.domain import Alert, AlertText, Occasion, TextVariables, fits_one_sms, render_template
 from simpul_notify.errors import TextInvalid
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
@@ -15,51 +15,59 @@ Templates = Mapping[str, Mapping[str, str]]
 """Occasion -> language -> text."""
 
 
-class Texts:
-    """The texts of each occasion, channel and language."""
+class AlertTexts:
+    """The texts of alerts, by occasion, channel and language."""
 
-    def __init__(self, sms: Templates, mail: Mapping[str, Mapping[str, Mapping[str, str]]], labels: Labels) -> None:
+    def __init__(
+        self, sms: Templates, mail: Mapping[str, Mapping[str, Mapping[str, str]]], variables: TextVariables
+    ) -> None:
         self._sms = sms
         self._mail = mail
-        self._labels = labels
+        self._variables = variables
 
     @classmethod
-    def read(cls, path: Path, city: City) -> "Texts":
-        """The texts; TextInvalid when one is missing, mentions another variable or does not fit one SMS."""
+    def read(cls, path: Path, city: City) -> "AlertTexts":
+        """Reads and checks the texts; raises TextInvalid."""
         described = read_yaml(path)
         try:
-            texts = cls(described["sms"], described["mail"], Labels(city.zone, described["waiting"]))
-            texts.check(path, city)
+            texts = cls(described["sms"], described["mail"], TextVariables(city.zone, described["waiting"]))
+            texts.check_all(path, city)
         except KeyError as error:
-            msg = f"{path}: there is no {error}"
+            msg = f"{path}: {error} is missing"
             raise TextInvalid(msg) from error
         return texts
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Languages there are texts for."""
-        return tuple(self._sms[_key(Occasion.OFFERED)])
+        """The languages of the texts; the first one is the default."""
+        return tuple(self._sms[_occasion_key(Occasion.OFFERED)])
 
-    def render(self, alert: Alert, language: str) -> Text:
-        """The words of one alert; the first language where the wanted one is missing."""
+    def render_alert(self, alert: Alert, language: str) -> AlertText:
+        """Renders the text of an alert, in the default language where the requested one is missing."""
         if language not in self.languages:
             language = self.languages[0]
-        occasion = _key(alert.occasion)
-        if alert.channel is AlertChannel.SMS:
-            return Text("", fill(self._sms[occasion][language], alert, language, self._labels))
-        mail = self._mail[occasion][language]
-        return Text(*(fill(mail[part], alert, language, self._labels) for part in ("subject", "body")))
+        occasion = _occasion_key(alert.occasion)
+        match alert.channel:
+            case AlertChannel.SMS:
+                return AlertText("", self._fill(self._sms[occasion][language], alert, language))
+            case AlertChannel.MAIL:
+                mail = self._mail[occasion][language]
+                subject, body = (self._fill(mail[part], alert, language) for part in ("subject", "body"))
+                return AlertText(subject, body)
 
-    def check(self, path: Path, city: City) -> None:
-        """Render everything once, with the longest values."""
-        for occasion, kind in product(map(_key, Occasion), (self._sms, self._mail)):
-            if set(kind[occasion]) != set(self.languages):
+    def _fill(self, template: str, alert: Alert, language: str) -> str:
+        return render_template(template, alert, language, self._variables)
+
+    def check_all(self, path: Path, city: City) -> None:
+        """Renders every text with the longest values; raises TextInvalid."""
+        for occasion, templates in product(map(_occasion_key, Occasion), (self._sms, self._mail)):
+            if set(templates[occasion]) != set(self.languages):
                 msg = f"{path}: every text needs the same languages; those of {occasion} differ"
                 raise TextInvalid(msg)
-        for language, alert in product(self.languages, self._every_kind(city)):
-            where = f"{alert.channel} {_key(alert.occasion)} {language}"
+        for language, alert in product(self.languages, self._alerts_of_every_kind(city)):
+            where = f"{alert.channel} {_occasion_key(alert.occasion)} {language}"
             try:
-                text = self.render(alert, language)
+                text = self.render_alert(alert, language)
             except (KeyError, IndexError, ValueError) as error:
                 msg = f"{path}: {where} may only use code, urgency, deadline, agency and waiting, not {error}"
                 raise TextInvalid(msg) from error
@@ -67,12 +75,12 @@ class Texts:
                 msg = f"{path}: {where} is not one GSM-7 segment ({len(text.body)} of 160 letters)"
                 raise TextInvalid(msg)
 
-    def _every_kind(self, city: City) -> Iterator[Alert]:
+    def _alerts_of_every_kind(self, city: City) -> Iterator[Alert]:
         nil, deadline = UUID(int=0), datetime(2026, 12, 31, tzinfo=UTC)
         longest = max(city.agency_codes, key=len)
-        for channel, urgency, occasion, clock in product(AlertChannel, Urgency, Occasion, self._labels.waiting):
+        for channel, urgency, occasion, clock in product(AlertChannel, Urgency, Occasion, self._variables.waiting):
             yield Alert(nil, nil, nil, "", channel, urgency, deadline, occasion, clock, longest)
 
 
-def _key(occasion: Occasion) -> str:
+def _occasion_key(occasion: Occasion) -> str:
     return occasion.name.lower()

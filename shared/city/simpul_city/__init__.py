@@ -1,4 +1,4 @@
-"""A city as data: its wards, its agencies and their queues, its emergency numbers."""
+"""A city as data: wards, agencies, filtered queues, emergency numbers."""
 
 from simpul_city.city import (
     NATIONAL_EMERGENCY_NUMBERS,
@@ -6,8 +6,8 @@ from simpul_city.city import (
     City,
     CityInvalid,
     EmergencyNumber,
+    FilteredQueue,
     Kelurahan,
-    OwnQueue,
     read_yaml,
 )
 
@@ -17,7 +17,7 @@ __all__ = [
     "City",
     "CityInvalid",
     "EmergencyNumber",
+    "FilteredQueue",
     "Kelurahan",
-    "OwnQueue",
     "read_yaml",
 ]

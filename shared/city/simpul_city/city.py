@@ -1,4 +1,4 @@
-"""Reads the city from its folder: kelurahan, kecamatan, agencies."""
+"""Reads a city's folder: kelurahan, kecamatan, agencies, filtered queues and emergency numbers."""
 
 import csv
 import re
@@ -15,11 +15,11 @@ from simpul_schema.vocabulary import Service, Urgency
 
 
 class CityInvalid(Exception):
-    """The city's folder contradicts itself; the message says where and what would be right."""
+    """A file of the city's folder is wrong; the message names the file, the entry and what is allowed."""
 
 
 def read_yaml(path: Path) -> Any:
-    """YAML 1.2, where `22:00` is a text and `no` is a word."""
+    """Parses YAML 1.2, in which `22:00` and `no` are strings."""
     return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
 
 
@@ -33,12 +33,12 @@ class Kelurahan:
 
     @property
     def slug(self) -> str:
-        """The name as it stands in an agency's code."""
+        """The name as it appears in agency codes."""
         return self.name.lower().replace(" ", "-")
 
     @property
     def satgas(self) -> str:
-        """The code of its task force."""
+        """The code of the ward's task force."""
         return f"satgas-kel-{self.slug}"
 
     @property
@@ -49,7 +49,7 @@ class Kelurahan:
 
 @dataclass(frozen=True, slots=True)
 class Agency:
-    """A party that takes referrals."""
+    """An organisation that receives referrals."""
 
     code: str
     name: str
@@ -57,27 +57,27 @@ class Agency:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnQueue:
-    """A queue beside its inbox in which an agency gets a part of what is addressed to it."""
+class FilteredQueue:
+    """An additional queue that receives the agency's events for some services and urgencies only."""
 
     agency: str
     name: str
     services: tuple[str, ...] = ()
-    """All when empty."""
+    """Services it takes; empty means all."""
     urgencies: tuple[str, ...] = ()
-    """All when empty."""
+    """Urgencies it takes; empty means all."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmergencyNumber:
-    """Where a person gets help at once, shown on every page that could not do what it was asked."""
+    """A number for immediate help, shown on the public form and on every failure page."""
 
     number: str
-    """As people write it."""
+    """The number as people write it."""
     name: Mapping[str, str]
-    """What answers there, by language."""
+    """Who answers, by language."""
     is_call: bool = True
-    """Whether it is called; otherwise it is written to, as a WhatsApp number is."""
+    """False for a number that takes written messages, such as WhatsApp."""
 
     @property
     def digits(self) -> str:
@@ -91,7 +91,7 @@ NATIONAL_EMERGENCY_NUMBERS: Final = (
     EmergencyNumber("110", {"id": "Polisi", "en": "Police"}),
     EmergencyNumber("119", {"id": "Ambulans", "en": "Ambulance"}),
 )
-"""Indonesia's; a city replaces them in emergency_numbers.yaml."""
+"""The numbers of Indonesia; a city overrides them in emergency_numbers.yaml."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ class City:
     zone: ZoneInfo
     kelurahan: tuple[Kelurahan, ...]
     agencies: tuple[Agency, ...]
-    queues: tuple[OwnQueue, ...] = ()
+    filtered_queues: tuple[FilteredQueue, ...] = ()
     emergency_numbers: tuple[EmergencyNumber, ...] = NATIONAL_EMERGENCY_NUMBERS
 
     @classmethod
     def read(cls, folder: Path) -> "City":
-        """Loads the city's files; CityInvalid when one of them is wrong or two contradict each other."""
+        """Reads the city's folder; raises CityInvalid when a file is wrong."""
         described = read_yaml(folder / "city.yaml")
         with (folder / "kelurahan.csv").open(encoding="utf-8", newline="") as file:
             wards = tuple(Kelurahan(row["code"], row["kelurahan"], row["kecamatan"]) for row in csv.DictReader(file))
@@ -116,32 +116,34 @@ class City:
             msg = f"{folder}/kelurahan.csv: two kelurahan share a name"
             raise CityInvalid(msg)
         agencies = [Agency(entry["code"], entry["name"], entry["kind"]) for entry in described["agencies"]]
-        rungs = {ward.satgas_kecamatan: ward.kecamatan for ward in wards}
-        agencies += [Agency(code, f"Satgas PPA Kecamatan {name}", "satgas_kecamatan") for code, name in rungs.items()]
+        districts = {ward.satgas_kecamatan: ward.kecamatan for ward in wards}
+        agencies += [
+            Agency(code, f"Satgas PPA Kecamatan {name}", "satgas_kecamatan") for code, name in districts.items()
+        ]
         agencies += [Agency(w.satgas, f"Satgas PPA Kelurahan {w.name}", "satgas_kelurahan") for w in wards]
-        queues = tuple(_own_queues(folder, described["agencies"]))
+        queues = tuple(_read_filtered_queues(folder, described["agencies"]))
         return cls(
             described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies), queues,
-            _emergency_numbers(folder / "emergency_numbers.yaml"),
+            _read_emergency_numbers(folder / "emergency_numbers.yaml"),
         )  # fmt: skip
 
     @cached_property
     def agency_codes(self) -> frozenset[str]:
-        """Every agency's code."""
+        """The codes of all agencies."""
         return frozenset(agency.code for agency in self.agencies)
 
-    def queues_of(self, agency: str) -> tuple[OwnQueue, ...]:
-        """The queues that an agency has beside its inbox."""
-        return tuple(queue for queue in self.queues if queue.agency == agency)
+    def filtered_queues_of(self, agency: str) -> tuple[FilteredQueue, ...]:
+        """The filtered queues of one agency."""
+        return tuple(queue for queue in self.filtered_queues if queue.agency == agency)
 
     @cached_property
     def kinds(self) -> dict[str, str]:
-        """The kind of each agency, by its code."""
+        """Agency code -> kind."""
         return {agency.code: agency.kind for agency in self.agencies}
 
     @cached_property
     def kecamatan_of(self) -> dict[str, str]:
-        """The task force of the kecamatan above each task force of a kelurahan."""
+        """Task force of a kelurahan -> task force of its kecamatan."""
         return {ward.satgas: ward.satgas_kecamatan for ward in self.kelurahan}
 
     @cached_property
@@ -149,28 +151,28 @@ class City:
         by_name = {ward.name.casefold(): ward for ward in self.kelurahan}
         return by_name | {ward.code: ward for ward in self.kelurahan} | {ward.slug: ward for ward in self.kelurahan}
 
-    def find_kelurahan(self, words: str) -> Kelurahan | None:
-        """The kelurahan of a name, slug or code; None when it is not one of this city's."""
-        return self._wards.get(" ".join(words.split()).casefold())
+    def find_kelurahan(self, name_or_code: str) -> Kelurahan | None:
+        """The kelurahan with this name, slug or code; None when the city has no such kelurahan."""
+        return self._wards.get(" ".join(name_or_code.split()).casefold())
 
 
-def _emergency_numbers(path: Path) -> tuple[EmergencyNumber, ...]:
+def _read_emergency_numbers(path: Path) -> tuple[EmergencyNumber, ...]:
     if not path.exists():
         return NATIONAL_EMERGENCY_NUMBERS
-    numbers = tuple(_emergency_number(path, entry) for entry in read_yaml(path) or ())
+    numbers = tuple(_parse_emergency_number(path, entry) for entry in read_yaml(path) or ())
     if not numbers:
-        msg = f"{path} is empty; without the file the national numbers are shown"
+        msg = f"{path} is empty; list at least one number, or delete the file to show the national numbers"
         raise CityInvalid(msg)
     return numbers
 
 
-def _emergency_number(path: Path, entry: Mapping[str, Any]) -> EmergencyNumber:
+def _parse_emergency_number(path: Path, entry: Mapping[str, Any]) -> EmergencyNumber:
     number, kind, names = str(entry.get("number", "")), entry.get("kind", "call"), entry.get("name", {})
     if not re.fullmatch(r"\+?[0-9][0-9 -]+", number):
         msg = f"{path}: {number or 'an entry'} is not a phone number"
         raise CityInvalid(msg)
     if kind not in ("call", "whatsapp"):
-        msg = f"{path}: {number} has kind {kind}; call or whatsapp"
+        msg = f"{path}: {number} has kind {kind}; use call or whatsapp"
         raise CityInvalid(msg)
     if not all(names.get(language) for language in ("id", "en")):
         msg = f"{path}: {number} needs a name in id and en"
@@ -178,13 +180,16 @@ def _emergency_number(path: Path, entry: Mapping[str, Any]) -> EmergencyNumber:
     return EmergencyNumber(number, names, is_call=kind == "call")
 
 
-def _own_queues(folder: Path, entries: Iterable[Mapping[str, Any]]) -> Iterator[OwnQueue]:
+def _read_filtered_queues(folder: Path, entries: Iterable[Mapping[str, Any]]) -> Iterator[FilteredQueue]:
     for entry in entries:
         for queue in entry.get("queues", ()):
             services, urgencies = tuple(queue.get("services", ())), tuple(queue.get("urgencies", ()))
             unknown = {*services} - {*map(str, Service)} | {*urgencies} - {*map(str, Urgency)}
             if unknown or not re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", queue["name"]):
                 wrong = ", ".join(sorted(unknown)) or queue["name"]
-                msg = f"{folder}/city.yaml: {entry['code']} has a queue with {wrong}; see services and urgencies"
+                msg = (
+                    f"{folder}/city.yaml: {entry['code']} has a filtered queue with {wrong}; name it with lower-case "
+                    "letters, digits and hyphens, and use services and urgencies of the vocabulary"
+                )
                 raise CityInvalid(msg)
-            yield OwnQueue(entry["code"], queue["name"], services, urgencies)
+            yield FilteredQueue(entry["code"], queue["name"], services, urgencies)

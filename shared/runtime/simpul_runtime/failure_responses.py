@@ -1,70 +1,101 @@
-"""Answers to requests that could not be served: a page for a person, JSON for a program, in both languages."""
+"""Renders failures and refusals: a page for a person, JSON with both languages for a program."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import BaseModel, Field
 
 from simpul_city import City
-from simpul_runtime.failures import Failure, FailureCode
-from simpul_runtime.languages import LANGUAGES, language_of
-from simpul_runtime.texts import TEXTS
+from simpul_runtime.failures import FAILURE_MESSAGES, Failure, FailureCode, Refusal
+from simpul_runtime.languages import SOURCE_LANGUAGE, language_of
+from simpul_runtime.translations import Translations, load_translations, page_templates, translate_all
+from simpul_runtime.validation import FieldProblem
 
 
 class FailureOut(BaseModel):
-    """A request that could not be served."""
+    """A request that was not served."""
 
-    code: FailureCode = Field(description="stable, for programs")
+    code: str = Field(description="stable, for programs")
     detail: str = Field(description="what happened, in English")
     messages: dict[str, str] = Field(description="what happened, by language: id, en")
-    reference: str | None = Field(default=None, description="under which the operator finds it in the log")
+    reference: str | None = Field(default=None, description="reference of the operator's log entry")
+
+
+class FieldProblemOut(BaseModel):
+    """A field that is not valid; the value that was sent is never repeated."""
+
+    field: str = Field(description="path of the field, such as identity.nik")
+    code: str = Field(description="stable, for programs")
+    detail: str = Field(description="what is wrong, in English")
+    messages: dict[str, str] = Field(description="what is wrong, by language: id, en")
+
+
+class InvalidRequestOut(FailureOut):
+    """A request with fields that are not valid."""
+
+    problems: list[FieldProblemOut]
 
 
 DOCUMENTED_FAILURES: Final[dict[int | str, dict[str, Any]]] = {
-    503: {"model": FailureOut, "description": "cannot be served now; send the same again after Retry-After seconds"}
+    422: {"model": InvalidRequestOut, "description": "some fields are not valid"},
+    503: {"model": FailureOut, "description": "cannot be served now; repeat the request after Retry-After seconds"},
 }
 
 
 class FailureResponses:
-    """Answers in the language and the form that the request asks for."""
+    """Answers failed requests in the language and format that they accept."""
 
     def __init__(self, city: City) -> None:
         self._city = city
-        templates = Environment(loader=PackageLoader("simpul_runtime"), autoescape=True, undefined=StrictUndefined)
-        self._page = templates.get_template("failure.html")
+        self._pages = {lang: env.get_template("failure.html") for lang, env in page_templates("simpul_runtime").items()}
 
     def respond(self, request: Request, failure: Failure, headers: Mapping[str, str] | None = None) -> Response:
-        """The answer to a request that failed."""
+        """Answers a failed request with a page or JSON."""
         given = dict(headers or {})
         if failure.retry_after:
             given["retry-after"] = str(failure.retry_after)
         if wants_page(request):
-            return HTMLResponse(self._render(request, failure), failure.status, given)
-        return JSONResponse(_as_json(failure), failure.status, given)
+            return HTMLResponse(self._render_page(request, failure), failure.status, given)
+        body = _failure_out(failure.code, failure.message, load_translations("simpul_runtime"), failure.reference)
+        return _json(body, failure.status, given)
 
-    def _render(self, request: Request, failure: Failure) -> str:
-        language = language_of(request)
-        return self._page.render(
-            language=language,
-            t=TEXTS[language],
+    def _render_page(self, request: Request, failure: Failure) -> str:
+        return self._pages[language_of(request)].render(
             failure=failure,
             emergency_numbers=self._city.emergency_numbers,
-            # Loading the page again by itself repeats a request only if that changes nothing.
+            # Reloading is safe for requests without side effects only.
             reload_after=failure.retry_after if request.method in ("GET", "HEAD") else 0,
         )
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks; programs that do not name HTML get JSON."""
+    """Whether the client accepts HTML; other programs get JSON."""
     return "text/html" in request.headers.get("accept", "")
 
 
-def _as_json(failure: Failure) -> dict[str, object]:
-    messages = {language: TEXTS[language][failure.code] for language in LANGUAGES}
-    answer = FailureOut(
-        code=failure.code, detail=messages["en"], messages=messages, reference=failure.reference or None
-    )
-    return answer.model_dump(mode="json", exclude_none=True)
+def refusal_response(refusal: Refusal, translations: Translations) -> JSONResponse:
+    """Answers a request that the service refuses."""
+    return _json(_failure_out(refusal.code, refusal.message, translations), refusal.status)
+
+
+def invalid_request_response(problems: Sequence[FieldProblem], translations: Translations) -> JSONResponse:
+    """Answers a request with invalid fields with 422 and the problem of each field."""
+    failure = _failure_out(FailureCode.INVALID, FAILURE_MESSAGES[FailureCode.INVALID], translations)
+    shown = [_problem_out(problem, translations) for problem in problems]
+    return _json(InvalidRequestOut(**failure.model_dump(), problems=shown), 422)
+
+
+def _failure_out(code: str, message: str, translations: Translations, reference: str = "") -> FailureOut:
+    messages = translate_all(translations, message)
+    return FailureOut(code=code, detail=messages[SOURCE_LANGUAGE], messages=messages, reference=reference or None)
+
+
+def _problem_out(problem: FieldProblem, translations: Translations) -> FieldProblemOut:
+    messages = translate_all(translations, problem.message, problem.values)
+    return FieldProblemOut(field=problem.field, code=problem.code, detail=messages[SOURCE_LANGUAGE], messages=messages)
+
+
+def _json(body: BaseModel, status: int, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(body.model_dump(mode="json", exclude_none=True), status, dict(headers or {}))

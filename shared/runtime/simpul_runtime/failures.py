@@ -1,6 +1,7 @@
-"""Requests that could not be served: which failure it is, its status, and the reference under which it is logged."""
+"""Classifies requests that cannot be served, and logs failures of the service under a reference."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -13,12 +14,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from simpul_runtime.metrics import REQUESTS_FAILED
+from simpul_runtime.translations import gettext_noop
 
 log = structlog.get_logger()
 
 
 class FailureCode(StrEnum):
-    """Why a request could not be served; stable, for programs."""
+    """Why a request cannot be served; stable, for programs."""
 
     BUSY = "busy"
     DATABASE_UNAVAILABLE = "database_unavailable"
@@ -30,19 +32,57 @@ class FailureCode(StrEnum):
     TOO_LARGE = "too_large"
     UNREADABLE = "unreadable"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    INVALID = "invalid"
     REFUSED = "refused"
+
+
+FAILURE_MESSAGES: Final[Mapping[FailureCode, str]] = {
+    FailureCode.BUSY: gettext_noop("The system is busy. Nothing was stored."),
+    FailureCode.DATABASE_UNAVAILABLE: gettext_noop("The system has a fault: its storage cannot be reached."),
+    FailureCode.STORAGE_FULL: gettext_noop("The system has a fault: its storage is full. Nothing was stored."),
+    FailureCode.TIMED_OUT: gettext_noop("The system took too long to answer."),
+    FailureCode.UNEXPECTED: gettext_noop("The system has a fault."),
+    FailureCode.NOT_FOUND: gettext_noop("This page does not exist. Check its address."),
+    FailureCode.METHOD_NOT_ALLOWED: gettext_noop("This page cannot be used in that way. Open it again from the start."),
+    FailureCode.TOO_LARGE: gettext_noop(
+        "The request is too large and was not stored. Shorten your text and send it again."
+    ),
+    FailureCode.UNREADABLE: gettext_noop(
+        "The request is damaged and was not stored. Fill in the form again and send it."
+    ),
+    FailureCode.UNSUPPORTED_MEDIA_TYPE: gettext_noop(
+        "The request did not come from this form and was not stored. Fill in the form and send it."
+    ),
+    FailureCode.INVALID: gettext_noop("Some fields are not valid. Correct them and send the request again."),
+    FailureCode.REFUSED: gettext_noop("This request cannot be served."),
+}
+"""What a person reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that could not be served."""
+    """A request that cannot be served."""
 
     code: FailureCode
     status: int
     retry_after: int = 0
-    """Seconds after which the same request may work; 0 when repeating it is useless."""
+    """Seconds after which the same request may succeed; 0 when repeating it is useless."""
     reference: str = ""
-    """Under which the log has it; empty when the request itself was at fault and nothing is logged."""
+    """The log entry's reference; empty when the request itself was at fault and nothing is logged."""
+
+    @property
+    def message(self) -> str:
+        """What a person reads, in English."""
+        return FAILURE_MESSAGES[self.code]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a service refuses a valid request: the HTTP status, a stable code for programs, and an English message."""
+
+    status: int
+    code: str
+    message: str
 
 
 _RETRY_AFTER: Final = {FailureCode.BUSY: 1, FailureCode.STORAGE_FULL: 60}
@@ -50,10 +90,10 @@ _DEFAULT_RETRY_AFTER: Final = 5
 
 # PostgreSQL's SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _BUSY_STATES: Final = ("40001", "40P01")
-"""Serialization failure and deadlock: two changes waited for each other and this one gave way."""
+"""Serialization failure and deadlock: PostgreSQL rolled this transaction back in favour of another."""
 _FULL_STATES: Final = ("53100",)
 _UNAVAILABLE_STATES: Final = ("08", "53300", "57P", "25006")
-"""Connection lost, too many connections, server shutting down or starting, and a standby that cannot write."""
+"""Connection lost, too many connections, server shutting down or starting, read-only standby."""
 
 _BY_STATUS: Final = {
     400: FailureCode.UNREADABLE,
@@ -61,11 +101,12 @@ _BY_STATUS: Final = {
     405: FailureCode.METHOD_NOT_ALLOWED,
     413: FailureCode.TOO_LARGE,
     415: FailureCode.UNSUPPORTED_MEDIA_TYPE,
+    422: FailureCode.INVALID,
 }
 
 
 def failure_code(error: Exception) -> FailureCode:
-    """Which failure of the service this exception stands for."""
+    """Classifies an exception."""
     state = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
     if state.startswith(_BUSY_STATES):
         return FailureCode.BUSY
@@ -73,20 +114,19 @@ def failure_code(error: Exception) -> FailureCode:
         return FailureCode.STORAGE_FULL
     if state.startswith(_UNAVAILABLE_STATES) or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return FailureCode.DATABASE_UNAVAILABLE
-    # A time limit of asyncio's is an OSError too.
+    # Checked before OSError, of which TimeoutError is a subclass.
     if isinstance(error, TimeoutError):
         return FailureCode.TIMED_OUT
-    # The driver lets a refused connection through as it is.
+    # The driver raises a refused connection unwrapped.
     if isinstance(error, PoolTimeoutError | ConnectionError | OSError):
         return FailureCode.DATABASE_UNAVAILABLE
     return FailureCode.UNEXPECTED
 
 
 def record_failure(request: Request, error: Exception) -> Failure:
-    """Logs and counts a failure of the service once; whoever is answered gets its reference.
+    """Logs and counts a failure of the service, and returns it with the log entry's reference.
 
-    Whatever failed, the answer is 503: reports and changes are safe to repeat, and a client that repeats them loses
-    nothing once the fault is mended.
+    The status is always 503, because every request is safe to repeat and succeeds once the fault is repaired.
     """
     code = failure_code(error)
     reference = _reference()
@@ -97,7 +137,7 @@ def record_failure(request: Request, error: Exception) -> Failure:
 
 
 def request_failure(error: HTTPException) -> Failure:
-    """The failure of a request that was itself at fault."""
+    """Classifies a request that was itself at fault."""
     return Failure(_BY_STATUS.get(error.status_code, FailureCode.REFUSED), error.status_code)
 
 

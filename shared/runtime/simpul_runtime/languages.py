@@ -1,4 +1,4 @@
-"""The language in which a person is answered."""
+"""Chooses the language of a response."""
 
 from typing import Final
 
@@ -6,17 +6,19 @@ from fastapi import Request
 
 LANGUAGES: Final = ("id", "en")
 DEFAULT_LANGUAGE: Final = "id"
+SOURCE_LANGUAGE: Final = "en"
+"""The language of the messages in the code."""
 _OLD_CODES = {"in": "id"}
-"""Old Android and Java versions call Indonesian `in`."""
+"""Old versions of Android and Java use `in` for Indonesian."""
 
 
 def known_language(wanted: str) -> str:
-    """The language if there are texts in it, else the default."""
+    """Returns the language if it is supported, otherwise the default."""
     return wanted if wanted in LANGUAGES else DEFAULT_LANGUAGE
 
 
 def language_of(request: Request, chosen: str = "") -> str:
-    """The language chosen on the page or in its address, else the first of Accept-Language that is known."""
+    """Returns the language chosen in the form or URL, otherwise the preferred supported one of Accept-Language."""
     for wanted in (chosen, request.query_params.get("lang", "")):
         if wanted in LANGUAGES:
             return wanted
@@ -29,7 +31,7 @@ def _accepted_language(header: str) -> str:
         tag, _, parameter = entry.partition(";")
         code = tag.strip().lower().partition("-")[0]
         ranked.append((_quality(parameter), _OLD_CODES.get(code, code)))
-    # sorted() is stable: of two with the same quality the first one counts.
+    # sorted() is stable, so languages of equal quality keep the order of the header.
     wanted = (code for quality, code in sorted(ranked, key=lambda entry: -entry[0]) if quality > 0)
     return next((code for code in wanted if code in LANGUAGES), DEFAULT_LANGUAGE)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 
-from simpul_city import OwnQueue
+from simpul_city import FilteredQueue
 from simpul_schema.names import (
     DEAD,
     EVENTS,
@@ -86,7 +86,7 @@ class Topology:
     policies: tuple[Policy, ...]
 
 
-def own_queue(queue: OwnQueue) -> Queue:
+def declare_filtered_queue(queue: FilteredQueue) -> Queue:
     """The queue in which an agency gets the named services and urgencies of what is addressed to it."""
     keys = product(queue.services or ("*",), queue.urgencies or ("*",))
     return Queue(
@@ -108,7 +108,7 @@ def agency_account(agency: str, *, is_suspended: bool = False) -> Account:
     )
 
 
-def topology_of(agencies: Iterable[str], own_queues: Iterable[OwnQueue] = ()) -> Topology:
+def topology_of(agencies: Iterable[str], filtered_queues: Iterable[FilteredQueue] = ()) -> Topology:
     """The topology of a city with these agencies, and the queues they have beside their inboxes."""
     exchanges = (
         Exchange(UNROUTED, "fanout"),
@@ -120,7 +120,7 @@ def topology_of(agencies: Iterable[str], own_queues: Iterable[OwnQueue] = ()) ->
         Queue(DEAD, ((DEAD, "#"),), is_last_net=True),
         *(Queue(service_inbox(service), bindings) for service, bindings in _SERVICE_BINDINGS.items()),
         *(Queue(agency_inbox(agency), ((REFERRALS, referral_binding(agency)),)) for agency in agencies),
-        *map(own_queue, own_queues),
+        *map(declare_filtered_queue, filtered_queues),
     )
     policies = (
         Policy(
@@ -137,6 +137,6 @@ def topology_of(agencies: Iterable[str], own_queues: Iterable[OwnQueue] = ()) ->
             },
         ),
         # An inbox that rejects is asked again until it takes; a copy must never cause that.
-        Policy("simpul-own-queue", r"^agency\..+\.queue$", {"overflow": "drop-head", "max-length": 10_000}),
+        Policy("simpul-filtered-queue", r"^agency\..+\.queue$", {"overflow": "drop-head", "max-length": 10_000}),
     )
     return Topology(exchanges, queues, policies)

@@ -141,7 +141,7 @@ class Event(_Contract):
 
 
 _QUEUE = "--"
-"""Between an agency's code and the name of its own queue; no code holds it."""
+"""Between an agency's code and the name of its filtered queue; no agency code contains it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def service_source(city: str, service: str) -> str:
 
 
 def agency_source(city: str, agency: str, queue: str = "") -> str:
-    """The `source` of an agency, or of what answers from one of its own queues.
+    """The `source` of an agency, or of what answers from one of its filtered queues.
 
     Each has a sequence of its own, because sequences are counted by (source, subject).
     """

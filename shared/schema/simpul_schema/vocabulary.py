@@ -284,14 +284,14 @@ class ReplanReason(Term):
 
 
 class AlertChannel(Term):
-    """How a person on duty is told."""
+    """How a responder is alerted."""
 
     SMS = "sms", "SMS", "SMS"
     MAIL = "mail", "E-mail", "E-mail"
 
 
 class AlertFailure(Term):
-    """Why an alert could not be handed over."""
+    """Why an alert failed."""
 
     REJECTED = "rejected", "Ditolak penyedia", "Refused by the provider"
     NOBODY_ON_DUTY = "nobody_on_duty", "Tidak ada petugas jaga", "Nobody on duty"

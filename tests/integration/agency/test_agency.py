@@ -8,7 +8,7 @@ import pytest
 
 from simpul_agency import Received, Reply
 from simpul_agency.agency import ReferralUnknown
-from simpul_city import OwnQueue
+from simpul_city import FilteredQueue
 from simpul_cli.topology import apply_topology
 from simpul_runtime.topology import topology_of
 from simpul_schema.messages import ReferralCancelledV1, ReferralOfferedV1
@@ -174,7 +174,7 @@ async def test_what_cannot_be_used_is_set_aside_with_its_reason_and_stops_nothin
 
 
 async def test_a_ward_answers_from_its_own_queue_beside_the_inbox(town: Town) -> None:
-    await apply_topology(town.api, topology_of(["ylpa"], [OwnQueue("ylpa", "ward", ("medical_care",))]))
+    await apply_topology(town.api, topology_of(["ylpa"], [FilteredQueue("ylpa", "ward", ("medical_care",))]))
     ward = town.agency(queue="ward", store_url=f"sqlite:///{town.folder / 'ward.db'}")
     calls: list[str] = []
 

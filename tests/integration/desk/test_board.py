@@ -1,4 +1,4 @@
-"""The board shows what is late first, since when and how late, until what was late has happened."""
+"""The board shows late referrals first, with the time and the step, until the missed deadline is met."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_desk import repository
-from simpul_desk.consumers import handlers
+from simpul_desk.consumers import board_handlers
 from simpul_desk.repository import BoardLine
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async
@@ -35,7 +35,7 @@ class Board:
     referrals: list[UUID] = field(default_factory=list)
 
     async def offer(self, answer_by: datetime) -> UUID:
-        """A referral is offered."""
+        """Receives an offer; returns the referral's id."""
         self.referrals.append(uuid4())
         await self.receive(
             "referral.offered.v1", self.referrals[-1], service="medical_care", role="lead", urgency="high",
@@ -44,14 +44,14 @@ class Board:
         return self.referrals[-1]
 
     async def late(self, referral_id: UUID, clock: str, due_at: datetime, step: int = 100) -> None:
-        """A deadline has passed."""
+        """Receives a passed deadline."""
         name = "overdue" if step == 100 else "escalated"
         await self.receive(
             f"referral.{name}.v1", referral_id, clock=clock, step=step, due_at=due_at, urgency="high", told=["uptd-ppa"]
         )
 
     async def receive(self, wire_name: str, referral_id: UUID, **data: Any) -> None:
-        """The desk hears an event about a referral."""
+        """Receives an event about a referral."""
         message = message_class(wire_name)
         assert message is not None
         about = {"referral_id": referral_id, "case_id": uuid4(), "agency": "rs-rujukan"}
@@ -60,14 +60,14 @@ class Board:
             "sequence": "0000000001", "correlationid": uuid4(), "data": about | data,
         })  # fmt: skip
         async with self.transactions.begin() as transaction:
-            await handlers()[message](transaction, [event])
+            await board_handlers()[message](transaction, [event])
 
     async def lines(self) -> list[BoardLine]:
-        """What the board shows."""
-        return await repository.shown_referrals(self.engine, 200)
+        """The lines of the board."""
+        return await repository.load_board(self.engine, 200)
 
     async def line(self, referral_id: UUID) -> BoardLine:
-        """Where one referral stands."""
+        """The line of one referral."""
         return next(line for line in await self.lines() if line.referral_id == referral_id)
 
 
@@ -83,7 +83,7 @@ async def board(backends: Backends) -> AsyncIterator[Board]:
     await engine.dispose()
 
 
-async def test_late_referrals_come_first_the_longest_late_before_the_others_also_when_they_were_accepted(
+async def test_late_referrals_come_first_even_when_accepted(
     board: Board,
 ) -> None:
     waits, late, later, accepted = [await board.offer(START + timedelta(minutes=n)) for n in range(4)]
@@ -93,11 +93,11 @@ async def test_late_referrals_come_first_the_longest_late_before_the_others_also
     await board.late(accepted, "service", LATEST)
 
     assert [line.referral_id for line in await board.lines()] == [late, later, accepted, waits]
-    counts = await repository.count_referrals(board.engine)
+    counts = await repository.count_open_referrals(board.engine)
     assert (counts.late, counts.unanswered) == (3, 3)
 
 
-async def test_a_late_referral_shows_its_first_passed_deadline_and_the_highest_step(board: Board) -> None:
+async def test_a_late_referral_shows_its_earliest_deadline_and_highest_step(board: Board) -> None:
     referral = await board.offer(START)
     await board.late(referral, "answer", START)
     await board.late(referral, "contact", LATER)
@@ -107,7 +107,7 @@ async def test_a_late_referral_shows_its_first_passed_deadline_and_the_highest_s
     assert (line.late_since, line.late_step) == (START, 200)
 
 
-async def test_an_answer_ends_only_what_waited_for_it_and_the_start_of_the_service_the_rest(board: Board) -> None:
+async def test_an_answer_and_the_start_clear_their_own_deadlines(board: Board) -> None:
     referral = await board.offer(START)
     await board.late(referral, "answer", START, 200)
     await board.late(referral, "contact", LATER)
@@ -121,16 +121,16 @@ async def test_an_answer_ends_only_what_waited_for_it_and_the_start_of_the_servi
     assert (started.late_since, started.late_step) == (None, 0)
 
 
-async def test_what_has_ended_is_not_late(board: Board) -> None:
+async def test_an_ended_referral_is_not_late(board: Board) -> None:
     referral = await board.offer(START)
     await board.late(referral, "answer", START)
     await board.receive("referral.cancelled.v1", referral, cancelled_at=START)
 
     assert await board.lines() == []
-    assert (await repository.count_referrals(board.engine)).late == 0
+    assert (await repository.count_open_referrals(board.engine)).late == 0
 
 
-async def test_the_deadline_after_a_withdrawal_is_not_of_the_board(board: Board) -> None:
+async def test_a_deadline_after_a_withdrawal_is_not_shown(board: Board) -> None:
     referral = await board.offer(START)
     await board.late(referral, "withdrawal", START)
 

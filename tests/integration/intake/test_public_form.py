@@ -1,4 +1,4 @@
-"""Whatever is sent to the public form, the answer is a page that helps."""
+"""The public form answers every request with a helpful page."""
 
 import json
 from io import BytesIO
@@ -25,7 +25,7 @@ def without_id(**changes: str) -> dict[str, str]:
     return {name: value for name, value in a_form(**changes).items() if name != "report_id"}
 
 
-async def ask(city: LocalCity, method: str, path: str, **request: Any) -> tuple[int, str, Any]:
+async def send_request(city: LocalCity, method: str, path: str, **request: Any) -> tuple[int, str, Any]:
     url = city.url("intake") + path
     async with aiohttp.ClientSession() as session, session.request(method, url, **request) as answer:
         return answer.status, await answer.text(), answer.headers
@@ -33,7 +33,7 @@ async def ask(city: LocalCity, method: str, path: str, **request: Any) -> tuple[
 
 async def send(city: LocalCity, body: Any, kind: str = FORM, **headers: str) -> tuple[int, str]:
     sent = {"content-type": kind, "accept": HTML} | headers
-    status, page, _ = await ask(city, "POST", "/lapor", data=body, headers=sent)
+    status, page, _ = await send_request(city, "POST", "/lapor", data=body, headers=sent)
     return status, page
 
 
@@ -53,7 +53,7 @@ FILE = '--b\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "status", "told"),
+    ("body", "kind", "status", "expected"),
     [
         (urlencode(without_id()), FORM, 422, "tiba tanpa nomornya"),
         (urlencode(a_form(report_id="7")), FORM, 422, "tiba tanpa nomornya"),
@@ -70,21 +70,21 @@ FILE = '--b\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\
         (FILE, "multipart/form-data; boundary=b", 400, UNREADABLE),
         (multipart(a_form()), "multipart/form-data; boundary=b; charset=undefined", 400, UNREADABLE),
     ],
-    # Written out, because a name made from a random id differs between the processes that share the tests.
+    # Written out, because a name made from a random id would differ between the test processes.
     ids=[
         "no id", "no UUID", "empty", "garbage", "unknown channel", "unknown language", "61 fields", "JSON", "text",
         "no type", "no boundary", "not multipart", "file", "unknown charset",
     ],
 )  # fmt: skip
-async def test_what_cannot_be_taken_is_explained_with_the_emergency_numbers_and_a_form(
-    city: LocalCity, body: str | bytes, kind: str, status: int, told: str
+async def test_an_invalid_form_is_explained_with_emergency_numbers_and_a_form(
+    city: LocalCity, body: str | bytes, kind: str, status: int, expected: str
 ) -> None:
     sent = body if isinstance(body, bytes) else body.encode("latin-1")
 
     answered, page = await send(city, sent, kind)
 
     assert answered == status
-    assert told in page
+    assert expected in page
     assert all(number in page for number in NUMBERS)
     assert UUID(ShownForm(page).value("report_id")).version == 4
 
@@ -100,7 +100,7 @@ async def test_a_body_that_is_too_large_is_explained(city: LocalCity, count: int
         assert all(number in shown for number in NUMBERS)
 
 
-async def test_a_form_without_its_number_is_taken_when_it_is_sent_again(city: LocalCity) -> None:
+async def test_a_form_without_its_number_is_accepted_when_sent_again(city: LocalCity) -> None:
     story = 'Kata <b>"tebal"</b> & lainnya'
     _, page = await send(city, urlencode(without_id(chronology=story, child_name="Wenthilora")))
 
@@ -110,30 +110,32 @@ async def test_a_form_without_its_number_is_taken_when_it_is_sent_again(city: Lo
 
 
 @pytest.mark.parametrize(
-    ("accepted", "told"),
+    ("accepted", "expected"),
     [
         ("en", "came without its number"),
         ("in-ID, en;q=0.5", "tiba tanpa nomornya"),
         ("xx, *;q=0", "tiba tanpa nomornya"),
     ],
 )
-async def test_without_a_language_field_the_browsers_language_counts(city: LocalCity, accepted: str, told: str) -> None:
+async def test_without_a_language_field_the_browsers_language_is_used(
+    city: LocalCity, accepted: str, expected: str
+) -> None:
     body = urlencode({name: value for name, value in without_id().items() if name != "lang"})
 
     _, page = await send(city, body, **{"accept-language": accepted})
 
-    assert told in page
+    assert expected in page
 
 
 @pytest.mark.parametrize(
-    "words",
+    "text",
     [
         "%FF%FE%00", "a%00b", ("x" * 99 + "%0D%0A") * 200, "%F0%9F%98%80" * 19_000, "%EA%A6%97" * 20_000,
     ],
     ids=["not UTF-8", "NUL", "20,000 letters with line breaks", "emoji", "Javanese script"],
 )  # fmt: skip
-async def test_what_a_person_can_type_is_taken(city: LocalCity, words: str) -> None:
-    body = urlencode(a_form()) + f"&chronology={words}&perpetrator_description={words}"
+async def test_any_typed_text_is_accepted(city: LocalCity, text: str) -> None:
+    body = urlencode(a_form()) + f"&chronology={text}&perpetrator_description={text}"
 
     status, page = await send(city, body)
 
@@ -160,31 +162,31 @@ async def test_the_same_form_twice_is_one_report_also_as_multipart(city: LocalCi
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "told"),
+    ("method", "path", "status", "expected"),
     [
         ("GET", "/tidak-ada", 404, "Halaman ini tidak ada"),
         ("GET", "/tidak-ada?lang=en", 404, "This page does not exist"),
         ("PUT", "/lapor", 405, "tidak dapat dipakai dengan cara itu"),
     ],
 )
-async def test_a_wrong_address_is_explained(city: LocalCity, method: str, path: str, status: int, told: str) -> None:
-    answered, page, headers = await ask(city, method, path, headers={"accept": HTML, "accept-language": "id"})
+async def test_a_wrong_url_is_explained(city: LocalCity, method: str, path: str, status: int, expected: str) -> None:
+    answered, page, headers = await send_request(city, method, path, headers={"accept": HTML, "accept-language": "id"})
 
     assert answered == status
-    assert told in page
+    assert expected in page
     assert all(number in page for number in NUMBERS)
     assert ("allow" in headers) == (status == 405)
     assert "default-src 'none'" in headers["content-security-policy"]
 
 
-async def test_a_program_gets_the_same_as_json(city: LocalCity) -> None:
+async def test_a_program_gets_failures_as_json(city: LocalCity) -> None:
     report = {"data": b'{"report_id": "\xff"}', "headers": {"content-type": "application/json"}}
 
     answers = [
-        await ask(city, "GET", "/tidak-ada"),
-        await ask(city, "DELETE", "/reports"),
-        await ask(city, "POST", "/reports", data=b" " * 300_000),
-        await ask(city, "POST", "/reports", **report),
+        await send_request(city, "GET", "/tidak-ada"),
+        await send_request(city, "DELETE", "/reports"),
+        await send_request(city, "POST", "/reports", data=b" " * 300_000),
+        await send_request(city, "POST", "/reports", **report),
     ]
 
     shown = [(status, json.loads(body)["code"]) for status, body, _ in answers]

@@ -10,11 +10,11 @@ import pytest
 from aiormq.exceptions import AMQPError
 
 from simpul_agency.broker_api import BrokerApi
-from simpul_city import OwnQueue
+from simpul_city import FilteredQueue
 from simpul_cli.agency import accounts
 from simpul_cli.backends import Backends
 from simpul_cli.topology import apply_topology, differences
-from simpul_runtime.topology import own_queue, topology_of
+from simpul_runtime.topology import declare_filtered_queue, topology_of
 from simpul_schema.names import DEAD, EVENTS, REFERRALS, REPLIES, UNROUTED, agency_inbox
 
 ONE, OTHER = "first-agency", "second-agency"
@@ -214,16 +214,16 @@ async def test_what_nobody_declared_is_named(broker: Broker) -> None:
     ]
 
 
-async def test_a_queue_of_its_own_takes_its_part_is_its_agencys_alone_and_holds_nobody_up(broker: Broker) -> None:
-    ward = OwnQueue(ONE, "ward", ("medical_care",), ("high",))
+async def test_a_filtered_queue_takes_its_part_for_its_agency_alone_and_blocks_nobody(broker: Broker) -> None:
+    ward = FilteredQueue(ONE, "ward", ("medical_care",), ("high",))
     await apply_topology(broker.api, topology_of([ONE, OTHER], [ward]))
-    name = own_queue(ward).name
+    name = declare_filtered_queue(ward).name
     keys = [f"referral.{ONE}.{topic}.offered.v1" for topic in ("medical_care.high", "medical_care.low", "shelter.high")]
     async with await aio_pika.connect(broker.admin_url) as admin:
         channel = await admin.channel(publisher_confirms=True)
         exchange = await channel.get_exchange(REFERRALS)
         await broker.api.call(
-            "PUT", "policies", "{vhost}", "simpul-own-queue",
+            "PUT", "policies", "{vhost}", "simpul-filtered-queue",
             body={
                 "pattern": r"^agency\..+\.queue$", "priority": 1, "apply-to": "queues",
                 "definition": {"overflow": "drop-head", "max-length": 2},

@@ -18,10 +18,10 @@ from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_cli.demo.handset import ACCOUNT, PASSWORD, Handset
 from simpul_notify.channels import Channel, KannelSms, SmtpMail
-from simpul_notify.consumers import handlers
+from simpul_notify.consumers import alert_handlers
 from simpul_notify.domain import Roster
-from simpul_notify.roster import read_levels, read_roster
-from simpul_notify.texts import Texts
+from simpul_notify.roster import read_escalation_levels, read_roster
+from simpul_notify.texts import AlertTexts
 from simpul_notify.use_cases import EndAlerts, RecordAlerts, SendAlerts
 from simpul_runtime.database import engine_for
 from simpul_runtime.held import OutboxRow
@@ -37,9 +37,9 @@ from tests.integration.notify.test_smtp import SENDER, USER, Server, an_authorit
 from tests.support.agreements import CITY, KEDIRI
 
 START = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
-LEVELS = read_levels(KEDIRI / "agreement")
+LEVELS = read_escalation_levels(KEDIRI / "agreement")
 ROSTER = read_roster(KEDIRI / "roster.yaml", CITY, LEVELS)
-TEXTS = Texts.read(KEDIRI / "messages.yaml", CITY)
+TEXTS = AlertTexts.read(KEDIRI / "messages.yaml", CITY)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Referral:
 
 @dataclass
 class Room:
-    """What arrives at people, what is announced, and what the database holds."""
+    """Access to delivered texts, published events and the database."""
 
     engine: AsyncEngine
     url: str
@@ -64,7 +64,7 @@ class Room:
     ca_file: Path
     outbox: Outbox
     announced: list[dict[str, Any]] = field(default_factory=list)
-    retry_first: float = 0.05
+    first_retry_delay: float = 0.05
     concurrency: int = 16
     roster: Roster = ROSTER
 
@@ -73,24 +73,24 @@ class Room:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Room"]:
-        """The sender works; what is received reaches it."""
+        """Runs the sender and accepts events."""
         self.transactions = Transactions(self.engine, self.outbox, self.keep)
         channels: dict[AlertChannel, Channel] = {
             AlertChannel.SMS: KannelSms(self.sms_url, ACCOUNT, PASSWORD, "Simpul", 5),
             AlertChannel.MAIL: SmtpMail("127.0.0.1", self.mailbox.port, USER, MAIL_PASSWORD, SENDER, self.ca_file, 5),
         }
         self.sender = SendAlerts(
-            self.transactions, self.roster, TEXTS, channels, timedelta(seconds=self.retry_first), self.concurrency
+            self.transactions, self.roster, TEXTS, channels, timedelta(seconds=self.first_retry_delay), self.concurrency
         )
-        self.handlers = handlers(RecordAlerts(self.roster, self.sender.send_soon), EndAlerts(LEVELS))
+        self.handlers = alert_handlers(RecordAlerts(self.roster, self.sender.schedule_send), EndAlerts(LEVELS))
         self.running_sender = asyncio.create_task(self.sender.run())
         try:
             yield self
         finally:
             await self._stop_sender()
 
-    async def restart(self) -> None:
-        """The sender ends and begins again, with the same channels."""
+    async def restart_sender(self) -> None:
+        """Stops and restarts the sender with the same channels."""
         await self._stop_sender()
         self.running_sender = asyncio.create_task(self.sender.run())
 
@@ -100,7 +100,7 @@ class Room:
             await self.running_sender
 
     async def receive(self, wire_name: str, *referrals: Referral, **data: Any) -> None:
-        """Events of one type arrive together, one for each referral."""
+        """Receives a batch of events of one type, one per referral."""
         message = message_class(wire_name)
         assert message is not None
         events = [_event(message, referral, data) for referral in referrals]
@@ -108,25 +108,25 @@ class Room:
             await self.handlers[message](transaction, events)
 
     async def offer(self, *referrals: Referral) -> None:
-        """Referrals are offered."""
+        """Receives offers."""
         for referral in referrals:
             await self.receive("referral.offered.v1", referral, **OFFER)
 
     async def step(self, step: str, referral: Referral, clock: str, *told: str, **more: Any) -> None:
-        """A deadline comes near or has passed."""
+        """Receives a clock step."""
         percent = {"reminded": 50, "overdue": 100, "escalated": 200}[step]
         await self.receive(f"referral.{step}.v1", referral, clock=clock, step=percent, due_at=START, told=told, **more)
 
     def sms_to(self, number: str = "") -> list[str]:
-        """Texts that arrived at a number, or at all."""
+        """Delivered texts, of one number or all."""
         return [arrival.text for arrival in self.handset.arrivals if number in arrival.to]
 
     def of(self, wire_name: str) -> list[dict[str, Any]]:
-        """The data of the events announced of a type."""
+        """The data of published events of a type."""
         return [event["data"] for event in self.announced if event["type"] == wire_name]
 
     async def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        """Look into the database, or change it."""
+        """Runs a query."""
         connection = await asyncpg.connect(self.url)
         try:
             return [dict(row) for row in await connection.fetch(query, *values)]
@@ -140,8 +140,8 @@ class Room:
             r["state"] for r in await self.rows(f"SELECT state FROM alert WHERE {condition}", *where.values())
         )
 
-    async def wait_until_none_waits(self, **where: Any) -> None:
-        """Every alert has its fate."""
+    async def wait_until_none_is_pending(self, **where: Any) -> None:
+        """Waits until no alert is pending."""
         async with asyncio.timeout(20):
             while "pending" in await self.states(**where):  # noqa: ASYNC110 - the database tells
                 await asyncio.sleep(0.05)
@@ -163,7 +163,7 @@ def _event(message: type[Event], referral: Referral, data: dict[str, Any]) -> Ev
 
 @asynccontextmanager
 async def a_room(backends: Backends, folder: Path) -> AsyncIterator[Room]:
-    """A room whose gateway and mail server work; its sender does not run yet."""
+    """Prepares a room with a working gateway and mail server; its sender is not started."""
     name = f"notify_{uuid4().hex[:8]}"
     await create_databases(backends.postgres_url, {"notify": name})
     url = backends.database_url(name)

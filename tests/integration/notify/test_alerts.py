@@ -1,8 +1,9 @@
-"""Alerts reach people as long as somebody needs them, and nobody afterwards."""
+"""Alerts reach responders as long as they are needed, and no longer."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -36,14 +37,14 @@ def codes_in(texts: list[str], referrals: list[Referral]) -> list[Referral]:
     return [one for one in referrals if any(referral_code(one.referral_id) in text for text in texts)]
 
 
-async def test_silence_alerts_the_agency_then_the_level_above_then_the_head_and_the_board(room: Room) -> None:
+async def test_a_missing_answer_alerts_each_escalation_level_in_turn(room: Room) -> None:
     referral = Referral()
     async with room.running():
         await room.offer(referral)
         await room.step("reminded", referral, "answer", "rs-rujukan")
         await room.step("overdue", referral, "answer", "uptd-ppa")
         await room.step("escalated", referral, "answer", "uptd-ppa-head", "city-board")
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     code = referral_code(referral.referral_id)
     assert [text.partition(".")[0] for text in room.sms_to(PIKET_RS)] == [
@@ -60,7 +61,7 @@ async def test_silence_alerts_the_agency_then_the_level_above_then_the_head_and_
     assert len(room.of("alert.sent.v1")) == 10
 
 
-async def test_only_what_still_waits_leaves_when_the_gateway_comes_back(room: Room) -> None:
+async def test_only_needed_alerts_are_sent_after_a_gateway_outage(room: Room) -> None:
     referrals = [Referral() for _ in range(18)]
     accepted, voided, rest = referrals[:9], referrals[9:12], referrals[12:]
     before = measured("simpul_alerts_suppressed_total", reason="settled")
@@ -71,7 +72,7 @@ async def test_only_what_still_waits_leaves_when_the_gateway_comes_back(room: Ro
         await room.receive("referral.accepted.v1", *accepted)
         await room.receive("referral.cancelled.v1", *voided, cancelled_at=START, why="entered_in_error")
         room.handset.is_failing = False
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert codes_in(room.sms_to(), referrals) == rest
     assert len(room.sms_to()) == len(rest)
@@ -85,9 +86,9 @@ async def _all_were_tried(room: Room, count: int) -> bool:
     return len(await room.rows("SELECT FROM alert WHERE channel = 'sms' AND attempts > 0")) == count
 
 
-async def test_an_alert_is_tried_long_after_twelve_attempts_while_its_answer_is_due(room: Room) -> None:
+async def test_attempts_continue_while_the_answer_is_due(room: Room) -> None:
     referral = Referral()
-    room.handset.is_failing, room.retry_first = True, 60
+    room.handset.is_failing, room.first_retry_delay = True, 60
     async with room.running():
         await room.offer(referral)
         await eventually(lambda: _all_were_tried(room, 1))
@@ -96,7 +97,7 @@ async def test_an_alert_is_tried_long_after_twelve_attempts_while_its_answer_is_
         [row] = await room.rows("SELECT state, due_at - now() AS wait FROM alert WHERE channel = 'sms'")
         room.handset.is_failing = False
         await room.rows("UPDATE alert SET due_at = now() WHERE channel = 'sms'")
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert row["state"] == "pending"
     assert row["wait"].total_seconds() <= 60
@@ -119,7 +120,7 @@ async def _reached(room: Room, attempts: int) -> bool:
         ("withdrawal", "referral.revoked.v1", True),
     ],
 )
-async def test_an_overdue_alert_leaves_only_while_its_own_deadline_waits(
+async def test_an_overdue_alert_is_sent_only_while_its_own_deadline_is_missed(
     room: Room, clock: str, answer: str, leaves: bool
 ) -> None:
     referral = Referral()
@@ -129,23 +130,23 @@ async def test_an_overdue_alert_leaves_only_while_its_own_deadline_waits(
         await eventually(lambda: _all_were_tried(room, 1))
         await room.receive(answer, referral, revoked_at=START, why="facts_amended")
         room.handset.is_failing = False
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert len(room.sms_to(PIKET_UPTD)) == leaves
 
 
-async def test_what_was_answered_before_its_step_arrives_is_never_sent(room: Room) -> None:
+async def test_a_step_of_an_answered_referral_is_never_sent(room: Room) -> None:
     referral = Referral()
     async with room.running():
         await room.receive("referral.accepted.v1", referral)
         await room.step("overdue", referral, "answer", "uptd-ppa")
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert await room.states() == ["suppressed", "suppressed"]
     assert room.handset.arrivals == []
 
 
-async def test_the_people_of_an_excluded_agency_and_of_its_parts_get_nothing_more_of_the_case(room: Room) -> None:
+async def test_an_excluded_agency_and_its_levels_get_no_further_alerts_of_the_case(room: Room) -> None:
     referral = Referral()
     other_case = Referral()
     room.handset.is_failing = True
@@ -158,19 +159,19 @@ async def test_the_people_of_an_excluded_agency_and_of_its_parts_get_nothing_mor
         await room.receive("case.agency_excluded.v1", excluded, excluded_at=START)
         await room.step("overdue", referral, "contact", "uptd-ppa")
         room.handset.is_failing = False
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert codes_in(room.sms_to(PIKET_UPTD), [referral, other_case]) == [other_case]
     assert codes_in(room.sms_to(HEAD), [referral, other_case]) == [other_case]
     assert codes_in(room.sms_to(BOARD), [referral, other_case]) == [referral, other_case]
 
 
-async def test_two_deadlines_that_pass_together_are_one_text_to_each_person(room: Room) -> None:
+async def test_two_deadlines_that_pass_together_are_one_alert_per_responder(room: Room) -> None:
     referral = Referral()
     async with room.running():
         for clock in ("contact", "service"):
             await room.step("overdue", referral, clock, "uptd-ppa")
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert len(room.sms_to(PIKET_UPTD)) == 1
     assert "belum ada kontak" in room.sms_to(PIKET_UPTD)[0]
@@ -179,7 +180,7 @@ async def test_two_deadlines_that_pass_together_are_one_text_to_each_person(room
     assert {row["reason"] for row in reasons} == {"covered"}
 
 
-async def test_a_deadline_whose_twin_was_settled_before_it_left_is_alerted_itself(room: Room) -> None:
+async def test_a_covered_deadline_is_alerted_when_the_covering_alert_was_suppressed(room: Room) -> None:
     referral = Referral()
     room.handset.is_failing = True
     async with room.running():
@@ -188,28 +189,26 @@ async def test_a_deadline_whose_twin_was_settled_before_it_left_is_alerted_itsel
         await eventually(lambda: _all_were_tried(room, 1))
         await room.receive("referral.accepted.v1", referral)
         room.handset.is_failing = False
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     [text] = room.sms_to(PIKET_UPTD)
     assert "belum dilayani" in text
 
 
-async def test_the_same_step_of_a_later_deadline_is_a_text_of_its_own(room: Room) -> None:
+async def test_the_same_step_of_a_later_deadline_is_a_separate_alert(room: Room) -> None:
     referral = Referral()
     async with room.running():
         await room.step("overdue", referral, "answer", "uptd-ppa")
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
         await room.rows("UPDATE alert SET settled_at = settled_at - interval '45 minutes'")
         await room.step("overdue", referral, "service", "uptd-ppa")
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert len(room.sms_to(PIKET_UPTD)) == 2
 
 
-async def test_a_gateway_that_hangs_with_all_it_may_hold_does_not_hold_up_the_mails(
-    room: Room, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("simpul_notify.use_cases.send_alerts.MOST", 2)
+async def test_a_hanging_gateway_at_its_limit_does_not_delay_mail(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simpul_notify.use_cases.send_alerts.MAX_IN_FLIGHT_PER_CHANNEL", 2)
     release = asyncio.Event()
 
     async def hang(_: web.Request) -> web.Response:
@@ -227,7 +226,7 @@ async def test_a_gateway_that_hangs_with_all_it_may_hold_does_not_hold_up_the_ma
             for _ in range(3):
                 await room.offer(Referral())
                 await room.rows("UPDATE alert SET due_at = now() WHERE attempts = 0")
-            await room.wait_until_none_waits(channel="mail")
+            await room.wait_until_none_is_pending(channel="mail")
             release.set()
     finally:
         await runner.cleanup()
@@ -235,7 +234,7 @@ async def test_a_gateway_that_hangs_with_all_it_may_hold_does_not_hold_up_the_ma
     assert len(room.mailbox.recipients) == 3
 
 
-async def test_an_alert_that_waits_for_its_turn_is_not_sent_once_it_is_answered(room: Room) -> None:
+async def test_a_queued_alert_is_not_sent_after_the_answer(room: Room) -> None:
     slow, waits = Referral(), Referral()
     release, taken = asyncio.Event(), asyncio.Event()
 
@@ -259,21 +258,21 @@ async def test_an_alert_that_waits_for_its_turn_is_not_sent_once_it_is_answered(
             await asyncio.sleep(1.1)
             await room.receive("referral.accepted.v1", waits)
             release.set()
-            await room.wait_until_none_waits()
+            await room.wait_until_none_is_pending()
     finally:
         await runner.cleanup()
 
     assert codes_in(room.sms_to(), [slow, waits]) == [slow]
 
 
-async def test_a_mail_address_that_is_refused_for_good_is_announced_and_the_person_gets_an_sms(room: Room) -> None:
+async def test_a_permanently_rejected_mail_is_published_and_followed_by_an_sms(room: Room) -> None:
     referral = Referral(urgency="low")
     room.mailbox.rcpt_answers = ["550 no such mailbox"]
     before = measured("simpul_alerts_failed_total", channel="mail", reason="rejected")
     async with room.running():
         await room.offer(referral)
         await eventually(lambda: _has_arrived(room))
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert len(room.sms_to(PIKET_RS)) == 1
     assert [(event["channel"], event["reason"]) for event in room.of("alert.failed.v1")] == [("mail", "rejected")]
@@ -284,7 +283,7 @@ async def _has_arrived(room: Room) -> bool:
     return bool(room.handset.arrivals)
 
 
-async def test_the_alert_of_somebody_who_left_the_roster_reaches_who_is_on_duty_now(room: Room) -> None:
+async def test_an_alert_of_a_responder_who_left_reaches_who_is_on_duty(room: Room) -> None:
     referral = Referral()
     room.handset.is_failing = True
     async with room.running():
@@ -292,32 +291,32 @@ async def test_the_alert_of_somebody_who_left_the_roster_reaches_who_is_on_duty_
         await eventually(lambda: _all_were_tried(room, 1))
     [person] = ROSTER.on_duty["rs-rujukan"]
     successor = replace(
-        person, reference="rs-rujukan-2", addresses={**person.addresses, AlertChannel.SMS: "+62800111999"}
+        person, reference="rs-rujukan-2", contact_methods={**person.contact_methods, AlertChannel.SMS: "+62800111999"}
     )
     room.roster = replace(
-        ROSTER, on_duty={**ROSTER.on_duty, "rs-rujukan": (successor,)}, contacts={successor.reference: successor}
+        ROSTER, on_duty={**ROSTER.on_duty, "rs-rujukan": (successor,)}, responders={successor.reference: successor}
     )
     room.handset.is_failing = False
     async with room.running():
         await eventually(lambda: _has_arrived(room))
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert len(room.sms_to("+62800111999")) == 1
     assert {event["reason"] for event in room.of("alert.failed.v1")} == {"nobody_on_duty"}
 
 
-async def test_a_party_without_anybody_on_duty_is_an_alert_that_failed(room: Room) -> None:
+async def test_a_party_without_a_responder_is_a_failed_alert(room: Room) -> None:
     referral = Referral()
     async with room.running():
         await room.step("overdue", referral, "answer", "bapas", "uptd-ppa")
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     failed = {(event["channel"], event["reason"], event["attempts"]) for event in room.of("alert.failed.v1")}
     assert failed == {("sms", "nobody_on_duty", 0), ("mail", "nobody_on_duty", 0)}
     assert len(room.sms_to(PIKET_UPTD)) == 1
 
 
-async def test_a_row_that_cannot_be_read_does_not_keep_the_others_from_being_sent(room: Room) -> None:
+async def test_an_unreadable_row_does_not_block_other_alerts(room: Room) -> None:
     referrals = [Referral() for _ in range(3)]
     room.handset.is_failing = True
     async with room.running():
@@ -328,39 +327,39 @@ async def test_a_row_that_cannot_be_read_does_not_keep_the_others_from_being_sen
             referrals[0].referral_id,
         )
         room.handset.is_failing = False
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert codes_in(room.sms_to(), referrals) == referrals[1:]
     assert await room.states(channel="pigeon") == ["failed"]
 
 
-async def test_a_sender_that_starts_while_the_database_is_away_works_once_it_is_back(room: Room) -> None:
+async def test_a_sender_that_starts_without_a_database_recovers(room: Room) -> None:
     await room.rows("ALTER TABLE alert RENAME TO away")
     async with room.running():
         await asyncio.sleep(0.3)
         await room.rows("ALTER TABLE away RENAME TO alert")
         await room.offer(Referral())
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert await room.states() == ["sent", "sent"]
 
 
-async def test_a_sender_that_is_started_again_goes_on_sending(room: Room) -> None:
+async def test_a_restarted_sender_continues_sending(room: Room) -> None:
     async with room.running():
         await room.offer(Referral())
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
         # As `keep_running` does when a loop of the sender has ended.
-        await room.restart()
+        await room.restart_sender()
         await room.offer(Referral())
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert await room.states() == ["sent"] * 4
 
 
-async def test_a_message_that_cannot_be_made_does_not_keep_the_others_from_being_sent(room: Room) -> None:
+async def test_a_message_that_cannot_be_composed_does_not_block_other_alerts(room: Room) -> None:
     [person] = ROSTER.on_duty["rs-rujukan"]
-    broken = replace(person, addresses={**person.addresses, AlertChannel.MAIL: "igd@rs-rujukan.example\nx"})
-    room.roster = replace(ROSTER, contacts={**ROSTER.contacts, "rs-rujukan-1": broken})
+    broken = replace(person, contact_methods={**person.contact_methods, AlertChannel.MAIL: "igd@rs-rujukan.example\nx"})
+    room.roster = replace(ROSTER, responders={**ROSTER.responders, "rs-rujukan-1": broken})
     async with room.running():
         await room.offer(Referral(), Referral(agency="uptd-ppa"))
         await eventually(lambda: _reached(room, 2))
@@ -370,10 +369,10 @@ async def test_a_message_that_cannot_be_made_does_not_keep_the_others_from_being
     assert states == ["pending", "sent"]
 
 
-async def test_alerts_that_wait_are_measured_and_a_provider_that_refuses_everything_is_named(
+async def test_pending_alerts_are_measured_and_a_failing_provider_is_named(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simpul_notify.use_cases.send_alerts.MEASURE", 0.1)
+    monkeypatch.setattr("simpul_notify.use_cases.send_alerts.MEASURE_INTERVAL", timedelta(seconds=0.1))
     room.handset.is_failing = True
     async with room.running():
         await room.offer(Referral(), Referral())
@@ -381,18 +380,18 @@ async def test_alerts_that_wait_are_measured_and_a_provider_that_refuses_everyth
         await room.rows("UPDATE alert SET created_at = created_at - interval '6 minutes' WHERE channel = 'sms'")
         await eventually(lambda: _is_measured(2, 360))
         oldest = measured("simpul_alerts_oldest_seconds", channel="sms")
-        monkeypatch.setattr("simpul_notify.use_cases.send_alerts.REFUSING_LIMIT", START - START)
-        troubles = room.sender.troubles()
+        monkeypatch.setattr("simpul_notify.use_cases.send_alerts.PROVIDER_ALARM_AFTER", timedelta())
+        problems = room.sender.readiness_problems()
         room.handset.is_failing = False
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
         await eventually(lambda: _is_measured(0))
-        troubles_after = room.sender.troubles()
+        problems_after = room.sender.readiness_problems()
 
     assert oldest >= 360
-    assert troubles == [
-        "sms: the provider has refused everything for 0 minutes", "sms: an urgent alert has waited for 6 minutes",
+    assert problems == [
+        "sms: the provider has accepted nothing for 0 minutes", "sms: an urgent alert has been pending for 6 minutes",
     ]  # fmt: skip
-    assert troubles_after == []
+    assert problems_after == []
 
 
 async def _is_measured(count: int, oldest: float = 0) -> bool:
@@ -400,7 +399,7 @@ async def _is_measured(count: int, oldest: float = 0) -> bool:
     return is_counted and measured("simpul_alerts_oldest_seconds", channel="sms") >= oldest
 
 
-async def test_a_waiting_alert_tells_the_urgency_and_deadline_of_now(room: Room) -> None:
+async def test_a_pending_alert_gets_the_amended_urgency_and_deadline(room: Room) -> None:
     referral = Referral(urgency="medium")
     room.handset.is_failing = True
     async with room.running():
@@ -408,16 +407,16 @@ async def test_a_waiting_alert_tells_the_urgency_and_deadline_of_now(room: Room)
         await eventually(lambda: _all_were_tried(room, 1))
         await room.receive("referral.amended.v1", replace(referral, urgency="high"), answer_by=START.replace(hour=14))
         room.handset.is_failing = False
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     [text] = room.sms_to(PIKET_RS)
     assert "TINGGI" in text
     assert "27/11 21.00" in text
 
 
-async def test_an_alert_of_before_this_version_goes_on_unless_an_answer_came_before(room: Room) -> None:
+async def test_alerts_of_an_older_version_are_sent_unless_answered(room: Room) -> None:
     answered, waits, given_up = uuid4(), uuid4(), uuid4()
-    await _back_to_before(room)
+    await _restore_old_schema(room)
     for referral_id, state in ((answered, "pending"), (waits, "pending"), (given_up, "failed")):
         await room.rows(
             "INSERT INTO alert (alert_id, referral_id, case_id, step, contact, channel, urgency, answer_by, state,"
@@ -431,14 +430,14 @@ async def test_an_alert_of_before_this_version_goes_on_unless_an_answer_came_bef
     )  # fmt: skip
     await migrate_async(room.url, "simpul_notify")
     async with room.running():
-        await room.wait_until_none_waits()
+        await room.wait_until_none_is_pending()
 
     assert await room.states(referral_id=answered) == ["suppressed"]
     assert await room.states(referral_id=waits) == ["sent"]
     assert await room.states(referral_id=given_up) == ["sent"]
 
 
-async def _back_to_before(room: Room) -> None:
+async def _restore_old_schema(room: Room) -> None:
     statements: list[Any] = [
         "DROP TABLE referral_progress", "DROP TABLE excluded_party", "DROP TABLE alert",
         ("CREATE TABLE alert (alert_id uuid PRIMARY KEY, referral_id uuid NOT NULL, case_id uuid NOT NULL,"

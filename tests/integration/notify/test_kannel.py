@@ -13,20 +13,20 @@ import pytest
 from simpul_agency.sandbox.process import free_port
 from simpul_city import City
 from simpul_notify.channels import KannelSms
-from simpul_notify.domain import Alert, Outcome, Text
-from simpul_notify.texts import Texts
+from simpul_notify.domain import Alert, AlertText, Outcome
+from simpul_notify.texts import AlertTexts
 from simpul_schema.vocabulary import AlertChannel, Urgency
 from tests.integration.notify.conftest import PASSWORD, USER, Kannel
 
 KEDIRI = Path(__file__).parents[3] / "deploy" / "kediri"
-TEXTS = Texts.read(KEDIRI / "messages.yaml", City.read(KEDIRI))
-SOME_TEXT = Text("", "Simpul: R-7K3Q2M")
+TEXTS = AlertTexts.read(KEDIRI / "messages.yaml", City.read(KEDIRI))
+SOME_TEXT = AlertText("", "Simpul: R-7K3Q2M")
 
 
-def a_text(language: str) -> Text:
+def a_text(language: str) -> AlertText:
     deadline = datetime(2026, 12, 31, 16, 59, tzinfo=UTC)
     alert = Alert(uuid4(), uuid4(), uuid4(), "somebody", AlertChannel.SMS, Urgency.MEDIUM, deadline)
-    return TEXTS.render(alert, language)
+    return TEXTS.render_alert(alert, language)
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ async def sms_by(url: str, password: str = PASSWORD, seconds: float = 5) -> Asyn
 
 @asynccontextmanager
 async def a_gateway(talk: Callable[[asyncio.StreamReader], Awaitable[None]]) -> AsyncIterator[str]:
-    """Address of a gateway that takes connections and then only does this."""
+    """Starts a gateway that accepts connections and behaves as given; returns its URL."""
     talks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,7 +60,7 @@ async def a_gateway(talk: Callable[[asyncio.StreamReader], Awaitable[None]]) -> 
 
 
 async def arrived(kannel: Kannel, number: str) -> list[str]:
-    """What the operator got within a few seconds."""
+    """Waits a few seconds for the texts that the operator received."""
     with suppress(TimeoutError):
         async with asyncio.timeout(10):
             while not kannel.delivered_to(number):  # noqa: ASYNC110 - another process writes the file
@@ -69,7 +69,7 @@ async def arrived(kannel: Kannel, number: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("language", "number"), [("id", "+62800111901"), ("en", "+62800111902")])
-async def test_an_alert_reaches_the_operator_letter_by_letter(kannel: Kannel, language: str, number: str) -> None:
+async def test_an_alert_reaches_the_operator_unchanged(kannel: Kannel, language: str, number: str) -> None:
     text = a_text(language)
 
     async with sms_by(kannel.url) as sms:
@@ -89,8 +89,8 @@ async def test_many_alerts_at_once_arrive_once_each(kannel: Kannel) -> None:
     assert {number: await arrived(kannel, number) for number in texts} == {n: [t.body] for n, t in texts.items()}
 
 
-async def test_letters_beyond_ascii_survive_the_gateway(kannel: Kannel) -> None:
-    text = Text("", "à é ñ ß @ _ $ £ (1) 'x' \"y\"")
+async def test_non_ascii_characters_survive_the_gateway(kannel: Kannel) -> None:
+    text = AlertText("", "à é ñ ß @ _ $ £ (1) 'x' \"y\"")
 
     async with sms_by(kannel.url) as sms:
         await sms.send("+62800111903", text)
@@ -98,29 +98,29 @@ async def test_letters_beyond_ascii_survive_the_gateway(kannel: Kannel) -> None:
     assert await arrived(kannel, "+62800111903") == [text.body]
 
 
-async def test_a_wrong_password_may_be_put_right_so_the_alert_is_kept(kannel: Kannel) -> None:
+async def test_a_wrong_password_is_a_temporary_rejection(kannel: Kannel) -> None:
     async with sms_by(kannel.url, password="wrong") as sms:
         outcome = await sms.send("+62800111904", SOME_TEXT)
 
-    assert outcome == Outcome.REJECTED_FOR_NOW
+    assert outcome == Outcome.REJECTED_TEMPORARILY
     assert kannel.delivered_to("+62800111904") == []
 
 
-async def test_a_missing_number_is_refused_for_good(kannel: Kannel) -> None:
+async def test_a_missing_number_is_rejected_permanently(kannel: Kannel) -> None:
     async with sms_by(kannel.url) as sms:
         outcome = await sms.send("", SOME_TEXT)
 
     assert outcome == Outcome.REJECTED_PERMANENTLY
 
 
-async def test_a_gateway_that_is_down_is_tried_again_later() -> None:
+async def test_an_unreachable_gateway_is_a_temporary_rejection() -> None:
     async with sms_by(f"http://127.0.0.1:{free_port()}/cgi-bin/sendsms") as sms:
         outcome = await sms.send("+62800111905", SOME_TEXT)
 
-    assert outcome == Outcome.REJECTED_FOR_NOW
+    assert outcome == Outcome.REJECTED_TEMPORARILY
 
 
-async def test_a_silent_gateway_leaves_it_unknown_after_the_timeout() -> None:
+async def test_a_timeout_leaves_the_outcome_unknown() -> None:
     async def say_nothing(reader: asyncio.StreamReader) -> None:
         await reader.read()
 
@@ -133,7 +133,7 @@ async def test_a_silent_gateway_leaves_it_unknown_after_the_timeout() -> None:
     assert 0.4 < time.monotonic() - started < 3
 
 
-async def test_a_gateway_that_hangs_up_leaves_it_unknown() -> None:
+async def test_a_closed_connection_leaves_the_outcome_unknown() -> None:
     async def hang_up(reader: asyncio.StreamReader) -> None:
         await reader.readline()
 

@@ -1,4 +1,4 @@
-"""Mail through real SMTP servers, good ones and all kinds of bad ones."""
+"""Mail through real SMTP servers, working and faulty ones."""
 
 import asyncio
 import gc
@@ -18,17 +18,17 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from simpul_notify.channels import SmtpMail
-from simpul_notify.domain import Outcome, Text
+from simpul_notify.domain import AlertText, Outcome
 
 USER, PASSWORD = "simpul", "only-for-this-test"
 SENDER = "simpul@kota.example"
 TO = "piket@instansi.example"
-TEXT = Text("R-7K3Q2M menunggu jawaban", "R-7K3Q2M menunggu jawaban Anda.\n\nPrioritas: TINGGI\n")
+TEXT = AlertText("R-7K3Q2M menunggu jawaban", "R-7K3Q2M menunggu jawaban Anda.\n\nPrioritas: TINGGI\n")
 
 
 @dataclass
 class Server:
-    """A mail server that gives the answers it was told, then takes what comes."""
+    """A mail server that gives the configured replies first and accepts everything afterwards."""
 
     rcpt_answers: list[str] = field(default_factory=list)
     data_answers: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @asynccontextmanager
 async def serving(server: Server, tls: ssl.SSLContext | None) -> AsyncIterator[Server]:
-    """The server on a free port; without TLS it takes everything in clear."""
+    """Serves on a free port; without TLS it accepts unencrypted mail."""
     sessions: list[SMTP] = []
 
     def session() -> SMTP:
@@ -157,30 +157,30 @@ async def test_a_certificate_of_another_authority_gets_no_mail(authority: Author
     async with serving(Server(), authority.context) as server, mail_to(server, another.ca_file) as mail:
         outcome = await mail.send(TO, TEXT)
 
-    assert outcome == Outcome.REJECTED_FOR_NOW
+    assert outcome == Outcome.REJECTED_TEMPORARILY
     assert server.mails == []
 
 
-async def test_nothing_is_sent_in_clear(authority: Authority) -> None:
+async def test_nothing_is_sent_unencrypted(authority: Authority) -> None:
     async with serving(Server(), None) as server, mail_to(server, authority.ca_file) as mail:
         outcome = await mail.send(TO, TEXT)
 
-    assert outcome == Outcome.REJECTED_FOR_NOW
+    assert outcome == Outcome.REJECTED_TEMPORARILY
     assert server.connections == 1
     assert server.mails == []
 
 
-async def test_a_wrong_password_may_be_put_right_so_the_alert_is_kept(authority: Authority) -> None:
+async def test_a_wrong_password_is_a_temporary_rejection(authority: Authority) -> None:
     async with serving(Server(), authority.context) as server, mail_to(server, authority.ca_file, "wrong") as mail:
         outcome = await mail.send(TO, TEXT)
 
-    assert outcome == Outcome.REJECTED_FOR_NOW
+    assert outcome == Outcome.REJECTED_TEMPORARILY
     assert server.mails == []
 
 
 @pytest.mark.parametrize("refusal", [Server(rcpt_answers=["550 no such mailbox"]), Server(data_answers=["550 no"])],
                          ids=["recipient", "content"])  # fmt: skip
-async def test_a_lasting_refusal_is_lasting_and_the_next_mail_goes(authority: Authority, refusal: Server) -> None:
+async def test_a_permanent_rejection_does_not_affect_the_next_mail(authority: Authority, refusal: Server) -> None:
     async with serving(refusal, authority.context) as server, mail_to(server, authority.ca_file) as mail:
         outcomes = [await mail.send(TO, TEXT), await mail.send(TO, TEXT)]
 
@@ -190,15 +190,15 @@ async def test_a_lasting_refusal_is_lasting_and_the_next_mail_goes(authority: Au
 
 @pytest.mark.parametrize("refusal", [Server(rcpt_answers=["451 later"]), Server(data_answers=["451 later"])],
                          ids=["recipient", "content"])  # fmt: skip
-async def test_a_passing_refusal_passes(authority: Authority, refusal: Server) -> None:
+async def test_a_temporary_rejection_is_temporary(authority: Authority, refusal: Server) -> None:
     async with serving(refusal, authority.context) as server, mail_to(server, authority.ca_file) as mail:
         outcomes = [await mail.send(TO, TEXT), await mail.send(TO, TEXT)]
 
-    assert outcomes == [Outcome.REJECTED_FOR_NOW, Outcome.ACCEPTED]
+    assert outcomes == [Outcome.REJECTED_TEMPORARILY, Outcome.ACCEPTED]
     assert len(server.mails) == 1
 
 
-async def test_a_slow_server_is_given_up_in_time_and_the_next_mail_goes(authority: Authority) -> None:
+async def test_a_slow_server_times_out_and_the_next_mail_is_sent(authority: Authority) -> None:
     slow = Server(quiet_for=[2.5], data_answers=["250 taken"])
     started = time.monotonic()
 
@@ -207,7 +207,7 @@ async def test_a_slow_server_is_given_up_in_time_and_the_next_mail_goes(authorit
         took = time.monotonic() - started
         second = await mail.send("another@instansi.example", TEXT)
 
-    assert (first, second) == (Outcome.REJECTED_FOR_NOW, Outcome.ACCEPTED)
+    assert (first, second) == (Outcome.REJECTED_TEMPORARILY, Outcome.ACCEPTED)
     assert 0.8 < took < 2
     assert "another@instansi.example" in server.recipients
 
@@ -241,10 +241,10 @@ async def test_a_server_that_never_greets_leaves_no_connection_open(authority: A
             async with asyncio.timeout(5):
                 await gone.wait()
 
-    assert outcome == Outcome.REJECTED_FOR_NOW
+    assert outcome == Outcome.REJECTED_TEMPORARILY
 
 
-async def test_closing_never_fails_for_a_server_that_went_quiet(authority: Authority) -> None:
+async def test_closing_succeeds_for_an_unresponsive_server(authority: Authority) -> None:
     class Quiet(Server):
         async def handle_QUIT(self, _: SMTP, __: Session, ___: Envelope) -> str:  # noqa: N802 - as above
             await asyncio.sleep(4)

@@ -10,17 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 from simpul_cli.app import app
-from simpul_intake.api import AmendmentIn, ReportIn, centre_of
+from simpul_intake.api import AmendmentIn, ReportIn, authenticate_centre
 from simpul_intake.centre_tokens import CentreTokens, add_token
-from simpul_intake.domain import RECEIPT_WORDS, amended, receipt_words, report_of
+from simpul_intake.domain import RECEIPT_WORD_COUNT, apply_amendment, receipt_phrase, report_from_sections
 from simpul_intake.errors import CentreNotOfToken, TokenUnknown
-from simpul_intake.vault import Vault, VaultClosed, create_vault_key
+from simpul_intake.vault import DecryptionFailed, Vault, create_master_key
 from simpul_schema.references import case_reference, referral_code
 from simpul_schema.vocabulary import AgeBand, Answer, Violence
 from tests.support.reports import a_report
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-WORDS = (files("simpul_intake") / "words.txt").read_text().split()
+WORDS = (files("simpul_intake") / "receipt_words.txt").read_text().split()
 VAULT = Vault(b"k" * 32)
 CASE = UUID("5b0f1c1e-6f7d-4c6a-9a55-0b7f6f0d2a11")
 
@@ -29,16 +29,16 @@ def test_word_list_gives_ten_bits_a_word() -> None:
     assert len(WORDS) == len(set(WORDS)) == 1024
 
 
-def test_receipt_is_the_same_for_the_same_report_and_key_only() -> None:
+def test_receipt_depends_on_report_and_key_only() -> None:
     report_id = uuid4()
-    receipt = receipt_words(report_id, VAULT.receipt_key, WORDS)
+    receipt = receipt_phrase(report_id, VAULT.receipt_key, WORDS)
 
-    assert receipt == receipt_words(report_id, VAULT.receipt_key, WORDS)
-    assert receipt != receipt_words(report_id, Vault(b"j" * 32).receipt_key, WORDS)
-    assert len(receipt.split()) == RECEIPT_WORDS
+    assert receipt == receipt_phrase(report_id, VAULT.receipt_key, WORDS)
+    assert receipt != receipt_phrase(report_id, Vault(b"j" * 32).receipt_key, WORDS)
+    assert len(receipt.split()) == RECEIPT_WORD_COUNT
 
 
-def test_unknown_category_counts_as_unknown_and_keeps_its_words() -> None:
+def test_unknown_category_counts_as_unknown_and_keeps_its_name() -> None:
     report = ReportIn.model_validate(a_report(violence=["physical", "perundungan"])).to_report(NOW)
 
     assert report.known_violence == (Violence.PHYSICAL, Violence.UNKNOWN)
@@ -54,30 +54,32 @@ def test_age_travels_as_a_band(age: int | None, band: AgeBand) -> None:
     assert AgeBand.of(age) is band
 
 
-def test_section_opens_in_its_place_only() -> None:
-    key, wrapped = VAULT.new_case_key(CASE)
-    sealed = VAULT.seal(key, CASE, "identity", 1, {"child_name": "Wenthilora"})
+def test_section_decrypts_only_with_its_case_name_and_revision() -> None:
+    key, wrapped = VAULT.create_case_key(CASE)
+    sealed = VAULT.encrypt_section(key, CASE, "identity", 1, {"child_name": "Wenthilora"})
 
-    assert VAULT.case_key(CASE, wrapped) == key
-    assert VAULT.open(key, sealed, CASE, "identity", 1) == {"child_name": "Wenthilora"}
+    assert VAULT.unwrap_case_key(CASE, wrapped) == key
+    assert VAULT.decrypt_section(key, sealed, CASE, "identity", 1) == {"child_name": "Wenthilora"}
     for case_id, section, revision in ((uuid4(), "identity", 1), (CASE, "narrative", 1), (CASE, "identity", 2)):
-        with pytest.raises(VaultClosed):
-            VAULT.open(key, sealed, case_id, section, revision)
+        with pytest.raises(DecryptionFailed):
+            VAULT.decrypt_section(key, sealed, case_id, section, revision)
 
 
 @pytest.mark.parametrize("centre", ["", "uptd-ppa"])
-def test_a_report_read_back_from_its_sections_is_the_same(centre: str) -> None:
+def test_a_report_rebuilt_from_its_sections_is_equal(centre: str) -> None:
     report = ReportIn.model_validate(a_report(excluded_agencies=["ylpa"])).to_report(NOW, centre)
 
-    assert report_of(report.report_id, report.received_at, json.loads(json.dumps(report.sections()))) == report
+    assert (
+        report_from_sections(report.report_id, report.received_at, json.loads(json.dumps(report.sections()))) == report
+    )
 
 
-def test_an_amendment_changes_what_it_names_and_never_lets_an_excluded_agency_in() -> None:
+def test_an_amendment_changes_named_fields_and_keeps_exclusions() -> None:
     report = ReportIn.model_validate(a_report(excluded_agencies=["ylpa"])).to_report(NOW, "uptd-ppa")
-    told = {"amendment_id": str(uuid4()), "receipt": "x", "injured": "yes", "excluded_agencies": ["rs-rujukan", "ylpa"],
+    body = {"amendment_id": str(uuid4()), "receipt": "x", "injured": "yes", "excluded_agencies": ["rs-rujukan", "ylpa"],
             "identity": {"school": "SD Contoh"}}  # fmt: skip
 
-    after = amended(report, AmendmentIn.model_validate(told).to_amendment(CASE))
+    after = apply_amendment(report, AmendmentIn.model_validate(body).to_amendment(CASE))
 
     assert (after.answers["injured"], after.answers["safe_now"]) == (Answer.YES, Answer.YES)
     assert (after.excluded_agencies, after.suggested_exclusions) == (("ylpa",), ("rs-rujukan",))
@@ -87,12 +89,12 @@ def test_an_amendment_changes_what_it_names_and_never_lets_an_excluded_agency_in
 
 
 def test_master_key_file_is_never_replaced(tmp_path: Path) -> None:
-    create_vault_key(tmp_path / "vault.key")
+    create_master_key(tmp_path / "vault.key")
 
     with pytest.raises(FileExistsError):
-        create_vault_key(tmp_path / "vault.key")
+        create_master_key(tmp_path / "vault.key")
 
-    assert Vault.from_file(tmp_path / "vault.key").mac(b"x") != VAULT.mac(b"x")
+    assert Vault.from_file(tmp_path / "vault.key").compute_mac(b"x") != VAULT.compute_mac(b"x")
 
 
 def test_references_are_short_and_unmistakable() -> None:
@@ -100,63 +102,63 @@ def test_references_are_short_and_unmistakable() -> None:
     assert referral_code(CASE) == "R-BC7HR7"
 
 
-def test_moment_in_the_future_counts_as_now() -> None:
+def test_a_future_time_counts_as_now() -> None:
     report = ReportIn.model_validate(a_report(received_at="2099-01-01T00:00:00+07:00")).to_report(NOW)
 
     assert report.received_at == NOW
 
 
-def test_an_exclusion_acts_at_once_only_with_the_token_of_a_centre() -> None:
-    told = ReportIn.model_validate(a_report(complaint_centre="", excluded_agencies=["ylpa", "ylpa", "rs-rujukan"]))
+def test_an_exclusion_needs_a_centre_token_to_act_at_once() -> None:
+    body = ReportIn.model_validate(a_report(complaint_centre="", excluded_agencies=["ylpa", "ylpa", "rs-rujukan"]))
 
-    anonymous, known = told.to_report(NOW), told.to_report(NOW, "uptd-ppa")
+    anonymous, known = body.to_report(NOW), body.to_report(NOW, "uptd-ppa")
 
     assert (anonymous.excluded_agencies, anonymous.suggested_exclusions) == ((), ("ylpa", "rs-rujukan"))
     assert (known.excluded_agencies, known.suggested_exclusions) == (("ylpa", "rs-rujukan"), ())
     assert (anonymous.complaint_centre, known.complaint_centre) == ("", "uptd-ppa")
 
 
-def test_a_centre_speaks_for_no_other() -> None:
-    told = ReportIn.model_validate(a_report(complaint_centre="polres-ppa"))
+def test_a_token_of_one_centre_cannot_report_for_another() -> None:
+    body = ReportIn.model_validate(a_report(complaint_centre="polres-ppa"))
 
-    assert told.to_report(NOW, "polres-ppa").complaint_centre == "polres-ppa"
+    assert body.to_report(NOW, "polres-ppa").complaint_centre == "polres-ppa"
     with pytest.raises(CentreNotOfToken):
-        told.to_report(NOW, "uptd-ppa")
+        body.to_report(NOW, "uptd-ppa")
 
 
-def test_a_token_is_known_by_its_digest_from_the_moment_it_is_issued(tmp_path: Path) -> None:
+def test_an_issued_token_is_known_at_once_by_its_digest(tmp_path: Path) -> None:
     path = tmp_path / "centre-tokens.json"
     tokens = CentreTokens(path)
-    assert tokens.centre_of("anything") == ""
+    assert tokens.find_centre("anything") == ""
     first, second, other = add_token(path, "ylpa"), add_token(path, "ylpa"), add_token(path, "sapa129")
 
-    assert [tokens.centre_of(token) for token in (first, second, other)] == ["ylpa", "ylpa", "sapa129"]
-    assert tokens.centre_of(first[:-1]) == ""
+    assert [tokens.find_centre(token) for token in (first, second, other)] == ["ylpa", "ylpa", "sapa129"]
+    assert tokens.find_centre(first[:-1]) == ""
     assert not {first, second, other} & set(path.read_text().split('"'))
     assert path.stat().st_mode & 0o022 == 0
     path.unlink()
-    assert tokens.centre_of(first) == ""
+    assert tokens.find_centre(first) == ""
 
 
-def test_a_header_that_proves_nothing_is_refused_and_no_header_is_anonymous(tmp_path: Path) -> None:
+def test_an_invalid_header_is_refused_and_no_header_is_anonymous(tmp_path: Path) -> None:
     path = tmp_path / "centre-tokens.json"
     token = add_token(path, "ylpa")
     tokens = CentreTokens(path)
 
-    assert (centre_of("", tokens), centre_of(f"bearer {token}", tokens)) == ("", "ylpa")
+    assert (authenticate_centre("", tokens), authenticate_centre(f"bearer {token}", tokens)) == ("", "ylpa")
     for header in (token, f"Basic {token}", "Bearer", "Bearer ", f"Bearer {token}x", f"Bearer x{token}"):
         with pytest.raises(TokenUnknown):
-            centre_of(header, tokens)
+            authenticate_centre(header, tokens)
     with pytest.raises(TokenUnknown):
-        centre_of(f"Bearer {token}", CentreTokens(None))
+        authenticate_centre(f"Bearer {token}", CentreTokens(None))
 
 
-def test_the_operator_gets_a_token_once_and_the_file_keeps_its_digest(tmp_path: Path) -> None:
+def test_a_token_is_printed_once_and_the_file_keeps_its_digest(tmp_path: Path) -> None:
     path = tmp_path / "centre-tokens.json"
 
     issued = CliRunner().invoke(app, ["centre", "add-token", "ylpa", "--file", str(path)])
     refused = CliRunner().invoke(app, ["centre", "add-token", "Y L P A", "--file", str(path)])
 
     assert (issued.exit_code, refused.exit_code) == (0, 2)
-    assert CentreTokens(path).centre_of(issued.stdout.strip()) == "ylpa"
+    assert CentreTokens(path).find_centre(issued.stdout.strip()) == "ylpa"
     assert issued.stdout.strip() not in path.read_text()

@@ -1,4 +1,4 @@
-"""When an alert ends, how long it waits between attempts, and who else is alerted when one fails."""
+"""When an alert ends, how long it waits between attempts, and which contact methods follow a failure."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,18 +9,18 @@ import pytest
 
 from simpul_agreement.model import ClockName
 from simpul_notify.domain import (
-    LONGEST_WAIT,
+    MAX_RETRY_DELAY,
     Alert,
     AlertState,
-    Contact,
     Outcome,
     Progress,
     ProviderHealth,
+    Responder,
     Roster,
-    fate_of,
     needed_until,
-    other_ways,
-    wait_after,
+    remaining_contact_methods,
+    retry_delay,
+    state_after_attempt,
 )
 from simpul_routing.domain.clocks import STOPPED_BY
 from simpul_routing.domain.lifecycle import Said
@@ -29,7 +29,7 @@ from simpul_schema.vocabulary import AlertChannel, Urgency
 SMS, MAIL = AlertChannel.SMS, AlertChannel.MAIL
 NOW = datetime(2026, 11, 27, 15, tzinfo=UTC)
 FIRST, SECOND = (
-    Contact(name, "id", {SMS: "+62800111001", MAIL: f"{name}@instansi.example"}) for name in ("first", "second")
+    Responder(name, "id", {SMS: "+62800111001", MAIL: f"{name}@instansi.example"}) for name in ("first", "second")
 )
 ROSTER = Roster(
     {"ylpa": (FIRST, SECOND)},
@@ -45,12 +45,12 @@ ALERT = Alert(UUID(int=1), UUID(int=2), UUID(int=3), "first", SMS, Urgency.HIGH,
         (Outcome.ACCEPTED, AlertState.SENT),
         (Outcome.REJECTED_PERMANENTLY, AlertState.FAILED),
         (Outcome.NO_ADDRESS, AlertState.FAILED),
-        (Outcome.REJECTED_FOR_NOW, AlertState.PENDING),
+        (Outcome.REJECTED_TEMPORARILY, AlertState.PENDING),
         (Outcome.UNKNOWN, AlertState.PENDING),
     ],
 )
-def test_an_alert_ends_when_it_is_taken_or_its_address_is_refused_for_good(outcome: Outcome, state: AlertState) -> None:
-    assert fate_of(outcome) is state
+def test_an_alert_ends_when_it_is_accepted_or_permanently_rejected(outcome: Outcome, state: AlertState) -> None:
+    assert state_after_attempt(outcome) is state
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_an_alert_ends_when_it_is_taken_or_its_address_is_refused_for_good(outco
         ("a clock of tomorrow", Progress.ENDED),
     ],
 )
-def test_an_alert_is_needed_until_its_referral_has_come_so_far(clock: str, progress: Progress) -> None:
+def test_an_alert_is_needed_until_its_referral_has_progressed(clock: str, progress: Progress) -> None:
     assert needed_until(clock) is progress
 
 
 @pytest.mark.parametrize("clock", list(ClockName))
-def test_no_alert_ends_while_routing_still_runs_its_clock(clock: ClockName) -> None:
+def test_no_alert_ends_while_routing_runs_its_clock(clock: ClockName) -> None:
     stopped_by = STOPPED_BY.get(clock, frozenset())
 
     if needed_until(clock.value) is Progress.ANSWERED:
@@ -84,37 +84,37 @@ def test_no_alert_ends_while_routing_still_runs_its_clock(clock: ClockName) -> N
 
 
 @pytest.mark.parametrize("urgency", list(Urgency))
-def test_waits_grow_to_a_limit_that_is_shorter_the_more_urgent_it_is(urgency: Urgency) -> None:
-    waits = [wait_after(attempts, timedelta(seconds=2), urgency) for attempts in range(1, 200)]
+def test_retry_delays_grow_to_a_limit_that_depends_on_urgency(urgency: Urgency) -> None:
+    waits = [retry_delay(attempts, timedelta(seconds=2), urgency) for attempts in range(1, 200)]
 
     assert waits[0] == timedelta(seconds=2)
     assert all(later >= earlier for earlier, later in pairwise(waits))
-    assert waits[-1] == LONGEST_WAIT[urgency] <= timedelta(minutes=10)
+    assert waits[-1] == MAX_RETRY_DELAY[urgency] <= timedelta(minutes=10)
 
 
-def test_a_failed_alert_goes_on_by_the_other_channels_and_people_of_the_same_party() -> None:
-    ways = [(contact.reference, channel) for contact, channel in other_ways(ALERT, ROSTER)]
+def test_a_failed_alert_is_followed_by_the_remaining_contact_methods() -> None:
+    ways = [(responder.reference, channel) for responder, channel in remaining_contact_methods(ALERT, ROSTER)]
 
     assert ways == [("first", MAIL), ("second", SMS), ("second", MAIL)]
 
 
-def test_the_alert_of_somebody_who_left_the_roster_goes_to_those_who_are_there_now() -> None:
-    left = replace(ALERT, contact="gone", urgency=Urgency.LOW, channel=MAIL)
+def test_a_responder_who_left_the_roster_is_replaced_by_those_on_duty() -> None:
+    left = replace(ALERT, responder="gone", urgency=Urgency.LOW, channel=MAIL)
 
-    ways = [(contact.reference, channel) for contact, channel in other_ways(left, ROSTER)]
+    ways = [(responder.reference, channel) for responder, channel in remaining_contact_methods(left, ROSTER)]
 
     assert ways == [("first", MAIL), ("second", MAIL)]
 
 
-def test_a_provider_refuses_from_its_first_refusal_to_its_next_word_about_an_address() -> None:
+def test_an_outage_lasts_from_the_first_failure_to_the_next_answer_about_an_address() -> None:
     health = ProviderHealth()
-    for minute, outcome in enumerate((Outcome.UNKNOWN, Outcome.REJECTED_FOR_NOW)):
-        health.note(SMS, outcome, NOW + timedelta(minutes=minute))
-    health.note(MAIL, Outcome.REJECTED_FOR_NOW, NOW)
-    health.note(MAIL, Outcome.REJECTED_PERMANENTLY, NOW)
+    for minute, outcome in enumerate((Outcome.UNKNOWN, Outcome.REJECTED_TEMPORARILY)):
+        health.record_outcome(SMS, outcome, NOW + timedelta(minutes=minute))
+    health.record_outcome(MAIL, Outcome.REJECTED_TEMPORARILY, NOW)
+    health.record_outcome(MAIL, Outcome.REJECTED_PERMANENTLY, NOW)
 
-    assert health.refusing(NOW + timedelta(minutes=3)) == {SMS: timedelta(minutes=3)}
+    assert health.outage_durations(NOW + timedelta(minutes=3)) == {SMS: timedelta(minutes=3)}
 
-    health.note(SMS, Outcome.ACCEPTED, NOW)
+    health.record_outcome(SMS, Outcome.ACCEPTED, NOW)
 
-    assert health.refusing(NOW) == {}
+    assert health.outage_durations(NOW) == {}

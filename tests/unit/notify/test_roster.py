@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from simpul_city import City, read_yaml
 from simpul_notify.domain import Roster
 from simpul_notify.errors import RosterInvalid
-from simpul_notify.roster import read_levels, read_roster
+from simpul_notify.roster import read_escalation_levels, read_roster
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
 KEDIRI = Path(__file__).parents[3] / "deploy" / "kediri"
@@ -22,7 +22,7 @@ DESCRIBED: dict[str, Any] = read_yaml(KEDIRI / "roster.yaml")
 
 @pytest.fixture
 def described() -> dict[str, Any]:
-    """Kediri's roster, to be spoiled."""
+    """Kediri's roster, to be modified."""
     return deepcopy(DESCRIBED)
 
 
@@ -32,7 +32,7 @@ def read(tmp_path: Path, described: dict[str, Any]) -> Roster:
     return read_roster(path, CITY, LEVELS)
 
 
-def test_somebody_is_on_duty_for_every_agency_and_every_level_of_kediri() -> None:
+def test_every_agency_and_level_of_kediri_has_a_responder() -> None:
     roster = read_roster(KEDIRI / "roster.yaml", CITY, LEVELS)
 
     assert set(roster.on_duty) == CITY.agency_codes | LEVELS.keys()
@@ -42,16 +42,16 @@ def test_somebody_is_on_duty_for_every_agency_and_every_level_of_kediri() -> Non
 
 @pytest.mark.parametrize("written", ["081234567890", "6281234567890", "+6281234567890", "0812-3456-7890",
                                      "+62 812 3456 7890"])  # fmt: skip
-def test_a_number_is_the_same_however_it_is_written(tmp_path: Path, described: dict[str, Any], written: str) -> None:
+def test_a_phone_number_is_normalized(tmp_path: Path, described: dict[str, Any], written: str) -> None:
     described["on_duty"]["polres-ppa"][0]["sms"] = written
 
     roster = read(tmp_path, described)
 
-    assert roster.contacts["polres-ppa-1"].addresses[AlertChannel.SMS] == "+6281234567890"
+    assert roster.responders["polres-ppa-1"].contact_methods[AlertChannel.SMS] == "+6281234567890"
 
 
 @pytest.mark.parametrize("people", [None, []], ids=["left out", "empty"])
-def test_an_agency_without_anybody_is_named(
+def test_an_agency_without_a_responder_is_named(
     tmp_path: Path, described: dict[str, Any], people: list[Any] | None
 ) -> None:
     del described["on_duty"]["rs-rujukan"]
@@ -62,20 +62,20 @@ def test_an_agency_without_anybody_is_named(
         read(tmp_path, described)
 
 
-def test_the_levels_are_those_the_agreement_escalates_to_and_no_other_party() -> None:
-    assert read_levels(KEDIRI / "agreement") == LEVELS
+def test_the_levels_are_those_of_the_agreement() -> None:
+    assert read_escalation_levels(KEDIRI / "agreement") == LEVELS
 
 
-def test_a_party_that_only_a_ladder_names_is_a_level_too(tmp_path: Path) -> None:
+def test_a_party_named_only_by_an_escalation_policy_is_a_level(tmp_path: Path) -> None:
     version = tmp_path / "2027-01"
     shutil.copytree(KEDIRI / "agreement" / "2026-11", version)
     ladder = version / "clauses" / "80-ladder-retention.yaml"
     ladder.write_text(ladder.read_text().replace("also: [city-board]", "also: bapas"))
 
-    assert read_levels(tmp_path) == LEVELS | {"bapas": ""}
+    assert read_escalation_levels(tmp_path) == LEVELS | {"bapas": ""}
 
 
-def test_a_level_without_anybody_is_named(tmp_path: Path, described: dict[str, Any]) -> None:
+def test_a_level_without_a_responder_is_named(tmp_path: Path, described: dict[str, Any]) -> None:
     del described["levels"]["city-board"]
 
     with pytest.raises(RosterInvalid, match="city-board: nobody on duty"):
@@ -94,7 +94,7 @@ def test_every_gap_is_named_at_once(tmp_path: Path, described: dict[str, Any]) -
 
     for gap in (
         "rs-rujukan: nobody on duty",
-        "polres-ppa: polres-ppa-1 has no phone number that can be dialled",
+        "polres-ppa: polres-ppa-1 has no valid phone number",
         "ylpa: ylpa-1 has no mail address",
         "dinas-lain: neither an agency of Kota Kediri nor a level of its agreement",
         "urgency low: no channel",
@@ -103,22 +103,22 @@ def test_every_gap_is_named_at_once(tmp_path: Path, described: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("missing", ["sms", "mail"])
-def test_a_person_without_a_way_to_be_reached_is_named(tmp_path: Path, described: dict[str, Any], missing: str) -> None:
+def test_a_responder_without_a_contact_method_is_named(tmp_path: Path, described: dict[str, Any], missing: str) -> None:
     del described["on_duty"]["ylpa"][0][missing]
 
     with pytest.raises(RosterInvalid, match="ylpa: ylpa-1 has no"):
         read(tmp_path, described)
 
 
-def test_two_people_must_not_share_a_reference(tmp_path: Path, described: dict[str, Any]) -> None:
-    described["on_duty"]["ylpa"][0]["contact"] = "polres-ppa-1"
+def test_two_responders_must_not_share_a_reference(tmp_path: Path, described: dict[str, Any]) -> None:
+    described["on_duty"]["ylpa"][0]["responder"] = "polres-ppa-1"
 
-    with pytest.raises(RosterInvalid, match="two people share a contact reference"):
+    with pytest.raises(RosterInvalid, match="two people share a responder reference"):
         read(tmp_path, described)
 
 
-def test_addresses_never_show_in_a_log(described: dict[str, Any]) -> None:
+def test_contact_methods_never_show_in_a_log(described: dict[str, Any]) -> None:
     roster = read_roster(KEDIRI / "roster.yaml", CITY, LEVELS)
 
-    assert "@" not in repr(roster.contacts["polres-ppa-1"])
-    assert "+62" not in repr(roster.contacts["polres-ppa-1"])
+    assert "@" not in repr(roster.responders["polres-ppa-1"])
+    assert "+62" not in repr(roster.responders["polres-ppa-1"])

@@ -1,4 +1,4 @@
-"""Texts of alerts: short enough, and free of everything but the allowed variables."""
+"""Texts of alerts fit into one SMS and use the allowed variables only."""
 
 from datetime import UTC, datetime
 from itertools import product
@@ -10,9 +10,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from simpul_city import City, read_yaml
-from simpul_notify.domain import Alert, Occasion, Text, fits_one_sms
+from simpul_notify.domain import Alert, AlertText, Occasion, fits_one_sms
 from simpul_notify.errors import TextInvalid
-from simpul_notify.texts import Texts
+from simpul_notify.texts import AlertTexts
 from simpul_schema.references import referral_code
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
@@ -36,7 +36,7 @@ def an_alert(
 
 
 def described(*, sms: str = CODE, subject: str = CODE, body: str = CODE) -> dict[str, Any]:
-    """Texts as a city would write them: one of them as given, the others harmless."""
+    """A city's texts with one text replaced."""
     return {
         "waiting": {"other": {"id": "belum selesai"}},
         "sms": {key: {"id": CODE} for key in OCCASIONS} | {"overdue": {"id": sms}},
@@ -44,23 +44,23 @@ def described(*, sms: str = CODE, subject: str = CODE, body: str = CODE) -> dict
     }
 
 
-def texts_of(tmp_path: Path, *, sms: str = CODE, subject: str = CODE, body: str = CODE) -> Texts:
+def texts_of(tmp_path: Path, *, sms: str = CODE, subject: str = CODE, body: str = CODE) -> AlertTexts:
     return read(tmp_path, described(sms=sms, subject=subject, body=body))
 
 
-def read(tmp_path: Path, content: dict[str, Any]) -> Texts:
+def read(tmp_path: Path, content: dict[str, Any]) -> AlertTexts:
     path = tmp_path / "messages.yaml"
     YAML(typ="safe", pure=True).dump(content, path)
-    return Texts.read(path, CITY)
+    return AlertTexts.read(path, CITY)
 
 
 @pytest.mark.parametrize(("language", "occasion"), list(product(("id", "en"), Occasion)))
 def test_every_sms_of_kediri_is_one_segment_with_the_longest_values(language: str, occasion: Occasion) -> None:
-    texts = Texts.read(MESSAGES, CITY)
+    texts = AlertTexts.read(MESSAGES, CITY)
     kinds = product(Urgency, CLOCKS, CITY.agency_codes)
 
     rendered = {
-        texts.render(an_alert(AlertChannel.SMS, urgency, occasion, clock, agency), language).body
+        texts.render_alert(an_alert(AlertChannel.SMS, urgency, occasion, clock, agency), language).body
         for urgency, clock, agency in kinds
     }
 
@@ -68,10 +68,10 @@ def test_every_sms_of_kediri_is_one_segment_with_the_longest_values(language: st
 
 
 @pytest.mark.parametrize(("language", "channel", "occasion"), list(product(("id", "en"), AlertChannel, Occasion)))
-def test_every_text_says_which_referral_how_urgent_and_until_when(
+def test_every_text_names_referral_urgency_and_deadline(
     language: str, channel: AlertChannel, occasion: Occasion
 ) -> None:
-    text = Texts.read(MESSAGES, CITY).render(an_alert(channel, occasion=occasion), language)
+    text = AlertTexts.read(MESSAGES, CITY).render_alert(an_alert(channel, occasion=occasion), language)
 
     assert referral_code(UUID(int=7)) in text.body
     assert Urgency.HIGH.label(language) in text.body
@@ -80,13 +80,13 @@ def test_every_text_says_which_referral_how_urgent_and_until_when(
 
 @pytest.mark.parametrize(("language", "channel"), list(product(("id", "en"), AlertChannel)))
 @pytest.mark.parametrize("occasion", [Occasion.OVERDUE, Occasion.ESCALATED])
-def test_who_is_alerted_of_a_passed_deadline_reads_which_agency_is_late_with_what(
+def test_an_overdue_text_names_the_late_agency_and_what_is_missing(
     language: str, channel: AlertChannel, occasion: Occasion
 ) -> None:
-    texts = Texts.read(MESSAGES, CITY)
+    texts = AlertTexts.read(MESSAGES, CITY)
 
     bodies = [
-        texts.render(an_alert(channel, occasion=occasion, clock=clock, agency="rs-rujukan"), language).body
+        texts.render_alert(an_alert(channel, occasion=occasion, clock=clock, agency="rs-rujukan"), language).body
         for clock in ("answer", "service")
     ]
 
@@ -94,8 +94,8 @@ def test_who_is_alerted_of_a_passed_deadline_reads_which_agency_is_late_with_wha
     assert bodies[0] != bodies[1]
 
 
-def test_a_deadline_without_words_of_its_own_is_alerted_too() -> None:
-    text = Texts.read(MESSAGES, CITY).render(an_alert(occasion=Occasion.OVERDUE, clock="new_kind"), "id")
+def test_an_unlisted_clock_uses_the_text_for_others() -> None:
+    text = AlertTexts.read(MESSAGES, CITY).render_alert(an_alert(occasion=Occasion.OVERDUE, clock="new_kind"), "id")
 
     assert "belum selesai" in text.body
 
@@ -109,38 +109,38 @@ def test_a_city_without_texts_for_an_occasion_is_refused(tmp_path: Path, missing
         read(tmp_path, content)
 
 
-def test_a_sender_and_a_subject_tell_nothing_of_the_matter() -> None:
-    texts = Texts.read(MESSAGES, CITY)
+def test_sender_and_subject_do_not_mention_violence() -> None:
+    texts = AlertTexts.read(MESSAGES, CITY)
 
-    subjects = [texts.render(an_alert(AlertChannel.MAIL), language).subject for language in ("id", "en")]
+    subjects = [texts.render_alert(an_alert(AlertChannel.MAIL), language).subject for language in ("id", "en")]
 
     code = referral_code(UUID(int=7))
     assert subjects == [f"{code} menunggu jawaban", f"{code} awaits an answer"]
 
 
-def test_a_language_without_texts_gets_the_first() -> None:
-    texts = Texts.read(MESSAGES, CITY)
+def test_a_missing_language_falls_back_to_the_first() -> None:
+    texts = AlertTexts.read(MESSAGES, CITY)
 
-    assert texts.render(an_alert(), "jv") == texts.render(an_alert(), "id")
+    assert texts.render_alert(an_alert(), "jv") == texts.render_alert(an_alert(), "id")
 
 
 @pytest.mark.parametrize("mention", ["{child_name}", "{}", "{0}", "{code", "{kelurahan}"])
-@pytest.mark.parametrize("place", ["sms", "subject", "body"])
-def test_a_text_that_mentions_anything_else_is_refused(tmp_path: Path, place: str, mention: str) -> None:
+@pytest.mark.parametrize("part", ["sms", "subject", "body"])
+def test_a_text_with_an_unknown_variable_is_refused(tmp_path: Path, part: str, mention: str) -> None:
     with pytest.raises(TextInvalid, match="may only use code, urgency, deadline, agency and waiting"):
-        texts_of(tmp_path, **{place: f"{CODE} {mention}"})
+        texts_of(tmp_path, **{part: f"{CODE} {mention}"})
 
 
 @pytest.mark.parametrize("mention", ["{code.__class__}", "{urgency.x}", "{code[x]}", "{code:d}"])
-def test_a_text_that_looks_inside_a_variable_is_refused(tmp_path: Path, mention: str) -> None:
+def test_a_text_that_reads_inside_a_variable_is_refused(tmp_path: Path, mention: str) -> None:
     with pytest.raises(TextInvalid):
         texts_of(tmp_path, sms=mention)
 
 
-def test_an_sms_of_160_letters_is_taken(tmp_path: Path) -> None:
+def test_an_sms_of_160_characters_is_accepted(tmp_path: Path) -> None:
     sms = CODE + "a" * (160 - len(referral_code(UUID(int=7))))
 
-    text = texts_of(tmp_path, sms=sms).render(an_alert(occasion=Occasion.OVERDUE), "id")
+    text = texts_of(tmp_path, sms=sms).render_alert(an_alert(occasion=Occasion.OVERDUE), "id")
 
     assert len(text.body) == 160
 
@@ -151,7 +151,7 @@ def test_an_sms_of_two_segments_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("letter", ["\u2013", "\u2019", "\u20ac", "[", "\U0001f642"])
-def test_a_letter_outside_the_basic_alphabet_is_refused(tmp_path: Path, letter: str) -> None:
+def test_a_character_outside_the_basic_alphabet_is_refused(tmp_path: Path, letter: str) -> None:
     with pytest.raises(TextInvalid, match="not one GSM-7 segment"):
         texts_of(tmp_path, sms=CODE + letter)
 
@@ -165,7 +165,7 @@ def test_every_text_needs_the_same_languages(tmp_path: Path) -> None:
 
 
 def test_a_mail_may_be_longer_than_an_sms(tmp_path: Path) -> None:
-    text = texts_of(tmp_path, body=CODE + "a" * 500).render(an_alert(AlertChannel.MAIL), "id")
+    text = texts_of(tmp_path, body=CODE + "a" * 500).render_alert(an_alert(AlertChannel.MAIL), "id")
 
     code = referral_code(UUID(int=7))
-    assert text == Text(code, code + "a" * 500)
+    assert text == AlertText(code, code + "a" * 500)

@@ -1,43 +1,43 @@
-"""The city's folder says what it has, and what it says wrongly is named."""
+"""A city is read from its folder, and a wrong entry is named."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
-from simpul_city import NATIONAL_EMERGENCY_NUMBERS, City, CityInvalid, OwnQueue
-from simpul_runtime.topology import own_queue
+from simpul_city import NATIONAL_EMERGENCY_NUMBERS, City, CityInvalid, FilteredQueue
+from simpul_runtime.topology import declare_filtered_queue
 from tests.support.agreements import KEDIRI
 
 HOSPITAL = "{code: rs-rujukan,"
 
 
 def a_city(folder: Path, queue: str) -> City:
-    """Kediri whose hospital has this queue beside its inbox."""
+    """Kediri with this filtered queue for its hospital."""
     shutil.copytree(KEDIRI, folder / "city")
     described = folder / "city" / "city.yaml"
-    words = described.read_text()
-    described.write_text(words.replace(HOSPITAL, f"{HOSPITAL} queues: [{queue}],"))
+    content = described.read_text()
+    described.write_text(content.replace(HOSPITAL, f"{HOSPITAL} queues: [{queue}],"))
     return City.read(folder / "city")
 
 
-def test_an_agency_may_have_a_queue_for_a_part_of_what_is_addressed_to_it(tmp_path: Path) -> None:
+def test_a_filtered_queue_takes_the_chosen_services_and_urgencies(tmp_path: Path) -> None:
     city = a_city(tmp_path, "{name: ward, services: [medical_care, forensic_exam], urgencies: [high]}")
 
-    [queue] = city.queues_of("rs-rujukan")
-    assert queue == OwnQueue("rs-rujukan", "ward", ("medical_care", "forensic_exam"), ("high",))
-    assert own_queue(queue).name == "agency.rs-rujukan.ward.queue"
-    assert [key for _, key in own_queue(queue).bindings] == [
+    [queue] = city.filtered_queues_of("rs-rujukan")
+    assert queue == FilteredQueue("rs-rujukan", "ward", ("medical_care", "forensic_exam"), ("high",))
+    assert declare_filtered_queue(queue).name == "agency.rs-rujukan.ward.queue"
+    assert [key for _, key in declare_filtered_queue(queue).bindings] == [
         "referral.rs-rujukan.medical_care.high.#",
         "referral.rs-rujukan.forensic_exam.high.#",
     ]
-    assert city.queues_of("ylpa") == ()
+    assert city.filtered_queues_of("ylpa") == ()
 
 
-def test_a_queue_without_a_choice_gets_every_referral(tmp_path: Path) -> None:
-    [queue] = a_city(tmp_path, "{name: all}").queues_of("rs-rujukan")
+def test_a_queue_without_filters_gets_every_referral(tmp_path: Path) -> None:
+    [queue] = a_city(tmp_path, "{name: all}").filtered_queues_of("rs-rujukan")
 
-    assert [key for _, key in own_queue(queue).bindings] == ["referral.rs-rujukan.*.*.#"]
+    assert [key for _, key in declare_filtered_queue(queue).bindings] == ["referral.rs-rujukan.*.*.#"]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_queue_without_a_choice_gets_every_referral(tmp_path: Path) -> None:
         ("{name: a--b}", "a--b"),
     ],
 )
-def test_a_queue_that_cannot_be_is_named(tmp_path: Path, queue: str, named: str) -> None:
+def test_an_invalid_filtered_queue_is_named(tmp_path: Path, queue: str, named: str) -> None:
     with pytest.raises(CityInvalid, match=named):
         a_city(tmp_path, queue)
 
@@ -90,6 +90,6 @@ def test_a_city_may_have_numbers_of_its_own(tmp_path: Path) -> None:
         ('[{number: "110", name: {id: a}}]', "110 needs a name in id and en"),
     ],
 )
-def test_a_number_that_cannot_be_is_named(tmp_path: Path, numbers: str, named: str) -> None:
+def test_an_invalid_number_is_named(tmp_path: Path, numbers: str, named: str) -> None:
     with pytest.raises(CityInvalid, match=named):
         a_city_with_numbers(tmp_path, numbers)

@@ -11,9 +11,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import aio_pika
 
 from simpul_agency.broker_api import BrokerApi
-from simpul_city import OwnQueue
+from simpul_city import FilteredQueue
 from simpul_cli.topology import apply_topology
-from simpul_runtime.topology import Account, agency_account, own_queue, topology_of
+from simpul_runtime.topology import Account, agency_account, declare_filtered_queue, topology_of
 from simpul_schema.names import agency_inbox
 
 
@@ -89,7 +89,9 @@ def _connections(agency: str) -> tuple[str, ...]:
     return "connections", "username", agency_account(agency).user
 
 
-async def add(api: BrokerApi, agency: str, password: str | None = None, queues: Sequence[OwnQueue] = ()) -> str | None:
+async def add(
+    api: BrokerApi, agency: str, password: str | None = None, queues: Sequence[FilteredQueue] = ()
+) -> str | None:
     """Give an agency its queues, bindings and account; returns the password of a new account, None of an old one.
 
     Running it again changes nothing; with `password` an account gets that one.
@@ -122,7 +124,7 @@ async def suspend(api: BrokerApi, agency: str) -> None:
     await api.call("DELETE", *_connections(agency))
 
 
-async def remove(api: BrokerApi, amqp_url: str, agency: str, queues: Sequence[OwnQueue] = ()) -> None:
+async def remove(api: BrokerApi, amqp_url: str, agency: str, queues: Sequence[FilteredQueue] = ()) -> None:
     """Take an agency's account and queues away.
 
     QueueNotEmpty when messages wait in its inbox; it then stays suspended.
@@ -140,9 +142,9 @@ async def remove(api: BrokerApi, amqp_url: str, agency: str, queues: Sequence[Ow
     await api.call("DELETE", "users", agency_account(agency).user)
     if waiting is not None:
         await api.call("DELETE", "queues", "{vhost}", queue)
-    for own in map(own_queue, queues):
-        if await api.call("GET", "queues", "{vhost}", own.name) is not None:
-            await api.call("DELETE", "queues", "{vhost}", own.name)
+    for filtered in map(declare_filtered_queue, queues):
+        if await api.call("GET", "queues", "{vhost}", filtered.name) is not None:
+            await api.call("DELETE", "queues", "{vhost}", filtered.name)
 
 
 async def _waiting(amqp_url: str, queue: str) -> int:

@@ -22,7 +22,7 @@ from simpul_cli.agency.certificates import Authority, RequestRefused
 from simpul_cli.agency.enrolment import NotEnrolled, end_keys, enrol, keys_of, read_enrolment
 from simpul_cli.options import KEDIRI, Amqp, Api, CityDir
 from simpul_runtime.database import utc_now
-from simpul_runtime.topology import agency_account, own_queue
+from simpul_runtime.topology import agency_account, declare_filtered_queue
 from simpul_schema.names import agency_inbox, referral_binding
 from simpul_seal import Directory
 
@@ -143,7 +143,7 @@ def add(
         )  # fmt: skip
     if after is not known:
         after.write(directory)
-    _on_broker(api, lambda broker: accounts.add(broker, code, password, city.queues_of(code)))
+    _on_broker(api, lambda broker: accounts.add(broker, code, password, city.filtered_queues_of(code)))
     typer.echo(f"{code}: active" + (f"; give {to} to the agency, for its eyes only" if to else ""))
 
 
@@ -182,7 +182,10 @@ def show(
         "waiting": standing.messages,
         "queues": {
             agency_inbox(code): [referral_binding(code)],
-            **{queue.name: [key for _, key in queue.bindings] for queue in map(own_queue, city.queues_of(code))},
+            **{
+                queue.name: [key for _, key in queue.bindings]
+                for queue in map(declare_filtered_queue, city.filtered_queues_of(code))
+            },
         },
         "may_read": account.read,
         "may_say": account.topics,
@@ -259,7 +262,9 @@ def remove(
         typer.echo(f"{code}: {standing.state.value}, {standing.messages} messages wait; would be removed if none do")
         return
     try:
-        _on_broker(api, lambda broker: accounts.remove(broker, amqp_url, code, City.read(city_dir).queues_of(code)))
+        _on_broker(
+            api, lambda broker: accounts.remove(broker, amqp_url, code, City.read(city_dir).filtered_queues_of(code))
+        )
     except accounts.QueueNotEmpty as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error

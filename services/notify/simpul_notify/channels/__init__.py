@@ -1,20 +1,20 @@
-"""One file for each way to tell somebody."""
+"""Channels that deliver alerts, one module per provider."""
 
 from typing import Protocol
 
 from simpul_notify.channels.kannel import KannelSms
 from simpul_notify.channels.smtp import SmtpMail
-from simpul_notify.domain import Outcome, Text
+from simpul_notify.domain import AlertText, Outcome
 
 
 class Channel(Protocol):
-    """Hands one text to a provider; says what became of it and never raises for a provider's trouble."""
+    """Hands one text to a provider and returns the outcome; a failing provider raises nothing."""
 
-    async def send(self, address: str, text: Text) -> Outcome:
-        """Try once."""
+    async def send(self, address: str, text: AlertText) -> Outcome:
+        """Attempts once to send the text."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Closes connections."""
 
 
 __all__ = ["Channel", "KannelSms", "SmtpMail"]

@@ -1,4 +1,4 @@
-"""What notify does: record alerts, end those that nobody needs, send the others."""
+"""Use cases of notify: record alerts, suppress unnecessary ones, send the others."""
 
 from simpul_notify.use_cases.end_alerts import EndAlerts
 from simpul_notify.use_cases.record_alerts import RecordAlerts

@@ -1,4 +1,4 @@
-"""What was answered, ended or excluded meanwhile needs no alert any more."""
+"""Suppresses alerts that became unnecessary, because the referral progressed or a party was excluded."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,7 +6,7 @@ import structlog
 
 from simpul_notify import repository
 from simpul_notify.domain import Progress
-from simpul_notify.use_cases.measures import ALERTS_SUPPRESSED
+from simpul_notify.use_cases.metrics import ALERTS_SUPPRESSED
 from simpul_runtime.transaction import Transaction
 from simpul_schema.messages import (
     CaseAgencyExcludedV1,
@@ -25,36 +25,41 @@ log = structlog.get_logger()
 
 
 class EndAlerts:
-    """Suppresses alerts; `levels` names the agency that each escalation level is part of."""
+    """Suppresses unnecessary alerts and updates pending ones."""
 
     def __init__(self, levels: Mapping[str, str]) -> None:
+        """`levels` maps each escalation level to the agency that it is part of."""
         self._levels = levels
 
-    async def note_progress(
+    async def record_progress(
         self, transaction: Transaction, progress: Progress,
         events: Sequence[
             ReferralAcceptedV1 | ReferralStartedV1 | ReferralDeclinedV1 | ReferralReroutedV1 | ReferralCompletedV1
             | ReferralCancelledV1 | ReferralRevokedV1 | ReferralExclusionDecidedV1
         ],
     ) -> None:  # fmt: skip
-        """Record how far referrals have come; their alerts end with what they were about."""
-        suppressed = await repository.advance(transaction, [event.data.referral_id for event in events], progress)
-        _count(transaction, "settled", suppressed)
+        """Records the progress of referrals and suppresses alerts that it makes unnecessary."""
+        suppressed = await repository.record_progress(
+            transaction, [event.data.referral_id for event in events], progress
+        )
+        _count_suppressed(transaction, "settled", suppressed)
 
-    async def note_exclusions(self, transaction: Transaction, events: Sequence[CaseAgencyExcludedV1]) -> None:
-        """An excluded agency, and every level that is part of it, is alerted of nothing more in the case (R6)."""
+    async def record_exclusions(self, transaction: Transaction, events: Sequence[CaseAgencyExcludedV1]) -> None:
+        """Excludes agencies, and the escalation levels that are part of them, from further alerts of a case (R6)."""
         for event in events:
             agency = event.data.agency
-            parties = [agency, *(level for level, whole in self._levels.items() if whole == agency)]
-            _count(transaction, "excluded", await repository.exclude(transaction, event.data.case_id, parties))
+            parties = [agency, *(level for level, parent in self._levels.items() if parent == agency)]
+            _count_suppressed(
+                transaction, "excluded", await repository.exclude_parties(transaction, event.data.case_id, parties)
+            )
 
-    async def note_amendments(self, transaction: Transaction, events: Sequence[ReferralAmendedV1]) -> None:
-        """Alerts that still wait tell the urgency and deadline of now."""
+    async def update_pending_alerts(self, transaction: Transaction, events: Sequence[ReferralAmendedV1]) -> None:
+        """Gives pending alerts the amended urgency and deadline of their referrals."""
         changes = [(event.data.referral_id, event.data.urgency, event.data.answer_by) for event in events]
-        await repository.amend(transaction, changes)
+        await repository.update_pending_alerts(transaction, changes)
 
 
-def _count(transaction: Transaction, reason: str, suppressed: int) -> None:
+def _count_suppressed(transaction: Transaction, reason: str, suppressed: int) -> None:
     if suppressed:
         log.info("alerts_suppressed", reason=reason, count=suppressed)
         transaction.after_commit.append(lambda: ALERTS_SUPPRESSED.labels(reason).inc(suppressed))

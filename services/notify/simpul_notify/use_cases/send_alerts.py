@@ -1,4 +1,4 @@
-"""Recorded alerts reach their people, each by itself, until nobody needs them any more."""
+"""Sends recorded alerts and repeats failed attempts until an alert is sent, fails permanently or is unnecessary."""
 
 import asyncio
 from collections import Counter
@@ -15,19 +15,19 @@ import structlog
 from simpul_notify import publisher, repository
 from simpul_notify.channels import Channel
 from simpul_notify.domain import (
-    MOST_ATTEMPTS_COUNTED,
+    MAX_COUNTED_ATTEMPTS,
     Alert,
     AlertState,
     Outcome,
     ProviderHealth,
     Roster,
-    fate_of,
-    other_ways,
-    wait_after,
+    remaining_contact_methods,
+    retry_delay,
+    state_after_attempt,
 )
-from simpul_notify.repository import Fate
-from simpul_notify.texts import Texts
-from simpul_notify.use_cases.measures import (
+from simpul_notify.repository import AttemptResult
+from simpul_notify.texts import AlertTexts
+from simpul_notify.use_cases.metrics import (
     ALERTS_FAILED,
     ALERTS_OLDEST,
     ALERTS_SENT,
@@ -40,198 +40,211 @@ from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.vocabulary import AlertChannel, AlertFailure
 
 LEASE: Final = timedelta(seconds=30)
-"""How long an alert belongs to the process that recorded or took it."""
-FRESH: Final = timedelta(seconds=1)
-"""How long after that an alert is sent without asking again whether somebody needs it."""
-SWEEP: Final = 1.0
-"""Seconds between looks at what is due again."""
-MEASURE: Final = 5.0
-"""Seconds between counts of what waits."""
-MOST: Final = 250
-"""Alerts of one channel under way in one process; the table holds the others."""
-AHEAD: Final = 100
-"""Alerts under way before the next referrals are taken from the queue."""
-TAKE: Final = 100
-"""Due alerts taken in one sweep."""
-PAUSE: Final = 0.25
-"""Seconds that wait may last: a provider that hangs must not hold up the alerts of another."""
-REFUSING_LIMIT: Final = timedelta(minutes=2)
-"""How long a provider may refuse everything before the service calls itself not ready."""
-URGENT_LIMIT: Final = timedelta(minutes=5)
-"""How long an urgent alert may wait before the service calls itself not ready."""
+"""How long an alert belongs to the process that recorded or claimed it."""
+FRESH_LEASE_AGE: Final = timedelta(seconds=1)
+"""Up to this age of its lease an alert is sent without checking again whether it is needed."""
+SWEEP_INTERVAL: Final = timedelta(seconds=1)
+"""Time between searches for due alerts."""
+MEASURE_INTERVAL: Final = timedelta(seconds=5)
+"""Time between measurements of pending alerts."""
+MAX_IN_FLIGHT_PER_CHANNEL: Final = 250
+"""Concurrent alerts of one channel in one process; further alerts wait in the table."""
+HIGH_WATERMARK: Final = 100
+"""Number of alerts in flight above which no further messages are consumed."""
+SWEEP_BATCH_SIZE: Final = 100
+"""Maximum number of due alerts claimed by one sweep."""
+MAX_CAPACITY_WAIT: Final = timedelta(milliseconds=250)
+"""Longest pause of the consumer; a hanging provider must not delay the alerts of another one."""
+PROVIDER_ALARM_AFTER: Final = timedelta(minutes=2)
+"""The service reports itself not ready when a provider has accepted nothing for this long."""
+URGENT_ALERT_ALARM_AFTER: Final = timedelta(minutes=5)
+"""The service reports itself not ready when an urgent alert has been pending for this long."""
 
 log = structlog.get_logger()
 
 
 class SendAlerts:
-    """Sends recorded alerts, each by itself, and writes their fates in batches."""
+    """Sends each alert independently of the others and stores the results in batches."""
 
     def __init__(
         self,
         transactions: Transactions,
         roster: Roster,
-        texts: Texts,
+        texts: AlertTexts,
         channels: Mapping[AlertChannel, Channel],
-        retry_first: timedelta,
+        first_retry_delay: timedelta,
         concurrency: int,
     ) -> None:
         self._transactions = transactions
         self._roster = roster
         self._texts = texts
         self._channels = channels
-        self._retry_first = retry_first
-        # One limit for each channel: a provider that hangs holds up only its own.
+        self._first_retry_delay = first_retry_delay
+        # One limit per channel, so that a hanging provider delays its own alerts only.
         self._limits = {channel: asyncio.Semaphore(concurrency) for channel in channels}
-        self._under_way: dict[UUID, asyncio.Task[None]] = {}
-        self._busy: Counter[AlertChannel] = Counter()
-        self._one_ended = asyncio.Event()
-        self._fates: Batcher[tuple[Alert, Outcome], None] = Batcher("fates", self._record)
-        self._renewals: Batcher[Alert, Alert | None] = Batcher("renewals", self._renew)
+        self._in_flight: dict[UUID, asyncio.Task[None]] = {}
+        self._in_flight_per_channel: Counter[AlertChannel] = Counter()
+        self._send_finished = asyncio.Event()
+        self._results: Batcher[tuple[Alert, Outcome], None] = Batcher("results", self._record_results)
+        self._renewals: Batcher[Alert, Alert | None] = Batcher("renewals", self._renew_leases)
         self._health = ProviderHealth()
         self._oldest_urgent: dict[str, float] = {}
-        self._has_taken_over = False
+        self._has_released_untried = False
 
-    def send_soon(self, alert: Alert) -> None:
-        """Send an alert; one that is under way is left alone, and when too many are the sweep takes it later."""
-        if alert.alert_id not in self._under_way and self._busy[alert.channel] < MOST:
+    def schedule_send(self, alert: Alert) -> None:
+        """Starts sending an alert unless it is in flight; above the limit it is left to the sweep."""
+        if (
+            alert.alert_id not in self._in_flight
+            and self._in_flight_per_channel[alert.channel] < MAX_IN_FLIGHT_PER_CHANNEL
+        ):
             task = asyncio.create_task(self._send(alert))
-            self._under_way[alert.alert_id] = task
-            self._busy[alert.channel] += 1
-            task.add_done_callback(partial(self._ended, alert))
+            self._in_flight[alert.alert_id] = task
+            self._in_flight_per_channel[alert.channel] += 1
+            task.add_done_callback(partial(self._finish_send, alert))
 
-    def _ended(self, alert: Alert, task: "asyncio.Task[None]") -> None:
-        self._under_way.pop(alert.alert_id, None)
-        self._busy[alert.channel] -= 1
-        self._one_ended.set()
+    def _finish_send(self, alert: Alert, task: "asyncio.Task[None]") -> None:
+        self._in_flight.pop(alert.alert_id, None)
+        self._in_flight_per_channel[alert.channel] -= 1
+        self._send_finished.set()
         if not task.cancelled() and (error := task.exception()):
-            log.error("alert_stranded", alert_id=alert.alert_id, exc_info=error)
+            log.error("alert_send_crashed", alert_id=alert.alert_id, exc_info=error)
 
-    async def has_room(self) -> None:
-        """Return when few alerts are under way, or after a pause: what waits in the broker costs no memory here."""
+    async def wait_for_capacity(self) -> None:
+        """Waits until few alerts are in flight, but not longer than MAX_CAPACITY_WAIT."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(PAUSE):
-                while len(self._under_way) > AHEAD:
-                    self._one_ended.clear()
-                    await self._one_ended.wait()
+            async with asyncio.timeout(MAX_CAPACITY_WAIT.total_seconds()):
+                while len(self._in_flight) > HIGH_WATERMARK:
+                    self._send_finished.clear()
+                    await self._send_finished.wait()
 
     async def run(self) -> None:
-        """Write fates and sweep until cancelled."""
+        """Stores results, sweeps and measures until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._fates.run())
+                tasks.create_task(self._results.run())
                 tasks.create_task(self._renewals.run())
-                tasks.create_task(self._keep_sweeping())
-                tasks.create_task(self._keep_measuring())
+                tasks.create_task(self._sweep_forever())
+                tasks.create_task(self._measure_forever())
         finally:
             for channel in self._channels.values():
                 await channel.close()
 
-    def troubles(self) -> list[str]:
-        """Why alerts do not reach people; the service goes on consuming and trying all the same."""
-        refusing = [
-            f"{channel.value}: the provider has refused everything for {_minutes(since)} minutes"
-            for channel, since in self._health.refusing(utc_now()).items()
-            if since > REFUSING_LIMIT
+    def readiness_problems(self) -> list[str]:
+        """Describes why alerts do not reach responders; consuming and sending continue."""
+        outages = [
+            f"{channel.value}: the provider has accepted nothing for {_minutes(duration)} minutes"
+            for channel, duration in self._health.outage_durations(utc_now()).items()
+            if duration > PROVIDER_ALARM_AFTER
         ]
-        waiting = [
-            f"{channel}: an urgent alert has waited for {_minutes(timedelta(seconds=age))} minutes"
+        backlogs = [
+            f"{channel}: an urgent alert has been pending for {_minutes(timedelta(seconds=age))} minutes"
             for channel, age in self._oldest_urgent.items()
-            if age > URGENT_LIMIT.total_seconds()
+            if age > URGENT_ALERT_ALARM_AFTER.total_seconds()
         ]
-        return refusing + waiting
+        return outages + backlogs
 
     async def _send(self, alert: Alert) -> None:
         async with self._limits[alert.channel]:
-            if alert.leased_until is None or utc_now() > alert.leased_until - LEASE + FRESH:
-                # It waited for its turn: meanwhile it may have been answered, or another process may have it.
+            if alert.leased_until is None or utc_now() > alert.leased_until - LEASE + FRESH_LEASE_AGE:
+                # While it waited for the semaphore it may have become unnecessary or another process's.
                 renewed = await self._renewals.submit(alert)
                 if renewed is None:
                     return
                 alert = renewed
-            outcome = await self._attempt(alert)
-        self._health.note(alert.channel, outcome, utc_now())
-        attempts = min(alert.attempts + 1, MOST_ATTEMPTS_COUNTED)
-        await self._fates.submit((replace(alert, attempts=attempts), outcome))
+            outcome = await self._attempt_send(alert)
+        self._health.record_outcome(alert.channel, outcome, utc_now())
+        attempts = min(alert.attempts + 1, MAX_COUNTED_ATTEMPTS)
+        await self._results.submit((replace(alert, attempts=attempts), outcome))
 
-    async def _attempt(self, alert: Alert) -> Outcome:
-        contact = self._roster.contacts.get(alert.contact)
-        address = contact.addresses.get(alert.channel) if contact else None
-        if contact is None or address is None:
-            # The person left the roster between two attempts.
+    async def _attempt_send(self, alert: Alert) -> Outcome:
+        responder = self._roster.responders.get(alert.responder)
+        address = responder.contact_methods.get(alert.channel) if responder else None
+        if responder is None or address is None:
+            # The roster changed between two attempts.
             return Outcome.NO_ADDRESS
         try:
-            return await self._channels[alert.channel].send(address, self._texts.render(alert, contact.language))
+            return await self._channels[alert.channel].send(
+                address, self._texts.render_alert(alert, responder.language)
+            )
         except Exception as error:
-            # A fault of ours must not strand the alert: it counts as an attempt and is made again.
+            # A defect in a channel must not lose the alert: it counts as an attempt, and another one follows.
             log.error("channel_failed", channel=alert.channel, alert_id=alert.alert_id, exc_info=error)
             return Outcome.UNKNOWN
 
-    async def _renew(self, alerts: Sequence[Alert]) -> list[Alert | Exception | None]:
+    async def _renew_leases(self, alerts: Sequence[Alert]) -> list[Alert | Exception | None]:
         async with self._transactions.begin() as transaction:
             renewed = await repository.renew_leases(transaction, alerts, LEASE)
         return [renewed.get(alert.alert_id) for alert in alerts]
 
-    async def _record(self, attempts: Sequence[tuple[Alert, Outcome]]) -> list[Exception | None]:
+    async def _record_results(self, attempts: Sequence[tuple[Alert, Outcome]]) -> list[Exception | None]:
         async with self._transactions.begin() as transaction:
-            fates = [self._fate(transaction, alert, outcome) for alert, outcome in attempts]
-            fresh = await repository.settle(transaction, fates)
-            failed = [fate.alert for fate in fates if fate.alert.alert_id in fresh and fate.state is AlertState.FAILED]
-            for fate in fates:
-                if fate.alert.alert_id in fresh:
-                    _announce(transaction, fate)
+            results = [self._result_of(transaction, alert, outcome) for alert, outcome in attempts]
+            changed = await repository.record_results(transaction, results)
+            failed = [
+                result.alert
+                for result in results
+                if result.alert.alert_id in changed and result.state is AlertState.FAILED
+            ]
+            for result in results:
+                if result.alert.alert_id in changed:
+                    _publish_result(transaction, result)
             if failed:
-                await self._go_on_otherwise(transaction, failed)
+                await self._alert_by_remaining_methods(transaction, failed)
         return [None] * len(attempts)
 
-    def _fate(self, transaction: Transaction, alert: Alert, outcome: Outcome) -> Fate:
-        # What became unneeded during the attempt is suppressed in the table already, and stays so.
-        state = fate_of(outcome)
+    def _result_of(self, transaction: Transaction, alert: Alert, outcome: Outcome) -> AttemptResult:
+        # An alert that became unnecessary during the attempt is already suppressed in the table and stays so.
+        state = state_after_attempt(outcome)
         due_at = transaction.now
         reason = None
         if state is AlertState.FAILED:
-            left = outcome is Outcome.NO_ADDRESS
-            reason = (AlertFailure.NOBODY_ON_DUTY if left else AlertFailure.REJECTED).value
+            is_off_duty = outcome is Outcome.NO_ADDRESS
+            reason = (AlertFailure.NOBODY_ON_DUTY if is_off_duty else AlertFailure.REJECTED).value
         elif state is AlertState.PENDING:
             log.warning("alert_deferred", alert_id=alert.alert_id, channel=alert.channel, attempts=alert.attempts)
-            due_at += wait_after(alert.attempts, self._retry_first, alert.urgency)
-        return Fate(alert, state, due_at, reason)
+            due_at += retry_delay(alert.attempts, self._first_retry_delay, alert.urgency)
+        return AttemptResult(alert, state, due_at, reason)
 
-    async def _go_on_otherwise(self, transaction: Transaction, failed: Sequence[Alert]) -> None:
-        """Alert the same party by ways that were not tried yet."""
+    async def _alert_by_remaining_methods(self, transaction: Transaction, failed: Sequence[Alert]) -> None:
+        """Alerts the parties of failed alerts by their remaining contact methods."""
         others = [
-            replace(alert, alert_id=uuid4(), contact=contact.reference, channel=channel, attempts=0)
+            replace(alert, alert_id=uuid4(), responder=responder.reference, channel=channel, attempts=0)
             for alert in failed
-            for contact, channel in other_ways(alert, self._roster)
+            for responder, channel in remaining_contact_methods(alert, self._roster)
         ]
         if others:
             send, _ = await repository.add_alerts(transaction, others, LEASE)
-            transaction.after_commit += [partial(self.send_soon, alert) for alert in send]
+            transaction.after_commit += [partial(self.schedule_send, alert) for alert in send]
 
-    async def _keep_sweeping(self) -> None:
+    async def _sweep_forever(self) -> None:
         while True:
             try:
-                await self._take_over_once()
+                await self._release_untried_alerts()
                 await self._sweep()
             except Exception as error:
                 log.warning("sweep_failed", exc_info=error)
-            await asyncio.sleep(SWEEP)
+            await asyncio.sleep(SWEEP_INTERVAL.total_seconds())
 
-    async def _take_over_once(self) -> None:
-        """What an earlier process left untried is due at once; the database may be away when this one starts."""
-        if not self._has_taken_over:
+    async def _release_untried_alerts(self) -> None:
+        """Makes alerts due that a stopped process did not attempt; repeated until the database is reachable once."""
+        if not self._has_released_untried:
             async with self._transactions.begin() as transaction:
-                await repository.take_over(transaction)
-            self._has_taken_over = True
+                await repository.release_untried_alerts(transaction)
+            self._has_released_untried = True
 
     async def _sweep(self) -> None:
-        # A provider that hangs with all it may hold must not hold up the alerts of another.
-        full = [channel.value for channel in AlertChannel if self._busy[channel] >= MOST]
+        # A channel at its limit is skipped, so that a hanging provider does not delay the alerts of another one.
+        full = [
+            channel.value
+            for channel in AlertChannel
+            if self._in_flight_per_channel[channel] >= MAX_IN_FLIGHT_PER_CHANNEL
+        ]
         async with self._transactions.begin() as transaction:
-            due = await repository.take_due(transaction, full, TAKE, LEASE)
+            due = await repository.claim_due_alerts(transaction, full, SWEEP_BATCH_SIZE, LEASE)
             if due.unreadable:
-                await repository.fail_unreadable(transaction, due.unreadable)
+                await repository.fail_unreadable_alerts(transaction, due.unreadable)
         for alert in due.alerts:
-            self.send_soon(alert)
+            self.schedule_send(alert)
         for alert_id, reason in due.suppressed.items():
             log.info("alert_suppressed", alert_id=alert_id, reason=reason)
             ALERTS_SUPPRESSED.labels(reason).inc()
@@ -239,34 +252,34 @@ class SendAlerts:
             log.error("alert_unreadable", alert_id=alert_id)
             ALERTS_FAILED.labels("unknown", "unreadable").inc()
 
-    async def _keep_measuring(self) -> None:
+    async def _measure_forever(self) -> None:
         while True:
             try:
                 await self._measure()
             except Exception as error:
                 log.warning("measure_failed", exc_info=error)
-            await asyncio.sleep(MEASURE)
+            await asyncio.sleep(MEASURE_INTERVAL.total_seconds())
 
     async def _measure(self) -> None:
         async with self._transactions.begin() as transaction:
-            waiting = {found.channel: found for found in await repository.waiting(transaction)}
+            backlogs = {backlog.channel: backlog for backlog in await repository.measure_backlogs(transaction)}
         for channel in AlertChannel:
-            found = waiting.get(channel.value)
-            ALERTS_WAITING.labels(channel.value).set(found.count if found else 0)
-            ALERTS_OLDEST.labels(channel.value).set(found.oldest if found else 0)
-            if found is None:
-                self._health.forget(channel)
-        self._oldest_urgent = {channel: found.oldest_urgent for channel, found in waiting.items()}
+            backlog = backlogs.get(channel.value)
+            ALERTS_WAITING.labels(channel.value).set(backlog.count if backlog else 0)
+            ALERTS_OLDEST.labels(channel.value).set(backlog.oldest if backlog else 0)
+            if backlog is None:
+                self._health.forget_channel(channel)
+        self._oldest_urgent = {channel: backlog.oldest_urgent for channel, backlog in backlogs.items()}
 
 
-def _announce(transaction: Transaction, fate: Fate) -> None:
-    alert = fate.alert
-    match fate.state:
+def _publish_result(transaction: Transaction, result: AttemptResult) -> None:
+    alert = result.alert
+    match result.state:
         case AlertState.SENT:
             transaction.announce(publisher.alert_sent(alert))
             transaction.after_commit.append(ALERTS_SENT.labels(alert.channel.value).inc)
         case AlertState.FAILED:
-            reason = AlertFailure(fate.reason or AlertFailure.REJECTED)
+            reason = AlertFailure(result.reason or AlertFailure.REJECTED)
             log.error("alert_failed", alert_id=alert.alert_id, channel=alert.channel, reason=reason.value)
             transaction.announce(publisher.alert_failed(alert, reason))
             transaction.after_commit.append(ALERTS_FAILED.labels(alert.channel.value, reason.value).inc)
@@ -274,5 +287,5 @@ def _announce(transaction: Transaction, fate: Fate) -> None:
             pass
 
 
-def _minutes(time: timedelta) -> int:
-    return int(time.total_seconds() // 60)
+def _minutes(duration: timedelta) -> int:
+    return int(duration.total_seconds() // 60)
