@@ -119,7 +119,7 @@ async def test_an_anonymous_report_excludes_nobody_from_an_emergency_and_a_perso
         return any(code in arrival["text"] for arrival in ends.arrivals)
 
     assert status == 202
-    assert {"intake", "emergency_protection", "medical_care", "forensic_exam", "pep_72h"} <= services
+    assert {"case_management", "emergency_protection", "medical_care", "forensic_exam", "pep_72h"} <= services
     assert [(ask["data"]["suggestions"], ask["data"]["step"]) for ask in asks] == [(8, 0)]
     named = [agency for agency in EIGHT if agency != asks[0]["data"]["agency"]]
     assert not [agency for agency in named if agency in json.dumps(asks[0])]

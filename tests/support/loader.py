@@ -18,7 +18,7 @@ from tests.support.agreements import CITY, HOME
 OPEN_SHARE: Final = 50
 """One case in so many is open."""
 SERVICES: Final = (
-    ("intake", "uptd-ppa"), ("outreach", "satgas-kel-bandar-lor"), ("medical_care", "rs-rujukan"),
+    ("case_management", "uptd-ppa"), ("outreach", "satgas-kel-bandar-lor"), ("medical_care", "rs-rujukan"),
     ("social_aid", "dinsos-peksos"), ("stay_in_school", "klinik-pendidikan"),
 )  # fmt: skip
 """What each case asks for: five referrals."""
@@ -29,12 +29,12 @@ _CASES: Final = (
     "situation", "rights", "ended_as", "ended_at", "version", "decided_at",
 )  # fmt: skip
 _REFERRALS: Final = (
-    "referral_id", "case_id", "agency", "service", "role", "agreement", "clauses", "state", "urgency", "hand_overs",
+    "referral_id", "case_id", "agency", "service", "role", "agreement", "clauses", "state", "urgency", "reroute_count",
     "version", "answer_by", "offered_at",
 )  # fmt: skip
 _CLOCKS: Final = ("referral_id", "clock", "started_at", "due_at", "step", "next_at")
 _ENDED: Final = """
-    INSERT INTO referral (referral_id, case_id, agency, service, role, agreement, clauses, state, urgency, hand_overs,
+    INSERT INTO referral (referral_id, case_id, agency, service, role, agreement, clauses, state, urgency, reroute_count,
         version, answer_by, offered_at, delivered_at, seen_at, accepted_at, started_at, outcome, ended_at)
     SELECT gen_random_uuid(), c.case_id, s.agency, s.service, 'lead', c.agreement, decode(repeat('5a', 60), 'hex'),
         'completed', c.urgency, 0, 6, c.decided_at + interval '6 hours', c.decided_at,

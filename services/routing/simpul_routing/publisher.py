@@ -73,8 +73,8 @@ def referral_offered(referral: NewReferral, facts: ReferralFacts, cause: UUID | 
             "urgency": referral.urgency,
             "answer_by": referral.answer_by,
             "agreement": referral.agreement,
-            "hand_overs": referral.hand_overs,
-            "handed_over_from": referral.handed_over_from,
+            "reroute_count": referral.reroute_count,
+            "rerouted_from": referral.rerouted_from,
         },
         sealed={"facts": (referral.agency, facts)},
     )
@@ -207,7 +207,7 @@ def exclusion_suggested(
             "decide_by": review.clock.due_at,
             "suggestions": len(pending),
             "step": step,
-            "told": told,
+            "escalation_targets": told,
         },
         sealed={"suggestions": (review.agency, suggested)} if review.agency else {},
     )
@@ -274,5 +274,5 @@ def clock_step(referral: StoredReferral, clock: Running, step: Step, told: tuple
     """`referral.reminded.v1`, `referral.overdue.v1` or `referral.escalated.v1`."""
     return referral_changed(
         _AT_STEP[step], referral, None, clock=clock.clock.value, step=int(step.value), due_at=clock.due_at,
-        urgency=referral.standing.urgency, told=told,
+        urgency=referral.standing.urgency, escalation_targets=told,
     )  # fmt: skip

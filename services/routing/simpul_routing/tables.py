@@ -47,7 +47,7 @@ class ReferralRow(RoutingTable, table=True):
 
     __tablename__ = "referral"
     __table_args__ = (
-        Index("referral_successor", "handed_over_from", postgresql_where=text("handed_over_from IS NOT NULL")),
+        Index("referral_rerouted_from", "rerouted_from", postgresql_where=text("rerouted_from IS NOT NULL")),
         Index("referral_offered", "offered_at"),
         Index("referral_worklist", "agency", "answer_by", "referral_id", postgresql_where=text("ended_at IS NULL")),
     )
@@ -62,8 +62,8 @@ class ReferralRow(RoutingTable, table=True):
     state: str = Field(sa_type=Text)
     answer_by: datetime = Field(sa_type=_MOMENT)
     urgency: str = Field(sa_type=Text)
-    hand_overs: int = Field(default=0, sa_type=SmallInteger)
-    handed_over_from: UUID | None = None
+    reroute_count: int = Field(default=0, sa_type=SmallInteger)
+    rerouted_from: UUID | None = None
     raised_service: str | None = Field(default=None, sa_type=Text)
     """Of a manual triage: the service that is still owed, and whether its lead or its support is."""
     raised_role: str | None = Field(default=None, sa_type=Text)

@@ -14,7 +14,7 @@ STEPS = ("referral.reminded.v1", "referral.overdue.v1", "referral.escalated.v1")
 
 def answer_steps(room: Room, referral: dict[str, str]) -> list[tuple[str, list[str]]]:
     return [
-        (event["type"], event["data"]["told"])
+        (event["type"], event["data"]["escalation_targets"])
         for event in room.said
         if event["type"] in STEPS
         and (event["data"]["referral_id"], event["data"]["clock"]) == (referral["referral_id"], "answer")
@@ -105,7 +105,7 @@ async def test_several_sweepers_at_once_tell_each_step_once(room: Room) -> None:
 
 async def test_a_completed_referral_is_never_told_about_again(room: Room) -> None:
     case = await room.report(safe_now="no")
-    asked = room.offered(case, "intake")
+    asked = room.offered(case, "case_management")
     await room.reply("accepted", asked)
     await room.reply("completed", asked, outcome="served")
 

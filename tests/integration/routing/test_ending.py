@@ -55,7 +55,7 @@ async def test_a_reply_after_the_end_is_refused(room: Room) -> None:
     await room.end.close(
         case, await room.version(case), CaseEnd.TRANSFERRED, by="uptd-ppa", reason="lives in the regency"
     )
-    await room.reply("accepted", room.offered(case, "intake"))
+    await room.reply("accepted", room.offered(case, "case_management"))
 
     assert [entry["reason"] for entry in room.of("referral.reply_refused.v1")] == ["already_ended"]
 

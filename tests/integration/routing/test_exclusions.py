@@ -72,7 +72,7 @@ async def test_eight_named_agencies_withhold_no_emergency_and_a_person_is_asked(
     case = await room.report(**DANGER, suggested_exclusions=EIGHT)
 
     assert offers(room, case) >= {
-        ("intake", "uptd-ppa"), ("emergency_protection", "polres-ppa"), ("medical_care", "rs-rujukan"),
+        ("case_management", "uptd-ppa"), ("emergency_protection", "polres-ppa"), ("medical_care", "rs-rujukan"),
         ("forensic_exam", "rs-rujukan"), ("pep_72h", "rs-rujukan"), ("shelter", "dinsos-peksos"),
         ("psychologist", "uptd-ppa"),
     }  # fmt: skip
@@ -81,7 +81,7 @@ async def test_eight_named_agencies_withhold_no_emergency_and_a_person_is_asked(
     [ask] = asked(room, case)
     # Everybody decent is named, so the hub is asked after all, and the top of the ladder hears of it.
     decides = ask["agency"]
-    assert decides not in EIGHT or set(ask["told"]) > {decides}
+    assert decides not in EIGHT or set(ask["escalation_targets"]) > {decides}
     assert (ask["suggestions"], ask["step"], ask["urgency"]) == (8, 0, "high")
     assert datetime.fromisoformat(ask["decide_by"]) == START + timedelta(minutes=15)
     assert sorted(opened(room, ask)) == sorted(EIGHT)
@@ -94,7 +94,7 @@ async def test_everybody_named_the_hub_is_asked_again_and_the_city_board_is_told
     case = await room.report(**CALM, suggested_exclusions=sorted(CITY.agency_codes))
 
     [ask] = asked(room, case)
-    assert (ask["agency"], ask["told"]) == ("uptd-ppa", ["uptd-ppa", "city-board"])
+    assert (ask["agency"], ask["escalation_targets"]) == ("uptd-ppa", ["uptd-ppa", "city-board"])
     # Nothing of it is urgent, so everything waits; but the case is in somebody's hands.
     assert offers(room, case) == {("manual_triage", "uptd-ppa")}
     assert {entry["state"] for entry in (await rights(room, case)).values()} <= {"referred", "not_applicable",
@@ -106,13 +106,13 @@ async def test_who_is_named_waits_and_hears_nothing_until_a_person_has_decided(r
 
     assert room.sent_to("satgas-kel-bujel") == []
     [ask] = asked(room, case)
-    assert (ask["agency"], ask["told"], opened(room, ask)) == ("uptd-ppa", ["uptd-ppa"], ("satgas-kel-bujel",))
+    assert (ask["agency"], ask["escalation_targets"], opened(room, ask)) == ("uptd-ppa", ["uptd-ppa"], ("satgas-kel-bujel",))
     assert ask in [event["data"] for event in room.sent_to("uptd-ppa")]
     assert "satgas" not in json.dumps([event for event in room.said if "outreach" not in json.dumps(event)])
     # Nobody else takes its place meanwhile, and what others are asked goes out as ever.
     services = {service for service, _ in offers(room, case)}
     assert "outreach" not in services
-    assert "intake" in services
+    assert "case_management" in services
 
 
 async def test_rejected_what_waited_goes_out_at_once(room: Room) -> None:
@@ -158,7 +158,7 @@ async def test_confirmed_even_an_emergency_is_withheld(room: Room) -> None:
 async def test_whoever_is_not_named_decides_the_hub_first(room: Room, named: list[str], decides: str) -> None:
     case = await room.report(**CALM, suggested_exclusions=named)
 
-    assert [(ask["agency"], ask["told"]) for ask in asked(room, case)] == [(decides, [decides])]
+    assert [(ask["agency"], ask["escalation_targets"]) for ask in asked(room, case)] == [(decides, [decides])]
     with pytest.raises(DecidesAboutItself):
         await decide(room, case, named[0], REJECTED, by=named[0])
 
@@ -169,14 +169,14 @@ async def test_the_head_of_a_named_agency_does_not_decide_about_it_either(room: 
     with pytest.raises(DecidesAboutItself):
         await decide(room, case, "uptd-ppa", REJECTED, by="uptd-ppa-head")
     await decide(room, case, "uptd-ppa", REJECTED, by="city-board")
-    assert room.offered(case, "intake")["agency"] == "uptd-ppa"
+    assert room.offered(case, "case_management")["agency"] == "uptd-ppa"
 
 
 async def test_without_a_decision_the_next_levels_are_told_each_once(room: Room) -> None:
     case = await room.report(**DANGER, suggested_exclusions=["satgas-kel-bujel"])
     await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
 
-    steps = [(ask["step"], ask["told"]) for ask in asked(room, case)]
+    steps = [(ask["step"], ask["escalation_targets"]) for ask in asked(room, case)]
     assert steps == [
         (0, ["uptd-ppa"]), (50, ["uptd-ppa"]), (100, ["uptd-ppa-head"]), (200, ["uptd-ppa-head", "city-board"]),
     ]  # fmt: skip
@@ -192,10 +192,10 @@ async def test_where_the_hub_is_named_the_ladder_leaves_it_out(room: Room) -> No
 
     asks = asked(room, case)
     assert {ask["agency"] for ask in asks} == {"ylpa"}
-    assert [ask["told"] for ask in asks] == [["ylpa"], ["ylpa"], ["city-board"], ["city-board"]]
+    assert [ask["escalation_targets"] for ask in asks] == [["ylpa"], ["ylpa"], ["city-board"], ["city-board"]]
     # Its own emergencies are told it all the same.
     reminded = room.of("referral.overdue.v1", case_id=str(case), agency="polres-ppa")
-    assert any("uptd-ppa" in entry["told"] for entry in reminded)
+    assert any("uptd-ppa" in entry["escalation_targets"] for entry in reminded)
 
 
 async def test_a_stranger_neither_delays_an_emergency_nor_floods_the_hub(room: Room) -> None:
@@ -244,12 +244,12 @@ async def test_when_who_is_asked_is_named_too_the_next_is_asked_by_the_same_dead
 
 async def test_more_danger_brings_the_decision_nearer(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["uptd-ppa"])
-    assert "intake" not in {service for service, _ in offers(room, case)}
+    assert "case_management" not in {service for service, _ in offers(room, case)}
     room.now += timedelta(minutes=10)
     await room.amend(case, safe_now="no")
 
     # What may not wait any more goes out, even to the named.
-    assert ("intake", "uptd-ppa") in offers(room, case)
+    assert ("case_management", "uptd-ppa") in offers(room, case)
     [row] = await room.rows("SELECT due_at FROM exclusion_review WHERE closed_at IS NULL")
     assert row["due_at"] == START + timedelta(minutes=25)
     assert len(asked(room, case)) == 1
@@ -344,7 +344,7 @@ async def test_a_declined_service_passes_over_whoever_waits(room: Room) -> None:
 
     assert room.sent_to("satgas-kec-mojoroto") == []
     [successor] = room.of("referral.rerouted.v1", case_id=str(case))
-    assert successor["successor"] not in ("satgas-kec-mojoroto", "")
+    assert successor["next_agency"] not in ("satgas-kec-mojoroto", "")
 
 
 async def test_a_lowered_risk_and_another_exclusion_leave_who_waits_where_it_is(room: Room) -> None:

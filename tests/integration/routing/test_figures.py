@@ -11,7 +11,7 @@ from tests.integration.routing.conftest import START, Room
 
 async def test_a_referral_counts_as_far_as_it_came_and_how_long_it_took(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
-    aid, intake = room.offered(case, "social_aid"), room.offered(case, "intake")
+    aid, intake = room.offered(case, "social_aid"), room.offered(case, "case_management")
     room.now += timedelta(minutes=1)
     await room.reply("delivered", aid)
     room.now += timedelta(minutes=9)
@@ -33,7 +33,7 @@ async def test_a_referral_counts_as_far_as_it_came_and_how_long_it_took(room: Ro
     }  # fmt: skip
     assert found["social_aid"].seconds["delivered_p50"] == 60
     assert found["social_aid"].seconds["accepted_p90"] == found["social_aid"].seconds["seen_p90"] == 600
-    assert (found["intake"].counts["offered"], found["intake"].counts["declined"]) == (2, 1)
+    assert (found["case_management"].counts["offered"], found["case_management"].counts["declined"]) == (2, 1)
     assert [line.key for line in months] == ["2026-11"]
     assert {line.key: line.counts["fulfilled"] for line in rights}["social_aid"] == 1
 
@@ -45,7 +45,7 @@ async def test_a_deadline_is_met_by_an_answer_only_and_what_was_an_error_counts_
     room.now += timedelta(minutes=1)
     voided = await room.report(violence=["neglect"], safe_now="yes")
     await room.end.void(voided, await room.version(voided), by="uptd-ppa", reason="typed twice")
-    lead = UUID(room.offered(served, "intake")["referral_id"])
+    lead = UUID(room.offered(served, "case_management")["referral_id"])
     await room.triage.take_back(
         served, await room.version(served), lead, CancelReason.TAKEN_BACK, by="uptd-ppa", reason="x"
     )

@@ -21,8 +21,8 @@ async def test_a_declined_referral_is_handed_over_at_once_and_the_sender_told(ro
     following = room.offered(case, "shelter")
     rerouted = room.of("referral.rerouted.v1", referral_id=first["referral_id"])
     assert (first["agency"], following["agency"]) == ("dinsos-peksos", "uptd-ppa")
-    assert following["handed_over_from"] == first["referral_id"]
-    assert [entry["successor_id"] for entry in rerouted] == [following["referral_id"]]
+    assert following["rerouted_from"] == first["referral_id"]
+    assert [entry["next_referral_id"] for entry in rerouted] == [following["referral_id"]]
     assert room.of("referral.declined.v1", referral_id=first["referral_id"], reason="no_capacity")
     states = await room.rows("SELECT state FROM referral WHERE referral_id = $1", first["referral_id"])
     assert states == [{"state": "rerouted"}]
@@ -82,14 +82,14 @@ async def test_the_third_hand_over_of_a_service_raises_the_case_to_the_hub(room:
         await room.reply("declined", asked, reason="no_capacity")
 
     last = room.of("referral.offered.v1", case_id=str(case))[-1]
-    raised = room.of("referral.rerouted.v1", is_raised_to_hub=True)
+    raised = room.of("referral.rerouted.v1", is_escalated_to_hub=True)
     assert chain == ["satgas-kel-bujel", "satgas-kec-mojoroto", "uptd-ppa"]
-    assert (last["service"], last["agency"], last["hand_overs"]) == ("manual_triage", "uptd-ppa", 3)
+    assert (last["service"], last["agency"], last["reroute_count"]) == ("manual_triage", "uptd-ppa", 3)
     assert len(raised) == 1
     shown = await room.rows(
         "WITH RECURSIVE chain AS (SELECT * FROM referral WHERE referral_id = $1 UNION ALL"
-        " SELECT r.* FROM referral r JOIN chain c ON r.referral_id = c.handed_over_from)"
-        " SELECT agency FROM chain ORDER BY hand_overs", last["referral_id"],
+        " SELECT r.* FROM referral r JOIN chain c ON r.referral_id = c.rerouted_from)"
+        " SELECT agency FROM chain ORDER BY reroute_count", last["referral_id"],
     )  # fmt: skip
     assert [row["agency"] for row in shown] == [*chain, "uptd-ppa"]
 
@@ -122,7 +122,7 @@ async def test_a_reply_after_the_hand_over_or_from_a_stranger_is_refused_and_rec
     await room.reply("declined", first, reason="no_capacity")
     await room.reply("accepted", first)
     await room.reply("accepted", room.offered(case, "shelter"), agency="ylpa")
-    await room.reply("completed", room.offered(case, "intake"), outcome="served")
+    await room.reply("completed", room.offered(case, "case_management"), outcome="served")
 
     told = {(entry["agency"], entry["reason"]) for entry in room.of("referral.reply_refused.v1")}
     recorded = await room.rows("SELECT agency, reason FROM refused_reply")
@@ -134,7 +134,7 @@ async def test_a_reply_after_the_hand_over_or_from_a_stranger_is_refused_and_rec
 
 async def test_a_late_receipt_changes_nothing_but_says_when_it_arrived(room: Room) -> None:
     case = await room.report()
-    asked = room.offered(case, "intake")
+    asked = room.offered(case, "case_management")
     await room.reply("accepted", asked)
     room.now += timedelta(minutes=1)
     await room.reply("delivered", asked)
@@ -183,7 +183,7 @@ async def test_two_declines_that_arrive_together_ask_one_successor(room: Room) -
 
     await room.receive([room.reply_of("declined", first, reason="no_capacity") for _ in range(2)])
 
-    successors = room.of("referral.offered.v1", handed_over_from=first["referral_id"])
+    successors = room.of("referral.offered.v1", rerouted_from=first["referral_id"])
     assert [entry["agency"] for entry in successors] == ["uptd-ppa"]
     assert len(room.of("referral.declined.v1", referral_id=first["referral_id"])) == 1
 
@@ -209,6 +209,6 @@ async def test_nobody_is_asked_any_more_once_the_case_has_ended(room: Room) -> N
 
     await room.reply("declined", first, reason="no_capacity")
 
-    assert room.of("referral.offered.v1", handed_over_from=first["referral_id"]) == []
+    assert room.of("referral.offered.v1", rerouted_from=first["referral_id"]) == []
     states = await room.rows("SELECT state FROM referral WHERE referral_id = $1", first["referral_id"])
     assert states == [{"state": "cancelled"}]

@@ -202,7 +202,7 @@ class History:
         """What was handed over goes on with a referral that stands for it, until that has ended by an answer."""
         lost = await self.room.rows(
             "SELECT r.referral_id FROM referral r WHERE r.state = 'rerouted' AND NOT EXISTS ("
-            " SELECT FROM referral s WHERE s.handed_over_from = r.referral_id"
+            " SELECT FROM referral s WHERE s.rerouted_from = r.referral_id"
             " AND coalesce(s.raised_service, s.service) = coalesce(r.raised_service, r.service))"
         )
         assert lost == [], "a hand-over lost its service"

@@ -22,7 +22,7 @@ from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
-from simpul_schema.vocabulary import Right, RightState
+from simpul_schema.vocabulary import ReplyRefusal, Right, RightState, Service
 from simpul_seal import Directory, generate
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -112,3 +112,50 @@ async def test_a_case_of_the_version_before_suggestions_is_read_and_somebody_can
     assert (facts.origin.excluded, facts.pending) == (frozenset({"ylpa"}), frozenset())
     assert facts.suggesting(["ylpa", "polres-ppa"], NOW).pending == {"polres-ppa"}
     assert found == review
+
+
+async def test_codes_that_were_renamed_are_renamed_in_the_rows_of_older_cases(backends: Backends) -> None:
+    name = f"before_{uuid4().hex[:8]}"
+    await create_databases(backends.postgres_url, {"routing": name})
+    url = backends.database_url(name)
+    await migrate_async(url, "simpul_routing", "20261126_exclusions")
+    case, declined, triage, first_event, second_event = (uuid4() for _ in range(5))
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "INSERT INTO case_plan (case_id, urgency, mediation_locked, decided_at) VALUES ($1, 'low', true, $2)", case, NOW
+    )
+    for referral, service, reroutes, origin, raised in (
+        (declined, "intake", 0, None, None), (triage, "manual_triage", 1, declined, "intake"),
+    ):  # fmt: skip
+        await connection.execute(
+            "INSERT INTO referral (referral_id, case_id, agency, service, role, state, answer_by, offered_at, clauses,"
+            " hand_overs, handed_over_from, raised_service, raised_role)"
+            " VALUES ($1, $2, 'uptd-ppa', $3, 'lead', 'offered', $4, $4, '', $5, $6, $7, $8)",
+            referral, case, service, NOW, reroutes, origin, raised, raised and "lead",
+        )  # fmt: skip
+    await connection.execute(
+        "INSERT INTO transition (transition_id, case_id, agency, actor, before, after, reason, at)"
+        " VALUES (gen_random_uuid(), $1, '', 'uptd-ppa', 'triage', 'triage', 'twin_merged', $2)",
+        case, NOW,
+    )  # fmt: skip
+    for event_id, reason in ((first_event, "handed_over"), (second_event, "not_now")):
+        await connection.execute(
+            "INSERT INTO refused_reply (event_id, referral_id, agency, reason) VALUES ($1, $2, 'ylpa', $3)",
+            event_id, declined, reason,
+        )  # fmt: skip
+
+    await migrate_async(url, "simpul_routing")
+
+    ring, public = generate("routing", not_before=NOW, not_after=NOW)
+    engine = engine_for(url, connections=1)
+    async with engine.begin() as opened:
+        transaction = Transaction(opened, NOW, Outbox("kediri", "routing", Keys(ring, Directory([public]))))
+        stored = await repository.referrals_for_update(transaction, [declined, triage])
+        lines = await timeline_of(opened, Keys(ring, Directory([public])), case, {}, "en")
+    await engine.dispose()
+    reasons = [row["reason"] for row in await connection.fetch("SELECT reason FROM refused_reply ORDER BY reason")]
+    await connection.close()
+    assert stored[declined].service is stored[triage].owed.service is Service.CASE_MANAGEMENT
+    assert (stored[triage].reroute_count, stored[triage].rerouted_from) == (1, declined)
+    assert reasons == [ReplyRefusal.NOT_NOW, ReplyRefusal.REROUTED]
+    assert any("A duplicate case was merged" in line["words"] for line in lines)

@@ -73,7 +73,7 @@ async def test_who_stays_learns_the_new_facts_and_nothing_is_told_where_nothing_
 
 async def test_facts_raise_the_urgency_and_bring_deadlines_nearer_and_never_lower_it(room: Room) -> None:
     case = await room.report(**HOME)
-    lead = room.offered(case, "intake")
+    lead = room.offered(case, "case_management")
     before = await clock(room, lead, "answer")
     room.now += timedelta(minutes=10)
     await room.amend(case, safe_now="no")
@@ -87,7 +87,7 @@ async def test_facts_raise_the_urgency_and_bring_deadlines_nearer_and_never_lowe
 
 async def test_a_step_that_was_told_is_not_told_again_when_the_deadline_comes_nearer(room: Room) -> None:
     case = await room.report(**HOME)
-    lead = room.offered(case, "intake")
+    lead = room.offered(case, "case_management")
     await room.sweep_until(START + timedelta(days=3), timedelta(hours=1))
     told = len(room.of("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer"))
     await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by="uptd-ppa", reason="")
@@ -98,7 +98,7 @@ async def test_a_step_that_was_told_is_not_told_again_when_the_deadline_comes_ne
 
 async def test_risk_is_raised_at_any_time_and_lowered_only_with_a_reason(room: Room) -> None:
     case = await room.report(**HOME | {"safe_now": "no"})
-    lead = room.offered(case, "intake")
+    lead = room.offered(case, "case_management")
     with pytest.raises(ReasonMissing):
         await room.triage.change_urgency(case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="")
     await room.triage.change_urgency(
@@ -148,7 +148,7 @@ async def test_r6_an_agency_excluded_by_hand_loses_what_it_has_begun_and_its_clo
 
     following = room.offered(case, "shelter")
     assert following["agency"] != shelter["agency"]
-    assert following["handed_over_from"] == shelter["referral_id"]
+    assert following["rerouted_from"] == shelter["referral_id"]
     assert (await clock(room, following, "service"))["due_at"] == started["due_at"]
     assert [entry["type"] for entry in room.sent_to(shelter["agency"])][-1] == "referral.started.v1"
     assert replanned(room)["why"] == "agency_excluded"
@@ -168,7 +168,7 @@ async def test_a_twin_ends_in_the_other_case_with_what_only_it_asked_for(room: R
     await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
 
     following = room.offered(case, "stay_in_school")
-    assert (following["agency"], following["handed_over_from"]) == (school["agency"], school["referral_id"])
+    assert (following["agency"], following["rerouted_from"]) == (school["agency"], school["referral_id"])
     assert room.of("case.merged.v1")[-1] | {"merged_at": "", "sealed": {}} == {
         "case_id": str(twin), "into": str(case), "merged_at": "", "sealed": {},
     }  # fmt: skip
@@ -205,7 +205,7 @@ async def test_new_facts_about_a_case_that_ended_open_it_again(room: Room) -> No
     await room.amend(case, safe_now="no")
 
     assert len(room.of("case.reopened.v1", case_id=str(case))) == 1
-    assert services(replanned(room)["added"]) >= {"intake", "emergency_protection"}
+    assert services(replanned(room)["added"]) >= {"case_management", "emergency_protection"}
 
 
 async def merged(room: Room, twin: UUID, case: UUID) -> None:
@@ -293,7 +293,7 @@ async def test_a_merge_buys_no_time_and_asks_nothing_again_that_was_done(room: R
     await merged(room, twin, case)
 
     following = room.offered(case, "medical_care")
-    assert (following["answer_by"], following["handed_over_from"]) == (care["answer_by"], care["referral_id"])
+    assert (following["answer_by"], following["rerouted_from"]) == (care["answer_by"], care["referral_id"])
     assert "forensic_exam" not in {row["service"] for row in await open_rows(room, case)}
     [row] = await room.rows(
         "SELECT rights->'physical_rehabilitation'->>'state' AS s FROM case_plan WHERE case_id = $1", case
@@ -410,12 +410,12 @@ async def test_a_right_is_no_longer_being_served_when_the_agency_gives_up(room: 
 async def test_a_version_grows_with_every_change_of_the_case_and_its_referrals(room: Room) -> None:
     case = await room.report(**HOME)
     seen = [await room.version(case)]
-    await room.reply("accepted", room.offered(case, "intake"))
+    await room.reply("accepted", room.offered(case, "case_management"))
     seen.append(await room.version(case))
-    await room.reply("declined", room.offered(case, "intake"), reason="no_capacity")
+    await room.reply("declined", room.offered(case, "case_management"), reason="no_capacity")
     seen.append(await room.version(case))
 
-    await room.reply("delivered", room.offered(case, "intake"))
+    await room.reply("delivered", room.offered(case, "case_management"))
     assert seen == sorted(set(seen))
     assert await room.version(case) == seen[-1]
     with pytest.raises(CaseChanged):

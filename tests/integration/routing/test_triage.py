@@ -42,7 +42,7 @@ async def test_what_was_raised_to_the_hub_keeps_its_clock_when_the_hub_decides(r
     while True:
         [entry] = await room.rows(
             "SELECT referral_id::text, case_id::text, agency, service FROM referral WHERE ended_at IS NULL AND"
-            " role = 'lead' AND (service = 'shelter' OR service = 'manual_triage' AND handed_over_from IS NOT NULL)"
+            " role = 'lead' AND (service = 'shelter' OR service = 'manual_triage' AND rerouted_from IS NOT NULL)"
         )
         if entry["service"] == "manual_triage":
             break

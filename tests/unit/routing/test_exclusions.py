@@ -41,7 +41,7 @@ def test_what_protects_life_body_or_evidence_never_waits() -> None:
     assert calm == {
         Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
     }  # fmt: skip
-    assert danger - calm == {Service.SHELTER, Service.INTAKE, Service.MANUAL_TRIAGE}
+    assert danger - calm == {Service.SHELTER, Service.CASE_MANAGEMENT, Service.MANUAL_TRIAGE}
     assert suicidal - danger == {Service.PSYCHOLOGIST}
 
 

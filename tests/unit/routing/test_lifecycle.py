@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simpul_agreement.engine import Origin
 from simpul_agreement.model import ClockName, ClockRuns, Step, Within
 from simpul_routing.domain.clocks import STOPPED_BY, Addressee, Running, clocks_of, told_at
-from simpul_routing.domain.hand_over import MOST_HAND_OVERS, successor
+from simpul_routing.domain.hand_over import MAX_REROUTES, successor
 from simpul_routing.domain.lifecycle import (
     TERMINAL,
     TRANSITIONS,
@@ -55,7 +55,7 @@ def judged(state: ReferralState, said: Said) -> ReferralState | Unchanged | Repl
         (S.IN_PROGRESS, Said.ACCEPTED, Unchanged.LATE_OR_REPEATED),
         (S.OFFERED, Said.COMPLETED, ReplyRefusal.NOT_YET_ACCEPTED),
         (S.SEEN, Said.STARTED, ReplyRefusal.NOT_YET_ACCEPTED),
-        (S.REROUTED, Said.ACCEPTED, ReplyRefusal.HANDED_OVER),
+        (S.REROUTED, Said.ACCEPTED, ReplyRefusal.REROUTED),
         (S.COMPLETED, Said.DECLINED, ReplyRefusal.ALREADY_ENDED),
         (S.ACCEPTED, Said.UNATTENDED, ReplyRefusal.NOT_NOW),
         (S.DECLINED, Said.COMPLETED, ReplyRefusal.NOT_NOW),
@@ -110,10 +110,10 @@ def test_the_diagram_of_the_readme_is_made_from_the_table() -> None:
     assert as_mermaid() in (Path(__file__).parents[3] / "README.md").read_text()
 
 
-def next_after(*asked: str, service: Service = Service.SHELTER, hand_overs: int = 0, origin: Origin = HOME) -> str:
+def next_after(*asked: str, service: Service = Service.SHELTER, reroute_count: int = 0, origin: Origin = HOME) -> str:
     clauses = {Service.SHELTER: ["SHE-1"], Service.OUTREACH: ["OUT-1"]}[service]
     found = successor(
-        kediri(), clauses, service, ReferralRole.LEAD, origin, asked=asked, triaging=(), hand_overs=hand_overs
+        kediri(), clauses, service, ReferralRole.LEAD, origin, asked=asked, triaging=(), reroute_count=reroute_count
     )
     return found.agency if found else ""
 
@@ -140,7 +140,7 @@ def test_a_hub_that_declines_too_is_not_asked_again() -> None:
     while len(chain) < 60:
         found = successor(
             kediri(), ["TRI-1"], Service.MANUAL_TRIAGE, ReferralRole.LEAD, HOME, asked=chain, triaging=chain,
-            hand_overs=len(chain),
+            reroute_count=len(chain),
         )  # fmt: skip
         if found is None:
             break
@@ -153,11 +153,11 @@ def test_a_hub_that_declines_too_is_not_asked_again() -> None:
 def test_the_third_hand_over_raises_the_case_to_the_hub() -> None:
     raised = successor(
         kediri(), ["SHE-1"], Service.SHELTER, ReferralRole.LEAD, HOME, asked=["dinsos-peksos"], triaging=(),
-        hand_overs=MOST_HAND_OVERS,
+        reroute_count=MAX_REROUTES,
     )  # fmt: skip
 
     assert raised is not None
-    assert (raised.agency, raised.service, raised.is_raised_to_hub) == ("uptd-ppa", Service.MANUAL_TRIAGE, True)
+    assert (raised.agency, raised.service, raised.is_escalated_to_hub) == ("uptd-ppa", Service.MANUAL_TRIAGE, True)
 
 
 @given(
@@ -166,11 +166,11 @@ def test_the_third_hand_over_raises_the_case_to_the_hub() -> None:
     st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=20),
 )  # fmt: skip
 def test_r6_a_hand_over_always_finds_somebody_who_is_not_excluded(
-    service: Service, hand_overs: int, asked: frozenset[str], excluded: frozenset[str]
+    service: Service, reroute_count: int, asked: frozenset[str], excluded: frozenset[str]
 ) -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, excluded=excluded)
 
-    agency = next_after(*asked, service=service, hand_overs=hand_overs, origin=origin)
+    agency = next_after(*asked, service=service, reroute_count=reroute_count, origin=origin)
 
     assert agency
     assert agency not in excluded

@@ -84,7 +84,7 @@ class RecordAlerts:
                 )  # fmt: skip
 
     def _of_step(self, data: ClockStepData) -> Iterator[Alert]:
-        for party in data.told:
+        for party in data.escalation_targets:
             for contact in self._people_of(party):
                 for channel in self._roster.channels[data.urgency]:
                     yield Alert(
@@ -93,7 +93,7 @@ class RecordAlerts:
                     )  # fmt: skip
 
     def _of_suggestion(self, data: ReferralExclusionSuggestedData) -> Iterator[Alert]:
-        for party in data.told:
+        for party in data.escalation_targets:
             for contact in self._people_of(party):
                 for channel in self._roster.channels[data.urgency]:
                     yield Alert(

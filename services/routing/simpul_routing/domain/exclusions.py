@@ -19,7 +19,7 @@ _LIFE_BODY_EVIDENCE: Final = frozenset({
     Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
 })  # fmt: skip
 """What the agreement asks only where it is needed now: it never waits."""
-_IN_DANGER: Final = frozenset({Service.SHELTER, Service.INTAKE, Service.MANUAL_TRIAGE})
+_IN_DANGER: Final = frozenset({Service.SHELTER, Service.CASE_MANAGEMENT, Service.MANUAL_TRIAGE})
 """What may not wait while the child is in danger."""
 
 
@@ -92,12 +92,12 @@ def successor_beside(
     *,
     asked: Collection[str],
     triaging: Collection[str],
-    hand_overs: int,
+    reroute_count: int,
 ) -> Successor | None:
     """As `successor`, passing over whoever waits; only where nobody else is left one of them follows after all."""
     for possible in (waiting.passed_over(origin, service), origin):
         follows = successor(
-            agreement, clauses, service, role, possible, asked=asked, triaging=triaging, hand_overs=hand_overs
+            agreement, clauses, service, role, possible, asked=asked, triaging=triaging, reroute_count=reroute_count
         )
         if follows:
             return follows

@@ -9,7 +9,7 @@ from simpul_agreement.model import Agreement, ServiceNeeded
 from simpul_agreement.plan import caretaker
 from simpul_schema.vocabulary import ReferralRole, Service
 
-MOST_HAND_OVERS: Final = 2
+MAX_REROUTES: Final = 2
 """One more of the same service in the same case, and the hub decides ("jangan di-pingpong")."""
 
 
@@ -20,8 +20,8 @@ class Successor:
     agency: str
     service: Service
     role: ReferralRole
-    hand_overs: int
-    is_raised_to_hub: bool
+    reroute_count: int
+    is_escalated_to_hub: bool
 
 
 def successor(
@@ -33,7 +33,7 @@ def successor(
     *,
     asked: Collection[str],
     triaging: Collection[str],
-    hand_overs: int,
+    reroute_count: int,
 ) -> Successor | None:
     """The next agency by the agreement; None when nobody is left, which an operator must be told.
 
@@ -42,16 +42,16 @@ def successor(
     with the service in its mandate. Whoever is excluded is passed over. When nobody is left, or it was handed over too
     often, the case manager decides.
     """
-    count = hand_overs + 1
-    if count <= MOST_HAND_OVERS:
+    count = reroute_count + 1
+    if count <= MAX_REROUTES:
         for selector in (*_alternates(agreement, clauses), *_able(agreement, service)):
             agency = origin.resolve(selector)
             if agency and agency not in asked:
-                return Successor(agency, service, role, count, is_raised_to_hub=False)
+                return Successor(agency, service, role, count, is_escalated_to_hub=False)
     decides = caretaker(agreement, origin, triaging)
     if not decides:
         return None
-    return Successor(decides, Service.MANUAL_TRIAGE, ReferralRole.LEAD, count, is_raised_to_hub=True)
+    return Successor(decides, Service.MANUAL_TRIAGE, ReferralRole.LEAD, count, is_escalated_to_hub=True)
 
 
 def _alternates(agreement: Agreement, clauses: Collection[str]) -> list[str]:

@@ -116,7 +116,7 @@ def judge_reply(  # noqa: PLR0911 - one sentence of the rules for each
     if standing.state is _RESULT[said] and said is not Said.SCHEDULED:
         return Unchanged.LATE_OR_REPEATED
     if standing.state is ReferralState.REROUTED:
-        return ReplyRefusal.HANDED_OVER
+        return ReplyRefusal.REROUTED
     if standing.state in TERMINAL:
         return ReplyRefusal.ALREADY_ENDED
     if said in _OF_SERVICE and standing.state in NOT_ACCEPTED:

@@ -32,8 +32,8 @@ class NewReferral:
     clauses: bytes
     """Locked; see `stored_facts`."""
     clocks: tuple[Running, ...]
-    hand_overs: int = 0
-    handed_over_from: UUID | None = None
+    reroute_count: int = 0
+    rerouted_from: UUID | None = None
     raised: Raised | None = None
     by_hand: bool = False
     """A person asked for it, or it came from a merged twin: no new facts take it back."""
@@ -51,8 +51,8 @@ class StoredReferral:
     agreement: str
     clauses: bytes
     """Locked; see `stored_facts`."""
-    hand_overs: int
-    handed_over_from: UUID | None
+    reroute_count: int
+    rerouted_from: UUID | None
     standing: Standing
     outcome: ReferralOutcome | None = None
     version: int = 1

@@ -82,7 +82,7 @@ def replan(
             return False
         if standing.has_begun or referral.by_hand:
             return True
-        if referral.role is ReferralRole.LEAD or referral.handed_over_from is not None:
+        if referral.role is ReferralRole.LEAD or referral.rerouted_from is not None:
             return is_needed
         return (referral.service, standing.agency) in supported
 
@@ -200,10 +200,10 @@ def _who_can(
     busy = {r.standing.agency for r in kept if r.service is plan.service and r.role is ReferralRole.LEAD}
     triaging = {r.standing.agency for r in referrals
                 if r.service is Service.MANUAL_TRIAGE and r.standing.state in _GAVE_UP}  # fmt: skip
-    hand_overs = max((r.hand_overs for r in referrals if r.owed.service is plan.service), default=0)
+    reroute_count = max((r.reroute_count for r in referrals if r.owed.service is plan.service), default=0)
     follows = successor_beside(
         waiting, agreement, plan.clauses, plan.service, plan.role, origin, asked=gave_up | busy, triaging=triaging,
-        hand_overs=hand_overs,
+        reroute_count=reroute_count,
     )  # fmt: skip
     return [(follows.agency, follows.service)] if follows else []
 

@@ -36,12 +36,12 @@ _PERIOD: Final = (
 )  # fmt: skip
 _REFERRALS: Final = """
     WITH counted AS (
-        SELECT {key} AS key, offered_at, state, outcome, hand_overs, accepted_at,
+        SELECT {key} AS key, offered_at, state, outcome, reroute_count, accepted_at,
             coalesce(seen_at, accepted_at) AS seen_at, coalesce(delivered_at, seen_at, accepted_at) AS delivered_at
         FROM referral WHERE offered_at >= :since AND offered_at < :until AND state <> 'entered_in_error')
     SELECT key, count(*) AS offered, count(delivered_at) AS delivered, count(seen_at) AS seen,
         count(accepted_at) AS accepted, count(*) FILTER (WHERE state IN ('declined', 'rerouted')) AS declined,
-        count(outcome) AS completed, count(*) FILTER (WHERE hand_overs > 1) AS ping_pong, {times}
+        count(outcome) AS completed, count(*) FILTER (WHERE reroute_count > 1) AS ping_pong, {times}
     FROM counted GROUP BY key ORDER BY key
 """
 _CLOCKS = text("""

@@ -18,8 +18,8 @@ from simpul_runtime.transaction import Transaction
 from simpul_schema.vocabulary import ReferralOutcome, ReferralRole, ReplyRefusal, Service, Urgency
 
 _SELECT = """
-    SELECT referral_id, case_id, agency, service, role, state, urgency, answer_by, agreement, clauses, hand_overs,
-        handed_over_from, started_at, outcome, version, raised_service, raised_role, by_hand, ended_at
+    SELECT referral_id, case_id, agency, service, role, state, urgency, answer_by, agreement, clauses, reroute_count,
+        rerouted_from, started_at, outcome, version, raised_service, raised_role, by_hand, ended_at
     FROM referral"""
 _LOCK = text(f"{_SELECT} WHERE referral_id = ANY(:ids) ORDER BY referral_id FOR UPDATE").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
@@ -91,8 +91,8 @@ def add_referral(transaction: Transaction, referral: NewReferral) -> None:
             "clauses": referral.clauses,
             "state": ReferralState.OFFERED.value,
             "urgency": referral.urgency.value,
-            "hand_overs": referral.hand_overs,
-            "handed_over_from": referral.handed_over_from,
+            "reroute_count": referral.reroute_count,
+            "rerouted_from": referral.rerouted_from,
             "raised_service": referral.raised.service.value if referral.raised else None,
             "raised_role": referral.raised.role.value if referral.raised else None,
             "by_hand": referral.by_hand,
@@ -130,7 +130,7 @@ async def referrals_of_cases_for_update(transaction: Transaction, cases: Collect
 def _referral(row: Any) -> StoredReferral:
     return StoredReferral(
         row.referral_id, row.case_id, Service(row.service), ReferralRole(row.role), row.answer_by, row.agreement,
-        row.clauses, row.hand_overs, row.handed_over_from,
+        row.clauses, row.reroute_count, row.rerouted_from,
         Standing(row.agency, ReferralState(row.state), Urgency(row.urgency), row.started_at is not None),
         ReferralOutcome(row.outcome) if row.outcome else None, row.version,
         Raised(Service(row.raised_service), ReferralRole(row.raised_role)) if row.raised_service else None,

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import DateTime, Uuid
 
 _OF_CASE = text("""
-    SELECT referral_id, agency, service, role, state, answer_by, hand_overs, handed_over_from, offered_at,
+    SELECT referral_id, agency, service, role, state, answer_by, reroute_count, rerouted_from, offered_at,
         delivered_at, seen_at, accepted_at, started_at, ended_at, outcome, version
     FROM referral WHERE case_id = :case_id ORDER BY offered_at, service, role, referral_id
 """)
@@ -20,7 +20,7 @@ _TRANSITIONS = text("""
     WHERE t.case_id = :case_id ORDER BY t.position
 """)
 _WORKLIST = text("""
-    SELECT referral_id, case_id, agency, service, role, state, urgency, answer_by, hand_overs FROM referral
+    SELECT referral_id, case_id, agency, service, role, state, urgency, answer_by, reroute_count FROM referral
     WHERE agency = :agency AND ended_at IS NULL AND (answer_by, referral_id) > (:answer_by, :referral_id)
     ORDER BY answer_by, referral_id LIMIT :most
 """).bindparams(bindparam("answer_by", type_=DateTime(timezone=True)), bindparam("referral_id", type_=Uuid))

@@ -117,7 +117,7 @@ class EndCases:
             await self._write(transaction, twin, ended, by, CaseDeed.MERGED.value, reason)
             await repository.follow_merged(transaction, case_id, into)
             await self._replan_cases.reviews.end_review(transaction, twin)
-            why = Why(ReplanReason.TWIN_MERGED, by, note=note_of(self._keys, into, reason))
+            why = Why(ReplanReason.DUPLICATE_MERGED, by, note=note_of(self._keys, into, reason))
             await self._replan_cases.decide_again(transaction, case, others, facts, why, twin=twin, joining=joining)
             transaction.announce(publisher.case_merged(case_id, into, transaction.now))
 

@@ -108,8 +108,8 @@ class JudgeReplies:
         await repository.note_delivered(transaction, overtaken)
         declined = [move for move in moves if move.after is ReferralState.DECLINED]
         by_id = {reply.event.id: reply for reply in replies}
-        hand_overs = [_Declined(move.referral, by_id[move.cause]) for move in declined]
-        moves += await self._hand_over(transaction, hand_overs)
+        reroute_count = [_Declined(move.referral, by_id[move.cause]) for move in declined]
+        moves += await self._hand_over(transaction, reroute_count)
         await repository.move(transaction, moves)
         if declined:
             # Rights are moved by what was offered instead.
@@ -184,8 +184,8 @@ class JudgeReplies:
                 answer_by=referral.answer_by,
                 agreement=referral.agreement,
                 clauses=self._keys.lock(clauses, place=place_of_referral(following_id)),
-                hand_overs=follows.hand_overs,
-                handed_over_from=referral.referral_id,
+                reroute_count=follows.reroute_count,
+                rerouted_from=referral.referral_id,
                 raised=referral.owed if follows.service is not referral.owed.service else None,
                 by_hand=referral.by_hand,
                 clocks=tuple(goes_on(clock, transaction.now) for clock in clocks[referral.referral_id]),
@@ -241,7 +241,7 @@ class JudgeReplies:
         return successor_beside(
             waiting, agreement, clauses, referral.service, referral.role, facts.origin, asked=asked,
             triaging=triaging,
-            hand_overs=referral.hand_overs,
+            reroute_count=referral.reroute_count,
         )  # fmt: skip
 
     def _offer(
@@ -252,8 +252,8 @@ class JudgeReplies:
         transaction.announce(
             publisher.referral_changed(
                 ReferralReroutedV1, entry.referral, cause, is_told=is_told,
-                successor_id=following.referral_id,
-                successor=following.agency, hand_overs=follows.hand_overs, is_raised_to_hub=follows.is_raised_to_hub,
+                next_referral_id=following.referral_id,
+                next_agency=following.agency, reroute_count=follows.reroute_count, is_escalated_to_hub=follows.is_escalated_to_hub,
             )
         )  # fmt: skip
         transaction.announce(publisher.referral_offered(following, facts.shared, cause))

@@ -256,8 +256,8 @@ class ReplanCases:
                 agreement=made.plan.agreement,
                 clauses=self._keys.lock(written_clauses(planned.clauses), place=place_of_referral(referral_id)),
                 clocks=tuple(clocks),
-                hand_overs=follows.hand_overs + _is_stuck(follows) if follows else 0,
-                handed_over_from=follows.referral_id if follows else None,
+                reroute_count=follows.reroute_count + _is_stuck(follows) if follows else 0,
+                rerouted_from=follows.referral_id if follows else None,
                 raised=addition.raised,
                 by_hand=addition.by_hand,
             )
@@ -276,8 +276,8 @@ class ReplanCases:
             publisher.referral_changed(
                 ReferralReroutedV1, stuck, made.why.cause,
                 is_told=stuck.standing.agency not in made.facts.origin.excluded,
-                successor_id=following.referral_id, successor=following.agency, hand_overs=following.hand_overs,
-                is_raised_to_hub=following.service is Service.MANUAL_TRIAGE,
+                next_referral_id=following.referral_id, next_agency=following.agency, reroute_count=following.reroute_count,
+                is_escalated_to_hub=following.service is Service.MANUAL_TRIAGE,
             )
         )  # fmt: skip
         cause = made.why.cause or uuid4()

@@ -103,8 +103,8 @@ class TriageCases:
                 agreement=agreement.version,
                 clauses=self._keys.lock(written_clauses(()), place=place_of_referral(referral_id)),
                 clocks=tuple(clocks),
-                hand_overs=settled.hand_overs if settled else 0,
-                handed_over_from=settled.referral_id if settled else None,
+                reroute_count=settled.reroute_count if settled else 0,
+                rerouted_from=settled.referral_id if settled else None,
                 by_hand=True,
             )
             repository.add_referral(transaction, referral)
@@ -237,8 +237,8 @@ class TriageCases:
         if settled.raised or settled.standing.state is ReferralState.DECLINED:
             after, outcome = ReferralState.REROUTED, None
             announced = publisher.referral_changed(
-                ReferralReroutedV1, settled, None, is_told=is_told, successor_id=following.referral_id,
-                successor=following.agency, hand_overs=settled.hand_overs + 1, is_raised_to_hub=False,
+                ReferralReroutedV1, settled, None, is_told=is_told, next_referral_id=following.referral_id,
+                next_agency=following.agency, reroute_count=settled.reroute_count + 1, is_escalated_to_hub=False,
             )  # fmt: skip
         else:
             after, outcome = ReferralState.COMPLETED, ReferralOutcome.SERVED
