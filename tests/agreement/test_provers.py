@@ -193,7 +193,9 @@ BREAKING: dict[str, tuple[Clause, ...]] = {
     # A rung that belongs to an excluded hub, and nobody else to tell.
     "R6_excluded_get_nothing": (a_clause("R6", Rung(Step.TWICE, ("uptd-ppa-head",))),),
     "R7_no_consent_of_a_suspect": (a_clause("R7", BasisIs(Basis.GUARDIAN_CONSENT)),),
-    "R10_one_lead_for_each_right": (a_clause("R10", ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("ylpa",))),),
+    "R10_one_lead_for_each_right": (
+        a_clause("R10", ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("ylpa",))),
+    ),
     "no_ladder_ends_early": (
         a_clause("LADDER", ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("ylpa", "uptd-ppa"))),
         a_clause("LADDER-2", Rung(Step.DUE, ("rung_above",))),

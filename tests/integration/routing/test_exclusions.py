@@ -8,17 +8,17 @@ from uuid import UUID
 
 import pytest
 
-from simpul_routing.api.reading import timeline_of
+from simpul_routing.api.queries import build_timeline
 from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.errors import (
     CaseChanged,
-    DecidesAboutItself,
     ExclusionUndecided,
+    OwnExclusion,
     ReasonMissing,
-    SuggestionDecided,
+    SuggestionAlreadyDecided,
     SuggestionUnknown,
 )
-from simpul_routing.stored_facts import place_of, read
+from simpul_routing.stored_facts import case_context, decode_facts
 from simpul_schema.messages.referral import SuggestedExclusions
 from simpul_schema.vocabulary import CaseEnd, ReferralRole, Service, Urgency
 from simpul_seal import open_section
@@ -39,17 +39,17 @@ CONFIRMED, REJECTED = SuggestionState.CONFIRMED, SuggestionState.REJECTED
 
 
 def asked(room: Room, case: UUID) -> list[dict[str, Any]]:
-    return room.of("referral.exclusion_suggested.v1", case_id=str(case))
+    return room.find_data("referral.exclusion_suggested.v1", case_id=str(case))
 
 
 def offers(room: Room, case: UUID) -> set[tuple[str, str]]:
-    return {(one["service"], one["agency"]) for one in room.of("referral.offered.v1", case_id=str(case))}
+    return {(one["service"], one["agency"]) for one in room.find_data("referral.offered.v1", case_id=str(case))}
 
 
 async def decide(room: Room, case: UUID, agency: str, state: SuggestionState, **more: Any) -> None:
     given: dict[str, Any] = {"by": "uptd-ppa", "reason": "asked the family"} | more
     version = given.pop("version", None) or await room.version(case)
-    await room.decisions.decide(case, version, agency, state, **given)
+    await room.decisions.decide_suggestion(case, version, agency, state, **given)
 
 
 async def rights(room: Room, case: UUID) -> dict[str, dict[str, str]]:
@@ -60,7 +60,7 @@ async def rights(room: Room, case: UUID) -> dict[str, dict[str, str]]:
 
 def opened(room: Room, ask: dict[str, Any]) -> tuple[str, ...]:
     """The agencies that wait, as the one that is asked reads them."""
-    event = next(e for e in room.said if e["data"] is ask)
+    event = next(e for e in room.events if e["data"] is ask)
     content = open_section(
         ask["sealed"]["suggestions"]["ciphertext"], room.rings[ask["agency"]], event_id=UUID(event["id"]),
         case_id=UUID(event["correlationid"]), section="suggestions",
@@ -104,11 +104,15 @@ async def test_everybody_named_the_hub_is_asked_again_and_the_city_board_is_told
 async def test_who_is_named_waits_and_hears_nothing_until_a_person_has_decided(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
 
-    assert room.sent_to("satgas-kel-bujel") == []
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
     [ask] = asked(room, case)
-    assert (ask["agency"], ask["escalation_targets"], opened(room, ask)) == ("uptd-ppa", ["uptd-ppa"], ("satgas-kel-bujel",))
-    assert ask in [event["data"] for event in room.sent_to("uptd-ppa")]
-    assert "satgas" not in json.dumps([event for event in room.said if "outreach" not in json.dumps(event)])
+    assert (ask["agency"], ask["escalation_targets"], opened(room, ask)) == (
+        "uptd-ppa",
+        ["uptd-ppa"],
+        ("satgas-kel-bujel",),
+    )
+    assert ask in [event["data"] for event in room.find_events_sent_to("uptd-ppa")]
+    assert "satgas" not in json.dumps([event for event in room.events if "outreach" not in json.dumps(event)])
     # Nobody else takes its place meanwhile, and what others are asked goes out as ever.
     services = {service for service, _ in offers(room, case)}
     assert "outreach" not in services
@@ -120,9 +124,9 @@ async def test_rejected_what_waited_goes_out_at_once(room: Room) -> None:
     room.now += timedelta(minutes=40)
     await decide(room, case, "satgas-kel-bujel", REJECTED)
 
-    assert room.offered(case, "outreach")["agency"] == "satgas-kel-bujel"
-    assert room.of("case.replanned.v1")[-1]["why"] == "exclusion_rejected"
-    [closed] = room.of("referral.exclusion_decided.v1")
+    assert room.find_offer(case, "outreach")["agency"] == "satgas-kel-bujel"
+    assert room.find_data("case.replanned.v1")[-1]["why"] == "exclusion_rejected"
+    [closed] = room.find_data("referral.exclusion_decided.v1")
     assert closed["referral_id"] == asked(room, case)[0]["referral_id"]
     await room.sweep_until(room.now + timedelta(days=2), timedelta(hours=6))
     assert len(asked(room, case)) == 1
@@ -132,22 +136,22 @@ async def test_confirmed_it_is_excluded_as_ever_and_the_next_is_asked(room: Room
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     await decide(room, case, "satgas-kel-bujel", CONFIRMED)
 
-    assert room.offered(case, "outreach")["agency"] == "satgas-kec-mojoroto"
-    assert room.of("case.replanned.v1")[-1]["why"] == "agency_excluded"
+    assert room.find_offer(case, "outreach")["agency"] == "satgas-kec-mojoroto"
+    assert room.find_data("case.replanned.v1")[-1]["why"] == "agency_excluded"
     await room.amend(case, injured="yes", safe_now="no")
     await room.sweep_until(room.now + timedelta(days=3), timedelta(hours=3))
-    assert room.sent_to("satgas-kel-bujel") == []
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
 
 
 async def test_confirmed_even_an_emergency_is_withheld(room: Room) -> None:
     case = await room.report(**DANGER, suggested_exclusions=["polres-ppa"])
-    first = room.offered(case, "emergency_protection")
+    first = room.find_offer(case, "emergency_protection")
     await room.reply("accepted", first)
-    before = len(room.sent_to("polres-ppa"))
+    before = len(room.find_events_sent_to("polres-ppa"))
     await decide(room, case, "polres-ppa", CONFIRMED)
 
-    assert room.offered(case, "emergency_protection")["agency"] != "polres-ppa"
-    assert room.sent_to("polres-ppa")[before:] == []
+    assert room.find_offer(case, "emergency_protection")["agency"] != "polres-ppa"
+    assert room.find_events_sent_to("polres-ppa")[before:] == []
 
 
 @pytest.mark.parametrize(
@@ -159,17 +163,17 @@ async def test_whoever_is_not_named_decides_the_hub_first(room: Room, named: lis
     case = await room.report(**CALM, suggested_exclusions=named)
 
     assert [(ask["agency"], ask["escalation_targets"]) for ask in asked(room, case)] == [(decides, [decides])]
-    with pytest.raises(DecidesAboutItself):
+    with pytest.raises(OwnExclusion):
         await decide(room, case, named[0], REJECTED, by=named[0])
 
 
 async def test_the_head_of_a_named_agency_does_not_decide_about_it_either(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["uptd-ppa"])
 
-    with pytest.raises(DecidesAboutItself):
+    with pytest.raises(OwnExclusion):
         await decide(room, case, "uptd-ppa", REJECTED, by="uptd-ppa-head")
     await decide(room, case, "uptd-ppa", REJECTED, by="city-board")
-    assert room.offered(case, "case_management")["agency"] == "uptd-ppa"
+    assert room.find_offer(case, "case_management")["agency"] == "uptd-ppa"
 
 
 async def test_without_a_decision_the_next_levels_are_told_each_once(room: Room) -> None:
@@ -181,7 +185,9 @@ async def test_without_a_decision_the_next_levels_are_told_each_once(room: Room)
         (0, ["uptd-ppa"]), (50, ["uptd-ppa"]), (100, ["uptd-ppa-head"]), (200, ["uptd-ppa-head", "city-board"]),
     ]  # fmt: skip
     # Every step goes to the agency that is asked too, in one stream of its own.
-    sent = [event for event in room.sent_to("uptd-ppa") if event["type"] == "referral.exclusion_suggested.v1"]
+    sent = [
+        event for event in room.find_events_sent_to("uptd-ppa") if event["type"] == "referral.exclusion_suggested.v1"
+    ]
     assert [event["sequence"] for event in sent] == [f"{number:010d}" for number in (1, 2, 3, 4)]
     assert {event["subject"] for event in sent} == {f"referral/{asked(room, case)[0]['referral_id']}"}
 
@@ -194,7 +200,7 @@ async def test_where_the_hub_is_named_the_ladder_leaves_it_out(room: Room) -> No
     assert {ask["agency"] for ask in asks} == {"ylpa"}
     assert [ask["escalation_targets"] for ask in asks] == [["ylpa"], ["ylpa"], ["city-board"], ["city-board"]]
     # Its own emergencies are told it all the same.
-    reminded = room.of("referral.overdue.v1", case_id=str(case), agency="polres-ppa")
+    reminded = room.find_data("referral.overdue.v1", case_id=str(case), agency="polres-ppa")
     assert any("uptd-ppa" in entry["escalation_targets"] for entry in reminded)
 
 
@@ -204,7 +210,7 @@ async def test_a_stranger_neither_delays_an_emergency_nor_floods_the_hub(room: R
     for _ in range(50):
         case = await room.report(**DANGER, suggested_exclusions=dice.sample(EIGHT, len(EIGHT)))
         assert {"emergency_protection", "medical_care", "pep_72h"} <= {service for service, _ in offers(room, case)}
-        assert all(one["urgency"] == "high" for one in room.of("referral.offered.v1", case_id=str(case)))
+        assert all(one["urgency"] == "high" for one in room.find_data("referral.offered.v1", case_id=str(case)))
         assert len(asked(room, case)) == 1
     case = await room.report(**CALM)
     for number in range(1, 9):
@@ -216,19 +222,23 @@ async def test_a_stranger_neither_delays_an_emergency_nor_floods_the_hub(room: R
 
 async def test_an_amendment_takes_nothing_away_but_nothing_new_is_asked(room: Room) -> None:
     case = await room.report(**CALM)
-    outreach = room.offered(case, "outreach")
+    outreach = room.find_offer(case, "outreach")
     await room.reply("accepted", outreach)
-    counselling = [one for one in room.of("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"]
+    counselling = [
+        one for one in room.find_data("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"
+    ]
     await room.amend(case, suggested_exclusions=["satgas-kel-bujel", "dinsos-peksos"], violence=["neglect"])
 
-    assert room.of("referral.revoked.v1", agency="satgas-kel-bujel") == []
+    assert room.find_data("referral.revoked.v1", agency="satgas-kel-bujel") == []
     assert [ask["agency"] for ask in asked(room, case)] == ["uptd-ppa"]
-    after = [one for one in room.of("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"]
+    after = [
+        one for one in room.find_data("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"
+    ]
     assert after == counselling
     await decide(room, case, "dinsos-peksos", REJECTED)
-    assert room.offered(case, "social_aid")["agency"] == "dinsos-peksos"
+    assert room.find_offer(case, "social_aid")["agency"] == "dinsos-peksos"
     await decide(room, case, "satgas-kel-bujel", CONFIRMED)
-    assert outreach["referral_id"] in {one["referral_id"] for one in room.of("referral.revoked.v1")}
+    assert outreach["referral_id"] in {one["referral_id"] for one in room.find_data("referral.revoked.v1")}
 
 
 async def test_when_who_is_asked_is_named_too_the_next_is_asked_by_the_same_deadline(room: Room) -> None:
@@ -239,7 +249,9 @@ async def test_when_who_is_asked_is_named_too_the_next_is_asked_by_the_same_dead
     first, second = asked(room, case)
     assert (first["agency"], second["agency"]) == ("uptd-ppa", "ylpa")
     assert second["decide_by"] == first["decide_by"]
-    assert [closed["referral_id"] for closed in room.of("referral.exclusion_decided.v1")] == [first["referral_id"]]
+    assert [closed["referral_id"] for closed in room.find_data("referral.exclusion_decided.v1")] == [
+        first["referral_id"]
+    ]
 
 
 async def test_more_danger_brings_the_decision_nearer(room: Room) -> None:
@@ -266,10 +278,10 @@ async def test_a_decision_is_made_once_on_what_was_read_and_with_a_reason(room: 
     with pytest.raises(SuggestionUnknown):
         await decide(room, case, "polres-ppa", CONFIRMED)
     await decide(room, case, "ylpa", CONFIRMED, version=version)
-    before = len(room.said)
+    before = len(room.events)
     await decide(room, case, "ylpa", CONFIRMED, version=version)
-    assert len(room.said) == before
-    with pytest.raises(SuggestionDecided):
+    assert len(room.events) == before
+    with pytest.raises(SuggestionAlreadyDecided):
         await decide(room, case, "ylpa", REJECTED)
 
 
@@ -280,17 +292,17 @@ async def test_what_was_rejected_is_not_asked_again_whoever_says_it(room: Room) 
 
     assert len(asked(room, case)) == 1
     # A person excludes all the same.
-    await room.triage.exclude(case, await room.version(case), "ylpa", by="uptd-ppa", reason="now it is known")
-    assert room.of("case.replanned.v1")[-1]["why"] == "agency_excluded"
+    await room.triage.exclude_agency(case, await room.version(case), "ylpa", by="uptd-ppa", reason="now it is known")
+    assert room.find_data("case.replanned.v1")[-1]["why"] == "agency_excluded"
 
 
 async def test_an_exclusion_by_hand_decides_what_was_suggested(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["ylpa"])
-    await room.triage.exclude(case, await room.version(case), "ylpa", by="uptd-ppa", reason="known")
+    await room.triage.exclude_agency(case, await room.version(case), "ylpa", by="uptd-ppa", reason="known")
 
-    assert len(room.of("referral.exclusion_decided.v1")) == 1
+    assert len(room.find_data("referral.exclusion_decided.v1")) == 1
     await decide(room, case, "ylpa", CONFIRMED)
-    with pytest.raises(SuggestionDecided):
+    with pytest.raises(SuggestionAlreadyDecided):
         await decide(room, case, "ylpa", REJECTED)
 
 
@@ -298,16 +310,16 @@ async def test_merged_cases_unite_what_was_suggested(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     twin = await room.report(**CALM | {"kelurahan": ""}, suggested_exclusions=["ylpa", "dinsos-peksos"])
     await decide(room, twin, "dinsos-peksos", CONFIRMED)
-    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+    await room.end.merge_cases(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
 
     rows = await room.rows("SELECT case_id FROM exclusion_review WHERE closed_at IS NULL")
     assert [row["case_id"] for row in rows] == [case]
     [row] = await room.rows("SELECT situation FROM case_plan WHERE case_id = $1", case)
-    pending = read(room.keys.unlock(row["situation"], place=place_of(case))).pending
+    pending = decode_facts(room.keys.unlock(row["situation"], place=case_context(case))).pending
     assert pending == {"satgas-kel-bujel", "ylpa"}
-    assert room.sent_to("satgas-kel-bujel") == []
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
     await room.amend(case, safe_now="no", perpetrator_lives_with_child="yes")
-    assert room.offered(case, "shelter")["agency"] != "dinsos-peksos"
+    assert room.find_offer(case, "shelter")["agency"] != "dinsos-peksos"
     await decide(room, case, "satgas-kel-bujel", REJECTED)
     assert ("outreach", "satgas-kel-bujel") in offers(room, case)
 
@@ -315,24 +327,24 @@ async def test_merged_cases_unite_what_was_suggested(room: Room) -> None:
 async def test_a_closed_case_asks_nobody_and_asks_again_when_it_is_reopened(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     with pytest.raises(ExclusionUndecided):
-        await room.end.close(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
-    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+        await room.end.close_case(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
     await room.sweep_until(START + timedelta(days=2), timedelta(hours=6))
     assert len(asked(room, case)) == 1
 
-    await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="came back")
+    await room.end.reopen_case(case, await room.version(case), by="uptd-ppa", reason="came back")
     assert len(asked(room, case)) == 2
-    assert room.sent_to("satgas-kel-bujel") == []
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
 
 
 async def test_a_person_who_asks_by_hand_decides_first_unless_the_child_is_in_danger(room: Room) -> None:
     calm = await room.report(**CALM, suggested_exclusions=["ylpa", "rs-rujukan"])
     for service, agency in ((Service.LEGAL_AID, "ylpa"), (Service.PSYCHOLOGIST, "rs-rujukan")):
         with pytest.raises(ExclusionUndecided):
-            await room.triage.ask(
+            await room.triage.offer_referral(
                 calm, await room.version(calm), service, agency, ReferralRole.LEAD, by="uptd-ppa", reason="x"
             )
-    await room.triage.ask(
+    await room.triage.offer_referral(
         calm, await room.version(calm), Service.MEDICAL_CARE, "rs-rujukan", ReferralRole.LEAD, by="uptd-ppa", reason="x"
     )
     assert ("medical_care", "rs-rujukan") in offers(room, calm)
@@ -340,20 +352,20 @@ async def test_a_person_who_asks_by_hand_decides_first_unless_the_child_is_in_da
 
 async def test_a_declined_service_passes_over_whoever_waits(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kec-mojoroto"])
-    await room.reply("declined", room.offered(case, "outreach"), reason="no_capacity")
+    await room.reply("declined", room.find_offer(case, "outreach"), reason="no_capacity")
 
-    assert room.sent_to("satgas-kec-mojoroto") == []
-    [successor] = room.of("referral.rerouted.v1", case_id=str(case))
+    assert room.find_events_sent_to("satgas-kec-mojoroto") == []
+    [successor] = room.find_data("referral.rerouted.v1", case_id=str(case))
     assert successor["next_agency"] not in ("satgas-kec-mojoroto", "")
 
 
 async def test_a_lowered_risk_and_another_exclusion_leave_who_waits_where_it_is(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     await room.triage.change_urgency(case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="seen")
-    await room.triage.exclude(case, await room.version(case), "ylpa", by="uptd-ppa", reason="too close")
+    await room.triage.exclude_agency(case, await room.version(case), "ylpa", by="uptd-ppa", reason="too close")
     await room.amend(case, disability_need="yes")
 
-    assert room.sent_to("satgas-kel-bujel") == []
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
     assert len(asked(room, case)) == 1
     assert (await rights(room, case))["prompt_response"]["state"] == "referred"
 
@@ -364,7 +376,9 @@ async def test_the_history_shows_suggestion_and_decision_and_stores_neither_in_c
 
     async with room.engine.connect() as connection:
         shown = {
-            language: " | ".join(line["words"] for line in await timeline_of(connection, room.keys, case, {}, language))
+            language: " | ".join(
+                line["text"] for line in await build_timeline(connection, room.keys, case, {}, language)
+            )
             for language in ("id", "en")
         }
     assert "a source that is not known suggests an exclusion, routing: satgas-kel-bujel" in shown["en"]
@@ -397,7 +411,7 @@ async def test_whatever_strangers_name_somebody_is_asked_in_every_case(room: Roo
         assert len(asked(room, case)) == bool(named)
         protective = {"emergency_protection", "medical_care", "forensic_exam", "pep_72h"}
         held = {agency for service, agency in offered if service not in protective} & set(named)
-        if facts["safe_now"] == "yes" and not room.of("referral.offered.v1", case_id=str(case), urgency="high"):
+        if facts["safe_now"] == "yes" and not room.find_data("referral.offered.v1", case_id=str(case), urgency="high"):
             assert held == set() or offered == {("manual_triage", "uptd-ppa")} or facts["suicidal_sign"] == "yes"
         ledger = await rights(room, case)
         free = await room.report(**facts)

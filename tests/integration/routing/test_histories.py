@@ -13,21 +13,21 @@ from simpul_agreement.plan import caretaker
 from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.errors import (
     AgencyExcluded,
-    AgencyUnable,
-    CaseHasEnded,
-    CaseIsOpen,
+    AgencyNotEligible,
+    AlreadyServed,
+    CaseEnded,
     CaseMerged,
+    CaseNotEnded,
     ExclusionUndecided,
     MediationLocked,
-    NotFromHere,
-    OtherServiceOwed,
+    OtherServiceOutstanding,
     ReferralUnknown,
-    RightsLacking,
-    StillServed,
-    SuggestionDecided,
+    RightsUnsettled,
+    StageNotAllowed,
+    SuggestionAlreadyDecided,
     SuggestionUnknown,
 )
-from simpul_routing.stored_facts import place_of, read
+from simpul_routing.stored_facts import case_context, decode_facts
 from simpul_schema.vocabulary import CancelReason, CaseEnd, DeclineReason, ReferralRole, Service, Urgency
 from tests.integration.routing.conftest import Room
 from tests.support.agreements import CITY, kediri
@@ -37,8 +37,9 @@ ANSWERS = ("safe_now", "injured", "in_school", "pregnant", "perpetrator_lives_wi
 SAID = ("delivered", "seen", "accepted", "accepted", "started", "completed", "declined", "declined")
 ITS_OWN_DOING = ("referral.declined.v1", "referral.reply_refused.v1")
 REFUSED = (
-    AgencyExcluded, AgencyUnable, CaseHasEnded, CaseIsOpen, CaseMerged, MediationLocked, NotFromHere, OtherServiceOwed,
-    ReferralUnknown, RightsLacking, StillServed, ExclusionUndecided, SuggestionDecided, SuggestionUnknown,
+    AgencyExcluded, AgencyNotEligible, AlreadyServed, CaseEnded, CaseMerged, CaseNotEnded, ExclusionUndecided,
+    MediationLocked, OtherServiceOutstanding, ReferralUnknown, RightsUnsettled, StageNotAllowed,
+    SuggestionAlreadyDecided, SuggestionUnknown,
 )  # fmt: skip
 
 
@@ -86,11 +87,11 @@ class History:
     async def decide(self, case: UUID, version: int) -> None:
         agency = self.dice.choice(AGENCIES)
         state = self.dice.choice([SuggestionState.CONFIRMED, SuggestionState.REJECTED])
-        await self.room.decisions.decide(case, version, agency, state, by="city-board", reason="x")
+        await self.room.decisions.decide_suggestion(case, version, agency, state, by="city-board", reason="x")
 
     async def exclude(self, case: UUID, version: int) -> None:
         agency = self.dice.choice(AGENCIES)
-        await self.room.triage.exclude(case, version, agency, by="uptd-ppa", reason="too close")
+        await self.room.triage.exclude_agency(case, version, agency, by="uptd-ppa", reason="too close")
 
     async def change_urgency(self, case: UUID, version: int) -> None:
         await self.room.triage.change_urgency(case, version, self.dice.choice(list(Urgency)), by="uptd-ppa", reason="x")
@@ -98,22 +99,22 @@ class History:
     async def ask(self, case: UUID, version: int) -> None:
         service, agency = self.dice.choice(list(Service)), self.dice.choice(AGENCIES)
         role, reason = self.dice.choice([(ReferralRole.SUPPORT, "x"), (ReferralRole.LEAD, "")])
-        await self.room.triage.ask(case, version, service, agency, role, by="uptd-ppa", reason=reason)
+        await self.room.triage.offer_referral(case, version, service, agency, role, by="uptd-ppa", reason=reason)
 
     async def settle(self, case: UUID, version: int) -> None:
         triages = await self.room.rows(
-            "SELECT referral_id, raised_service FROM referral WHERE case_id = $1 AND ended_at IS NULL AND"
+            "SELECT referral_id, escalated_service FROM referral WHERE case_id = $1 AND ended_at IS NULL AND"
             " service = 'manual_triage' ORDER BY offered_at, referral_id",
             case,
         )
         for row in triages[:1]:
-            service, agency = Service(row["raised_service"] or "social_aid"), self.dice.choice(AGENCIES)
-            await self.room.triage.ask(
+            service, agency = Service(row["escalated_service"] or "social_aid"), self.dice.choice(AGENCIES)
+            await self.room.triage.offer_referral(
                 case, version, service, agency, ReferralRole.LEAD, by="uptd-ppa", reason="", settles=row["referral_id"]
             )
 
     async def void(self, case: UUID, version: int) -> None:
-        await self.room.end.void(case, version, by="uptd-ppa", reason="x")
+        await self.room.end.void_case(case, version, by="uptd-ppa", reason="x")
 
     async def decline_together(self) -> None:
         rows = await self.room.rows(
@@ -123,32 +124,34 @@ class History:
         reasons = [DeclineReason.CONFLICT_OF_INTEREST, DeclineReason.NO_CAPACITY, DeclineReason.OUTSIDE_AREA]
         if chosen:
             await self.room.receive([
-                self.room.reply_of("declined", row, reason=reason.value)
+                self.room.build_reply("declined", row, reason=reason.value)
                 for row, reason in zip(chosen, reasons, strict=False)
             ])  # fmt: skip
 
     async def take_back(self, case: UUID, version: int) -> None:
         rows = await self.room.rows("SELECT referral_id FROM referral WHERE case_id = $1 ORDER BY referral_id", case)
         chosen = self.dice.choice(rows)["referral_id"]
-        await self.room.triage.take_back(case, version, chosen, CancelReason.TAKEN_BACK, by="uptd-ppa", reason="x")
+        await self.room.triage.cancel_referral(
+            case, version, chosen, CancelReason.TAKEN_BACK, by="uptd-ppa", reason="x"
+        )
 
     async def mediate(self, case: UUID, version: int) -> None:
-        await self.room.triage.mediate(case, version, by="uptd-ppa", reason="")
+        await self.room.triage.record_mediation(case, version, by="uptd-ppa", reason="")
 
     async def end(self, case: UUID, version: int) -> None:
-        await self.room.end.close(case, version, CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+        await self.room.end.close_case(case, version, CaseEnd.CLOSED, by="uptd-ppa", reason="x")
 
     async def reopen(self, case: UUID, version: int) -> None:
-        await self.room.end.reopen(case, version, by="uptd-ppa", reason="x")
+        await self.room.end.reopen_case(case, version, by="uptd-ppa", reason="x")
 
     async def merge(self, case: UUID, version: int) -> None:
         others = [other for other in self.cases if other != case]
         if others:
-            await self.room.end.merge(case, version, self.dice.choice(others), by="uptd-ppa", reason="x")
+            await self.room.end.merge_cases(case, version, self.dice.choice(others), by="uptd-ppa", reason="x")
 
     async def wait(self) -> None:
         self.room.now += timedelta(minutes=self.dice.choice([3, 20, 200]))
-        await self.room.sweep()
+        await self.room.take_due_steps()
 
     async def step(self) -> None:
         of_anybody = [self.reply, self.reply, self.reply, self.reply, self.amend, self.wait, self.decline_together]
@@ -177,7 +180,7 @@ class History:
         for row in asked:
             assert row["ended_at"] is None, "something is asked in a case that has ended"
             if row["state"] == "declined":
-                facts = read(self.room.keys.unlock(row["situation"], place=place_of(row["case_id"])))
+                facts = decode_facts(self.room.keys.unlock(row["situation"], place=case_context(row["case_id"])))
                 gave_up = await self.room.rows(
                     "SELECT agency FROM referral WHERE case_id = $1 AND service = 'manual_triage'"
                     " AND state IN ('declined', 'rerouted')",
@@ -194,7 +197,7 @@ class History:
         )
         assert clocks == [], "a clock runs for a referral that has ended"
         for case in await self.room.rows("SELECT * FROM case_plan WHERE ended_at IS NULL"):
-            facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
+            facts = decode_facts(self.room.keys.unlock(case["situation"], place=case_context(case["case_id"])))
             is_sexual = "sexual" in normalize_situation(facts.situation)["violence"]
             assert not is_sexual or facts.situation["perpetrator_is_child"] == {"yes"} or case["mediation_locked"], "R1"
 
@@ -203,7 +206,7 @@ class History:
         lost = await self.room.rows(
             "SELECT r.referral_id FROM referral r WHERE r.state = 'rerouted' AND NOT EXISTS ("
             " SELECT FROM referral s WHERE s.rerouted_from = r.referral_id"
-            " AND coalesce(s.raised_service, s.service) = coalesce(r.raised_service, r.service))"
+            " AND coalesce(s.escalated_service, s.service) = coalesce(r.escalated_service, r.service))"
         )
         assert lost == [], "a hand-over lost its service"
 
@@ -213,7 +216,7 @@ class History:
             "SELECT case_id, agency FROM exclusion_review WHERE closed_at IS NULL"
         )}  # fmt: skip
         for case in await self.room.rows("SELECT case_id, ended_at, situation FROM case_plan"):
-            facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
+            facts = decode_facts(self.room.keys.unlock(case["situation"], place=case_context(case["case_id"])))
             is_owed = bool(facts.pending) and case["ended_at"] is None
             assert (case["case_id"] in asks) == is_owed
             assert asks.get(case["case_id"]) not in facts.origin.excluded or not set(AGENCIES) - facts.origin.excluded
@@ -224,13 +227,13 @@ class History:
         It hears that its decline was recorded, and why a reply of its own is refused.
         """
         for case in await self.room.rows("SELECT case_id, situation FROM case_plan"):
-            facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
+            facts = decode_facts(self.room.keys.unlock(case["situation"], place=case_context(case["case_id"])))
             for key, event in self.room.sent[sent:]:
                 if event["correlationid"] == str(case["case_id"]) and event["type"] not in ITS_OWN_DOING:
                     assert key.split(".")[1] not in facts.origin.excluded, event["type"]
-            for event in self.room.said[said:]:
+            for event in self.room.events[said:]:
                 if event["correlationid"] == str(case["case_id"]):
-                    assert not facts.origin.excluded & set(event["data"].get("told", ()))
+                    assert not facts.origin.excluded & set(event["data"].get("escalation_targets", ()))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -244,6 +247,6 @@ async def test_whatever_happens_nobody_excluded_hears_anything_and_no_service_is
     assert set(AGENCIES) <= CITY.agency_codes
 
     for _ in range(25):
-        before = len(room.sent), len(room.said)
+        before = len(room.sent), len(room.events)
         await history.step()
         await history.check(*before)

@@ -12,11 +12,11 @@ from simpul_agreement.rights import Entry
 from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_routing import repository
-from simpul_routing.api.reading import timeline_of
-from simpul_routing.domain.clocks import Running
+from simpul_routing.api.queries import build_timeline
+from simpul_routing.domain.clocks import ReferralClock
 from simpul_routing.domain.exclusions import ExclusionReview
 from simpul_routing.domain.rights import BY_HAND
-from simpul_routing.stored_facts import StoredFacts, place_of, read, written
+from simpul_routing.stored_facts import StoredFacts, case_context, decode_facts, encode_facts
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox
@@ -58,17 +58,19 @@ async def test_what_people_wrote_and_the_old_words_for_stages_are_taken_over(bac
     ring, public = generate("routing", not_before=NOW, not_after=NOW)
     engine = engine_for(url, connections=1)
     async with engine.connect() as opened:
-        stored = (await repository.cases_of(opened, [case]))[case]
-        lines = await timeline_of(opened, Keys(ring, Directory([public])), case, {}, "en")
+        stored = (await repository.load_cases(opened, [case]))[case]
+        lines = await build_timeline(opened, Keys(ring, Directory([public])), case, {}, "en")
     await engine.dispose()
-    kept = await connection.fetchrow("SELECT raised_service, raised_role FROM referral WHERE referral_id = $1", triage)
+    kept = await connection.fetchrow(
+        "SELECT escalated_service, escalated_role FROM referral WHERE referral_id = $1", triage
+    )
     everything = str(await connection.fetch("SELECT * FROM transition")) + str(stored)
     await connection.close()
     assert (stored.state.value, stored.has_ended, stored.urgency_from_facts.value) == ("terminated", True, "low")
     assert stored.rights[Right.EDUCATION] == Entry(RightState.NOT_APPLICABLE, BY_HAND)
     assert stored.rights[Right.RESTITUTION] == Entry(RightState.UNANSWERED)
     assert tuple(kept) == ("shelter", "support")
-    assert any(line["words"].startswith("Case: terminated") for line in lines)
+    assert any(line["text"].startswith("Case: terminated") for line in lines)
     assert "Wenthilora" not in everything
 
 
@@ -81,9 +83,9 @@ async def test_a_case_of_the_version_before_suggestions_is_read_and_somebody_can
     await migrate_async(url, "simpul_routing", "20261124_accounts")
     ring, public = generate("routing", not_before=NOW, not_after=NOW)
     keys, case = Keys(ring, Directory([public])), uuid4()
-    older = json.loads(written(StoredFacts({}, excluded=frozenset({"ylpa"}))))
+    older = json.loads(encode_facts(StoredFacts({}, excluded=frozenset({"ylpa"}))))
     del older["suggestions"]
-    locked = keys.lock(json.dumps(older).encode(), place=place_of(case))
+    locked = keys.lock(json.dumps(older).encode(), place=case_context(case))
     connection = await asyncpg.connect(url)
     await connection.execute(
         "INSERT INTO case_plan (case_id, urgency, mediation_locked, decided_at, agreement, agreement_digest, situation)"
@@ -93,16 +95,16 @@ async def test_a_case_of_the_version_before_suggestions_is_read_and_somebody_can
 
     await migrate_async(url, "simpul_routing")
 
-    review = ExclusionReview(uuid4(), case, "uptd-ppa", Running(ClockName.ANSWER, NOW, NOW + timedelta(hours=6)))
+    review = ExclusionReview(uuid4(), case, "uptd-ppa", ReferralClock(ClockName.ANSWER, NOW, NOW + timedelta(hours=6)))
     engine = engine_for(url, connections=1)
     async with engine.begin() as opened:
         transaction = Transaction(opened, NOW, Outbox("kediri", "routing", keys))
-        stored = (await repository.cases_of(opened, [case]))[case]
+        stored = (await repository.load_cases(opened, [case]))[case]
         repository.add_review(transaction, review)
         await transaction.flush()
-        found = await repository.open_review(opened, case)
+        found = await repository.find_open_review(opened, case)
     await engine.dispose()
-    facts = read(keys.unlock(stored.situation, place=place_of(case)))
+    facts = decode_facts(keys.unlock(stored.situation, place=case_context(case)))
     with pytest.raises(asyncpg.UniqueViolationError):
         await connection.execute(
             "INSERT INTO exclusion_review (referral_id, case_id, agency, started_at, due_at)"
@@ -110,7 +112,7 @@ async def test_a_case_of_the_version_before_suggestions_is_read_and_somebody_can
         )
     await connection.close()
     assert (facts.origin.excluded, facts.pending) == (frozenset({"ylpa"}), frozenset())
-    assert facts.suggesting(["ylpa", "polres-ppa"], NOW).pending == {"polres-ppa"}
+    assert facts.add_suggestions(["ylpa", "polres-ppa"], NOW).pending == {"polres-ppa"}
     assert found == review
 
 
@@ -150,12 +152,12 @@ async def test_codes_that_were_renamed_are_renamed_in_the_rows_of_older_cases(ba
     engine = engine_for(url, connections=1)
     async with engine.begin() as opened:
         transaction = Transaction(opened, NOW, Outbox("kediri", "routing", Keys(ring, Directory([public]))))
-        stored = await repository.referrals_for_update(transaction, [declined, triage])
-        lines = await timeline_of(opened, Keys(ring, Directory([public])), case, {}, "en")
+        stored = await repository.load_referrals_for_update(transaction, [declined, triage])
+        lines = await build_timeline(opened, Keys(ring, Directory([public])), case, {}, "en")
     await engine.dispose()
     reasons = [row["reason"] for row in await connection.fetch("SELECT reason FROM refused_reply ORDER BY reason")]
     await connection.close()
-    assert stored[declined].service is stored[triage].owed.service is Service.CASE_MANAGEMENT
+    assert stored[declined].service is stored[triage].outstanding_service.service is Service.CASE_MANAGEMENT
     assert (stored[triage].reroute_count, stored[triage].rerouted_from) == (1, declined)
     assert reasons == [ReplyRefusal.NOT_NOW, ReplyRefusal.REROUTED]
-    assert any("A duplicate case was merged" in line["words"] for line in lines)
+    assert any("A duplicate case was merged" in line["text"] for line in lines)

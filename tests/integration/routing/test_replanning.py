@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from simpul_routing.errors import CaseChanged, CaseMerged, OtherServiceOwed, ReasonMissing
+from simpul_routing.errors import CaseChanged, CaseMerged, OtherServiceOutstanding, ReasonMissing
 from simpul_schema.vocabulary import CancelReason, CaseEnd, ReferralRole, Right, RightState, Service, Urgency
 from tests.integration.routing.conftest import START, Room
 
@@ -20,7 +20,7 @@ def services(entries: list[dict[str, Any]]) -> set[str]:
 
 
 def replanned(room: Room) -> dict[str, Any]:
-    return room.of("case.replanned.v1")[-1]
+    return room.find_data("case.replanned.v1")[-1]
 
 
 async def clock(room: Room, referral: dict[str, Any], name: str) -> dict[str, Any]:
@@ -32,7 +32,7 @@ async def clock(room: Room, referral: dict[str, Any], name: str) -> dict[str, An
 
 async def test_new_facts_add_what_is_needed_and_keep_the_rest(room: Room) -> None:
     case = await room.report(**HOME)
-    before = services(room.of("referral.offered.v1"))
+    before = services(room.find_data("referral.offered.v1"))
     room.now += timedelta(hours=1)
     await room.amend(case, injured="yes")
 
@@ -41,39 +41,41 @@ async def test_new_facts_add_what_is_needed_and_keep_the_rest(room: Room) -> Non
     assert "medical_care" in services(change["added"])
     assert services(change["kept"]) == before
     assert change["withdrawn"] == []
-    offered = room.of("referral.offered.v1")
+    offered = room.find_data("referral.offered.v1")
     assert len({(entry["service"], entry["agency"], entry["role"]) for entry in offered}) == len(offered)
 
 
 async def test_what_nobody_needs_any_more_is_revoked_unless_it_has_begun(room: Room) -> None:
     case = await room.report(**HOME | {"injured": "yes"})
-    care, exam = room.offered(case, "medical_care"), room.offered(case, "forensic_exam")
+    care, exam = room.find_offer(case, "medical_care"), room.find_offer(case, "forensic_exam")
     await room.reply("accepted", care)
     await room.reply("started", care)
     await room.amend(case, injured="no")
 
     assert "forensic_exam" in services(replanned(room)["withdrawn"])
     assert "medical_care" in services(replanned(room)["kept"])
-    [revoked] = room.of("referral.revoked.v1", referral_id=exam["referral_id"])
+    [revoked] = room.find_data("referral.revoked.v1", referral_id=exam["referral_id"])
     assert (revoked["agency"], revoked["why"]) == (exam["agency"], "facts_amended")
     await room.reply("accepted", exam)
-    assert room.of("referral.reply_refused.v1")[-1]["reason"] == "already_ended"
+    assert room.find_data("referral.reply_refused.v1")[-1]["reason"] == "already_ended"
 
 
 async def test_who_stays_learns_the_new_facts_and_nothing_is_told_where_nothing_changed(room: Room) -> None:
     case = await room.report(**HOME)
     await room.amend(case)
-    assert room.of("referral.amended.v1") == []
+    assert room.find_data("referral.amended.v1") == []
     await room.amend(case, pregnant="yes")
 
-    told = {entry["referral_id"] for entry in room.of("referral.amended.v1")}
+    told = {entry["referral_id"] for entry in room.find_data("referral.amended.v1")}
     assert told == {entry["referral_id"] for entry in replanned(room)["kept"]}
-    assert all(entry["sealed"]["facts"]["recipient"] == entry["agency"] for entry in room.of("referral.amended.v1"))
+    assert all(
+        entry["sealed"]["facts"]["recipient"] == entry["agency"] for entry in room.find_data("referral.amended.v1")
+    )
 
 
 async def test_facts_raise_the_urgency_and_bring_deadlines_nearer_and_never_lower_it(room: Room) -> None:
     case = await room.report(**HOME)
-    lead = room.offered(case, "case_management")
+    lead = room.find_offer(case, "case_management")
     before = await clock(room, lead, "answer")
     room.now += timedelta(minutes=10)
     await room.amend(case, safe_now="no")
@@ -87,18 +89,18 @@ async def test_facts_raise_the_urgency_and_bring_deadlines_nearer_and_never_lowe
 
 async def test_a_step_that_was_told_is_not_told_again_when_the_deadline_comes_nearer(room: Room) -> None:
     case = await room.report(**HOME)
-    lead = room.offered(case, "case_management")
+    lead = room.find_offer(case, "case_management")
     await room.sweep_until(START + timedelta(days=3), timedelta(hours=1))
-    told = len(room.of("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer"))
+    told = len(room.find_data("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer"))
     await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by="uptd-ppa", reason="")
     await room.sweep_until(room.now + timedelta(hours=2), timedelta(minutes=5))
 
-    assert told == len(room.of("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer")) == 1
+    assert told == len(room.find_data("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer")) == 1
 
 
 async def test_risk_is_raised_at_any_time_and_lowered_only_with_a_reason(room: Room) -> None:
     case = await room.report(**HOME | {"safe_now": "no"})
-    lead = room.offered(case, "case_management")
+    lead = room.find_offer(case, "case_management")
     with pytest.raises(ReasonMissing):
         await room.triage.change_urgency(case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="")
     await room.triage.change_urgency(
@@ -120,37 +122,40 @@ async def test_risk_is_raised_at_any_time_and_lowered_only_with_a_reason(room: R
 
 async def test_r6_an_agency_that_declares_a_conflict_loses_everything_and_hears_nothing_more(room: Room) -> None:
     case = await room.report(**HOME | {"safe_now": "no", "perpetrator_lives_with_child": "yes"})
-    shelter = room.offered(case, "shelter")
+    shelter = room.find_offer(case, "shelter")
     agency = shelter["agency"]
     await room.reply("declined", shelter, reason="conflict_of_interest")
-    addressed = len(room.sent_to(agency))
+    addressed = len(room.find_events_sent_to(agency))
     await room.sweep_until(room.now + timedelta(hours=3), timedelta(minutes=10))
     await room.amend(case, injured="yes")
 
     assert [row["service"] for row in await room.rows(
         "SELECT service FROM referral WHERE agency = $1 AND ended_at IS NULL", agency)] == []  # fmt: skip
-    assert {entry["type"] for entry in room.sent_to(agency)} == {"referral.offered.v1", "referral.declined.v1"}
-    assert len(room.sent_to(agency)) == addressed
-    assert not any(agency in entry.get("told", ()) for entry in room.of("referral.overdue.v1"))
-    assert room.offered(case, "shelter")["agency"] != agency
+    assert {entry["type"] for entry in room.find_events_sent_to(agency)} == {
+        "referral.offered.v1",
+        "referral.declined.v1",
+    }
+    assert len(room.find_events_sent_to(agency)) == addressed
+    assert not any(agency in entry.get("escalation_targets", ()) for entry in room.find_data("referral.overdue.v1"))
+    assert room.find_offer(case, "shelter")["agency"] != agency
 
 
 async def test_r6_an_agency_excluded_by_hand_loses_what_it_has_begun_and_its_clock_goes_on(room: Room) -> None:
     case = await room.report(**HOME | {"safe_now": "no", "perpetrator_lives_with_child": "yes"})
-    shelter = room.offered(case, "shelter")
+    shelter = room.find_offer(case, "shelter")
     await room.reply("accepted", shelter)
     await room.reply("started", shelter)
     started = await clock(room, shelter, "service")
     room.now += timedelta(minutes=30)
-    await room.triage.exclude(
+    await room.triage.exclude_agency(
         case, await room.version(case), shelter["agency"], by="uptd-ppa", reason="the suspect's brother works there"
     )
 
-    following = room.offered(case, "shelter")
+    following = room.find_offer(case, "shelter")
     assert following["agency"] != shelter["agency"]
     assert following["rerouted_from"] == shelter["referral_id"]
     assert (await clock(room, following, "service"))["due_at"] == started["due_at"]
-    assert [entry["type"] for entry in room.sent_to(shelter["agency"])][-1] == "referral.started.v1"
+    assert [entry["type"] for entry in room.find_events_sent_to(shelter["agency"])][-1] == "referral.started.v1"
     assert replanned(room)["why"] == "agency_excluded"
 
 
@@ -158,18 +163,18 @@ async def test_amended_facts_cannot_let_an_excluded_agency_in_again(room: Room) 
     case = await room.report(**HOME | {"safe_now": "no", "excluded_agencies": ["satgas-kel-bujel"]})
     await room.amend(case, excluded_agencies=[], injured="yes")
 
-    assert room.sent_to("satgas-kel-bujel") == []
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
 
 
 async def test_a_twin_ends_in_the_other_case_with_what_only_it_asked_for(room: Room) -> None:
     case = await room.report(**HOME)
     twin = await room.report(**HOME | {"in_school": "yes", "place": "school", "excluded_agencies": ["ylpa"]})
-    school = room.offered(twin, "stay_in_school")
-    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+    school = room.find_offer(twin, "stay_in_school")
+    await room.end.merge_cases(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
 
-    following = room.offered(case, "stay_in_school")
+    following = room.find_offer(case, "stay_in_school")
     assert (following["agency"], following["rerouted_from"]) == (school["agency"], school["referral_id"])
-    assert room.of("case.merged.v1")[-1] | {"merged_at": "", "sealed": {}} == {
+    assert room.find_data("case.merged.v1")[-1] | {"merged_at": "", "sealed": {}} == {
         "case_id": str(twin), "into": str(case), "merged_at": "", "sealed": {},
     }  # fmt: skip
     assert {row["state"] for row in await room.rows("SELECT state FROM referral WHERE case_id = $1", twin)} == {
@@ -184,37 +189,37 @@ async def test_a_twin_ends_in_the_other_case_with_what_only_it_asked_for(room: R
         == []
     )
     with pytest.raises(CaseMerged):
-        await room.end.close(twin, await room.version(twin), CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+        await room.end.close_case(twin, await room.version(twin), CaseEnd.CLOSED, by="uptd-ppa", reason="x")
 
 
 async def test_new_facts_about_a_merged_twin_reach_the_case_that_goes_on(room: Room) -> None:
     case = await room.report(**HOME)
     twin = await room.report(**HOME)
-    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+    await room.end.merge_cases(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
     await room.amend(twin, violence=["sexual"])
 
     assert replanned(room)["case_id"] == str(case)
     assert {"polres-ppa", "uptd-ppa"} <= {
-        entry["agency"] for entry in room.of("referral.offered.v1", case_id=str(case))
+        entry["agency"] for entry in room.find_data("referral.offered.v1", case_id=str(case))
     }
 
 
 async def test_new_facts_about_a_case_that_ended_open_it_again(room: Room) -> None:
     case = await room.report(**HOME)
-    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="nothing in it")
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="nothing in it")
     await room.amend(case, safe_now="no")
 
-    assert len(room.of("case.reopened.v1", case_id=str(case))) == 1
+    assert len(room.find_data("case.reopened.v1", case_id=str(case))) == 1
     assert services(replanned(room)["added"]) >= {"case_management", "emergency_protection"}
 
 
 async def merged(room: Room, twin: UUID, case: UUID) -> None:
-    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+    await room.end.merge_cases(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
 
 
 def open_rows(room: Room, case: UUID) -> Any:
     return room.rows(
-        "SELECT referral_id::text, service, agency, role, raised_service, raised_role FROM referral"
+        "SELECT referral_id::text, service, agency, role, escalated_service, escalated_role FROM referral"
         " WHERE case_id = $1 AND ended_at IS NULL",
         case,
     )
@@ -257,10 +262,10 @@ async def raise_shelter(room: Room, case: UUID, role: str = "lead") -> dict[str,
     while True:
         [entry, *_] = [
             row for row in await open_rows(room, case)
-            if (row["raised_service"] == "shelter" or row["service"] == "shelter") and row["role"] in (role, "lead")
-            and (row["raised_service"] or row["role"] == role)
+            if (row["escalated_service"] == "shelter" or row["service"] == "shelter") and row["role"] in (role, "lead")
+            and (row["escalated_service"] or row["role"] == role)
         ]  # fmt: skip
-        if entry["raised_service"]:
+        if entry["escalated_service"]:
             return {**entry, "case_id": str(case)}
         await room.reply("declined", {**entry, "case_id": str(case)}, reason="no_capacity")
 
@@ -271,7 +276,7 @@ SHELTER = HOME | {"safe_now": "no", "perpetrator_lives_with_child": "yes"}
 async def test_what_a_merge_carried_over_outlives_the_next_decision(room: Room) -> None:
     case, other = await room.report(**HOME), await room.report(**SHELTER)
     await raise_shelter(room, other)
-    await room.triage.ask(
+    await room.triage.offer_referral(
         other, await room.version(other), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD,
         by="uptd-ppa", reason="",
     )  # fmt: skip
@@ -281,18 +286,18 @@ async def test_what_a_merge_carried_over_outlives_the_next_decision(room: Room) 
 
     asked = await open_rows(room, case)
     assert "school_transfer" in {row["service"] for row in asked}
-    assert [row["raised_role"] for row in asked if row["raised_service"] == "shelter"] == ["lead"]
+    assert [row["escalated_role"] for row in asked if row["escalated_service"] == "shelter"] == ["lead"]
 
 
 async def test_a_merge_buys_no_time_and_asks_nothing_again_that_was_done(room: Room) -> None:
     case, twin = await room.report(**HOME), await room.report(**HOME | {"injured": "yes"})
-    exam, care = room.offered(twin, "forensic_exam"), room.offered(twin, "medical_care")
+    exam, care = room.find_offer(twin, "forensic_exam"), room.find_offer(twin, "medical_care")
     await room.reply("accepted", exam)
     await room.reply("completed", exam, outcome="served")
     room.now += timedelta(days=2)
     await merged(room, twin, case)
 
-    following = room.offered(case, "medical_care")
+    following = room.find_offer(case, "medical_care")
     assert (following["answer_by"], following["rerouted_from"]) == (care["answer_by"], care["referral_id"])
     assert "forensic_exam" not in {row["service"] for row in await open_rows(room, case)}
     [row] = await room.rows(
@@ -320,7 +325,7 @@ async def test_what_was_merged_before_goes_on_where_its_case_goes(room: Room) ->
 
     assert replanned(room)["case_id"] == str(third)
     with pytest.raises(CaseMerged) as refusal:
-        await room.end.reopen(first, await room.version(first), by="uptd-ppa", reason="x")
+        await room.end.reopen_case(first, await room.version(first), by="uptd-ppa", reason="x")
     assert refusal.value.into == third
 
 
@@ -329,10 +334,10 @@ async def test_a_service_that_was_raised_is_owed_until_somebody_answers_for_it(r
     triage = await raise_shelter(room, case)
     await room.amend(case, disability_need="yes")
     await room.amend(case)
-    still = [row["referral_id"] for row in await open_rows(room, case) if row["raised_service"] == "shelter"]
+    still = [row["referral_id"] for row in await open_rows(room, case) if row["escalated_service"] == "shelter"]
     assert still == [triage["referral_id"]]
-    with pytest.raises(OtherServiceOwed):
-        await room.triage.ask(
+    with pytest.raises(OtherServiceOutstanding):
+        await room.triage.offer_referral(
             case, await room.version(case), Service.COUNSELLING, "uptd-ppa", ReferralRole.LEAD, by="uptd-ppa",
             reason="x", settles=UUID(triage["referral_id"]),
         )  # fmt: skip
@@ -348,12 +353,12 @@ async def test_a_service_that_was_raised_is_owed_until_somebody_answers_for_it(r
 async def test_a_raised_support_does_not_stand_for_the_lead(room: Room) -> None:
     case = await room.report(**SHELTER)
     await raise_shelter(room, case, "support")
-    lead = room.offered(case, "shelter")
-    await room.triage.exclude(case, await room.version(case), lead["agency"], by="uptd-ppa", reason="too close")
+    lead = room.find_offer(case, "shelter")
+    await room.triage.exclude_agency(case, await room.version(case), lead["agency"], by="uptd-ppa", reason="too close")
 
     # Those who declined to support it are not asked to lead it, so the case manager decides about the lead too.
-    owed = [row["raised_role"] or row["role"] for row in await open_rows(room, case)
-            if "shelter" in (row["service"], row["raised_service"])]  # fmt: skip
+    owed = [row["escalated_role"] or row["role"] for row in await open_rows(room, case)
+            if "shelter" in (row["service"], row["escalated_service"])]  # fmt: skip
     assert sorted(owed) == ["lead", "support"]
 
 
@@ -362,14 +367,14 @@ async def test_r6_of_declines_that_come_together_none_is_handed_to_who_declares_
     own = [row for row in await open_rows(room, case) if row["agency"] == "uptd-ppa" and row["role"] == "lead"]
     [shelter] = [row for row in await open_rows(room, case) if row["service"] == "shelter" and row["role"] == "lead"]
     conflict, *others = [{**row, "case_id": str(case)} for row in own]
-    before = len(room.sent_to("uptd-ppa"))
+    before = len(room.find_events_sent_to("uptd-ppa"))
     await room.receive([
-        *(room.reply_of("declined", other, reason="no_capacity") for other in others),
-        room.reply_of("declined", {**shelter, "case_id": str(case)}, reason="no_capacity"),
-        room.reply_of("declined", conflict, reason="conflict_of_interest"),
+        *(room.build_reply("declined", other, reason="no_capacity") for other in others),
+        room.build_reply("declined", {**shelter, "case_id": str(case)}, reason="no_capacity"),
+        room.build_reply("declined", conflict, reason="conflict_of_interest"),
     ])  # fmt: skip
 
-    assert {event["type"] for event in room.sent_to("uptd-ppa")[before:]} == {"referral.declined.v1"}
+    assert {event["type"] for event in room.find_events_sent_to("uptd-ppa")[before:]} == {"referral.declined.v1"}
     assert "uptd-ppa" not in {row["agency"] for row in await open_rows(room, case)}
 
 
@@ -386,19 +391,19 @@ async def test_a_conflict_and_an_ordinary_decline_at_once_never_wait_for_each_ot
 
 async def test_what_a_person_asked_for_is_asked_again_when_the_case_is_reopened(room: Room) -> None:
     case = await room.report(**HOME)
-    await room.triage.ask(
+    await room.triage.offer_referral(
         case, await room.version(case), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD, by="uptd-ppa",
         reason="",
     )  # fmt: skip
-    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
-    await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="came back")
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+    await room.end.reopen_case(case, await room.version(case), by="uptd-ppa", reason="came back")
 
     assert "school_transfer" in services(replanned(room)["added"])
 
 
 async def test_a_right_is_no_longer_being_served_when_the_agency_gives_up(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
-    aid = room.offered(case, "social_aid")
+    aid = room.find_offer(case, "social_aid")
     await room.reply("accepted", aid)
     await room.reply("started", aid)
     await room.reply("declined", aid, reason="no_capacity")
@@ -410,16 +415,16 @@ async def test_a_right_is_no_longer_being_served_when_the_agency_gives_up(room: 
 async def test_a_version_grows_with_every_change_of_the_case_and_its_referrals(room: Room) -> None:
     case = await room.report(**HOME)
     seen = [await room.version(case)]
-    await room.reply("accepted", room.offered(case, "case_management"))
+    await room.reply("accepted", room.find_offer(case, "case_management"))
     seen.append(await room.version(case))
-    await room.reply("declined", room.offered(case, "case_management"), reason="no_capacity")
+    await room.reply("declined", room.find_offer(case, "case_management"), reason="no_capacity")
     seen.append(await room.version(case))
 
-    await room.reply("delivered", room.offered(case, "case_management"))
+    await room.reply("delivered", room.find_offer(case, "case_management"))
     assert seen == sorted(set(seen))
     assert await room.version(case) == seen[-1]
     with pytest.raises(CaseChanged):
-        await room.end.close(case, seen[0], CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+        await room.end.close_case(case, seen[0], CaseEnd.CLOSED, by="uptd-ppa", reason="x")
 
 
 async def test_services_that_end_at_the_same_moment_bring_the_case_to_monitoring(room: Room) -> None:
@@ -443,7 +448,7 @@ async def test_a_case_in_which_nothing_is_asked_any_more_is_monitored(room: Room
     await room.reply("started", leads[0])
     await room.reply("completed", leads[0], outcome="served")
     for lead in leads[1:]:
-        await room.triage.take_back(
+        await room.triage.cancel_referral(
             case,
             await room.version(case),
             UUID(lead["referral_id"]),

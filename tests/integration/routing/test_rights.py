@@ -9,7 +9,7 @@ from tests.integration.routing.conftest import Room
 
 def standing(room: Room, case: UUID) -> dict[str, str]:
     """What everybody was told last of each right."""
-    changes = [entry for event in room.of("right.changed.v1", case_id=str(case)) for entry in event["rights"]]
+    changes = [entry for event in room.find_data("right.changed.v1", case_id=str(case)) for entry in event["rights"]]
     return {entry["right"]: entry["state"] for entry in changes}
 
 
@@ -33,7 +33,7 @@ async def test_all_eight_rights_are_told_at_triage(room: Room) -> None:
 
 async def test_a_right_is_fulfilled_when_all_its_services_are(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes", disability_need="yes")
-    aid = room.offered(case, "social_aid")
+    aid = room.find_offer(case, "social_aid")
     seen = []
     for said, more in (("accepted", {}), ("started", {}), ("completed", {"outcome": "served"})):
         await room.reply(said, aid, **more)
@@ -46,9 +46,9 @@ async def test_a_right_is_fulfilled_when_all_its_services_are(room: Room) -> Non
 
 async def test_a_hand_over_leaves_the_right_referred_and_the_successor_fulfils_it(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
-    await room.reply("declined", room.offered(case, "social_aid"), reason="no_capacity")
+    await room.reply("declined", room.find_offer(case, "social_aid"), reason="no_capacity")
     between = standing(room, case)["social_aid"]
-    following = room.offered(case, "social_aid")
+    following = room.find_offer(case, "social_aid")
     for said, more in (("accepted", {}), ("completed", {"outcome": "served"})):
         await room.reply(said, following, **more)
 
@@ -57,7 +57,7 @@ async def test_a_hand_over_leaves_the_right_referred_and_the_successor_fulfils_i
 
 async def test_a_victim_who_refuses_answers_the_right(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
-    aid = room.offered(case, "social_aid")
+    aid = room.find_offer(case, "social_aid")
     await room.reply("accepted", aid)
     await room.reply("completed", aid, outcome="refused_by_victim")
 

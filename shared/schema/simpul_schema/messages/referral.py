@@ -116,7 +116,7 @@ class ReferralReroutedData(EventData):
     next_referral_id: UUID = Field(description="random reference of the referral that replaces it")
     next_agency: str = Field(description="code of the agency that the service is offered to now")
     reroute_count: int = Field(ge=1, description="how often this service was rerouted in this case")
-    is_escalated_to_hub: bool = Field(description="no agency is left, or it was rerouted too often: the case manager decides")
+    is_escalated_to_hub: bool = Field(description="without another agency, or after too many reroutes; the hub decides")
 
 
 class ReferralReroutedV1(Event):

@@ -15,26 +15,26 @@ SHELTER = {"safe_now": "no", "perpetrator_lives_with_child": "yes"}
 
 async def test_a_declined_referral_is_handed_over_at_once_and_the_sender_told(room: Room) -> None:
     case = await room.report(**SHELTER)
-    first = room.offered(case, "shelter")
+    first = room.find_offer(case, "shelter")
     await room.reply("declined", first, reason="no_capacity")
 
-    following = room.offered(case, "shelter")
-    rerouted = room.of("referral.rerouted.v1", referral_id=first["referral_id"])
+    following = room.find_offer(case, "shelter")
+    rerouted = room.find_data("referral.rerouted.v1", referral_id=first["referral_id"])
     assert (first["agency"], following["agency"]) == ("dinsos-peksos", "uptd-ppa")
     assert following["rerouted_from"] == first["referral_id"]
     assert [entry["next_referral_id"] for entry in rerouted] == [following["referral_id"]]
-    assert room.of("referral.declined.v1", referral_id=first["referral_id"], reason="no_capacity")
+    assert room.find_data("referral.declined.v1", referral_id=first["referral_id"], reason="no_capacity")
     states = await room.rows("SELECT state FROM referral WHERE referral_id = $1", first["referral_id"])
     assert states == [{"state": "rerouted"}]
 
 
 async def test_a_hand_over_never_buys_time(room: Room) -> None:
     case = await room.report(**SHELTER)
-    first = room.offered(case, "shelter")
+    first = room.find_offer(case, "shelter")
     room.now = START + timedelta(minutes=10)
     await room.reply("declined", first, reason="no_capacity")
 
-    following = room.offered(case, "shelter")
+    following = room.find_offer(case, "shelter")
     clocks = "SELECT clock, due_at FROM clock WHERE referral_id = $1 AND stopped_at IS NULL ORDER BY clock"
     after = await room.rows(clocks, following["referral_id"])
     assert following["answer_by"] == first["answer_by"]
@@ -49,12 +49,12 @@ async def test_a_hand_over_never_buys_time(room: Room) -> None:
 
 async def test_clocks_that_the_first_agency_had_stopped_run_for_the_next(room: Room) -> None:
     case = await room.report(**SHELTER)
-    first = room.offered(case, "shelter")
+    first = room.find_offer(case, "shelter")
     room.now = START + timedelta(minutes=2)
     for said, more in (("accepted", {}), ("started", {}), ("declined", {"reason": "no_capacity"})):
         await room.reply(said, first, **more)
 
-    following = room.offered(case, "shelter")
+    following = room.find_offer(case, "shelter")
     running = await room.rows(
         "SELECT clock FROM clock WHERE referral_id = $1 AND stopped_at IS NULL ORDER BY clock", following["referral_id"]
     )
@@ -64,10 +64,10 @@ async def test_clocks_that_the_first_agency_had_stopped_run_for_the_next(room: R
 
 async def test_what_is_known_travels_with_the_hand_over(room: Room) -> None:
     case = await room.report(**SHELTER, suicidal_sign="yes", sex="male", age_band="from_12_to_14")
-    first = room.offered(case, "shelter")
+    first = room.find_offer(case, "shelter")
     await room.reply("declined", first, reason="other")
 
-    known = [room.open(referral) for referral in (first, room.offered(case, "shelter"))]
+    known = [room.open_facts(referral) for referral in (first, room.find_offer(case, "shelter"))]
 
     assert known[0] == known[1]
     assert (known[0].suicidal_sign, known[0].sex, known[0].age_band) == ("yes", "male", "from_12_to_14")
@@ -77,12 +77,14 @@ async def test_the_third_hand_over_of_a_service_raises_the_case_to_the_hub(room:
     case = await room.report(safe_now="unknown")
     chain: list[str] = []
     for _ in range(3):
-        asked = room.of("referral.offered.v1", case_id=str(case))[-1] if chain else room.offered(case, "outreach")
+        asked = (
+            room.find_data("referral.offered.v1", case_id=str(case))[-1] if chain else room.find_offer(case, "outreach")
+        )
         chain.append(asked["agency"])
         await room.reply("declined", asked, reason="no_capacity")
 
-    last = room.of("referral.offered.v1", case_id=str(case))[-1]
-    raised = room.of("referral.rerouted.v1", is_escalated_to_hub=True)
+    last = room.find_data("referral.offered.v1", case_id=str(case))[-1]
+    raised = room.find_data("referral.rerouted.v1", is_escalated_to_hub=True)
     assert chain == ["satgas-kel-bujel", "satgas-kec-mojoroto", "uptd-ppa"]
     assert (last["service"], last["agency"], last["reroute_count"]) == ("manual_triage", "uptd-ppa", 3)
     assert len(raised) == 1
@@ -96,16 +98,16 @@ async def test_the_third_hand_over_of_a_service_raises_the_case_to_the_hub(room:
 
 async def test_an_agency_excluded_from_the_case_is_never_handed_anything(room: Room) -> None:
     case = await room.report(**SHELTER, excluded_agencies=["uptd-ppa"])
-    await room.reply("declined", room.offered(case, "shelter"), reason="no_capacity")
+    await room.reply("declined", room.find_offer(case, "shelter"), reason="no_capacity")
 
-    assert room.of("referral.offered.v1", agency="uptd-ppa") == []
+    assert room.find_data("referral.offered.v1", agency="uptd-ppa") == []
 
 
 async def test_danger_is_not_declined_as_outside_area_before_first_aid(room: Room) -> None:
     case = await room.report(**SHELTER)
-    asked = room.offered(case, "emergency_protection")
+    asked = room.find_offer(case, "emergency_protection")
     await room.reply("declined", asked, reason="outside_area")
-    refused = room.of("referral.reply_refused.v1")
+    refused = room.find_data("referral.reply_refused.v1")
 
     await room.reply("accepted", asked)
     await room.reply("started", asked)
@@ -113,18 +115,18 @@ async def test_danger_is_not_declined_as_outside_area_before_first_aid(room: Roo
 
     assert [(entry["reason"], entry["agency"]) for entry in refused] == [("first_aid_first", "polres-ppa")]
     assert "pertolongan pertama" in refused[0]["explanation"]
-    assert room.offered(case, "emergency_protection")["agency"] == "uptd-ppa"
+    assert room.find_offer(case, "emergency_protection")["agency"] == "uptd-ppa"
 
 
 async def test_a_reply_after_the_hand_over_or_from_a_stranger_is_refused_and_recorded(room: Room) -> None:
     case = await room.report(**SHELTER)
-    first = room.offered(case, "shelter")
+    first = room.find_offer(case, "shelter")
     await room.reply("declined", first, reason="no_capacity")
     await room.reply("accepted", first)
-    await room.reply("accepted", room.offered(case, "shelter"), agency="ylpa")
-    await room.reply("completed", room.offered(case, "case_management"), outcome="served")
+    await room.reply("accepted", room.find_offer(case, "shelter"), agency="ylpa")
+    await room.reply("completed", room.find_offer(case, "case_management"), outcome="served")
 
-    told = {(entry["agency"], entry["reason"]) for entry in room.of("referral.reply_refused.v1")}
+    told = {(entry["agency"], entry["reason"]) for entry in room.find_data("referral.reply_refused.v1")}
     recorded = await room.rows("SELECT agency, reason FROM refused_reply")
     wanted = {
         ("dinsos-peksos", "handed_over"), ("ylpa", "not_its_referral"), ("uptd-ppa", "not_yet_accepted"),
@@ -134,7 +136,7 @@ async def test_a_reply_after_the_hand_over_or_from_a_stranger_is_refused_and_rec
 
 async def test_a_late_receipt_changes_nothing_but_says_when_it_arrived(room: Room) -> None:
     case = await room.report()
-    asked = room.offered(case, "case_management")
+    asked = room.find_offer(case, "case_management")
     await room.reply("accepted", asked)
     room.now += timedelta(minutes=1)
     await room.reply("delivered", asked)
@@ -142,12 +144,12 @@ async def test_a_late_receipt_changes_nothing_but_says_when_it_arrived(room: Roo
 
     rows = await room.rows("SELECT state, delivered_at FROM referral WHERE referral_id = $1", asked["referral_id"])
     assert rows == [{"state": "accepted", "delivered_at": START + timedelta(minutes=1)}]
-    assert room.of("referral.reply_refused.v1") == []
+    assert room.find_data("referral.reply_refused.v1") == []
 
 
 async def test_every_transition_says_who_when_why_and_by_which_event(room: Room) -> None:
     case = await room.report(**SHELTER)
-    asked = room.offered(case, "shelter")
+    asked = room.find_offer(case, "shelter")
     for said, more in (("delivered", {}), ("seen", {}), ("accepted", {}), ("declined", {"reason": "no_capacity"})):
         room.now += timedelta(minutes=1)
         await room.reply(said, asked, **more)
@@ -170,38 +172,38 @@ async def test_every_transition_says_who_when_why_and_by_which_event(room: Room)
 
 async def test_two_agencies_that_decline_at_the_same_moment_are_both_handed_over(room: Room) -> None:
     case = await room.report(**SHELTER)
-    lead, outreach = room.offered(case, "shelter"), room.offered(case, "outreach")
+    lead, outreach = room.find_offer(case, "shelter"), room.find_offer(case, "outreach")
 
     await asyncio.gather(*(room.reply("declined", asked, reason="no_capacity") for asked in (lead, outreach)))
 
-    assert len(room.of("referral.rerouted.v1")) == 2
+    assert len(room.find_data("referral.rerouted.v1")) == 2
 
 
 async def test_two_declines_that_arrive_together_ask_one_successor(room: Room) -> None:
     case = await room.report(**SHELTER)
-    first = room.offered(case, "shelter")
+    first = room.find_offer(case, "shelter")
 
-    await room.receive([room.reply_of("declined", first, reason="no_capacity") for _ in range(2)])
+    await room.receive([room.build_reply("declined", first, reason="no_capacity") for _ in range(2)])
 
-    successors = room.of("referral.offered.v1", rerouted_from=first["referral_id"])
+    successors = room.find_data("referral.offered.v1", rerouted_from=first["referral_id"])
     assert [entry["agency"] for entry in successors] == ["uptd-ppa"]
-    assert len(room.of("referral.declined.v1", referral_id=first["referral_id"])) == 1
+    assert len(room.find_data("referral.declined.v1", referral_id=first["referral_id"])) == 1
 
 
 async def test_a_reply_in_the_stream_of_another_referral_is_parked(room: Room) -> None:
     case = await room.report(**SHELTER)
-    reply = room.reply_of("declined", room.offered(case, "shelter"), reason="no_capacity")
+    reply = room.build_reply("declined", room.find_offer(case, "shelter"), reason="no_capacity")
 
     with pytest.raises(Unprocessable) as parked:
         await room.receive([reply.model_copy(update={"subject": f"referral/{uuid4()}"})])
 
     assert parked.value.reason is ParkReason.INVALID
-    assert room.of("referral.declined.v1") == []
+    assert room.find_data("referral.declined.v1") == []
 
 
 async def test_nobody_is_asked_any_more_once_the_case_has_ended(room: Room) -> None:
     case = await room.report(**SHELTER)
-    first = room.offered(case, "shelter")
+    first = room.find_offer(case, "shelter")
     async with room.transaction() as transaction:
         await transaction.connection.execute(
             text("UPDATE case_plan SET ended_as = 'completed', ended_at = now() WHERE case_id = :case"), {"case": case}
@@ -209,6 +211,6 @@ async def test_nobody_is_asked_any_more_once_the_case_has_ended(room: Room) -> N
 
     await room.reply("declined", first, reason="no_capacity")
 
-    assert room.of("referral.offered.v1", rerouted_from=first["referral_id"]) == []
+    assert room.find_data("referral.offered.v1", rerouted_from=first["referral_id"]) == []
     states = await room.rows("SELECT state FROM referral WHERE referral_id = $1", first["referral_id"])
     assert states == [{"state": "cancelled"}]
