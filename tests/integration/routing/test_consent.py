@@ -1,4 +1,4 @@
-"""A consent is withdrawn: every holder is told, must say that it stopped, and is reminded until it does."""
+"""A withdrawn consent: every agency that accepted is notified, and reminded until it acknowledges."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ def acknowledgement(referral: dict[str, Any], by: str = "") -> Event:
 
 
 async def withdrawn(room: Room) -> tuple[UUID, dict[str, Any], list[dict[str, Any]]]:
-    """A case with one accepted and some open referrals, its consent withdrawn; who was told."""
+    """Withdraws the consent of a case with an accepted and several open referrals; returns the published events."""
     case = await room.report(violence=["sexual"], sexual_under_72h="yes")
     accepted = room.find_offer(case, "forensic_exam")
     await room.reply("accepted", accepted)
@@ -36,11 +36,13 @@ async def steps(room: Room) -> list[str]:
     return [event["type"] for event in room.events if event["data"].get("clock") == "withdrawal"]
 
 
-async def test_who_has_taken_a_referral_is_told_and_nobody_else(room: Room) -> None:
-    case, accepted, told = await withdrawn(room)
+async def test_only_agencies_that_accepted_a_referral_are_notified(room: Room) -> None:
+    case, accepted, withdrawals = await withdrawn(room)
 
-    assert [(one["referral_id"], one["agency"]) for one in told] == [(accepted["referral_id"], accepted["agency"])]
-    assert told[0]["acknowledge_by"] == "2026-11-30T15:00:00Z"
+    assert [(one["referral_id"], one["agency"]) for one in withdrawals] == [
+        (accepted["referral_id"], accepted["agency"])
+    ]
+    assert withdrawals[0]["acknowledge_by"] == "2026-11-30T15:00:00Z"
     assert len(room.find_data("referral.offered.v1", case_id=str(case))) > 1
     assert "Wenthilora" not in str(room.events)
     notes = await room.rows("SELECT note FROM transition WHERE reason = 'consent_withdrawn'")
@@ -48,7 +50,7 @@ async def test_who_has_taken_a_referral_is_told_and_nobody_else(room: Room) -> N
     assert b"Wenthilora" not in bytes(notes[0]["note"])
 
 
-async def test_silence_is_told_step_by_step_also_after_the_service_has_ended(room: Room) -> None:
+async def test_a_missing_acknowledgement_is_escalated_even_after_the_service_ended(room: Room) -> None:
     _, accepted, _ = await withdrawn(room)
     await room.reply("started", accepted)
     await room.reply("completed", accepted, outcome="served")

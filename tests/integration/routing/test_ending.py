@@ -1,4 +1,4 @@
-"""A case ends only when its rights are settled or somebody says why; and it can go on again."""
+"""A case ends only when its rights are settled or with a reason, and it can be reopened."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -91,11 +91,11 @@ async def test_what_cannot_be_done_is_refused_by_name(
     room: Room, change: dict[str, Any], refusal: type[Exception]
 ) -> None:
     case = await room.report()
-    asked: dict[str, Any] = {"case_id": case, "version": await room.version(case), "reason": "moved away"} | change
+    arguments: dict[str, Any] = {"case_id": case, "version": await room.version(case), "reason": "moved away"} | change
 
     with pytest.raises(refusal):
         await room.end.close_case(
-            asked["case_id"], asked["version"], CaseEnd.CLOSED, by="uptd-ppa", reason=asked["reason"]
+            arguments["case_id"], arguments["version"], CaseEnd.CLOSED, by="uptd-ppa", reason=arguments["reason"]
         )
 
 
@@ -108,30 +108,30 @@ async def test_only_a_case_that_ended_can_be_reopened(room: Room) -> None:
 
 async def test_a_right_is_refused_by_the_victim_only_with_a_reason(room: Room) -> None:
     case = await room.report()
-    asked = (case, await room.version(case), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM)
+    arguments = (case, await room.version(case), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM)
 
     with pytest.raises(ReasonMissing):
-        await room.end.answer_right(*asked, by="uptd-ppa", reason="")
-    await room.end.answer_right(*asked, by="uptd-ppa", reason="asked twice")
+        await room.end.answer_right(*arguments, by="uptd-ppa", reason="")
+    await room.end.answer_right(*arguments, by="uptd-ppa", reason="asked twice")
 
     assert room.find_data("right.changed.v1")[-1]["rights"] == [{"right": "restitution", "state": "refused_by_victim"}]
 
 
 async def test_what_a_person_writes_as_a_reason_stands_nowhere_in_clear(room: Room) -> None:
     case = await room.report()
-    words = "Wenthilora Paksibumi moved away"
+    text = "Wenthilora Paksibumi moved away"
     await room.end.answer_right(
-        case, await room.version(case), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM, by="uptd-ppa", reason=words
+        case, await room.version(case), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM, by="uptd-ppa", reason=text
     )
-    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason=words)
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason=text)
 
     stored = str(await room.rows("SELECT * FROM transition")) + str(await room.rows("SELECT * FROM case_plan"))
     notes = await room.rows("SELECT note FROM transition WHERE note <> ''")
     assert "Wenthilora" not in stored
-    assert [room.keys.unlock(row["note"], place=note_context(case)).decode() for row in notes] == [words, words]
+    assert [room.keys.unlock(row["note"], place=note_context(case)).decode() for row in notes] == [text, text]
 
 
-async def test_a_reopened_case_asks_again_for_what_was_cut_off_and_not_for_what_was_done(room: Room) -> None:
+async def test_a_reopened_case_offers_again_what_ended_with_it_but_not_what_was_completed(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
     aid = room.find_offer(case, "social_aid")
     await room.reply("accepted", aid)
@@ -159,25 +159,25 @@ async def test_a_case_entered_in_error_ends_with_all_its_referrals(room: Room) -
 
 async def test_a_case_goes_through_its_stages_with_its_referrals(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
-    seen = []
+    states = []
 
-    async def look() -> None:
-        seen.append((await room.rows("SELECT state FROM case_plan"))[0]["state"])
+    async def record_state() -> None:
+        states.append((await room.rows("SELECT state FROM case_plan"))[0]["state"])
 
-    await look()
+    await record_state()
     leads = room.find_data("referral.offered.v1", role="lead")
     await room.reply("accepted", leads[0])
-    await look()
+    await record_state()
     await room.triage.change_stage(case, await room.version(case), CaseAction.PLANNED, by="uptd-ppa", reason="")
-    await look()
+    await record_state()
     await room.reply("started", leads[0])
-    await look()
+    await record_state()
     for lead in leads[1:]:
         await room.reply("accepted", lead)
     for lead in leads:
         await room.reply("completed", lead, outcome="served")
-    await look()
+    await record_state()
 
-    assert seen == ["triage", "assessment", "service_plan", "intervention", "monitoring"]
+    assert states == ["triage", "assessment", "service_plan", "intervention", "monitoring"]
     with pytest.raises(StageNotAllowed):
         await room.triage.change_stage(case, await room.version(case), CaseAction.PLANNED, by="uptd-ppa", reason="")

@@ -1,4 +1,4 @@
-"""What a source that nobody knows says about an agency is a suggestion: the agency waits, a person decides."""
+"""An exclusion by an unverified source is a suggestion: the agency waits until a person decides."""
 
 import json
 from datetime import datetime, timedelta
@@ -38,7 +38,7 @@ DANGER = {
 CONFIRMED, REJECTED = SuggestionState.CONFIRMED, SuggestionState.REJECTED
 
 
-def asked(room: Room, case: UUID) -> list[dict[str, Any]]:
+def find_requests(room: Room, case: UUID) -> list[dict[str, Any]]:
     return room.find_data("referral.exclusion_suggested.v1", case_id=str(case))
 
 
@@ -58,17 +58,17 @@ async def rights(room: Room, case: UUID) -> dict[str, dict[str, str]]:
     return found
 
 
-def opened(room: Room, ask: dict[str, Any]) -> tuple[str, ...]:
-    """The agencies that wait, as the one that is asked reads them."""
-    event = next(e for e in room.events if e["data"] is ask)
+def open_suggestions(room: Room, request: dict[str, Any]) -> tuple[str, ...]:
+    """Opens the suggested agencies with the key of the reviewing agency."""
+    event = next(e for e in room.events if e["data"] is request)
     content = open_section(
-        ask["sealed"]["suggestions"]["ciphertext"], room.rings[ask["agency"]], event_id=UUID(event["id"]),
+        request["sealed"]["suggestions"]["ciphertext"], room.rings[request["agency"]], event_id=UUID(event["id"]),
         case_id=UUID(event["correlationid"]), section="suggestions",
     )  # fmt: skip
     return SuggestedExclusions.model_validate_json(content).agencies
 
 
-async def test_eight_named_agencies_withhold_no_emergency_and_a_person_is_asked(room: Room) -> None:
+async def test_eight_suggested_agencies_withhold_no_emergency_and_a_review_is_requested(room: Room) -> None:
     case = await room.report(**DANGER, suggested_exclusions=EIGHT)
 
     assert offers(room, case) >= {
@@ -76,26 +76,26 @@ async def test_eight_named_agencies_withhold_no_emergency_and_a_person_is_asked(
         ("forensic_exam", "rs-rujukan"), ("pep_72h", "rs-rujukan"), ("shelter", "dinsos-peksos"),
         ("psychologist", "uptd-ppa"),
     }  # fmt: skip
-    # Somebody else's help waits: a task force next door, legal aid.
+    # Other services wait, such as outreach and legal aid.
     assert not {"outreach", "legal_aid", "restitution_information"} & {service for service, _ in offers(room, case)}
-    [ask] = asked(room, case)
-    # Everybody decent is named, so the hub is asked after all, and the top of the ladder hears of it.
-    decides = ask["agency"]
-    assert decides not in EIGHT or set(ask["escalation_targets"]) > {decides}
-    assert (ask["suggestions"], ask["step"], ask["urgency"]) == (8, 0, "high")
-    assert datetime.fromisoformat(ask["decide_by"]) == START + timedelta(minutes=15)
-    assert sorted(opened(room, ask)) == sorted(EIGHT)
+    [request] = find_requests(room, case)
+    # Every possible reviewer is suggested, so the hub decides and the top level is notified.
+    decides = request["agency"]
+    assert decides not in EIGHT or set(request["escalation_targets"]) > {decides}
+    assert (request["suggestions"], request["step"], request["urgency"]) == (8, 0, "high")
+    assert datetime.fromisoformat(request["decide_by"]) == START + timedelta(minutes=15)
+    assert sorted(open_suggestions(room, request)) == sorted(EIGHT)
     states = {name: entry["state"] for name, entry in (await rights(room, case)).items()}
     plain = await rights(room, await room.report(**DANGER))
     assert states == {name: entry["state"] for name, entry in plain.items()}
 
 
-async def test_everybody_named_the_hub_is_asked_again_and_the_city_board_is_told(room: Room) -> None:
+async def test_if_every_agency_is_suggested_the_hub_decides_and_the_city_board_is_notified(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=sorted(CITY.agency_codes))
 
-    [ask] = asked(room, case)
-    assert (ask["agency"], ask["escalation_targets"]) == ("uptd-ppa", ["uptd-ppa", "city-board"])
-    # Nothing of it is urgent, so everything waits; but the case is in somebody's hands.
+    [request] = find_requests(room, case)
+    assert (request["agency"], request["escalation_targets"]) == ("uptd-ppa", ["uptd-ppa", "city-board"])
+    # Nothing is urgent, so every service waits; the case still has a manual triage.
     assert offers(room, case) == {("manual_triage", "uptd-ppa")}
     assert {entry["state"] for entry in (await rights(room, case)).values()} <= {"referred", "not_applicable",
                                                                                "unanswered"}  # fmt: skip
@@ -105,15 +105,15 @@ async def test_who_is_named_waits_and_hears_nothing_until_a_person_has_decided(r
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
 
     assert room.find_events_sent_to("satgas-kel-bujel") == []
-    [ask] = asked(room, case)
-    assert (ask["agency"], ask["escalation_targets"], opened(room, ask)) == (
+    [request] = find_requests(room, case)
+    assert (request["agency"], request["escalation_targets"], open_suggestions(room, request)) == (
         "uptd-ppa",
         ["uptd-ppa"],
         ("satgas-kel-bujel",),
     )
-    assert ask in [event["data"] for event in room.find_events_sent_to("uptd-ppa")]
+    assert request in [event["data"] for event in room.find_events_sent_to("uptd-ppa")]
     assert "satgas" not in json.dumps([event for event in room.events if "outreach" not in json.dumps(event)])
-    # Nobody else takes its place meanwhile, and what others are asked goes out as ever.
+    # No other agency replaces it meanwhile, and the offers to others are sent.
     services = {service for service, _ in offers(room, case)}
     assert "outreach" not in services
     assert "case_management" in services
@@ -127,12 +127,12 @@ async def test_rejected_what_waited_goes_out_at_once(room: Room) -> None:
     assert room.find_offer(case, "outreach")["agency"] == "satgas-kel-bujel"
     assert room.find_data("case.replanned.v1")[-1]["why"] == "exclusion_rejected"
     [closed] = room.find_data("referral.exclusion_decided.v1")
-    assert closed["referral_id"] == asked(room, case)[0]["referral_id"]
+    assert closed["referral_id"] == find_requests(room, case)[0]["referral_id"]
     await room.sweep_until(room.now + timedelta(days=2), timedelta(hours=6))
-    assert len(asked(room, case)) == 1
+    assert len(find_requests(room, case)) == 1
 
 
-async def test_confirmed_it_is_excluded_as_ever_and_the_next_is_asked(room: Room) -> None:
+async def test_a_confirmed_suggestion_excludes_the_agency_and_the_next_is_offered_the_service(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     await decide(room, case, "satgas-kel-bujel", CONFIRMED)
 
@@ -159,10 +159,14 @@ async def test_confirmed_even_an_emergency_is_withheld(room: Room) -> None:
     [(["ylpa"], "uptd-ppa"), (["uptd-ppa"], "ylpa"), (["uptd-ppa", "ylpa"], "polres-ppa"),
      ([code for code in EIGHT if code != "rs-rujukan"], "rs-rujukan")],
 )  # fmt: skip
-async def test_whoever_is_not_named_decides_the_hub_first(room: Room, named: list[str], decides: str) -> None:
+async def test_the_first_agency_that_is_not_suggested_decides_starting_with_the_hub(
+    room: Room, named: list[str], decides: str
+) -> None:
     case = await room.report(**CALM, suggested_exclusions=named)
 
-    assert [(ask["agency"], ask["escalation_targets"]) for ask in asked(room, case)] == [(decides, [decides])]
+    assert [(request["agency"], request["escalation_targets"]) for request in find_requests(room, case)] == [
+        (decides, [decides])
+    ]
     with pytest.raises(OwnExclusion):
         await decide(room, case, named[0], REJECTED, by=named[0])
 
@@ -176,51 +180,56 @@ async def test_the_head_of_a_named_agency_does_not_decide_about_it_either(room: 
     assert room.find_offer(case, "case_management")["agency"] == "uptd-ppa"
 
 
-async def test_without_a_decision_the_next_levels_are_told_each_once(room: Room) -> None:
+async def test_without_a_decision_each_next_level_is_notified_once(room: Room) -> None:
     case = await room.report(**DANGER, suggested_exclusions=["satgas-kel-bujel"])
     await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
 
-    steps = [(ask["step"], ask["escalation_targets"]) for ask in asked(room, case)]
+    steps = [(request["step"], request["escalation_targets"]) for request in find_requests(room, case)]
     assert steps == [
         (0, ["uptd-ppa"]), (50, ["uptd-ppa"]), (100, ["uptd-ppa-head"]), (200, ["uptd-ppa-head", "city-board"]),
     ]  # fmt: skip
-    # Every step goes to the agency that is asked too, in one stream of its own.
+    # Every step is sent to the reviewing agency too, in one stream.
     sent = [
         event for event in room.find_events_sent_to("uptd-ppa") if event["type"] == "referral.exclusion_suggested.v1"
     ]
     assert [event["sequence"] for event in sent] == [f"{number:010d}" for number in (1, 2, 3, 4)]
-    assert {event["subject"] for event in sent} == {f"referral/{asked(room, case)[0]['referral_id']}"}
+    assert {event["subject"] for event in sent} == {f"referral/{find_requests(room, case)[0]['referral_id']}"}
 
 
-async def test_where_the_hub_is_named_the_ladder_leaves_it_out(room: Room) -> None:
+async def test_a_suggested_hub_is_skipped_by_the_escalation(room: Room) -> None:
     case = await room.report(**DANGER, suggested_exclusions=["uptd-ppa"])
     await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
 
-    asks = asked(room, case)
-    assert {ask["agency"] for ask in asks} == {"ylpa"}
-    assert [ask["escalation_targets"] for ask in asks] == [["ylpa"], ["ylpa"], ["city-board"], ["city-board"]]
-    # Its own emergencies are told it all the same.
+    requests = find_requests(room, case)
+    assert {request["agency"] for request in requests} == {"ylpa"}
+    assert [request["escalation_targets"] for request in requests] == [
+        ["ylpa"],
+        ["ylpa"],
+        ["city-board"],
+        ["city-board"],
+    ]
+    # Its own emergency services are offered to it nevertheless.
     reminded = room.find_data("referral.overdue.v1", case_id=str(case), agency="polres-ppa")
     assert any("uptd-ppa" in entry["escalation_targets"] for entry in reminded)
 
 
 async def test_a_stranger_neither_delays_an_emergency_nor_floods_the_hub(room: Room) -> None:
-    """Fifty reports, each naming everybody, and amendments that name them one by one."""
+    """Fifty reports that suggest every agency, and amendments that suggest them one by one."""
     dice = Random(7)
     for _ in range(50):
         case = await room.report(**DANGER, suggested_exclusions=dice.sample(EIGHT, len(EIGHT)))
         assert {"emergency_protection", "medical_care", "pep_72h"} <= {service for service, _ in offers(room, case)}
         assert all(one["urgency"] == "high" for one in room.find_data("referral.offered.v1", case_id=str(case)))
-        assert len(asked(room, case)) == 1
+        assert len(find_requests(room, case)) == 1
     case = await room.report(**CALM)
     for number in range(1, 9):
         await room.amend(case, suggested_exclusions=EIGHT[2 : 2 + number])
-    assert len(asked(room, case)) == 1
+    assert len(find_requests(room, case)) == 1
     rows = await room.rows("SELECT case_id FROM exclusion_review WHERE closed_at IS NULL")
     assert len(rows) == len({row["case_id"] for row in rows}) == 51
 
 
-async def test_an_amendment_takes_nothing_away_but_nothing_new_is_asked(room: Room) -> None:
+async def test_a_suggestion_in_an_amendment_withdraws_nothing_but_new_offers_wait(room: Room) -> None:
     case = await room.report(**CALM)
     outreach = room.find_offer(case, "outreach")
     await room.reply("accepted", outreach)
@@ -230,7 +239,7 @@ async def test_an_amendment_takes_nothing_away_but_nothing_new_is_asked(room: Ro
     await room.amend(case, suggested_exclusions=["satgas-kel-bujel", "dinsos-peksos"], violence=["neglect"])
 
     assert room.find_data("referral.revoked.v1", agency="satgas-kel-bujel") == []
-    assert [ask["agency"] for ask in asked(room, case)] == ["uptd-ppa"]
+    assert [request["agency"] for request in find_requests(room, case)] == ["uptd-ppa"]
     after = [
         one for one in room.find_data("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"
     ]
@@ -241,12 +250,12 @@ async def test_an_amendment_takes_nothing_away_but_nothing_new_is_asked(room: Ro
     assert outreach["referral_id"] in {one["referral_id"] for one in room.find_data("referral.revoked.v1")}
 
 
-async def test_when_who_is_asked_is_named_too_the_next_is_asked_by_the_same_deadline(room: Room) -> None:
+async def test_a_suggested_reviewer_is_replaced_under_the_same_deadline(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     room.now += timedelta(hours=1)
     await room.amend(case, suggested_exclusions=["satgas-kel-bujel", "uptd-ppa"])
 
-    first, second = asked(room, case)
+    first, second = find_requests(room, case)
     assert (first["agency"], second["agency"]) == ("uptd-ppa", "ylpa")
     assert second["decide_by"] == first["decide_by"]
     assert [closed["referral_id"] for closed in room.find_data("referral.exclusion_decided.v1")] == [
@@ -260,11 +269,11 @@ async def test_more_danger_brings_the_decision_nearer(room: Room) -> None:
     room.now += timedelta(minutes=10)
     await room.amend(case, safe_now="no")
 
-    # What may not wait any more goes out, even to the named.
+    # Services that must not wait any more are offered, even to suggested agencies.
     assert ("case_management", "uptd-ppa") in offers(room, case)
     [row] = await room.rows("SELECT due_at FROM exclusion_review WHERE closed_at IS NULL")
     assert row["due_at"] == START + timedelta(minutes=25)
-    assert len(asked(room, case)) == 1
+    assert len(find_requests(room, case)) == 1
 
 
 async def test_a_decision_is_made_once_on_what_was_read_and_with_a_reason(room: Room) -> None:
@@ -285,13 +294,13 @@ async def test_a_decision_is_made_once_on_what_was_read_and_with_a_reason(room: 
         await decide(room, case, "ylpa", REJECTED)
 
 
-async def test_what_was_rejected_is_not_asked_again_whoever_says_it(room: Room) -> None:
+async def test_a_rejected_suggestion_is_not_reviewed_again(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["ylpa"])
     await decide(room, case, "ylpa", REJECTED)
     await room.amend(case, suggested_exclusions=["ylpa"], injured="yes")
 
-    assert len(asked(room, case)) == 1
-    # A person excludes all the same.
+    assert len(find_requests(room, case)) == 1
+    # A person can still exclude the agency.
     await room.triage.exclude_agency(case, await room.version(case), "ylpa", by="uptd-ppa", reason="now it is known")
     assert room.find_data("case.replanned.v1")[-1]["why"] == "agency_excluded"
 
@@ -308,9 +317,9 @@ async def test_an_exclusion_by_hand_decides_what_was_suggested(room: Room) -> No
 
 async def test_merged_cases_unite_what_was_suggested(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
-    twin = await room.report(**CALM | {"kelurahan": ""}, suggested_exclusions=["ylpa", "dinsos-peksos"])
-    await decide(room, twin, "dinsos-peksos", CONFIRMED)
-    await room.end.merge_cases(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+    duplicate = await room.report(**CALM | {"kelurahan": ""}, suggested_exclusions=["ylpa", "dinsos-peksos"])
+    await decide(room, duplicate, "dinsos-peksos", CONFIRMED)
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
 
     rows = await room.rows("SELECT case_id FROM exclusion_review WHERE closed_at IS NULL")
     assert [row["case_id"] for row in rows] == [case]
@@ -324,20 +333,22 @@ async def test_merged_cases_unite_what_was_suggested(room: Room) -> None:
     assert ("outreach", "satgas-kel-bujel") in offers(room, case)
 
 
-async def test_a_closed_case_asks_nobody_and_asks_again_when_it_is_reopened(room: Room) -> None:
+async def test_a_review_ends_with_its_case_and_starts_again_when_it_is_reopened(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     with pytest.raises(ExclusionUndecided):
         await room.end.close_case(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
     await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
     await room.sweep_until(START + timedelta(days=2), timedelta(hours=6))
-    assert len(asked(room, case)) == 1
+    assert len(find_requests(room, case)) == 1
 
     await room.end.reopen_case(case, await room.version(case), by="uptd-ppa", reason="came back")
-    assert len(asked(room, case)) == 2
+    assert len(find_requests(room, case)) == 2
     assert room.find_events_sent_to("satgas-kel-bujel") == []
 
 
-async def test_a_person_who_asks_by_hand_decides_first_unless_the_child_is_in_danger(room: Room) -> None:
+async def test_an_offer_by_hand_to_a_waiting_agency_requires_a_decision_unless_the_child_is_in_danger(
+    room: Room,
+) -> None:
     calm = await room.report(**CALM, suggested_exclusions=["ylpa", "rs-rujukan"])
     for service, agency in ((Service.LEGAL_AID, "ylpa"), (Service.PSYCHOLOGIST, "rs-rujukan")):
         with pytest.raises(ExclusionUndecided):
@@ -350,7 +361,7 @@ async def test_a_person_who_asks_by_hand_decides_first_unless_the_child_is_in_da
     assert ("medical_care", "rs-rujukan") in offers(room, calm)
 
 
-async def test_a_declined_service_passes_over_whoever_waits(room: Room) -> None:
+async def test_a_declined_service_is_not_rerouted_to_a_waiting_agency(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kec-mojoroto"])
     await room.reply("declined", room.find_offer(case, "outreach"), reason="no_capacity")
 
@@ -366,7 +377,7 @@ async def test_a_lowered_risk_and_another_exclusion_leave_who_waits_where_it_is(
     await room.amend(case, disability_need="yes")
 
     assert room.find_events_sent_to("satgas-kel-bujel") == []
-    assert len(asked(room, case)) == 1
+    assert len(find_requests(room, case)) == 1
     assert (await rights(room, case))["prompt_response"]["state"] == "referred"
 
 
@@ -390,7 +401,7 @@ async def test_the_history_shows_suggestion_and_decision_and_stores_neither_in_c
     assert not [row for row in stored if "satgas-kel-bujel" in row["line"] or "Wenthilora" in row["line"]]
 
 
-async def test_whatever_strangers_name_somebody_is_asked_in_every_case(room: Room) -> None:
+async def test_every_case_has_an_offer_whatever_exclusions_are_suggested(room: Room) -> None:
     """R10 under suggestions: random reports, named agencies, decisions and declines."""
     dice = Random(20261126)
     for _ in range(60):
@@ -408,7 +419,7 @@ async def test_whatever_strangers_name_somebody_is_asked_in_every_case(room: Roo
         case = await room.report(**facts, suggested_exclusions=named)
         offered = offers(room, case)
         assert offered, facts
-        assert len(asked(room, case)) == bool(named)
+        assert len(find_requests(room, case)) == bool(named)
         protective = {"emergency_protection", "medical_care", "forensic_exam", "pep_72h"}
         held = {agency for service, agency in offered if service not in protective} & set(named)
         if facts["safe_now"] == "yes" and not room.find_data("referral.offered.v1", case_id=str(case), urgency="high"):

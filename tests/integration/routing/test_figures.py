@@ -1,4 +1,4 @@
-"""What is counted, before anything is hidden."""
+"""Indicator counts before suppression."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -15,7 +15,7 @@ async def test_a_referral_counts_as_far_as_it_came_and_how_long_it_took(room: Ro
     room.now += timedelta(minutes=1)
     await room.reply("delivered", aid)
     room.now += timedelta(minutes=9)
-    # Accepted without having been opened: it was seen then at the latest.
+    # Accepted without a seen receipt, so it was seen by then at the latest.
     await room.reply("accepted", aid)
     await room.reply("completed", aid, outcome="served")
     await room.reply("declined", intake, reason="no_capacity")
@@ -28,7 +28,7 @@ async def test_a_referral_counts_as_far_as_it_came_and_how_long_it_took(room: Ro
     found = {line.key: line for line in lines}
 
     assert found["social_aid"].counts == {
-        # Its support was offered too, and has said nothing.
+        # Its support was offered too and has not replied.
         "offered": 2, "delivered": 1, "seen": 1, "accepted": 1, "declined": 0, "completed": 1, "ping_pong": 0,
     }  # fmt: skip
     assert found["social_aid"].seconds["delivered_p50"] == 60

@@ -1,4 +1,4 @@
-"""Sexual violence that nobody named: the case is referred, told and decided again as sexual violence."""
+"""Implied sexual violence: the case is referred, published and replanned as sexual violence."""
 
 from datetime import timedelta
 from typing import Any
@@ -67,7 +67,7 @@ async def test_every_addressed_agency_reads_what_is_implied_apart_from_what_was_
     assert (other.violence, other.implied_violence) == ((Violence.PHYSICAL,), ())
 
 
-async def test_an_age_told_later_makes_it_sexual_violence(room: Room) -> None:
+async def test_an_age_reported_later_implies_sexual_violence(room: Room) -> None:
     case = await room.report(**CALM | {"pregnant": "yes"})
     before = agencies(room, case)
     await room.amend(case, age_band="from_12_to_14")

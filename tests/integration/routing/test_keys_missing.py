@@ -1,4 +1,4 @@
-"""An agency without a usable key keeps nobody else's referral, and gets its own once it has one."""
+"""An agency without a usable key holds up no other, and receives its referrals once it has a key."""
 
 import json
 from datetime import timedelta
@@ -94,12 +94,12 @@ async def test_what_waited_is_sent_once_in_order_when_the_key_is_enrolled(room: 
 async def test_its_clocks_run_and_the_next_level_is_named(room: Room) -> None:
     room.end_keys(LATE)
     case = await room.report(**REPORT)
-    asked = room.find_offer(case, "forensic_exam")
+    offer = room.find_offer(case, "forensic_exam")
 
     await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
 
-    of_answer = {"referral_id": asked["referral_id"], "clock": "answer"}
-    assert asked["agency"] == LATE
+    of_answer = {"referral_id": offer["referral_id"], "clock": "answer"}
+    assert offer["agency"] == LATE
     assert [step["escalation_targets"] for step in room.find_data("referral.overdue.v1", **of_answer)] == [["uptd-ppa"]]
     assert [step["escalation_targets"] for step in room.find_data("referral.escalated.v1", **of_answer)] == [
         ["uptd-ppa-head", "city-board"]
@@ -151,50 +151,50 @@ async def test_what_an_excluded_agency_will_never_get_is_dropped_although_it_has
     assert room.find_events_sent_to(LATE) == []
 
 
-async def test_nothing_is_sent_of_a_referral_that_ended_before_the_agency_was_told(room: Room) -> None:
+async def test_nothing_is_sent_of_a_referral_that_ended_before_it_was_sent(room: Room) -> None:
     room.end_keys(LATE)
     case = await room.report(**REPORT)
-    asked = room.find_offer(case, "forensic_exam")
-    await take_back(room, case, asked)
+    offer = room.find_offer(case, "forensic_exam")
+    await take_back(room, case, offer)
 
     room.enrol(LATE)
     await room.release.release()
 
-    assert asked["referral_id"] not in {event["data"]["referral_id"] for event in room.find_events_sent_to(LATE)}
+    assert offer["referral_id"] not in {event["data"]["referral_id"] for event in room.find_events_sent_to(LATE)}
     assert room.find_events_sent_to(LATE)
     assert await held(room) == 0
 
 
-async def test_the_end_of_a_referral_that_was_told_is_sent_after_the_facts_that_waited(room: Room) -> None:
+async def test_the_end_of_a_sent_referral_follows_the_facts_that_waited(room: Room) -> None:
     case = await room.report(**REPORT)
-    asked = room.find_offer(case, "forensic_exam")
+    offer = room.find_offer(case, "forensic_exam")
     room.end_keys(LATE)
     await room.amend(case, injured="yes")
-    await take_back(room, case, asked)
+    await take_back(room, case, offer)
     room.enrol(LATE)
 
     await room.release.release()
 
     of_referral = [
-        event for event in room.find_events_sent_to(LATE) if event["data"]["referral_id"] == asked["referral_id"]
+        event for event in room.find_events_sent_to(LATE) if event["data"]["referral_id"] == offer["referral_id"]
     ]
     assert [event["sequence"] for event in of_referral] == [f"{n:010d}" for n in range(1, len(of_referral) + 1)]
     assert [event["type"] for event in of_referral][:2] == ["referral.offered.v1", "referral.amended.v1"]
     assert len(of_referral) == 3
 
 
-async def test_a_hand_over_to_an_agency_without_a_key_waits_for_it(room: Room) -> None:
+async def test_a_reroute_to_an_agency_without_a_key_waits_for_the_key(room: Room) -> None:
     room.end_keys("uptd-ppa")
     case = await room.report(safe_now="no", perpetrator_lives_with_child="yes")
-    asked = room.find_offer(case, "shelter")
-    await room.reply("declined", asked, reason="no_capacity")
+    offer = room.find_offer(case, "shelter")
+    await room.reply("declined", offer, reason="no_capacity")
 
-    following = room.find_offer(case, "shelter")
+    next_offer = room.find_offer(case, "shelter")
     room.enrol("uptd-ppa")
     await room.release.release()
 
-    assert (asked["agency"], following["agency"]) == ("dinsos-peksos", "uptd-ppa")
-    assert following["referral_id"] in {event["data"]["referral_id"] for event in room.find_events_sent_to("uptd-ppa")}
+    assert (offer["agency"], next_offer["agency"]) == ("dinsos-peksos", "uptd-ppa")
+    assert next_offer["referral_id"] in {event["data"]["referral_id"] for event in room.find_events_sent_to("uptd-ppa")}
 
 
 async def test_while_routings_own_key_has_ended_everything_waits_and_nothing_is_lost(room: Room) -> None:

@@ -1,4 +1,4 @@
-"""A database with cases in it is brought to the newest revision, and what stood in it can be read."""
+"""Migrations of a database with cases in it, which can be read afterwards."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ from simpul_seal import Directory, generate
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
-async def test_what_people_wrote_and_the_old_words_for_stages_are_taken_over(backends: Backends) -> None:
+async def test_notes_and_old_stage_names_are_migrated(backends: Backends) -> None:
     name = f"before_{uuid4().hex[:8]}"
     await create_databases(backends.postgres_url, {"routing": name})
     url = backends.database_url(name)
@@ -74,7 +74,7 @@ async def test_what_people_wrote_and_the_old_words_for_stages_are_taken_over(bac
     assert "Wenthilora" not in everything
 
 
-async def test_a_case_of_the_version_before_suggestions_is_read_and_somebody_can_be_asked_in_it(
+async def test_a_case_from_before_suggestions_can_be_read_and_reviewed(
     backends: Backends,
 ) -> None:
     name = f"before_{uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""A case is decided again: precisely what changes is said, and nobody who must not hear anything does."""
+"""Replanning publishes exactly what changes, and nothing to excluded agencies."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ async def test_new_facts_add_what_is_needed_and_keep_the_rest(room: Room) -> Non
     assert len({(entry["service"], entry["agency"], entry["role"]) for entry in offered}) == len(offered)
 
 
-async def test_what_nobody_needs_any_more_is_revoked_unless_it_has_begun(room: Room) -> None:
+async def test_an_unneeded_referral_is_revoked_unless_its_service_started(room: Room) -> None:
     case = await room.report(**HOME | {"injured": "yes"})
     care, exam = room.find_offer(case, "medical_care"), room.find_offer(case, "forensic_exam")
     await room.reply("accepted", care)
@@ -60,14 +60,14 @@ async def test_what_nobody_needs_any_more_is_revoked_unless_it_has_begun(room: R
     assert room.find_data("referral.reply_refused.v1")[-1]["reason"] == "already_ended"
 
 
-async def test_who_stays_learns_the_new_facts_and_nothing_is_told_where_nothing_changed(room: Room) -> None:
+async def test_kept_referrals_are_amended_only_if_facts_changed(room: Room) -> None:
     case = await room.report(**HOME)
     await room.amend(case)
     assert room.find_data("referral.amended.v1") == []
     await room.amend(case, pregnant="yes")
 
-    told = {entry["referral_id"] for entry in room.find_data("referral.amended.v1")}
-    assert told == {entry["referral_id"] for entry in replanned(room)["kept"]}
+    amended = {entry["referral_id"] for entry in room.find_data("referral.amended.v1")}
+    assert amended == {entry["referral_id"] for entry in replanned(room)["kept"]}
     assert all(
         entry["sealed"]["facts"]["recipient"] == entry["agency"] for entry in room.find_data("referral.amended.v1")
     )
@@ -87,18 +87,20 @@ async def test_facts_raise_the_urgency_and_bring_deadlines_nearer_and_never_lowe
     assert replanned(room)["urgency"] == "high"
 
 
-async def test_a_step_that_was_told_is_not_told_again_when_the_deadline_comes_nearer(room: Room) -> None:
+async def test_a_step_is_not_repeated_after_a_deadline_moved_closer(room: Room) -> None:
     case = await room.report(**HOME)
     lead = room.find_offer(case, "case_management")
     await room.sweep_until(START + timedelta(days=3), timedelta(hours=1))
-    told = len(room.find_data("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer"))
+    reminders = len(room.find_data("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer"))
     await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by="uptd-ppa", reason="")
     await room.sweep_until(room.now + timedelta(hours=2), timedelta(minutes=5))
 
-    assert told == len(room.find_data("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer")) == 1
+    assert (
+        reminders == len(room.find_data("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer")) == 1
+    )
 
 
-async def test_risk_is_raised_at_any_time_and_lowered_only_with_a_reason(room: Room) -> None:
+async def test_urgency_is_raised_at_any_time_and_lowered_only_with_a_reason(room: Room) -> None:
     case = await room.report(**HOME | {"safe_now": "no"})
     lead = room.find_offer(case, "case_management")
     with pytest.raises(ReasonMissing):
@@ -107,7 +109,7 @@ async def test_risk_is_raised_at_any_time_and_lowered_only_with_a_reason(room: R
         case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="with her aunt, in safety"
     )
     relaxed = await clock(room, lead, "answer")
-    # The facts say no more than they did, so what a person decided stays.
+    # The facts demand no more than before, so the decision of the person stays.
     await room.amend(case, disability_need="yes")
     lowered = replanned(room)["urgency"]
     await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by="uptd-ppa", reason="")
@@ -140,7 +142,7 @@ async def test_r6_an_agency_that_declares_a_conflict_loses_everything_and_hears_
     assert room.find_offer(case, "shelter")["agency"] != agency
 
 
-async def test_r6_an_agency_excluded_by_hand_loses_what_it_has_begun_and_its_clock_goes_on(room: Room) -> None:
+async def test_r6_an_agency_excluded_by_hand_loses_a_started_service_and_its_clock_continues(room: Room) -> None:
     case = await room.report(**HOME | {"safe_now": "no", "perpetrator_lives_with_child": "yes"})
     shelter = room.find_offer(case, "shelter")
     await room.reply("accepted", shelter)
@@ -151,10 +153,10 @@ async def test_r6_an_agency_excluded_by_hand_loses_what_it_has_begun_and_its_clo
         case, await room.version(case), shelter["agency"], by="uptd-ppa", reason="the suspect's brother works there"
     )
 
-    following = room.find_offer(case, "shelter")
-    assert following["agency"] != shelter["agency"]
-    assert following["rerouted_from"] == shelter["referral_id"]
-    assert (await clock(room, following, "service"))["due_at"] == started["due_at"]
+    next_offer = room.find_offer(case, "shelter")
+    assert next_offer["agency"] != shelter["agency"]
+    assert next_offer["rerouted_from"] == shelter["referral_id"]
+    assert (await clock(room, next_offer, "service"))["due_at"] == started["due_at"]
     assert [entry["type"] for entry in room.find_events_sent_to(shelter["agency"])][-1] == "referral.started.v1"
     assert replanned(room)["why"] == "agency_excluded"
 
@@ -166,18 +168,18 @@ async def test_amended_facts_cannot_let_an_excluded_agency_in_again(room: Room) 
     assert room.find_events_sent_to("satgas-kel-bujel") == []
 
 
-async def test_a_twin_ends_in_the_other_case_with_what_only_it_asked_for(room: Room) -> None:
+async def test_a_merged_duplicate_hands_its_own_referrals_to_the_other_case(room: Room) -> None:
     case = await room.report(**HOME)
-    twin = await room.report(**HOME | {"in_school": "yes", "place": "school", "excluded_agencies": ["ylpa"]})
-    school = room.find_offer(twin, "stay_in_school")
-    await room.end.merge_cases(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+    duplicate = await room.report(**HOME | {"in_school": "yes", "place": "school", "excluded_agencies": ["ylpa"]})
+    school = room.find_offer(duplicate, "stay_in_school")
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
 
-    following = room.find_offer(case, "stay_in_school")
-    assert (following["agency"], following["rerouted_from"]) == (school["agency"], school["referral_id"])
+    next_offer = room.find_offer(case, "stay_in_school")
+    assert (next_offer["agency"], next_offer["rerouted_from"]) == (school["agency"], school["referral_id"])
     assert room.find_data("case.merged.v1")[-1] | {"merged_at": "", "sealed": {}} == {
-        "case_id": str(twin), "into": str(case), "merged_at": "", "sealed": {},
+        "case_id": str(duplicate), "into": str(case), "merged_at": "", "sealed": {},
     }  # fmt: skip
-    assert {row["state"] for row in await room.rows("SELECT state FROM referral WHERE case_id = $1", twin)} == {
+    assert {row["state"] for row in await room.rows("SELECT state FROM referral WHERE case_id = $1", duplicate)} == {
         "cancelled"
     }
     leads = await room.rows(
@@ -189,14 +191,14 @@ async def test_a_twin_ends_in_the_other_case_with_what_only_it_asked_for(room: R
         == []
     )
     with pytest.raises(CaseMerged):
-        await room.end.close_case(twin, await room.version(twin), CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+        await room.end.close_case(duplicate, await room.version(duplicate), CaseEnd.CLOSED, by="uptd-ppa", reason="x")
 
 
-async def test_new_facts_about_a_merged_twin_reach_the_case_that_goes_on(room: Room) -> None:
+async def test_new_facts_about_a_merged_duplicate_reach_the_case_it_was_merged_into(room: Room) -> None:
     case = await room.report(**HOME)
-    twin = await room.report(**HOME)
-    await room.end.merge_cases(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
-    await room.amend(twin, violence=["sexual"])
+    duplicate = await room.report(**HOME)
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
+    await room.amend(duplicate, violence=["sexual"])
 
     assert replanned(room)["case_id"] == str(case)
     assert {"polres-ppa", "uptd-ppa"} <= {
@@ -213,8 +215,8 @@ async def test_new_facts_about_a_case_that_ended_open_it_again(room: Room) -> No
     assert services(replanned(room)["added"]) >= {"case_management", "emergency_protection"}
 
 
-async def merged(room: Room, twin: UUID, case: UUID) -> None:
-    await room.end.merge_cases(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+async def merged(room: Room, duplicate: UUID, case: UUID) -> None:
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
 
 
 def open_rows(room: Room, case: UUID) -> Any:
@@ -225,9 +227,9 @@ def open_rows(room: Room, case: UUID) -> Any:
     )
 
 
-async def test_new_facts_of_one_report_do_not_forget_what_the_twin_told(room: Room) -> None:
-    case, twin = await room.report(**HOME), await room.report(**HOME | {"violence": ["sexual"]})
-    await merged(room, twin, case)
+async def test_amending_one_report_keeps_the_facts_of_a_merged_duplicate(room: Room) -> None:
+    case, duplicate = await room.report(**HOME), await room.report(**HOME | {"violence": ["sexual"]})
+    await merged(room, duplicate, case)
     before = {row["service"] for row in await open_rows(room, case)}
     await room.amend(case, disability_need="yes")
 
@@ -238,10 +240,10 @@ async def test_new_facts_of_one_report_do_not_forget_what_the_twin_told(room: Ro
     ]
 
 
-async def test_new_facts_of_a_merged_twin_count_where_they_say_that_the_danger_is_greater(room: Room) -> None:
-    case, twin = await room.report(**HOME), await room.report(**HOME)
-    await merged(room, twin, case)
-    await room.amend(twin, safe_now="no", injured="yes")
+async def test_more_dangerous_facts_of_a_merged_duplicate_prevail(room: Room) -> None:
+    case, duplicate = await room.report(**HOME), await room.report(**HOME)
+    await merged(room, duplicate, case)
+    await room.amend(duplicate, safe_now="no", injured="yes")
 
     assert replanned(room)["urgency"] == "high"
     assert "medical_care" in services(replanned(room)["added"])
@@ -249,16 +251,16 @@ async def test_new_facts_of_a_merged_twin_count_where_they_say_that_the_danger_i
 
 async def test_two_cases_may_be_more_urgent_together_than_each_alone(room: Room) -> None:
     case = await room.report(**HOME | {"violence": ["sexual"]})
-    twin = await room.report(**HOME | {"perpetrator_lives_with_child": "yes"})
+    duplicate = await room.report(**HOME | {"perpetrator_lives_with_child": "yes"})
     alone = await room.rows("SELECT DISTINCT urgency FROM case_plan")
-    await merged(room, twin, case)
+    await merged(room, duplicate, case)
 
     assert alone == [{"urgency": "medium"}]
     assert replanned(room)["urgency"] == "high"
 
 
 async def raise_shelter(room: Room, case: UUID, role: str = "lead") -> dict[str, Any]:
-    """Decline the shelter until the case manager has to decide; returns the manual triage."""
+    """Declines the shelter until it is escalated to the hub; returns the manual triage."""
     while True:
         [entry, *_] = [
             row for row in await open_rows(room, case)
@@ -284,21 +286,21 @@ async def test_what_a_merge_carried_over_outlives_the_next_decision(room: Room) 
     await room.amend(case, disability_need="yes")
     await room.amend(case, pregnant="yes")
 
-    asked = await open_rows(room, case)
-    assert "school_transfer" in {row["service"] for row in asked}
-    assert [row["escalated_role"] for row in asked if row["escalated_service"] == "shelter"] == ["lead"]
+    referrals = await open_rows(room, case)
+    assert "school_transfer" in {row["service"] for row in referrals}
+    assert [row["escalated_role"] for row in referrals if row["escalated_service"] == "shelter"] == ["lead"]
 
 
-async def test_a_merge_buys_no_time_and_asks_nothing_again_that_was_done(room: Room) -> None:
-    case, twin = await room.report(**HOME), await room.report(**HOME | {"injured": "yes"})
-    exam, care = room.find_offer(twin, "forensic_exam"), room.find_offer(twin, "medical_care")
+async def test_a_merge_keeps_clocks_and_offers_nothing_again_that_was_completed(room: Room) -> None:
+    case, duplicate = await room.report(**HOME), await room.report(**HOME | {"injured": "yes"})
+    exam, care = room.find_offer(duplicate, "forensic_exam"), room.find_offer(duplicate, "medical_care")
     await room.reply("accepted", exam)
     await room.reply("completed", exam, outcome="served")
     room.now += timedelta(days=2)
-    await merged(room, twin, case)
+    await merged(room, duplicate, case)
 
-    following = room.find_offer(case, "medical_care")
-    assert (following["answer_by"], following["rerouted_from"]) == (care["answer_by"], care["referral_id"])
+    next_offer = room.find_offer(case, "medical_care")
+    assert (next_offer["answer_by"], next_offer["rerouted_from"]) == (care["answer_by"], care["referral_id"])
     assert "forensic_exam" not in {row["service"] for row in await open_rows(room, case)}
     [row] = await room.rows(
         "SELECT rights->'physical_rehabilitation'->>'state' AS s FROM case_plan WHERE case_id = $1", case
@@ -306,18 +308,23 @@ async def test_a_merge_buys_no_time_and_asks_nothing_again_that_was_done(room: R
     assert row["s"] == "in_progress"
 
 
-async def test_what_a_person_said_of_a_right_in_the_twin_counts_in_the_other_case(room: Room) -> None:
-    case, twin = await room.report(**HOME), await room.report(**HOME)
+async def test_a_right_answered_by_hand_in_a_duplicate_counts_in_the_other_case(room: Room) -> None:
+    case, duplicate = await room.report(**HOME), await room.report(**HOME)
     await room.end.answer_right(
-        twin, await room.version(twin), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM, by="uptd-ppa", reason="asked"
+        duplicate,
+        await room.version(duplicate),
+        Right.RESTITUTION,
+        RightState.REFUSED_BY_VICTIM,
+        by="uptd-ppa",
+        reason="asked",
     )
-    await merged(room, twin, case)
+    await merged(room, duplicate, case)
 
     [row] = await room.rows("SELECT rights->'restitution' AS r FROM case_plan WHERE case_id = $1", case)
     assert json.loads(row["r"]) == {"state": "refused_by_victim", "reason": "by_hand"}
 
 
-async def test_what_was_merged_before_goes_on_where_its_case_goes(room: Room) -> None:
+async def test_earlier_duplicates_follow_a_case_that_is_merged_itself(room: Room) -> None:
     first, second, third = [await room.report(**HOME) for _ in range(3)]
     await merged(room, first, second)
     await merged(room, second, third)
@@ -329,7 +336,7 @@ async def test_what_was_merged_before_goes_on_where_its_case_goes(room: Room) ->
     assert refusal.value.into == third
 
 
-async def test_a_service_that_was_raised_is_owed_until_somebody_answers_for_it(room: Room) -> None:
+async def test_an_escalated_service_stays_outstanding_until_an_agency_takes_it(room: Room) -> None:
     case = await room.report(**SHELTER)
     triage = await raise_shelter(room, case)
     await room.amend(case, disability_need="yes")
@@ -350,16 +357,16 @@ async def test_a_service_that_was_raised_is_owed_until_somebody_answers_for_it(r
     assert "shelter" not in services(replanned(room)["added"])
 
 
-async def test_a_raised_support_does_not_stand_for_the_lead(room: Room) -> None:
+async def test_an_escalated_support_does_not_cover_the_lead(room: Room) -> None:
     case = await room.report(**SHELTER)
     await raise_shelter(room, case, "support")
     lead = room.find_offer(case, "shelter")
     await room.triage.exclude_agency(case, await room.version(case), lead["agency"], by="uptd-ppa", reason="too close")
 
-    # Those who declined to support it are not asked to lead it, so the case manager decides about the lead too.
-    owed = [row["escalated_role"] or row["role"] for row in await open_rows(room, case)
+    # Agencies that declined the support are not offered the lead, so it is escalated to the hub too.
+    outstanding = [row["escalated_role"] or row["role"] for row in await open_rows(room, case)
             if "shelter" in (row["service"], row["escalated_service"])]  # fmt: skip
-    assert sorted(owed) == ["lead", "support"]
+    assert sorted(outstanding) == ["lead", "support"]
 
 
 async def test_r6_of_declines_that_come_together_none_is_handed_to_who_declares_a_conflict(room: Room) -> None:
@@ -389,7 +396,7 @@ async def test_a_conflict_and_an_ordinary_decline_at_once_never_wait_for_each_ot
             tasks.create_task(room.reply("declined", second, reason="no_capacity"))
 
 
-async def test_what_a_person_asked_for_is_asked_again_when_the_case_is_reopened(room: Room) -> None:
+async def test_a_referral_by_hand_is_offered_again_when_the_case_is_reopened(room: Room) -> None:
     case = await room.report(**HOME)
     await room.triage.offer_referral(
         case, await room.version(case), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD, by="uptd-ppa",
@@ -414,17 +421,17 @@ async def test_a_right_is_no_longer_being_served_when_the_agency_gives_up(room: 
 
 async def test_a_version_grows_with_every_change_of_the_case_and_its_referrals(room: Room) -> None:
     case = await room.report(**HOME)
-    seen = [await room.version(case)]
+    versions = [await room.version(case)]
     await room.reply("accepted", room.find_offer(case, "case_management"))
-    seen.append(await room.version(case))
+    versions.append(await room.version(case))
     await room.reply("declined", room.find_offer(case, "case_management"), reason="no_capacity")
-    seen.append(await room.version(case))
+    versions.append(await room.version(case))
 
     await room.reply("delivered", room.find_offer(case, "case_management"))
-    assert seen == sorted(set(seen))
-    assert await room.version(case) == seen[-1]
+    assert versions == sorted(set(versions))
+    assert await room.version(case) == versions[-1]
     with pytest.raises(CaseChanged):
-        await room.end.close_case(case, seen[0], CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+        await room.end.close_case(case, versions[0], CaseEnd.CLOSED, by="uptd-ppa", reason="x")
 
 
 async def test_services_that_end_at_the_same_moment_bring_the_case_to_monitoring(room: Room) -> None:
@@ -441,7 +448,7 @@ async def test_services_that_end_at_the_same_moment_bring_the_case_to_monitoring
         assert await room.rows("SELECT state FROM case_plan WHERE case_id = $1", case) == [{"state": "monitoring"}]
 
 
-async def test_a_case_in_which_nothing_is_asked_any_more_is_monitored(room: Room) -> None:
+async def test_a_case_without_open_leads_is_monitored(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
     leads = [{**row, "case_id": str(case)} for row in await open_rows(room, case) if row["role"] == "lead"]
     await room.reply("accepted", leads[0])

@@ -1,4 +1,4 @@
-"""What is read often is found by an index, however many cases there are."""
+"""Frequent queries use an index, however many cases there are."""
 
 from typing import Any
 from uuid import UUID

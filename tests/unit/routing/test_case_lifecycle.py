@@ -19,12 +19,12 @@ def test_the_diagram_of_the_readme_is_made_from_the_table() -> None:
     assert as_mermaid() in (Path(__file__).parents[3] / "README.md").read_text()
 
 
-@pytest.mark.parametrize("deed", CaseAction)
-def test_every_deed_leads_to_one_state_and_out_of_some(deed: CaseAction) -> None:
-    reached = {after for (_, done), after in CASE_TRANSITIONS.items() if done is deed}
+@pytest.mark.parametrize("action", CaseAction)
+def test_every_action_leads_from_some_states_to_one(action: CaseAction) -> None:
+    reached = {after for (_, done), after in CASE_TRANSITIONS.items() if done is action}
 
-    assert reached == {state_after(deed)}
-    assert states_before(deed)
+    assert reached == {state_after(action)}
+    assert states_before(action)
 
 
 def test_every_state_can_be_reached_and_every_open_case_can_end() -> None:
@@ -35,5 +35,5 @@ def test_every_state_can_be_reached_and_every_open_case_can_end() -> None:
         }
 
 
-def test_what_was_merged_is_not_opened_again_beside_the_other_case() -> None:
-    assert [deed for state, deed in CASE_TRANSITIONS if state is CaseState.MERGED] == []
+def test_a_merged_case_cannot_be_reopened() -> None:
+    assert [action for state, action in CASE_TRANSITIONS if state is CaseState.MERGED] == []

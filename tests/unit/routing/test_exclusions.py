@@ -1,4 +1,4 @@
-"""Which services no anonymous word withholds, who decides, and that somebody always is asked."""
+"""Services that an anonymous suggestion never withholds, who decides, and that every case has an offer."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -69,7 +69,7 @@ def test_the_hub_decides_and_where_it_is_named_the_next_that_is_not() -> None:
         "place": st.sampled_from(["household", "school", "other"]),
     }),
 )  # fmt: skip
-def test_whoever_is_named_somebody_is_asked_and_no_emergency_waits(
+def test_whatever_agencies_are_suggested_one_is_offered_and_no_emergency_waits(
     pending: frozenset[str], excluded: frozenset[str], facts: dict[str, Any]
 ) -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, HOME.centre, excluded)
@@ -79,16 +79,16 @@ def test_whoever_is_named_somebody_is_asked_and_no_emergency_waits(
     offered = held(pending, origin, **facts).offered
 
     assert offered
-    asked = {(r.service, r.agency) for r in offered}
-    assert {(r.service, r.agency) for r in plain.referrals if r.service in protective} <= asked
-    assert {(r.service, r.agency) for r in plain.referrals if r.agency not in pending} <= asked
-    # Whoever is named is asked for nothing else, unless nobody at all would be asked.
-    others = {one for one in asked if one[0] not in protective and one[1] in pending}
+    offers = {(r.service, r.agency) for r in offered}
+    assert {(r.service, r.agency) for r in plain.referrals if r.service in protective} <= offers
+    assert {(r.service, r.agency) for r in plain.referrals if r.agency not in pending} <= offers
+    # Suggested agencies are offered nothing else, unless there would be no offer at all.
+    others = {one for one in offers if one[0] not in protective and one[1] in pending}
     assert others <= {(Service.MANUAL_TRIAGE, find_deciding_agency(kediri(), origin, pending))}
-    assert not {agency for _, agency in asked} & excluded
+    assert not {agency for _, agency in offers} & excluded
 
 
-def test_a_right_whose_services_all_wait_is_in_the_hands_of_whoever_decides() -> None:
+def test_a_right_whose_services_all_wait_awaits_a_decision() -> None:
     ledger = dict.fromkeys(Right, Entry(RightState.UNANSWERED))
 
     waits = mark_awaiting_decision(ledger, frozenset({Right.SOCIAL_AID}))

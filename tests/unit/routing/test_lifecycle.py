@@ -1,4 +1,4 @@
-"""A referral's life: which replies move it, which change nothing, which are refused; hand-over; clocks."""
+"""The lifecycle of a referral: replies, reroutes and clocks."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -33,12 +33,12 @@ def standing(state: ReferralState, urgency: Urgency = Urgency.MEDIUM, *, first_a
     return Standing("ylpa", state, urgency, first_aid)
 
 
-def judged(state: ReferralState, said: ReplyKind) -> ReferralState | Unchanged | ReplyRefusal:
-    return judge_reply(standing(state), "ylpa", said)
+def judged(state: ReferralState, kind: ReplyKind) -> ReferralState | Unchanged | ReplyRefusal:
+    return judge_reply(standing(state), "ylpa", kind)
 
 
 @pytest.mark.parametrize(
-    ("state", "said", "outcome"),
+    ("state", "kind", "outcome"),
     [
         (S.OFFERED, ReplyKind.DELIVERED, S.DELIVERED),
         (S.DELIVERED, ReplyKind.SEEN, S.SEEN),
@@ -63,9 +63,9 @@ def judged(state: ReferralState, said: ReplyKind) -> ReferralState | Unchanged |
     ],
 )
 def test_a_reply_is_judged_by_where_the_referral_stands(
-    state: ReferralState, said: ReplyKind, outcome: ReferralState | Unchanged | ReplyRefusal
+    state: ReferralState, kind: ReplyKind, outcome: ReferralState | Unchanged | ReplyRefusal
 ) -> None:
-    assert judged(state, said) is outcome
+    assert judged(state, kind) is outcome
 
 
 def test_only_the_addressed_agency_may_speak() -> None:
@@ -92,8 +92,8 @@ def test_a_child_in_danger_is_not_sent_away_as_outside_before_first_aid(
 
 
 def test_every_state_and_reply_has_an_outcome_and_a_terminal_state_never_moves() -> None:
-    for state, said in product(ReferralState, ReplyKind):
-        outcome = judged(state, said)
+    for state, kind in product(ReferralState, ReplyKind):
+        outcome = judged(state, kind)
         assert isinstance(outcome, ReferralState | Unchanged | ReplyRefusal)
         assert state not in TERMINAL or not isinstance(outcome, ReferralState)
 
@@ -110,7 +110,7 @@ def test_the_diagram_of_the_readme_is_made_from_the_table() -> None:
     assert as_mermaid() in (Path(__file__).parents[3] / "README.md").read_text()
 
 
-def next_after(*asked: str, service: Service = Service.SHELTER, reroute_count: int = 0, origin: Origin = HOME) -> str:
+def next_after(*tried: str, service: Service = Service.SHELTER, reroute_count: int = 0, origin: Origin = HOME) -> str:
     clauses = {Service.SHELTER: ["SHE-1"], Service.OUTREACH: ["OUT-1"]}[service]
     found = find_next_agency(
         kediri(),
@@ -118,7 +118,7 @@ def next_after(*asked: str, service: Service = Service.SHELTER, reroute_count: i
         service,
         ReferralRole.LEAD,
         origin,
-        tried=asked,
+        tried=tried,
         declined_triage=(),
         reroute_count=reroute_count,
     )
@@ -131,9 +131,9 @@ def test_the_next_in_the_clause_follows() -> None:
 
 
 def test_after_the_clause_any_other_with_the_mandate_follows() -> None:
-    asked = (HOME.satgas, HOME.kecamatan, "uptd-ppa")
+    tried = (HOME.satgas, HOME.kecamatan, "uptd-ppa")
 
-    assert next_after(*asked, service=Service.OUTREACH) == "ylpa"
+    assert next_after(*tried, service=Service.OUTREACH) == "ylpa"
 
 
 def test_who_is_excluded_is_never_handed_anything() -> None:
@@ -142,7 +142,7 @@ def test_who_is_excluded_is_never_handed_anything() -> None:
     assert next_after(HOME.satgas, service=Service.OUTREACH, origin=origin) == "uptd-ppa"
 
 
-def test_a_hub_that_declines_too_is_not_asked_again() -> None:
+def test_a_hub_that_declined_is_not_offered_the_service_again() -> None:
     chain: list[str] = []
     while len(chain) < 60:
         found = find_next_agency(
@@ -157,7 +157,7 @@ def test_a_hub_that_declines_too_is_not_asked_again() -> None:
     assert len(chain) == len(set(chain)) < 60
 
 
-def test_the_third_hand_over_raises_the_case_to_the_hub() -> None:
+def test_the_third_reroute_escalates_to_the_hub() -> None:
     raised = find_next_agency(
         kediri(), ["SHE-1"], Service.SHELTER, ReferralRole.LEAD, HOME, tried=["dinsos-peksos"], declined_triage=(),
         reroute_count=MAX_REROUTES,
@@ -172,12 +172,12 @@ def test_the_third_hand_over_raises_the_case_to_the_hub() -> None:
     st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=8),
     st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=20),
 )  # fmt: skip
-def test_r6_a_hand_over_always_finds_somebody_who_is_not_excluded(
-    service: Service, reroute_count: int, asked: frozenset[str], excluded: frozenset[str]
+def test_r6_a_reroute_always_finds_an_agency_that_is_not_excluded(
+    service: Service, reroute_count: int, tried: frozenset[str], excluded: frozenset[str]
 ) -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, excluded=excluded)
 
-    agency = next_after(*asked, service=service, reroute_count=reroute_count, origin=origin)
+    agency = next_after(*tried, service=service, reroute_count=reroute_count, origin=origin)
 
     assert agency
     assert agency not in excluded
@@ -233,32 +233,32 @@ def test_every_clock_of_a_referral_is_stopped_by_its_completion() -> None:
     assert all(ReplyKind.COMPLETED in stops for stops in STOPPED_BY.values())
 
 
-def told(step: Step, agency: str, origin: Origin = HOME) -> tuple[str, ...]:
+def targets(step: Step, agency: str, origin: Origin = HOME) -> tuple[str, ...]:
     effective = decide(violence="sexual").effective
     addressee = Addressee(agency, CITY.kinds[agency], CITY.kecamatan_of.get(agency, ""))
     return escalation_targets(step, effective, kediri(), addressee, origin)
 
 
-def test_the_ladder_tells_the_agency_the_rung_above_and_the_top() -> None:
-    assert told(Step.HALF, HOME.satgas) == (HOME.satgas,)
-    assert told(Step.DUE, HOME.satgas) == (HOME.kecamatan,)
-    assert told(Step.DUE, "rs-rujukan") == ("uptd-ppa",)
-    assert told(Step.DUE, "uptd-ppa") == ("uptd-ppa-head",)
-    assert told(Step.TWICE, "rs-rujukan") == ("uptd-ppa-head", "city-board")
+def test_the_escalation_policy_notifies_the_agency_then_the_level_above_then_the_top() -> None:
+    assert targets(Step.HALF, HOME.satgas) == (HOME.satgas,)
+    assert targets(Step.DUE, HOME.satgas) == (HOME.kecamatan,)
+    assert targets(Step.DUE, "rs-rujukan") == ("uptd-ppa",)
+    assert targets(Step.DUE, "uptd-ppa") == ("uptd-ppa-head",)
+    assert targets(Step.TWICE, "rs-rujukan") == ("uptd-ppa-head", "city-board")
 
 
-def test_r6_the_ladder_skips_a_rung_that_is_excluded() -> None:
+def test_r6_an_excluded_escalation_level_is_skipped() -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, excluded=frozenset({HOME.kecamatan}))
 
-    assert told(Step.DUE, HOME.satgas, origin) == ("uptd-ppa-head",)
+    assert targets(Step.DUE, HOME.satgas, origin) == ("uptd-ppa-head",)
 
 
-def test_r6_whoever_belongs_to_an_excluded_party_is_not_told_either() -> None:
+def test_r6_parts_of_an_excluded_agency_are_not_notified() -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, excluded=frozenset({"uptd-ppa"}))
 
-    assert told(Step.DUE, "rs-rujukan", origin) == ("city-board",)
-    assert told(Step.TWICE, "rs-rujukan", origin) == ("city-board",)
+    assert targets(Step.DUE, "rs-rujukan", origin) == ("city-board",)
+    assert targets(Step.TWICE, "rs-rujukan", origin) == ("city-board",)
 
 
-def test_the_rung_above_follows_from_the_agency_and_not_from_where_the_child_lives() -> None:
-    assert told(Step.DUE, "satgas-kel-semampir", Origin()) == ("satgas-kec-kota",)
+def test_the_level_above_depends_on_the_agency_and_not_on_where_the_child_lives() -> None:
+    assert targets(Step.DUE, "satgas-kel-semampir", Origin()) == ("satgas-kec-kota",)

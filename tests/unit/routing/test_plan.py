@@ -68,7 +68,7 @@ def test_working_days_leave_out_weekends_and_holidays() -> None:
 
 
 @pytest.mark.parametrize("lacking", ["urgency", "answer", "mediation", "basis", "assignments"])
-def test_a_hole_in_the_agreement_becomes_manual_triage_and_an_alarm(lacking: str) -> None:
+def test_a_gap_in_the_agreement_becomes_a_manual_triage_and_an_alarm(lacking: str) -> None:
     empty = () if lacking == "assignments" else None
 
     plan = planned(replace(decide(violence="physical"), **{lacking: empty}))  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ def test_a_report_says_every_fact() -> None:
 
 
 def stored(report: str = "one", origin: Origin = HOME, **what: str) -> StoredFacts:
-    """What one report says, stored."""
+    """Builds stored facts of one report."""
     shared = referral_facts(facts(), "Mojoroto", mediation_locked=True)
     same: dict[str, object] = {name: value for name, value in what.items() if name in ReferralFacts.model_fields}
     same["violence"] = what.get("violence", "physical").split("+")
@@ -140,9 +140,9 @@ def test_stored_facts_are_read_as_they_were_written() -> None:
 
 def test_of_two_reports_of_a_child_what_is_known_counts_and_of_contradictions_the_more_dangerous() -> None:
     first = stored(violence="physical", safe_now="yes", injured="no", pregnant="unknown", place="school")
-    twin = stored("two", violence="sexual", safe_now="no", injured="yes", pregnant="no", place="household")
+    duplicate = stored("two", violence="sexual", safe_now="no", injured="yes", pregnant="no", place="household")
 
-    together = first.merge_duplicate(twin)
+    together = first.merge_duplicate(duplicate)
 
     assert together.situation["violence"] == {"physical", "sexual"}
     assert [together.situation[name] for name in ("safe_now", "injured", "pregnant", "place")] == [
@@ -153,15 +153,15 @@ def test_of_two_reports_of_a_child_what_is_known_counts_and_of_contradictions_th
 
 def test_of_two_ages_the_younger_counts() -> None:
     first = stored(age_band="from_15_to_17", pregnant="yes")
-    twin = stored("two", age_band="from_12_to_14")
+    duplicate = stored("two", age_band="from_12_to_14")
 
-    assert first.merge_duplicate(twin).situation["age_band"] == {"from_12_to_14"}
-    assert twin.merge_duplicate(first).situation["age_band"] == {"from_12_to_14"}
+    assert first.merge_duplicate(duplicate).situation["age_band"] == {"from_12_to_14"}
+    assert duplicate.merge_duplicate(first).situation["age_band"] == {"from_12_to_14"}
     assert first.merge_duplicate(stored("three")).situation["age_band"] == {"from_15_to_17"}
 
 
 @pytest.mark.parametrize("sign", [{"sexual_under_72h": "yes"}, {"pregnant": "yes", "age_band": "from_12_to_14"}])
-def test_agencies_are_told_implied_violence_beside_what_was_reported(sign: dict[str, str]) -> None:
+def test_agencies_receive_implied_violence_besides_reported_violence(sign: dict[str, str]) -> None:
     shared = stored("one", HOME, violence="physical", **sign).shared
 
     assert shared.violence == (Violence.PHYSICAL, Violence.SEXUAL)

@@ -23,7 +23,7 @@ def test_the_agreement_opens_all_eight_rights() -> None:
     assert ledger[Right.SOCIAL_AID].state is RightState.REFERRED
     assert ledger[Right.RESTITUTION].state is RightState.NOT_APPLICABLE
     assert ledger[Right.RESTITUTION].reason == "agreement"
-    # Whether the child needs a psychologist is not known, and not knowing is no answer.
+    # Whether the child needs a psychologist is unknown, so the right stays unanswered.
     assert ledger[Right.PSYCHOLOGICAL_REHABILITATION].state is RightState.UNANSWERED
 
 
@@ -57,14 +57,14 @@ def test_a_right_whose_only_service_was_taken_back_is_unanswered_again(state: Re
     assert update_right(REFERRED, [LeadReferral(state)]) == Entry(RightState.UNANSWERED)
 
 
-def test_a_right_that_did_not_apply_is_referred_once_somebody_asks_for_its_service() -> None:
+def test_a_right_that_did_not_apply_is_referred_once_its_service_is_offered() -> None:
     waived = Entry(RightState.NOT_APPLICABLE, BY_THE_AGREEMENT)
 
     assert update_right(waived, []) is waived
     assert update_right(waived, [WAITING]) == Entry(RightState.REFERRED)
 
 
-def test_decided_again_the_new_facts_count_unless_a_person_or_a_service_said_more() -> None:
+def test_a_replan_follows_the_new_facts_except_for_decisions_by_hand_and_outcomes() -> None:
     ledger = {
         Right.EDUCATION: Entry(RightState.NOT_APPLICABLE, BY_HAND), Right.SOCIAL_AID: Entry(RightState.FULFILLED),
         Right.RESTITUTION: Entry(RightState.REFERRED), Right.PROMPT_RESPONSE: Entry(RightState.REFERRED),
