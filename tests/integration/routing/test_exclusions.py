@@ -392,7 +392,7 @@ async def test_the_history_shows_suggestion_and_decision_and_stores_neither_in_c
             )
             for language in ("id", "en")
         }
-    assert "a source that is not known suggests an exclusion, routing: satgas-kel-bujel" in shown["en"]
+    assert "an unverified source suggested an exclusion, routing: satgas-kel-bujel" in shown["en"]
     assert "A suggested exclusion was rejected, uptd-ppa: satgas-kel-bujel: Wenthilora's aunt" in shown["en"]
     assert "sumber yang tidak dikenal mengusulkan pengecualian" in shown["id"]
     assert "Usulan pengecualian ditolak" in shown["id"]

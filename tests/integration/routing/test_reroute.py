@@ -130,7 +130,7 @@ async def test_a_reply_after_a_reroute_or_from_another_agency_is_refused_and_rec
     refused = {(entry["agency"], entry["reason"]) for entry in room.find_data("referral.reply_refused.v1")}
     recorded = await room.rows("SELECT agency, reason FROM refused_reply")
     wanted = {
-        ("dinsos-peksos", "handed_over"), ("ylpa", "not_its_referral"), ("uptd-ppa", "not_yet_accepted"),
+        ("dinsos-peksos", "rerouted"), ("ylpa", "not_its_referral"), ("uptd-ppa", "not_yet_accepted"),
     }  # fmt: skip
     assert refused == wanted == {(row["agency"], row["reason"]) for row in recorded}
 

@@ -116,8 +116,8 @@ def find_deciding_agency(agreement: Agreement, origin: Origin, pending: frozense
 
     If suggestions name all of them, the hub decides. Empty if all are excluded.
     """
-    apart = replace(origin, excluded=origin.excluded | pending)
-    return caretaker(agreement, apart) or caretaker(agreement, origin)
+    without_suggested = replace(origin, excluded=origin.excluded | pending)
+    return caretaker(agreement, without_suggested) or caretaker(agreement, origin)
 
 
 def review_targets(
@@ -128,15 +128,15 @@ def review_targets(
 
     Agencies that a suggestion names are skipped. If it names the reviewer, the top level is notified as well.
     """
-    apart, clauses = replace(origin, excluded=origin.excluded | pending), tuple(clauses)
+    without_suggested, clauses = replace(origin, excluded=origin.excluded | pending), tuple(clauses)
     if step is None:
         top = (
-            escalation_targets(Step.TWICE, clauses, agreement, reviewer, apart)
+            escalation_targets(Step.TWICE, clauses, agreement, reviewer, without_suggested)
             if reviewer.agency in pending | {""}
             else ()
         )
         return tuple(dict.fromkeys(code for code in (reviewer.agency, *top) if code))
-    return escalation_targets(step, clauses, agreement, reviewer, apart) or escalation_targets(
+    return escalation_targets(step, clauses, agreement, reviewer, without_suggested) or escalation_targets(
         step, clauses, agreement, reviewer, origin
     )
 
