@@ -196,8 +196,8 @@ async def test_a_person_triages_by_http_and_the_timeline_says_so_in_words(city: 
     told = "\n".join(line["text"] for line in lines)
     for words in (
         "Case: The risk was changed", "An agency was excluded", "kerabat tersangka",
-        "mediation was asked for and refused",
-        "Taken back by the case manager", "Case: service plan (the service plan was made)",
+        "mediation was requested and refused",
+        "Taken back by the case manager", "Case: service plan (the service plan was drawn up)",
         "Case: entered in error (Entered in error)",
     ):  # fmt: skip
         assert words in told
