@@ -249,3 +249,18 @@ async def test_an_exclusion_holds_for_a_duplicate_merged_into_the_case(room: Roo
     assert of_duplicate
     assert of_duplicate <= withheld
     assert not await find_unpublished(room) & of_duplicate
+
+
+async def test_an_agency_seen_while_others_are_recorded_is_recorded_next(room: Room) -> None:
+    await publish_manifests(room)
+    await room.receive([build_request("ylpa")])
+    async with room.transaction() as transaction:
+        room.manifests.note_agencies(transaction, [build_request(AGENCY)])
+        await room.manifests.record_seen_agencies()
+    missed = "SELECT agency FROM agency_manifest WHERE missed_manifests = 0 ORDER BY agency"
+    recorded_first = [row["agency"] for row in await room.rows(missed)]
+
+    await room.manifests.record_seen_agencies()
+
+    assert recorded_first == ["ylpa"]
+    assert [row["agency"] for row in await room.rows(missed)] == [AGENCY, "ylpa"]

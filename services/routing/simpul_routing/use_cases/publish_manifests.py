@@ -116,7 +116,10 @@ class PublishManifests:
     def note_agencies(self, transaction: Transaction, events: Sequence[Event]) -> None:
         """Notes that the agencies of these events are there, once the transaction is committed."""
         agencies = {Producer.of(event.source).party for event in events}
-        transaction.after_commit.append(partial(self._seen_agencies.update, agencies))
+        transaction.after_commit.append(partial(self._add_seen_agencies, agencies))
+
+    def _add_seen_agencies(self, agencies: set[str]) -> None:
+        self._seen_agencies |= agencies
 
     async def record_seen_agencies(self) -> None:
         """Resets the missed manifests of the agencies noted since the last call."""
