@@ -48,8 +48,8 @@ ASKED = (
 )  # fmt: skip
 EFFECTS: tuple[Effect, ...] = (
     *(UrgencyIs(urgency) for urgency in Urgency),
-    ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("uptd-ppa", "ylpa")),
-    ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("satgas_of_residence",), ("complaint_centre",)),
+    ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("uptd-ppa", "ylpa")),
+    ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("satgas_of_residence",), ("complaint_centre",)),
     ServiceNeeded(Service.MANUAL_TRIAGE, Right.PROMPT_RESPONSE, ("ylpa", "uptd-ppa")),
     ServiceNeeded(Service.EMERGENCY_PROTECTION, Right.PROMPT_RESPONSE, ("polres-ppa",), ("complaint_centre",)),
     ServiceNeeded(Service.PSYCHOLOGIST, Right.PSYCHOLOGICAL_REHABILITATION, ("uptd-ppa",)),
@@ -61,7 +61,7 @@ EFFECTS: tuple[Effect, ...] = (
     BasisIs(Basis.GUARDIAN_CONSENT),
     BasisIs(Basis.LEGAL_DUTY),
     Disclosure(Service.EMERGENCY_PROTECTION, frozenset({Section.IDENTITY, Section.MEDICAL})),
-    Disclosure(Service.INTAKE, frozenset()),
+    Disclosure(Service.CASE_MANAGEMENT, frozenset()),
     Rung(Step.DUE, ("rung_above", "uptd-ppa-head")),
     Rung(Step.TWICE, ("uptd-ppa-head",), ("city-board",)),
     Retention(Section.MEDICAL, 10),
@@ -193,9 +193,11 @@ BREAKING: dict[str, tuple[Clause, ...]] = {
     # A rung that belongs to an excluded hub, and nobody else to tell.
     "R6_excluded_get_nothing": (a_clause("R6", Rung(Step.TWICE, ("uptd-ppa-head",))),),
     "R7_no_consent_of_a_suspect": (a_clause("R7", BasisIs(Basis.GUARDIAN_CONSENT)),),
-    "R10_one_lead_for_each_right": (a_clause("R10", ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("ylpa",))),),
+    "R10_one_lead_for_each_right": (
+        a_clause("R10", ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("ylpa",))),
+    ),
     "no_ladder_ends_early": (
-        a_clause("LADDER", ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("ylpa", "uptd-ppa"))),
+        a_clause("LADDER", ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("ylpa", "uptd-ppa"))),
         a_clause("LADDER-2", Rung(Step.DUE, ("rung_above",))),
     ),
     "the_neighbourhood_learns_no_story": (
@@ -226,7 +228,7 @@ def test_every_property_can_fail() -> None:
         assert name in broken_in(an_agreement(*clauses)), name
         broken.add(name)
     idle = replace(
-        an_agreement(a_clause("IDLE", ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("ylpa",)))),
+        an_agreement(a_clause("IDLE", ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("ylpa",)))),
         parties=tuple(replace(party, duty_in=frozenset()) for party in kediri().parties),
     )
     broken |= broken_in(idle) & {"nobody_unreachable_is_asked"}

@@ -19,7 +19,7 @@ import uvloop
 from simpul_cli.backends import Backends, acquire
 from simpul_cli.databases import create_databases
 from simpul_routing import repository
-from simpul_routing.api.reading import BEGINNING, timeline_of
+from simpul_routing.api.queries import FIRST_PAGE, build_timeline
 from simpul_routing.use_cases import SweepClocks
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async
@@ -66,17 +66,17 @@ class Place:
 
         async def page() -> None:
             async with engine.connect() as connection:
-                rows = await repository.worklist(connection, "uptd-ppa", dice.choice(cursors), 51)
+                rows = await repository.list_open_referrals(connection, "uptd-ppa", dice.choice(cursors), 51)
             assert rows
 
         async def timeline() -> None:
             async with engine.connect() as connection:
-                lines = await timeline_of(connection, self.keys, dice.choice(cases), NAMES, "id")
+                lines = await build_timeline(connection, self.keys, dice.choice(cases), NAMES, "id")
             assert len(lines) == 20
 
         async def sweep() -> None:
             async with transactions.begin() as transaction:
-                await clocks.sweep(transaction, self.now)
+                await clocks.sweep_clocks(transaction, self.now)
 
         try:
             return {
@@ -98,7 +98,7 @@ class Place:
             )
         finally:
             await connection.close()
-        return [row["case_id"] for row in ended], [BEGINNING, *((r["answer_by"], r["referral_id"]) for r in waiting)]
+        return [row["case_id"] for row in ended], [FIRST_PAGE, *((r["answer_by"], r["referral_id"]) for r in waiting)]
 
 
 async def _timed(work: Callable[[], Awaitable[None]], turns: int = TURNS) -> list[float]:

@@ -60,5 +60,5 @@ def breakable_city(folder: Path, *running: str, **environment: str) -> Iterator[
 @pytest.fixture(scope="module")
 def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BreakableCity]:
     """Private servers and a running city (without the desk)."""
-    with breakable_city(tmp_path_factory.mktemp("breakable"), *RUNNING, SIMPUL_HEARTBEAT="1") as city:
+    with breakable_city(tmp_path_factory.mktemp("breakable"), *RUNNING, SIMPUL_MANIFEST_INTERVAL="1") as city:
         yield city

@@ -45,7 +45,7 @@ def proxied(breakable: BreakableCity) -> Iterator[tuple[BreakableCity, AmqpProxy
             breakable.kill(name)
     breakable.environment["SIMPUL_AMQP_URL"] = proxy.url
     # Not each second: fifty-seven agencies would ask for what they miss after each lost connection.
-    breakable.environment["SIMPUL_HEARTBEAT"] = "20"
+    breakable.environment["SIMPUL_MANIFEST_INTERVAL"] = "20"
     breakable.start(*SERVICES)
     breakable.wait_ready(*SERVICES)
     yield breakable, proxy

@@ -53,8 +53,8 @@ async def test_a_timeline_tells_in_plain_words_what_happened(
 
     moments = [line["at"] for line in lines]
     assert moments == sorted(moments)
-    assert any(words in line["words"] for line in lines)
-    assert any("UPT PPA" in line["words"] for line in lines)
+    assert any(words in line["text"] for line in lines)
+    assert any("UPT PPA" in line["text"] for line in lines)
 
 
 async def test_an_agency_pages_through_its_worklist_and_misses_nothing(city: LocalCity, case_id: str) -> None:
@@ -152,7 +152,7 @@ async def test_new_facts_reach_the_agencies_and_only_the_receipt_lets_somebody_t
     assert "periksa" in wrong[1]["messages"]["id"]
     assert excluded[1]["problems"][0]["field"] == "excluded_agencies"
     _, lines, _ = await call(city, "GET", f"/cases/{told['case_id']}/timeline?language=id")
-    assert any("Ada fakta baru" in line["words"] for line in lines)
+    assert any("Ada fakta baru" in line["text"] for line in lines)
 
 
 async def reported(city: LocalCity, **facts: Any) -> dict[str, Any]:
@@ -189,7 +189,7 @@ async def test_a_person_triages_by_http_and_the_timeline_says_so_in_words(city: 
     excluded = await do("POST", "/exclusions", agency="ylpa", reason="kerabat tersangka")
     asked_excluded = await do("POST", "/referrals", service="legal_aid", agency="ylpa")
     mediated = await do("POST", "/mediation", reason="keluarga setuju")
-    taken_back = await do("POST", f"/referrals/{asked[1]['referral_id']}/take-back", reason="sudah pindah")
+    taken_back = await do("POST", f"/referrals/{asked[1]['referral_id']}/cancel", reason="sudah pindah")
     planned = await do("POST", "/stage", stage="service_plan")
     voided = await do("POST", "/void", reason="tercatat dua kali")
 
@@ -198,11 +198,11 @@ async def test_a_person_triages_by_http_and_the_timeline_says_so_in_words(city: 
     assert [answer[0] for answer in (excluded, asked_excluded, mediated)] == [204, 409, 403]
     assert [answer[0] for answer in (taken_back, planned, voided)] == [204, 204, 204]
     _, lines, _ = await call(city, "GET", f"/cases/{case_id}/timeline?language=en")
-    told = "\n".join(line["words"] for line in lines)
+    told = "\n".join(line["text"] for line in lines)
     for words in (
         "Case: The risk was changed", "An agency was excluded", "kerabat tersangka",
-        "mediation was asked for and refused",
-        "Taken back by the case manager", "Case: service plan (the service plan was made)",
+        "mediation was requested and refused",
+        "Taken back by the case manager", "Case: service plan (the service plan was drawn up)",
         "Case: entered in error (Entered in error)",
     ):  # fmt: skip
         assert words in told

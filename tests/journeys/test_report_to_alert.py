@@ -19,7 +19,7 @@ from simpul_cli.invented_reports import InventedReport, read_reports
 from simpul_cli.keys import key_file
 from simpul_cli.local import LocalCity
 from simpul_cli.topology import differences, topology_of_city
-from simpul_routing.stored_facts import place_of_referral, read_clauses
+from simpul_routing.stored_facts import decode_clauses, referral_context
 from simpul_runtime.database import utc_now
 from simpul_schema.references import referral_code
 from simpul_seal import Directory, KeyRing, unlock, verify
@@ -120,7 +120,7 @@ async def test_an_anonymous_report_excludes_nobody_from_an_emergency_and_a_perso
         return any(code in arrival["text"] for arrival in ends.arrivals)
 
     assert status == 202
-    assert {"intake", "emergency_protection", "medical_care", "forensic_exam", "pep_72h"} <= services
+    assert {"case_management", "emergency_protection", "medical_care", "forensic_exam", "pep_72h"} <= services
     assert [(ask["data"]["suggestions"], ask["data"]["step"]) for ask in asks] == [(8, 0)]
     named = [agency for agency in EIGHT if agency != asks[0]["data"]["agency"]]
     assert not [agency for agency in named if agency in json.dumps(asks[0])]
@@ -169,7 +169,7 @@ async def test_every_referral_can_be_explained_by_the_version_and_clauses_that_m
     )
     stored = await rows(city, "routing", "SELECT situation FROM case_plan WHERE case_id = $1", case_id)
     ring = KeyRing.read(key_file(city.keys, "routing"))
-    clauses = [read_clauses(unlock(row["clauses"], ring, place=place_of_referral(row["referral_id"]))) for row in made]
+    clauses = [decode_clauses(unlock(row["clauses"], ring, place=referral_context(row["referral_id"]))) for row in made]
     explain = [
         "agreement", "explain-case", str(city.city_dir / "agreement" / "2026-11"), case_id, "--language", "en",
         "--database-url", city.database_url("routing"), "--key-file", str(key_file(city.keys, "routing")),

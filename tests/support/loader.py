@@ -10,7 +10,14 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from simpul_agreement.facts import situation
-from simpul_routing.stored_facts import StoredFacts, Told, place_of, place_of_referral, written, written_clauses
+from simpul_routing.stored_facts import (
+    ReportedFacts,
+    StoredFacts,
+    case_context,
+    encode_clauses,
+    encode_facts,
+    referral_context,
+)
 from simpul_runtime.signing import Keys
 from simpul_schema.messages.referral import ReferralFacts
 from tests.support.agreements import CITY, HOME
@@ -18,7 +25,7 @@ from tests.support.agreements import CITY, HOME
 OPEN_SHARE: Final = 50
 """One case in so many is open."""
 SERVICES: Final = (
-    ("intake", "uptd-ppa"), ("outreach", "satgas-kel-bandar-lor"), ("medical_care", "rs-rujukan"),
+    ("case_management", "uptd-ppa"), ("outreach", "satgas-kel-bandar-lor"), ("medical_care", "rs-rujukan"),
     ("social_aid", "dinsos-peksos"), ("stay_in_school", "klinik-pendidikan"),
 )  # fmt: skip
 """What each case asks for: five referrals."""
@@ -29,13 +36,14 @@ _CASES: Final = (
     "situation", "rights", "ended_as", "ended_at", "version", "decided_at",
 )  # fmt: skip
 _REFERRALS: Final = (
-    "referral_id", "case_id", "agency", "service", "role", "agreement", "clauses", "state", "urgency", "hand_overs",
+    "referral_id", "case_id", "agency", "service", "role", "agreement", "clauses", "state", "urgency", "reroute_count",
     "version", "answer_by", "offered_at",
 )  # fmt: skip
 _CLOCKS: Final = ("referral_id", "clock", "started_at", "due_at", "step", "next_at")
 _ENDED: Final = """
-    INSERT INTO referral (referral_id, case_id, agency, service, role, agreement, clauses, state, urgency, hand_overs,
-        version, answer_by, offered_at, delivered_at, seen_at, accepted_at, started_at, outcome, ended_at)
+    INSERT INTO referral (referral_id, case_id, agency, service, role, agreement, clauses, state, urgency,
+        reroute_count, version, answer_by, offered_at, delivered_at, seen_at, accepted_at, started_at, outcome,
+        ended_at)
     SELECT gen_random_uuid(), c.case_id, s.agency, s.service, 'lead', c.agreement, decode(repeat('5a', 60), 'hex'),
         'completed', c.urgency, 0, 6, c.decided_at + interval '6 hours', c.decided_at,
         c.decided_at + interval '3 seconds', c.decided_at + interval '1 hour', c.decided_at + interval '2 hours',
@@ -122,7 +130,7 @@ def _case_rows(keys: Keys, first: int, cases: int, now: datetime) -> Iterator[tu
     answers = ("safe_now", "injured", "sexual_under_72h", "suicidal_sign", "trafficking_sign", "pregnant",
                "disability_need", "in_school")  # fmt: skip
     shared = ReferralFacts.model_validate(told | dict.fromkeys(answers, "unknown") | {"mediation_locked": True})
-    told_once = Told(situation({"violence": frozenset({"physical"})}), HOME, shared)
+    told_once = ReportedFacts(situation({"violence": frozenset({"physical"})}), HOME, shared)
     assert HOME.satgas in CITY.agency_codes
     for number in range(first, cases):
         case_id, is_open = uuid4(), number % OPEN_SHARE == 0
@@ -130,10 +138,10 @@ def _case_rows(keys: Keys, first: int, cases: int, now: datetime) -> Iterator[tu
         if is_open:
             # What is open now was reported in the last days.
             decided_at = now - timedelta(hours=12) - timedelta(days=3) * ((cases - number) / cases)
-        facts = written(StoredFacts({str(case_id): told_once}))
+        facts = encode_facts(StoredFacts({str(case_id): told_once}))
         yield (
             case_id, "triage" if is_open else "terminated", "medium", "medium", True, "2026-11", "digest",
-            keys.lock(facts, place=place_of(case_id)), _RIGHTS, None if is_open else "completed",
+            keys.lock(facts, place=case_context(case_id)), _RIGHTS, None if is_open else "completed",
             None if is_open else decided_at + timedelta(hours=9), 1, decided_at,
         )  # fmt: skip
 
@@ -141,7 +149,7 @@ def _case_rows(keys: Keys, first: int, cases: int, now: datetime) -> Iterator[tu
 def _referral_rows(keys: Keys, case_id: UUID, decided_at: datetime) -> Iterator[tuple[Any, ...]]:
     for service, agency in SERVICES:
         referral_id = uuid4()
-        clauses = keys.lock(written_clauses(["INT-1"]), place=place_of_referral(referral_id))
+        clauses = keys.lock(encode_clauses(["INT-1"]), place=referral_context(referral_id))
         yield (
             referral_id, case_id, agency, service, "lead", "2026-11", clauses, "offered", "medium", 0, 1,
             decided_at + timedelta(hours=6), decided_at,

@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from simpul_cli.contract_keys import NOW, sample_directory, sample_ring, sign_as
-from simpul_routing.domain.lifecycle import ReferralState, Said, Standing, Unchanged, judge_reply
+from simpul_routing.domain.lifecycle import ReferralState, ReplyKind, Standing, Unchanged, judge_reply
 from simpul_schema import MESSAGES
 from simpul_schema.asyncapi import VERSION
 from simpul_schema.catalog import CATALOG, CatalogRow
@@ -160,12 +160,12 @@ def _fixtures_of(valid: dict[str, Any]) -> dict[str, Any]:
 
 def transition_fixtures() -> list[dict[str, str]]:
     """What becomes of each reply in each state; a decline for lack of capacity, without urgency."""
-    return [_transition(state, said) for state in ReferralState for said in Said]
+    return [_transition(state, said) for state in ReferralState for said in ReplyKind]
 
 
-def _transition(state: ReferralState, said: Said) -> dict[str, str]:
+def _transition(state: ReferralState, said: ReplyKind) -> dict[str, str]:
     standing = Standing("dinsos-peksos", state, Urgency.LOW, has_first_aid=False)
-    reason = DeclineReason.NO_CAPACITY if said is Said.DECLINED else None
+    reason = DeclineReason.NO_CAPACITY if said is ReplyKind.DECLINED else None
     known = {"state": state.value, "reply": f"reply.referral.{said.value}.v1"}
     match judge_reply(standing, "dinsos-peksos", said, reason):
         case ReferralState() as after:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from simpul_routing.stored_facts import StoredFacts, place_of, read
+from simpul_routing.stored_facts import StoredFacts, case_context, decode_facts
 from simpul_seal import KeyRing, unlock
 
 
@@ -36,5 +36,5 @@ async def stored_decision(database_url: str, case_id: UUID, ring: KeyRing) -> St
     if row is None:
         msg = f"no case {case_id} in this database"
         raise CaseNotFound(msg)
-    facts = read(unlock(row["situation"], ring, place=place_of(case_id)))
+    facts = decode_facts(unlock(row["situation"], ring, place=case_context(case_id)))
     return StoredDecision(row["agreement"], row["agreement_digest"], row["decided_at"], facts)

@@ -12,7 +12,7 @@ from simpul_routing.use_cases import (
     DecideExclusions,
     EndCases,
     JudgeReplies,
-    KeepAccounts,
+    PublishManifests,
     ReferCases,
     ReplanCases,
     SweepClocks,
@@ -27,34 +27,34 @@ from simpul_runtime.web import shell_for
 
 
 def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
-    """The service and its web application."""
+    """Builds the service and its web application."""
     service = Service("routing", settings)
     versions = Versions(settings.city_dir / "agreement", service.city, service.keys.directory)
     versions.read(utc_now())
-    # Without an agreement nothing may be decided: better not to start than to take reports and hold them up.
+    # Without an active agreement no case can be decided, so the service must not start and take reports.
     versions.active(utc_now())
     service.run_beside(versions.keep_reading)
     service.run_beside(SweepClocks(service.transactions, versions, service.city, service.keys).run)
     replan_cases = ReplanCases(versions, service.city, service.keys)
-    withdraw_consent = WithdrawConsent(service.transactions, replan_cases, versions, service.city, service.keys)
-    keep_accounts = KeepAccounts(
-        service.transactions, service.city, service.keys, timedelta(seconds=settings.heartbeat)
+    withdraw_consent = WithdrawConsent(service.transactions, versions, service.city, service.keys)
+    publish_manifests = PublishManifests(
+        service.transactions, service.city, service.keys, timedelta(seconds=settings.manifest_interval)
     )
-    service.run_beside(keep_accounts.run)
-    service.send_to_agencies(keep_accounts.find_withheld)
+    service.run_beside(publish_manifests.run)
+    service.send_to_agencies(publish_manifests.find_withheld)
     service.consume(
         handlers(
             service.keys,
             ReferCases(versions, service.city, service.keys),
             replan_cases,
             JudgeReplies(versions, service.keys, replan_cases),
-            keep_accounts,
+            publish_manifests,
             withdraw_consent,
         )
     )
     web = shell_for(
-        service, title="Simpul routing", description="Decides referrals and follows them.",
-        # Figures of many months may be counted as long as the database works on one statement.
+        service, title="Simpul routing", description="Decides referrals and tracks them until they end.",
+        # The indicators of many months may take as long as a database statement may run.
         limits={"/indicators": Limits(seconds=30)},
     )  # fmt: skip
     add_api(
@@ -70,7 +70,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Runs the service until it is stopped."""
     try:
         service, web = build(read_settings("routing", RoutingSettings))
     except AgreementMissing as error:

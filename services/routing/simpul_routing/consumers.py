@@ -1,4 +1,4 @@
-"""Messages in: open, hand to the use case."""
+"""Handlers of incoming messages: each opens the sealed sections and calls a use case."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -6,8 +6,8 @@ from typing import Any, Final
 import structlog
 from prometheus_client import Counter
 
-from simpul_routing.domain.lifecycle import Said
-from simpul_routing.use_cases import JudgeReplies, KeepAccounts, ReferCases, ReplanCases, Reply, WithdrawConsent
+from simpul_routing.domain.lifecycle import ReplyKind
+from simpul_routing.use_cases import JudgeReplies, PublishManifests, ReferCases, ReplanCases, Reply, WithdrawConsent
 from simpul_runtime.errors import Unprocessable
 from simpul_runtime.inbox import Handler
 from simpul_runtime.metrics import REGISTRY
@@ -33,20 +33,20 @@ from simpul_schema.messages.case import TriageFacts
 from simpul_schema.vocabulary import ParkReason
 
 PARKED_BY_AGENCIES: Final = Counter(
-    "simpul_parked_by_agencies", "Messages that agencies could not use", ["reason"], registry=REGISTRY
+    "simpul_parked_by_agencies", "Messages that agencies parked", ["reason"], registry=REGISTRY
 )
 
 log = structlog.get_logger()
 
-_SAID: Mapping[type[Event], Said] = {
-    ReplyReferralDeliveredV1: Said.DELIVERED,
-    ReplyReferralSeenV1: Said.SEEN,
-    ReplyReferralAcceptedV1: Said.ACCEPTED,
-    ReplyReferralDeclinedV1: Said.DECLINED,
-    ReplyReferralScheduledV1: Said.SCHEDULED,
-    ReplyReferralUnattendedV1: Said.UNATTENDED,
-    ReplyReferralStartedV1: Said.STARTED,
-    ReplyReferralCompletedV1: Said.COMPLETED,
+_REPLY_KINDS: Mapping[type[Event], ReplyKind] = {
+    ReplyReferralDeliveredV1: ReplyKind.DELIVERED,
+    ReplyReferralSeenV1: ReplyKind.SEEN,
+    ReplyReferralAcceptedV1: ReplyKind.ACCEPTED,
+    ReplyReferralDeclinedV1: ReplyKind.DECLINED,
+    ReplyReferralScheduledV1: ReplyKind.SCHEDULED,
+    ReplyReferralUnattendedV1: ReplyKind.UNATTENDED,
+    ReplyReferralStartedV1: ReplyKind.STARTED,
+    ReplyReferralCompletedV1: ReplyKind.COMPLETED,
 }
 
 
@@ -55,59 +55,57 @@ def handlers(
     refer_cases: ReferCases,
     replan_cases: ReplanCases,
     judge_replies: JudgeReplies,
-    keep_accounts: KeepAccounts,
+    publish_manifests: PublishManifests,
     withdraw_consent: WithdrawConsent,
 ) -> Mapping[type[Event], Handler]:
-    """What routing does with each message."""
+    """Returns the handler of each message type."""
 
-    async def case_reported(transaction: Transaction, events: Sequence[CaseReportedV1]) -> None:
+    async def refer_reported(transaction: Transaction, events: Sequence[CaseReportedV1]) -> None:
         opened = [(event, keys.open(event, "triage", TriageFacts)) for event in events]
-        await refer_cases.refer(transaction, opened)
+        await refer_cases.refer_cases(transaction, opened)
 
-    async def case_amended(transaction: Transaction, events: Sequence[CaseAmendedV1]) -> None:
+    async def replan_amended(transaction: Transaction, events: Sequence[CaseAmendedV1]) -> None:
         for event in events:
-            await replan_cases.amend(transaction, event, keys.open(event, "triage", TriageFacts))
-            # The next may be about the same case.
+            await replan_cases.amend_case(transaction, event, keys.open(event, "triage", TriageFacts))
+            # The next event may be about the same case.
             await transaction.flush()
 
-    replies = {message: _replied(judge_replies, said) for message, said in _SAID.items()}
-    window_requested = _window_requested(keep_accounts)
-    said_by_agencies: dict[type[Event], Handler] = {
-        ReplyWindowRequestedV1: window_requested,
-        ReplyMessageParkedV1: _message_parked,
-        ReplyWithdrawalAcknowledgedV1: withdraw_consent.acknowledge,
-        **replies,
+    from_agencies: dict[type[Event], Handler] = {
+        ReplyWindowRequestedV1: publish_manifests.store_resend_requests,
+        ReplyMessageParkedV1: _log_parked_messages,
+        ReplyWithdrawalAcknowledgedV1: withdraw_consent.acknowledge_withdrawals,
+        **{message: _reply_handler(judge_replies, kind) for message, kind in _REPLY_KINDS.items()},
     }
-    heard: dict[type[Event], Handler] = {
-        message: _heard(keep_accounts, handler) for message, handler in said_by_agencies.items()
+    return {
+        CaseReportedV1: refer_reported,
+        CaseAmendedV1: replan_amended,
+        **{message: _note_agencies(publish_manifests, handler) for message, handler in from_agencies.items()},
     }
-    return {CaseReportedV1: case_reported, CaseAmendedV1: case_amended, **heard}
 
 
-def _heard(keep_accounts: KeepAccounts, handler: Handler) -> Handler:
-    """Whatever an agency says, it is there."""
+def _note_agencies(publish_manifests: PublishManifests, handler: Handler) -> Handler:
+    """Wraps a handler so that the senders of its events count as reachable."""
 
     async def handle(transaction: Transaction, events: Sequence[Any]) -> None:
         await handler(transaction, events)
-        # Last, because its row is one that many wait for.
-        await keep_accounts.heard_from(transaction, events)
+        publish_manifests.note_agencies(transaction, events)
 
     return handle
 
 
-def _replied(judge_replies: JudgeReplies, said: Said) -> Handler:
-    async def judge(transaction: Transaction, events: Sequence[Any]) -> None:
+def _reply_handler(judge_replies: JudgeReplies, kind: ReplyKind) -> Handler:
+    async def handle(transaction: Transaction, events: Sequence[Any]) -> None:
         for event in events:
             if event.subject_id != event.data.referral_id:
-                # Order is kept by subject, so a reply must speak of the referral whose stream it is in.
+                # Order is kept per subject, so the referral must be the subject of the reply.
                 raise Unprocessable(ParkReason.INVALID, "subject")
-        await judge_replies.judge(transaction, said, [Reply(event, event.data) for event in events])
+        await judge_replies.judge_replies(transaction, kind, [Reply(event, event.data) for event in events])
 
-    return judge
+    return handle
 
 
-async def _message_parked(_: Transaction, events: Sequence[ReplyMessageParkedV1]) -> None:
-    """Somebody must look: the agency has something that it cannot use, and nobody else knows."""
+async def _log_parked_messages(_: Transaction, events: Sequence[ReplyMessageParkedV1]) -> None:
+    """Logs messages that an agency could not use, because an operator has to find out why."""
     for event in events:
         PARKED_BY_AGENCIES.labels(event.data.reason.value).inc()
         log.error(
@@ -116,13 +114,3 @@ async def _message_parked(_: Transaction, events: Sequence[ReplyMessageParkedV1]
             reason=event.data.reason.value,
             event_id=event.data.event_id,
         )
-
-
-def _window_requested(keep_accounts: KeepAccounts) -> Handler:
-    async def send_again(transaction: Transaction, events: Sequence[ReplyWindowRequestedV1]) -> None:
-        for event in events:
-            if event.data.agency != Producer.of(event.source).party:
-                raise Unprocessable(ParkReason.INVALID, "agency")
-            await keep_accounts.send_again(transaction, event)
-
-    return send_again

@@ -1,4 +1,4 @@
-"""Named refusals."""
+"""Errors of the use cases; each says what the caller can do."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -7,15 +7,15 @@ from simpul_schema.vocabulary import Right, Service
 
 
 class AgencyExcluded(Exception):
-    """The agency may receive nothing of this case; pick another."""
+    """The agency is excluded from this case; choose another."""
 
 
-class AgencyUnable(Exception):
-    """The agency is not one of the city's, or the service is not in its mandate; pick another."""
+class AgencyNotEligible(Exception):
+    """The city has no such agency, or its mandate lacks the service; choose another."""
 
 
 class CaseMerged(Exception):
-    """The case goes on in another one; `into` says in which."""
+    """The case was merged; use the case `into` instead."""
 
     def __init__(self, into: UUID) -> None:
         super().__init__(str(into))
@@ -23,15 +23,15 @@ class CaseMerged(Exception):
 
 
 class MediationLocked(Exception):
-    """Nobody may mediate in this case (UU 12/2022 art. 23)."""
+    """The law forbids mediation in this case (UU 12/2022 art. 23)."""
 
 
-class NotFromHere(Exception):
-    """Where the case stands, this is not the next stage."""
+class StageNotAllowed(Exception):
+    """The case cannot change to this stage from its present state."""
 
 
-class OtherServiceOwed(Exception):
-    """The triage is about the lead of another service: ask for that, or let the case manager complete it."""
+class OtherServiceOutstanding(Exception):
+    """The manual triage is about another service: offer that one, or have the case manager complete the triage."""
 
     def __init__(self, service: Service) -> None:
         super().__init__(service.value)
@@ -39,11 +39,11 @@ class OtherServiceOwed(Exception):
 
 
 class ReferralUnknown(Exception):
-    """The case has no such referral that is open; read it again."""
+    """The case has no open referral of that id; read the case again."""
 
 
-class StillServed(Exception):
-    """The child already has this service open (R8); `referral_id` says where. Give a reason to ask all the same."""
+class AlreadyServed(Exception):
+    """The child already has an open referral for this service (R8), `referral_id`; give a reason to offer another."""
 
     def __init__(self, referral_id: UUID) -> None:
         super().__init__(str(referral_id))
@@ -51,23 +51,23 @@ class StillServed(Exception):
 
 
 class CaseUnknown(Exception):
-    """Routing has no case of that id; check it, or wait until its report was decided."""
+    """Routing has no case of that id; check the id, or wait until the report has been decided."""
 
 
 class CaseChanged(Exception):
-    """Somebody changed the case in the meantime; read it again and decide anew."""
+    """The case changed after it was read; read it again and repeat the action."""
 
 
-class CaseHasEnded(Exception):
-    """The case was terminated; reopen it first."""
+class CaseEnded(Exception):
+    """The case has ended; reopen it first."""
 
 
-class CaseIsOpen(Exception):
-    """The case was not terminated, so there is nothing to reopen."""
+class CaseNotEnded(Exception):
+    """The case has not ended, so it cannot be reopened."""
 
 
-class RightsLacking(Exception):
-    """The case cannot be closed as completed; `rights` are those that are not settled yet."""
+class RightsUnsettled(Exception):
+    """The case cannot be closed as completed until the `rights` are settled."""
 
     def __init__(self, rights: Sequence[Right]) -> None:
         super().__init__(", ".join(right.value for right in rights))
@@ -75,20 +75,20 @@ class RightsLacking(Exception):
 
 
 class SuggestionUnknown(Exception):
-    """Nobody has suggested to exclude this agency from the case; read it again, or exclude it by hand."""
+    """No exclusion of this agency was suggested in this case; read the case again, or exclude the agency by hand."""
 
 
-class SuggestionDecided(Exception):
-    """It was decided otherwise; to keep an agency out after all, exclude it by hand."""
+class SuggestionAlreadyDecided(Exception):
+    """The suggestion was already decided the other way; to exclude the agency after all, do it by hand."""
 
 
-class DecidesAboutItself(Exception):
-    """Nobody decides whether the own agency is excluded; let the next of the agreement decide."""
+class OwnExclusion(Exception):
+    """An agency cannot decide about its own exclusion; the next agency of the agreement decides."""
 
 
 class ExclusionUndecided(Exception):
-    """A person must first decide about a suggested exclusion."""
+    """A suggested exclusion is undecided; decide it first."""
 
 
 class ReasonMissing(Exception):
-    """Whoever takes something from a child - a right, a service, urgency, a case - must say why."""
+    """A reason is required to withdraw a right, a service or a case, or to lower the urgency."""

@@ -1,4 +1,4 @@
-"""Facts of routing as messages of the contract."""
+"""Builds the events of the contract from the facts of routing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from simpul_agreement.model import Step
 from simpul_agreement.plan import CasePlan
 from simpul_agreement.rights import Ledger
-from simpul_routing.domain.clocks import Running
+from simpul_routing.domain.clocks import ReferralClock
 from simpul_routing.domain.exclusions import ExclusionReview
 from simpul_routing.domain.referral import NewReferral, StoredReferral
 from simpul_runtime.outbox import Announcement
@@ -49,14 +49,14 @@ from simpul_schema.vocabulary import CaseEnd, ReferralRole, ReplanReason, ReplyR
 
 
 def referral_facts(triage: TriageFacts, kecamatan: str, *, mediation_locked: bool) -> ReferralFacts:
-    """What an addressed agency may know before it accepts: T1 and nothing of T2 or T3."""
+    """Returns what an addressed agency may know before it accepts: tier T1, nothing of T2 or T3."""
     shared = ReferralFacts.model_fields.keys() & TriageFacts.model_fields.keys()
     known = {name: getattr(triage, name) for name in shared}
     return ReferralFacts(kecamatan=kecamatan, mediation_locked=mediation_locked, **known)
 
 
 def referral_offered(referral: NewReferral, facts: ReferralFacts, cause: UUID | None) -> Announcement:
-    """`referral.offered.v1`, the facts sealed to the addressed agency."""
+    """Builds `referral.offered.v1` with the facts sealed to the addressed agency."""
     return Announcement(
         ReferralOfferedV1,
         subject=subject_of_referral(referral.referral_id),
@@ -73,15 +73,15 @@ def referral_offered(referral: NewReferral, facts: ReferralFacts, cause: UUID | 
             "urgency": referral.urgency,
             "answer_by": referral.answer_by,
             "agreement": referral.agreement,
-            "hand_overs": referral.hand_overs,
-            "handed_over_from": referral.handed_over_from,
+            "reroute_count": referral.reroute_count,
+            "rerouted_from": referral.rerouted_from,
         },
         sealed={"facts": (referral.agency, facts)},
     )
 
 
 def rights_changed(case_id: UUID, rights: Ledger, cause: UUID | None) -> Announcement:
-    """`right.changed.v1`."""
+    """Builds `right.changed.v1`."""
     return Announcement(
         RightChangedV1,
         subject=subject_of_case(case_id),
@@ -95,22 +95,22 @@ def rights_changed(case_id: UUID, rights: Ledger, cause: UUID | None) -> Announc
 
 
 def case_closed(case_id: UUID, end: CaseEnd, when: datetime) -> Announcement:
-    """`case.closed.v1`."""
+    """Builds `case.closed.v1`."""
     return _of_case(CaseClosedV1, case_id, end=end, closed_at=when)
 
 
 def case_reopened(case_id: UUID, when: datetime) -> Announcement:
-    """`case.reopened.v1`."""
+    """Builds `case.reopened.v1`."""
     return _of_case(CaseReopenedV1, case_id, reopened_at=when)
 
 
 def case_merged(case_id: UUID, into: UUID, when: datetime) -> Announcement:
-    """`case.merged.v1`."""
+    """Builds `case.merged.v1`."""
     return _of_case(CaseMergedV1, case_id, into=into, merged_at=when)
 
 
 def case_voided(case_id: UUID, when: datetime) -> Announcement:
-    """`case.voided.v1`."""
+    """Builds `case.voided.v1`."""
     return _of_case(CaseVoidedV1, case_id, voided_at=when)
 
 
@@ -124,7 +124,7 @@ def case_replanned(
     kept: Sequence[StoredReferral],
     cause: UUID | None,
 ) -> Announcement:
-    """`case.replanned.v1`."""
+    """Builds `case.replanned.v1`."""
     return _of_case(
         CaseReplannedV1, case_id, cause, why=why, agreement=plan.agreement, urgency=plan.urgency,
         added=[_replanned(r.referral_id, r.agency, r.service, r.role) for r in added],
@@ -134,7 +134,7 @@ def case_replanned(
 
 
 def agency_excluded(case_id: UUID, agency: str, when: datetime, cause: UUID | None) -> Announcement:
-    """`case.agency_excluded.v1`."""
+    """Builds `case.agency_excluded.v1`."""
     return Announcement(
         CaseAgencyExcludedV1, subject=subject_of_exclusion(uuid4()), case_id=case_id, causation=cause,
         data={"case_id": case_id, "agency": agency, "excluded_at": when},
@@ -154,28 +154,28 @@ def _of_case(message: type[Event], case_id: UUID, cause: UUID | None = None, **d
 def referral_amended(
     referral: StoredReferral, facts: ReferralFacts, urgency: Urgency, answer_by: datetime, cause: UUID | None
 ) -> Announcement:
-    """`referral.amended.v1`, the facts sealed to the agency."""
+    """Builds `referral.amended.v1` with the facts sealed to the agency."""
     sealed: dict[str, tuple[str, BaseModel]] = {"facts": (referral.standing.agency, facts)}
     changed = referral_changed(ReferralAmendedV1, referral, cause, urgency=urgency, answer_by=answer_by)
     return replace(changed, sealed=sealed, topic=topic_of(referral.service, urgency))
 
 
 def referral_changed(
-    message: type[Event], referral: StoredReferral, cause: UUID | None, *, is_told: bool = True, **more: Any
+    message: type[Event], referral: StoredReferral, cause: UUID | None, *, informs_agency: bool = True, **data: Any
 ) -> Announcement:
-    """An event about a referral, to everybody who follows it, and to its agency if that may be told."""
+    """Builds an event about a referral for the services, and for its agency unless that is excluded from the case."""
     return Announcement(
         message,
         subject=subject_of_referral(referral.referral_id),
         case_id=referral.case_id,
-        agency=referral.standing.agency if is_told else "",
+        agency=referral.standing.agency if informs_agency else "",
         topic=topic_of(referral.service, referral.standing.urgency),
         causation=cause,
         data={
             "referral_id": referral.referral_id,
             "case_id": referral.case_id,
             "agency": referral.standing.agency,
-            **more,
+            **data,
         },
     )
 
@@ -186,17 +186,17 @@ def exclusion_suggested(
     pending: frozenset[str],
     *,
     step: int,
-    told: tuple[str, ...],
+    targets: tuple[str, ...],
     cause: UUID | None,
 ) -> Announcement:
-    """`referral.exclusion_suggested.v1`, the agencies sealed to the one that is asked."""
+    """Builds `referral.exclusion_suggested.v1` with the suggested agencies sealed to the deciding one."""
     suggested = SuggestedExclusions(agencies=tuple(sorted(pending)))
     return Announcement(
         ReferralExclusionSuggestedV1,
         subject=subject_of_referral(review.referral_id),
         case_id=review.case_id,
         agency=review.agency,
-        # Whoever wants everything that a person decides in a queue of its own gets this there too.
+        # Filtered queues for manual triage receive these decisions too.
         topic=topic_of(Service.MANUAL_TRIAGE, urgency),
         causation=cause,
         data={
@@ -207,21 +207,21 @@ def exclusion_suggested(
             "decide_by": review.clock.due_at,
             "suggestions": len(pending),
             "step": step,
-            "told": told,
+            "escalation_targets": targets,
         },
         sealed={"suggestions": (review.agency, suggested)} if review.agency else {},
     )
 
 
 def exclusion_decided(
-    review: ExclusionReview, urgency: Urgency, now: datetime, cause: UUID | None, *, is_told: bool
+    review: ExclusionReview, urgency: Urgency, now: datetime, cause: UUID | None, *, informs_agency: bool
 ) -> Announcement:
-    """`referral.exclusion_decided.v1`, to the agency that was asked if it may be told."""
+    """Builds `referral.exclusion_decided.v1`, for the agency unless that is excluded from the case."""
     return Announcement(
         ReferralExclusionDecidedV1,
         subject=subject_of_referral(review.referral_id),
         case_id=review.case_id,
-        agency=review.agency if is_told else "",
+        agency=review.agency if informs_agency else "",
         topic=topic_of(Service.MANUAL_TRIAGE, urgency),
         causation=cause,
         data={"referral_id": review.referral_id, "case_id": review.case_id, "agency": review.agency, "decided_at": now},
@@ -229,7 +229,7 @@ def exclusion_decided(
 
 
 def reply_refused(reply: Event, agency: str, referral_id: UUID, reason: ReplyRefusal) -> Announcement:
-    """`referral.reply_refused.v1`, to the agency that replied."""
+    """Builds `referral.reply_refused.v1` for the agency that replied."""
     return Announcement(
         ReferralReplyRefusedV1,
         subject=subject_of_reply(reply.id),
@@ -246,19 +246,19 @@ def reply_refused(reply: Event, agency: str, referral_id: UUID, reason: ReplyRef
     )
 
 
-def heartbeat(
+def delivery_manifest(
     agency: str, last_number: int, events: Sequence[AccountedEvent], next_by: datetime, cause: UUID | None
 ) -> Announcement:
-    """`referral.heartbeat.v1`, to the agency."""
+    """Builds `referral.heartbeat.v1`, the delivery manifest of an agency."""
     return Announcement(
         ReferralHeartbeatV1,
         subject=subject_of_agency(agency),
-        # No case: one id for each agency, so that a trace of its heartbeats holds together.
+        # No case: one id per agency, so that all its manifests belong to one trace.
         case_id=uuid5(NAMESPACE_OID, agency),
         agency=agency,
         causation=cause,
         data={"agency": agency, "last_number": last_number, "events": events, "next_by": next_by},
-        # The next one says as much.
+        # The next manifest replaces it.
         is_perishable=True,
     )
 
@@ -270,9 +270,9 @@ _AT_STEP: Final[Mapping[Step, type[Event]]] = {
 }
 
 
-def clock_step(referral: StoredReferral, clock: Running, step: Step, told: tuple[str, ...]) -> Announcement:
-    """`referral.reminded.v1`, `referral.overdue.v1` or `referral.escalated.v1`."""
+def clock_step(referral: StoredReferral, clock: ReferralClock, step: Step, targets: tuple[str, ...]) -> Announcement:
+    """Builds `referral.reminded.v1`, `referral.overdue.v1` or `referral.escalated.v1`."""
     return referral_changed(
         _AT_STEP[step], referral, None, clock=clock.clock.value, step=int(step.value), due_at=clock.due_at,
-        urgency=referral.standing.urgency, told=told,
+        urgency=referral.standing.urgency, escalation_targets=targets,
     )  # fmt: skip

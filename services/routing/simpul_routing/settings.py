@@ -1,4 +1,4 @@
-"""What routing is told from outside."""
+"""The settings of routing."""
 
 from pydantic import Field, SecretStr
 
@@ -6,7 +6,9 @@ from simpul_runtime.settings import ServiceSettings
 
 
 class RoutingSettings(ServiceSettings):
-    """Beside what every service needs."""
+    """The settings of routing, in addition to those of every service."""
 
-    heartbeat: float = Field(default=60.0, gt=0, description="seconds between two accounts to each agency")
-    api_token: SecretStr = Field(min_length=16, description="what the desk and operators show to use the HTTP API")
+    manifest_interval: float = Field(
+        default=60.0, gt=0, description="seconds between two delivery manifests to each agency"
+    )
+    api_token: SecretStr = Field(min_length=16, description="bearer token of the HTTP API, for the desk and operators")

@@ -1,4 +1,4 @@
-"""The facts of a case as routing keeps them, so that its decision can be explained years later."""
+"""The facts of a case as routing stores them, so that a decision can be explained years later."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from simpul_schema.vocabulary import AgeBand, Violence
 
 _NOBODY: Final = frozenset({NONE})
 _DANGEROUS: Final[Mapping[str, str]] = {
-    # A child who is the suspect may be mediated with, so it must be undisputed.
+    # Mediation is allowed where the suspect is a child, so no report may dispute it.
     **dict.fromkeys(("safe_now", "perpetrator_is_child"), "no"),
     **dict.fromkeys(
         (
@@ -27,54 +27,54 @@ _DANGEROUS: Final[Mapping[str, str]] = {
         "yes",
     ),
 }  # fmt: skip
-"""Which answer counts where two reports of one child contradict each other."""
+"""The answer that prevails where two reports of one child contradict each other."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What one report says."""
+class ReportedFacts:
+    """The facts of one report."""
 
     situation: Situation
     origin: Origin
     shared: ReferralFacts
-    """What every addressed agency gets, so that nobody asks twice (R4)."""
+    """Sent to every addressed agency, so that nobody has to ask the child again (R4)."""
 
 
 @dataclass(frozen=True)
 class StoredFacts:
-    """What a case is decided on: what each report of the child says, and who was excluded besides."""
+    """The facts that a case is decided on: those of every report of the child, and exclusions made by hand."""
 
-    told: Mapping[str, Told]
-    """By the case that the report opened; the first is the case's own, the others those of merged twins."""
+    reports: Mapping[str, ReportedFacts]
+    """By the id of the case that the report opened: the case's own first, then those of merged duplicates."""
     excluded: frozenset[str] = frozenset()
     excluded_kind: frozenset[str] = _NOBODY
-    """The kind of agency that stands for them in the facts of the agreement."""
+    """The kind of the excluded agency, which is all that the facts of the agreement know."""
     mediation_locked: bool = True
     suggestions: Mapping[str, Suggestion] = field(default_factory=dict)
-    """Agencies whose exclusion a source suggested that nobody knows, each once."""
+    """By agency: exclusions that an unverified source suggested."""
 
     @cached_property
     def pending(self) -> frozenset[str]:
-        """The agencies about which a person must decide; one that is excluded for another reason is decided."""
-        open_ones = {code for code, one in self.suggestions.items() if one.state is SuggestionState.PENDING}
-        return frozenset(open_ones - self.origin.excluded)
+        """Agencies whose suggested exclusion is undecided, without those that are excluded for another reason."""
+        undecided = {code for code, one in self.suggestions.items() if one.state is SuggestionState.PENDING}
+        return frozenset(undecided - self.origin.excluded)
 
     @cached_property
     def situation(self) -> Situation:
-        """What the reports say together."""
-        first, *others = (one.situation for one in self.told.values())
+        """The facts of all reports combined."""
+        first, *others = (one.situation for one in self.reports.values())
         found = dict(first)
         for other in others:
             for fact, values in other.items():
-                found[fact] = _together(fact, found[fact], values)
+                found[fact] = _combine_values(fact, found[fact], values)
         if found[EXCLUDED.name] == _NOBODY:
             found[EXCLUDED.name] = self.excluded_kind
         return found
 
     @cached_property
     def origin(self) -> Origin:
-        """The agencies that the reports tell; whoever is excluded by one of them is excluded."""
-        origins = [one.origin for one in self.told.values()]
+        """Where the child lives and reported; an agency that any report excludes is excluded."""
+        origins = [one.origin for one in self.reports.values()]
         return Origin(
             satgas=next((origin.satgas for origin in origins if origin.satgas), ""),
             kecamatan=next((origin.kecamatan for origin in origins if origin.kecamatan), ""),
@@ -84,13 +84,13 @@ class StoredFacts:
 
     @cached_property
     def shared(self) -> ReferralFacts:
-        """What every addressed agency gets; a kind of violence that the facts imply stands beside those reported."""
-        first, *others = (one.shared.model_dump(mode="json") for one in self.told.values())
+        """The facts for every addressed agency: reported kinds of violence first, then those that the facts imply."""
+        first, *others = (one.shared.model_dump(mode="json") for one in self.reports.values())
         for other in others:
             kinds = dict.fromkeys((*first["violence"], *other["violence"]))
             for name, value in other.items():
                 if name not in ("violence", "implied_violence", "mediation_locked"):
-                    [first[name]] = _together(name, frozenset({first[name]}), frozenset({value}))
+                    [first[name]] = _combine_values(name, frozenset({first[name]}), frozenset({value}))
             first["violence"] = [kind for kind in kinds if kind != UNKNOWN] or list(kinds)
         counting = normalize_situation(self.situation)[VIOLENCE.name]
         implied = [kind.value for kind in Violence if kind.value in counting.difference(first["violence"])]
@@ -99,47 +99,47 @@ class StoredFacts:
             "mediation_locked": self.mediation_locked,
         })  # fmt: skip
 
-    def amended(self, case_id: UUID, now: Told) -> "StoredFacts":
-        """One report says something else now; it keeps its time and centre, and whoever it excluded."""
-        before = self.told[str(case_id)]
+    def amend_report(self, case_id: UUID, now: ReportedFacts) -> "StoredFacts":
+        """Returns the facts with one report replaced; its time, its centre and its exclusions stay."""
+        before = self.reports[str(case_id)]
         kept = {TIME.name, CENTRE.name}
-        stands = before.situation[EXCLUDED.name]
+        excluded_kind = before.situation[EXCLUDED.name]
         situation = {fact: before.situation[fact] if fact in kept else values for fact, values in now.situation.items()}
-        if stands != _NOBODY:
-            situation[EXCLUDED.name] = stands
+        if excluded_kind != _NOBODY:
+            situation[EXCLUDED.name] = excluded_kind
         origin = replace(now.origin, centre=before.origin.centre, excluded=now.origin.excluded | before.origin.excluded)
-        return replace(self, told={**self.told, str(case_id): Told(situation, origin, now.shared)})
+        return replace(self, reports={**self.reports, str(case_id): ReportedFacts(situation, origin, now.shared)})
 
-    def without(self, agencies: frozenset[str], kind: str) -> "StoredFacts":
-        """The same with more agencies that receive nothing."""
-        stands = frozenset({kind}) if self.excluded_kind == _NOBODY else self.excluded_kind
-        return replace(self, excluded=self.excluded | agencies, excluded_kind=stands)
+    def exclude_agencies(self, agencies: frozenset[str], kind: str) -> "StoredFacts":
+        """Returns the facts with more agencies excluded."""
+        excluded_kind = frozenset({kind}) if self.excluded_kind == _NOBODY else self.excluded_kind
+        return replace(self, excluded=self.excluded | agencies, excluded_kind=excluded_kind)
 
-    def suggesting(self, agencies: Iterable[str], now: datetime) -> "StoredFacts":
-        """The same with suggested exclusions; what was suggested before stays as it was decided."""
+    def add_suggestions(self, agencies: Iterable[str], now: datetime) -> "StoredFacts":
+        """Returns the facts with more suggested exclusions; decisions about earlier suggestions stay."""
         new = {code: Suggestion(SuggestionState.PENDING, now) for code in agencies if code not in self.origin.excluded}
         return replace(self, suggestions={**new, **self.suggestions})
 
-    def decided(self, agency: str, state: SuggestionState, by: str, now: datetime) -> "StoredFacts":
-        """The same after a person has decided about a suggested exclusion."""
+    def decide_suggestion(self, agency: str, state: SuggestionState, by: str, now: datetime) -> "StoredFacts":
+        """Returns the facts after a person decided about a suggested exclusion."""
         one = replace(self.suggestions[agency], state=state, decided_at=now, decided_by=by)
         return replace(self, suggestions={**self.suggestions, agency: one})
 
-    def with_twin(self, twin: "StoredFacts") -> "StoredFacts":
-        """Two cases of one child: everything that was told, and everybody who was excluded."""
-        stands = twin.excluded_kind if self.excluded_kind == _NOBODY else self.excluded_kind
-        together = replace(
-            self, told={**self.told, **twin.told},
-            excluded=self.excluded | twin.excluded, excluded_kind=stands,
+    def merge_duplicate(self, duplicate: "StoredFacts") -> "StoredFacts":
+        """Returns the facts combined with those of a duplicate case: all reports and all exclusions."""
+        excluded_kind = duplicate.excluded_kind if self.excluded_kind == _NOBODY else self.excluded_kind
+        combined = replace(
+            self, reports={**self.reports, **duplicate.reports},
+            excluded=self.excluded | duplicate.excluded, excluded_kind=excluded_kind,
         )  # fmt: skip
-        suggestions = _suggestions_together(self.suggestions, twin.suggestions)
-        for code in suggestions.keys() & together.origin.excluded:
+        suggestions = _combine_suggestions(self.suggestions, duplicate.suggestions)
+        for code in suggestions.keys() & combined.origin.excluded:
             suggestions[code] = replace(suggestions[code], state=SuggestionState.CONFIRMED)
-        return replace(together, suggestions=suggestions)
+        return replace(combined, suggestions=suggestions)
 
 
-def _together(fact: str, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
-    """What two reports say of a fact: what is known counts, and where both know, the more dangerous."""
+def _combine_values(fact: str, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+    """Combines two answers to one fact: a known answer beats an unknown one, the more dangerous of two prevails."""
     if fact == VIOLENCE.name:
         return (one | other) - {UNKNOWN} or one
     if one == other or other in ({UNKNOWN}, {""}):
@@ -147,98 +147,100 @@ def _together(fact: str, one: frozenset[str], other: frozenset[str]) -> frozense
     if one in ({UNKNOWN}, {""}):
         return other
     if fact == "age_band":
-        # The younger child is the one that needs more.
+        # Younger children need more services.
         return next(found for band in AgeBand if (found := frozenset({band.value})) in (one, other))
     dangerous = frozenset({_DANGEROUS.get(fact, "")})
     return dangerous if dangerous in (one, other) else one
 
 
-_STANDS_BEFORE: Final = (SuggestionState.CONFIRMED, SuggestionState.PENDING, SuggestionState.REJECTED)
-"""What is confirmed in one case counts in both; what is rejected in one is looked at again with both."""
+_PRECEDENCE: Final = (SuggestionState.CONFIRMED, SuggestionState.PENDING, SuggestionState.REJECTED)
+"""Of two merged suggestions the earlier in this order prevails: a rejection in one case is reviewed again."""
 
 
-def _suggestions_together(one: Mapping[str, Suggestion], other: Mapping[str, Suggestion]) -> dict[str, Suggestion]:
-    together = {**other, **one}
+def _combine_suggestions(one: Mapping[str, Suggestion], other: Mapping[str, Suggestion]) -> dict[str, Suggestion]:
+    combined = {**other, **one}
     for code in one.keys() & other.keys():
-        together[code] = min(one[code], other[code], key=lambda found: _STANDS_BEFORE.index(found.state))
-    return together
+        combined[code] = min(one[code], other[code], key=lambda found: _PRECEDENCE.index(found.state))
+    return combined
 
 
-def place_of(case_id: UUID) -> str:
-    """What binds the stored facts to their case."""
+def case_context(case_id: UUID) -> str:
+    """The encryption context of a case's stored facts."""
     return f"case_plan/{case_id}"
 
 
-def place_of_note(case_id: UUID) -> str:
-    """What binds what a person wrote to its case."""
+def note_context(case_id: UUID) -> str:
+    """The encryption context of a note in a case's history."""
     return f"note/{case_id}"
 
 
-def place_of_referral(referral_id: UUID) -> str:
-    """What binds the stored clauses to their referral."""
+def referral_context(referral_id: UUID) -> str:
+    """The encryption context of a referral's stored clauses."""
     return f"referral/{referral_id}"
 
 
-def written(facts: StoredFacts) -> bytes:
-    """As they are locked and stored."""
+def encode_facts(facts: StoredFacts) -> bytes:
+    """Serializes facts to JSON, which the caller encrypts."""
     return json.dumps({
-        "told": {report: _told_out(told) for report, told in facts.told.items()},
+        "reports": {case_id: _encode_report(report) for case_id, report in facts.reports.items()},
         "excluded": sorted(facts.excluded),
         "excluded_kind": sorted(facts.excluded_kind),
         "mediation_locked": facts.mediation_locked,
-        "suggestions": {code: _suggestion_out(one) for code, one in facts.suggestions.items()},
+        "suggestions": {code: _encode_suggestion(one) for code, one in facts.suggestions.items()},
     }).encode()  # fmt: skip
 
 
-def read(stored: bytes) -> StoredFacts:
-    """As they were decided on."""
+def decode_facts(stored: bytes) -> StoredFacts:
+    """Deserializes decrypted facts."""
     found = json.loads(stored)
+    # Cases that were stored before 2026-11-26 have the older name.
+    reports = found["reports"] if "reports" in found else found["told"]
     return StoredFacts(
-        told={report: _told_in(told) for report, told in found["told"].items()},
+        reports={case_id: _decode_report(report) for case_id, report in reports.items()},
         excluded=frozenset(found["excluded"]),
         excluded_kind=frozenset(found["excluded_kind"]),
         mediation_locked=found["mediation_locked"],
-        # A case that was stored by an older version has none.
-        suggestions={code: _suggestion_in(one) for code, one in found.get("suggestions", {}).items()},
+        # Cases that an older version stored have no suggestions.
+        suggestions={code: _decode_suggestion(one) for code, one in found.get("suggestions", {}).items()},
     )
 
 
-def written_clauses(clauses: Sequence[str]) -> bytes:
-    """As they are locked and stored."""
+def encode_clauses(clauses: Sequence[str]) -> bytes:
+    """Serializes the ids of clauses to JSON, which the caller encrypts."""
     return json.dumps(list(clauses)).encode()
 
 
-def read_clauses(stored: bytes) -> tuple[str, ...]:
-    """The clauses that asked for a referral."""
+def decode_clauses(stored: bytes) -> tuple[str, ...]:
+    """Deserializes the decrypted ids of the clauses that require a referral."""
     return tuple(json.loads(stored))
 
 
-def _told_out(told: Told) -> dict[str, Any]:
+def _encode_report(report: ReportedFacts) -> dict[str, Any]:
     return {
-        "situation": {fact: sorted(values) for fact, values in told.situation.items()},
-        "satgas": told.origin.satgas,
-        "kecamatan": told.origin.kecamatan,
-        "centre": told.origin.centre,
-        "excluded": sorted(told.origin.excluded),
-        "shared": told.shared.model_dump(mode="json"),
+        "situation": {fact: sorted(values) for fact, values in report.situation.items()},
+        "satgas": report.origin.satgas,
+        "kecamatan": report.origin.kecamatan,
+        "centre": report.origin.centre,
+        "excluded": sorted(report.origin.excluded),
+        "shared": report.shared.model_dump(mode="json"),
     }
 
 
-def _told_in(found: Mapping[str, Any]) -> Told:
-    return Told(
+def _decode_report(found: Mapping[str, Any]) -> ReportedFacts:
+    return ReportedFacts(
         situation={fact: frozenset(values) for fact, values in found["situation"].items()},
         origin=Origin(found["satgas"], found["kecamatan"], found["centre"], frozenset(found["excluded"])),
         shared=ReferralFacts.model_validate(found["shared"]),
     )
 
 
-def _suggestion_out(one: Suggestion) -> dict[str, str]:
+def _encode_suggestion(one: Suggestion) -> dict[str, str]:
     decided_at = one.decided_at.isoformat() if one.decided_at else ""
     return {"state": one.state.value, "suggested_at": one.suggested_at.isoformat(), "decided_at": decided_at,
             "decided_by": one.decided_by}  # fmt: skip
 
 
-def _suggestion_in(found: Mapping[str, str]) -> Suggestion:
+def _decode_suggestion(found: Mapping[str, str]) -> Suggestion:
     decided_at = datetime.fromisoformat(found["decided_at"]) if found["decided_at"] else None
     suggested_at = datetime.fromisoformat(found["suggested_at"])
     return Suggestion(SuggestionState(found["state"]), suggested_at, decided_at, found["decided_by"])

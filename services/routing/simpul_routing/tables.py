@@ -1,4 +1,4 @@
-"""Tables of routing: plans of cases, referrals, replies that were refused."""
+"""Tables of routing."""
 
 from datetime import datetime
 from typing import Any
@@ -14,27 +14,27 @@ _MOMENT = DateTime(timezone=True)
 
 
 class RoutingTable(SQLModel, registry=_REGISTRY):
-    """Base with a registry of its own, so that services in one process never mix their tables."""
+    """Base with a registry of its own, so that services in one process do not mix their tables."""
 
 
 class CasePlanRow(RoutingTable, table=True):
-    """What was decided for a case."""
+    """A case: the decision, its facts and the rights ledger."""
 
     __tablename__ = "case_plan"
-    __table_args__ = (Index("case_plan_twins", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),)
+    __table_args__ = (Index("case_plan_merged_into", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),)
     case_id: UUID = Field(primary_key=True)
     state: str = Field(sa_type=Text)
     urgency: str = Field(sa_type=Text)
     urgency_from_facts: str = Field(sa_type=Text)
-    """What the facts alone said when it was last decided; a person may have raised or lowered it since."""
+    """The urgency by the facts alone at the last decision; a person may have changed `urgency` since."""
     mediation_locked: bool
     agreement: str = Field(sa_type=Text)
     agreement_digest: str = Field(sa_type=Text)
-    """Of the text that decided; a version's name alone could be given to another."""
+    """SHA-256 of the agreement's text, because the name of a version could be used twice."""
     situation: bytes = Field(sa_type=LargeBinary)
-    """The facts that were decided on, locked with routing's own key."""
+    """The facts behind the decision, encrypted with routing's own key; see `stored_facts`."""
     rights: dict[str, Any] = Field(sa_type=JSONB)
-    """The ledger: right -> its state and reason."""
+    """The rights ledger: right -> state and reason."""
     ended_as: str | None = Field(default=None, sa_type=Text)
     ended_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     merged_into: UUID | None = None
@@ -43,11 +43,11 @@ class CasePlanRow(RoutingTable, table=True):
 
 
 class ReferralRow(RoutingTable, table=True):
-    """One service asked of one agency."""
+    """One service offered to one agency."""
 
     __tablename__ = "referral"
     __table_args__ = (
-        Index("referral_successor", "handed_over_from", postgresql_where=text("handed_over_from IS NOT NULL")),
+        Index("referral_rerouted_from", "rerouted_from", postgresql_where=text("rerouted_from IS NOT NULL")),
         Index("referral_offered", "offered_at"),
         Index("referral_worklist", "agency", "answer_by", "referral_id", postgresql_where=text("ended_at IS NULL")),
     )
@@ -58,15 +58,15 @@ class ReferralRow(RoutingTable, table=True):
     role: str = Field(sa_type=Text)
     agreement: str = Field(sa_type=Text)
     clauses: bytes = Field(sa_type=LargeBinary)
-    """The clauses that ask for it, locked with routing's own key: they tell what happened to the child."""
+    """The clauses that require it, encrypted with routing's own key because they reveal what happened to the child."""
     state: str = Field(sa_type=Text)
     answer_by: datetime = Field(sa_type=_MOMENT)
     urgency: str = Field(sa_type=Text)
-    hand_overs: int = Field(default=0, sa_type=SmallInteger)
-    handed_over_from: UUID | None = None
-    raised_service: str | None = Field(default=None, sa_type=Text)
-    """Of a manual triage: the service that is still owed, and whether its lead or its support is."""
-    raised_role: str | None = Field(default=None, sa_type=Text)
+    reroute_count: int = Field(default=0, sa_type=SmallInteger)
+    rerouted_from: UUID | None = None
+    escalated_service: str | None = Field(default=None, sa_type=Text)
+    """Of a manual triage: the service that was escalated to the hub, still outstanding."""
+    escalated_role: str | None = Field(default=None, sa_type=Text)
     by_hand: bool = False
     version: int = 1
     offered_at: datetime = Field(sa_type=_MOMENT)
@@ -74,13 +74,13 @@ class ReferralRow(RoutingTable, table=True):
     seen_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     accepted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
     started_at: datetime | None = Field(default=None, sa_type=_MOMENT)
-    """When the service began for the first time; first aid counts."""
+    """When the service first started; first aid counts."""
     outcome: str | None = Field(default=None, sa_type=Text)
     ended_at: datetime | None = Field(default=None, sa_type=_MOMENT)
 
 
 class TransitionRow(RoutingTable, table=True):
-    """Every change of a referral or a case, never altered: who, when, why, caused by which event."""
+    """The append-only history of a case and its referrals: actor, time, reason and the event that caused the change."""
 
     __tablename__ = "transition"
     __table_args__ = (Index("transition_of_case", "case_id", "position"),)
@@ -92,17 +92,17 @@ class TransitionRow(RoutingTable, table=True):
     before: str = Field(sa_type=Text)
     after: str = Field(sa_type=Text)
     reason: str = Field(default="", sa_type=Text)
-    """A code; what a person wrote stands in `note`."""
+    """A code; free text is in `note`."""
     note: bytes = Field(default=b"", sa_type=LargeBinary)
-    """Locked with routing's own key, because people write names."""
+    """Encrypted with routing's own key, because people write names."""
     causation_id: UUID | None = None
     at: datetime = Field(sa_type=_MOMENT)
     position: int | None = Field(default=None, sa_type=BigInteger, sa_column_args=(Identity(always=True),))
-    """The order in which they were written."""
+    """The order of insertion."""
 
 
 class ClockRow(RoutingTable, table=True):
-    """One deadline of one referral; `next_at` is empty once it was stopped or all its steps were taken."""
+    """One clock of one referral; `next_at` is NULL once it was stopped or its last step was taken."""
 
     __tablename__ = "clock"
     __table_args__ = (Index("clock_due", "next_at", postgresql_where=text("next_at IS NOT NULL")),)
@@ -116,7 +116,7 @@ class ClockRow(RoutingTable, table=True):
 
 
 class ExclusionReviewRow(RoutingTable, table=True):
-    """An agency whose people are asked about suggested exclusions; one at a time for each case."""
+    """A request to an agency to decide about suggested exclusions; each case has at most one open review."""
 
     __tablename__ = "exclusion_review"
     __table_args__ = (
@@ -134,18 +134,34 @@ class ExclusionReviewRow(RoutingTable, table=True):
     closed_at: datetime | None = Field(default=None, sa_type=_MOMENT)
 
 
-class AgencyAccountRow(RoutingTable, table=True):
-    """How many events went to an agency."""
+class AgencyManifestRow(RoutingTable, table=True):
+    """The manifests of one agency."""
 
-    __tablename__ = "agency_account"
+    __tablename__ = "agency_manifest"
     agency: str = Field(primary_key=True, sa_type=Text)
-    last_number: int = Field(sa_type=BigInteger)
-    unheard: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
-    """Heartbeats since the agency said anything."""
+    last_manifest_number: int = Field(sa_type=BigInteger)
+    """The highest number of an event sent to the agency."""
+    missed_manifests: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    """Manifests published since the agency last sent anything."""
+
+
+class ResendRequestRow(RoutingTable, table=True):
+    """A request of an agency for a range of events, until the manifest loop has answered it."""
+
+    __tablename__ = "resend_request"
+    __table_args__ = (Index("resend_request_due", "due_at", "event_id"),)
+    event_id: UUID = Field(primary_key=True)
+    agency: str = Field(sa_type=Text)
+    first_number: int | None = Field(default=None, sa_type=BigInteger)
+    last_number: int | None = Field(default=None, sa_type=BigInteger)
+    since: datetime | None = Field(default=None, sa_type=_MOMENT)
+    until: datetime | None = Field(default=None, sa_type=_MOMENT)
+    due_at: datetime = Field(sa_type=_MOMENT)
+    """Later than the request only after an answer failed."""
 
 
 class RefusedReplyRow(RoutingTable, table=True):
-    """A reply that changed nothing, with the reason."""
+    """A refused reply and the reason."""
 
     __tablename__ = "refused_reply"
     event_id: UUID = Field(primary_key=True)

@@ -254,7 +254,7 @@ PROPERTIES: Final = (
     Property(
         "one_case_manager",
         Words("Setiap kasus punya satu pengelola kasus: UPT PPA", "Every case has one manager: the protection service"),
-        (), (Leads(Service.INTAKE, AgencyKind.HUB),),
+        (), (Leads(Service.CASE_MANAGEMENT, AgencyKind.HUB),),
     ),
     Property(
         "the_neighbourhood_learns_no_story",

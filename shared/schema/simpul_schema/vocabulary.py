@@ -179,7 +179,7 @@ class CaseEnd(Term):
 class Service(Term):
     """One need that one agency answers; a referral is one service by one agency."""
 
-    INTAKE = "intake", "Manajemen kasus", "Case management"
+    CASE_MANAGEMENT = "case_management", "Manajemen kasus", "Case management"
     OUTREACH = "outreach", "Penjangkauan", "Outreach"
     EMERGENCY_PROTECTION = "emergency_protection", "Perlindungan darurat", "Emergency protection"
     FORENSIC_EXAM = "forensic_exam", "Visum", "Forensic examination"
@@ -209,7 +209,7 @@ class ReferralRole(Term):
 
 
 class DeclineReason(Term):
-    """Why an agency cannot serve a referral; it is then handed over, never ended."""
+    """Why an agency cannot serve a referral. Routing reroutes the referral; a decline never ends a service."""
 
     OUTSIDE_MANDATE = "outside_mandate", "Di luar mandat", "Outside its mandate"
     OUTSIDE_AREA = "outside_area", "Di luar wilayah", "Outside its area"
@@ -232,7 +232,7 @@ class ReferralOutcome(Term):
 
 
 class ReplyRefusal(Term):
-    """Why a reply changed nothing; the agency is told."""
+    """Why a reply changed nothing; routing notifies the agency."""
 
     UNKNOWN_REFERRAL = "unknown_referral", "Rujukan ini tidak dikenal.", "This referral is not known."
     NOT_ITS_REFERRAL = (
@@ -240,10 +240,10 @@ class ReplyRefusal(Term):
         "Rujukan ini ditujukan kepada instansi lain.",
         "This referral is addressed to another agency.",
     )
-    HANDED_OVER = (
-        "handed_over",
+    REROUTED = (
+        "rerouted",
         "Rujukan ini sudah dilimpahkan ke instansi lain.",
-        "This referral was handed over to another agency.",
+        "This referral was rerouted to another agency.",
     )
     ALREADY_ENDED = "already_ended", "Rujukan ini sudah selesai.", "This referral has already ended."
     NOT_YET_ACCEPTED = (
@@ -259,7 +259,7 @@ class ReplyRefusal(Term):
     FIRST_AID_FIRST = (
         "first_aid_first",
         "Anak dalam bahaya: catat pertolongan pertama dahulu, baru limpahkan.",
-        "The child is in danger: record first aid first, then hand over.",
+        "The child is in danger: record first aid first, then decline.",
     )
 
 
@@ -280,7 +280,7 @@ class ReplanReason(Term):
     AGENCY_EXCLUDED = "agency_excluded", "Sebuah instansi dikecualikan", "An agency was excluded"
     EXCLUSION_REJECTED = "exclusion_rejected", "Usulan pengecualian ditolak", "A suggested exclusion was rejected"
     CASE_REOPENED = "case_reopened", "Kasus dibuka kembali", "The case was reopened"
-    TWIN_MERGED = "twin_merged", "Kasus kembar digabung", "A twin case was merged"
+    DUPLICATE_MERGED = "duplicate_merged", "Kasus ganda digabung", "A duplicate case was merged"
 
 
 class AlertChannel(Term):

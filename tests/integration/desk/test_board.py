@@ -47,7 +47,13 @@ class Board:
         """Receives a passed deadline."""
         name = "overdue" if step == 100 else "escalated"
         await self.receive(
-            f"referral.{name}.v1", referral_id, clock=clock, step=step, due_at=due_at, urgency="high", told=["uptd-ppa"]
+            f"referral.{name}.v1",
+            referral_id,
+            clock=clock,
+            step=step,
+            due_at=due_at,
+            urgency="high",
+            escalation_targets=["uptd-ppa"],
         )
 
     async def receive(self, wire_name: str, referral_id: UUID, **data: Any) -> None:

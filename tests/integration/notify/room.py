@@ -115,7 +115,9 @@ class Room:
     async def step(self, step: str, referral: Referral, clock: str, *told: str, **more: Any) -> None:
         """Receives a clock step."""
         percent = {"reminded": 50, "overdue": 100, "escalated": 200}[step]
-        await self.receive(f"referral.{step}.v1", referral, clock=clock, step=percent, due_at=START, told=told, **more)
+        await self.receive(
+            f"referral.{step}.v1", referral, clock=clock, step=percent, due_at=START, escalation_targets=told, **more
+        )
 
     def sms_to(self, number: str = "") -> list[str]:
         """Delivered texts, of one number or all."""

@@ -1,4 +1,4 @@
-"""Routing's use cases on a real database with a clock of the test's own; what they announce is kept, not published."""
+"""Routing's use cases on a real database with a clock that tests set; published events are kept in memory."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ from simpul_routing.use_cases import (
     DecideExclusions,
     EndCases,
     JudgeReplies,
-    KeepAccounts,
+    PublishManifests,
     ReferCases,
     ReplanCases,
     SweepClocks,
@@ -47,7 +47,7 @@ START = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
 
 
 class _AtRoomTime(Transactions):
-    """Transactions that begin when the test says."""
+    """Transactions that begin at the room's time."""
 
     def __init__(self, room: "Room") -> None:
         self._room = room
@@ -60,7 +60,7 @@ class _AtRoomTime(Transactions):
 
 @dataclass
 class Room:
-    """Routing without its broker; `now` is what the test says it is."""
+    """Routing without a broker, at the time `now`."""
 
     engine: AsyncEngine
     url: str
@@ -70,28 +70,28 @@ class Room:
     rings: Mapping[str, KeyRing]
     directory_file: Path
     now: datetime = START
-    said: list[dict[str, Any]] = field(default_factory=list)
-    """Every event routing announced."""
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """Every published event."""
     sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    """Every copy of them, with the key it goes by."""
-    told: dict[UUID, dict[str, Any]] = field(default_factory=dict)
-    """What intake knows of each case."""
+    """Every copy of the events with its routing key."""
+    facts: dict[UUID, dict[str, Any]] = field(default_factory=dict)
+    """The reported facts of each case."""
 
     def __post_init__(self) -> None:
         replan_cases = ReplanCases(self.versions, CITY, self.keys)
         transactions = _AtRoomTime(self)
-        self.accounts = KeepAccounts(transactions, CITY, self.keys, timedelta(minutes=1))
-        self.consent = WithdrawConsent(transactions, replan_cases, self.versions, CITY, self.keys)
+        self.manifests = PublishManifests(transactions, CITY, self.keys, timedelta(minutes=1))
+        self.consent = WithdrawConsent(transactions, self.versions, CITY, self.keys)
         self.handlers = handlers(
             self.keys,
             ReferCases(self.versions, CITY, self.keys),
             replan_cases,
             JudgeReplies(self.versions, self.keys, replan_cases),
-            self.accounts,
+            self.manifests,
             self.consent,
         )
         self.release = HeldEventRelease(transactions, self.keys)
-        self.release.find_withheld = self.accounts.find_withheld
+        self.release.find_withheld = self.manifests.find_withheld
         self.clocks = SweepClocks(transactions, self.versions, CITY, self.keys)
         self.triage = TriageCases(transactions, replan_cases, self.versions, CITY, self.keys)
         self.decisions = DecideExclusions(transactions, replan_cases, self.versions, self.keys)
@@ -103,16 +103,18 @@ class Room:
             transaction = Transaction(connection, self.now, self.outbox)
             yield transaction
             await transaction.flush()
-        self.keep(transaction.outgoing)
+        self.keep_rows(transaction.outgoing)
+        for call in transaction.after_commit:
+            call()
 
-    def keep(self, rows: Sequence[OutboxRow]) -> None:
-        """Remember what was announced, each event once."""
-        self.said += {row.event_id: json.loads(row.body) for row in rows}.values()
+    def keep_rows(self, rows: Sequence[OutboxRow]) -> None:
+        """Keeps published rows, and each event once."""
+        self.events += {row.event_id: json.loads(row.body) for row in rows}.values()
         self.sent += [(row.routing_key, json.loads(row.body)) for row in rows]
 
     async def report(self, **facts: Any) -> UUID:
-        """A reported case; returns its id."""
-        told = {
+        """Reports a case; returns its id."""
+        defaults = {
             "channel": "phone",
             "reporter": "other",
             "violence": ["physical"],
@@ -120,19 +122,19 @@ class Room:
             "kelurahan": "Bujel",
         }
         case_id = uuid4()
-        self.told[case_id] = told | facts
+        self.facts[case_id] = defaults | facts
         await self.receive([self._from_intake(CaseReportedV1, case_id, 1, received_at=self.now)])
         return case_id
 
     async def amend(self, case_id: UUID, **facts: Any) -> None:
-        """New facts about a case; those told before stay."""
-        self.told[case_id] |= facts
+        """Amends the facts of a case; other facts stay."""
+        self.facts[case_id] |= facts
         await self.receive([self._from_intake(CaseAmendedV1, case_id, 2, amended_at=self.now, revision=2)])
 
     def _from_intake(self, message: type[Event], case_id: UUID, position: int, **data: Any) -> Event:
         event_id = uuid4()
         sealed = seal_section(
-            TriageFacts.model_validate(self.told[case_id]).model_dump_json().encode(),
+            TriageFacts.model_validate(self.facts[case_id]).model_dump_json().encode(),
             self.keys.directory.current("routing", START), event_id=event_id, case_id=case_id, section="triage",
         )  # fmt: skip
         return message.model_validate({
@@ -142,20 +144,20 @@ class Room:
         })  # fmt: skip
 
     async def version(self, case_id: UUID) -> int:
-        """Of a case, as it would be read now."""
+        """Returns the version of a case as the API shows it."""
         query = (
             "SELECT p.version + (SELECT coalesce(sum(version), 0) FROM referral WHERE case_id = $1) AS version"
             " FROM case_plan p WHERE case_id = $1"
         )
         return int((await self.rows(query, case_id))[0]["version"])
 
-    async def reply(self, said: str, referral: dict[str, Any], agency: str = "", **more: Any) -> None:
-        """An agency says something about a referral; the addressed one unless another is named."""
-        await self.receive([self.reply_of(said, referral, agency, **more)])
+    async def reply(self, kind: str, referral: dict[str, Any], agency: str = "", **more: Any) -> None:
+        """Handles a reply about a referral, by default from the addressed agency."""
+        await self.receive([self.build_reply(kind, referral, agency, **more)])
 
-    def reply_of(self, said: str, referral: dict[str, Any], agency: str = "", **more: Any) -> Event:
-        """The message of such a reply."""
-        message = message_class(f"reply.referral.{said}.v1")
+    def build_reply(self, kind: str, referral: dict[str, Any], agency: str = "", **more: Any) -> Event:
+        """Builds a reply about a referral, by default from the addressed agency."""
+        message = message_class(f"reply.referral.{kind}.v1")
         assert message is not None
         by = agency or referral["agency"]
         return message.model_validate({
@@ -165,29 +167,29 @@ class Room:
         })  # fmt: skip
 
     async def receive(self, replies: Sequence[Event]) -> None:
-        """Messages of one type arrive together."""
+        """Handles messages of one type that arrive together."""
         async with self.transaction() as transaction:
             await self.handlers[type(replies[0])](transaction, replies)
 
     async def sweep_until(self, end: datetime, step: timedelta) -> None:
-        """Let the time pass, sweeping as the service does."""
+        """Advances the time in steps and takes the due clock steps at each."""
         while self.now < end:
             self.now = min(self.now + step, end)
-            await self.sweep()
+            await self.take_due_steps()
 
-    async def sweep(self) -> None:
-        """Take everything that is due now."""
+    async def take_due_steps(self) -> None:
+        """Takes all clock steps that are due now."""
         taken = 1
         while taken:
             async with self.transaction() as transaction:
-                taken = await self.clocks.sweep(transaction, self.now)
+                taken = await self.clocks.sweep_clocks(transaction, self.now)
 
     def end_keys(self, *parties: str, at: datetime | None = None) -> None:
-        """The keys of these parties count no more."""
+        """Ends the validity of the keys of parties."""
         self._write_directory(lambda entry: entry.party in parties, at or self.now)
 
     def enrol(self, *parties: str) -> None:
-        """The keys of these parties, which are those they had, count for a year from now."""
+        """Extends the validity of the present keys of parties by a year from now."""
         self._write_directory(lambda entry: entry.party in parties, self.now + timedelta(days=365))
 
     def _write_directory(self, concerns: Callable[[PublicKeys], bool], end: datetime) -> None:
@@ -195,24 +197,24 @@ class Room:
         changed = [replace(entry, not_after=end) if concerns(entry) else entry for entry in entries]
         Directory(changed).write(self.directory_file)
 
-    def sent_to(self, agency: str) -> list[dict[str, Any]]:
-        """The events that went to an agency's own queue."""
+    def find_events_sent_to(self, agency: str) -> list[dict[str, Any]]:
+        """Finds the events that were sent to an agency's own queue."""
         prefix = f"referral.{agency}."
         return [event for key, event in self.sent if key.startswith(prefix)]
 
-    def of(self, wire_name: str, **data: Any) -> list[dict[str, Any]]:
-        """The data of the events of a type in which these fields have these values."""
-        found = [event["data"] for event in self.said if event["type"] == wire_name]
+    def find_data(self, wire_name: str, **data: Any) -> list[dict[str, Any]]:
+        """Finds the data of the events of a type whose fields have these values."""
+        found = [event["data"] for event in self.events if event["type"] == wire_name]
         return [entry for entry in found if all(entry.get(name) == value for name, value in data.items())]
 
-    def offered(self, case_id: UUID, service: str, role: str = "lead") -> dict[str, Any]:
-        """The newest referral of a service."""
-        return self.of("referral.offered.v1", case_id=str(case_id), service=service, role=role)[-1]
+    def find_offer(self, case_id: UUID, service: str, role: str = "lead") -> dict[str, Any]:
+        """Finds the newest offer of a service in a case."""
+        return self.find_data("referral.offered.v1", case_id=str(case_id), service=service, role=role)[-1]
 
-    def open(self, referral: dict[str, Any]) -> ReferralFacts:
-        """What the addressed agency reads, opened with its own key."""
+    def open_facts(self, referral: dict[str, Any]) -> ReferralFacts:
+        """Opens the sealed facts of an offer with the key of the addressed agency."""
         offered = ReferralOfferedV1.model_validate(
-            next(e for e in self.said if e["data"].get("referral_id") == referral["referral_id"]
+            next(e for e in self.events if e["data"].get("referral_id") == referral["referral_id"]
                  and e["type"] == "referral.offered.v1")
         )  # fmt: skip
         opened = open_section(
@@ -222,7 +224,7 @@ class Room:
         return ReferralFacts.model_validate_json(opened)
 
     async def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        """Look into the database."""
+        """Runs a statement on the database and returns its rows."""
         connection = await asyncpg.connect(self.url)
         try:
             return [dict(row) for row in await connection.fetch(query, *values)]

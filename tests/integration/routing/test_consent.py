@@ -1,4 +1,4 @@
-"""A consent is withdrawn: every holder is told, must say that it stopped, and is reminded until it does."""
+"""A withdrawn consent: every agency that accepted is notified, and reminded until it acknowledges."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,31 +24,33 @@ def acknowledgement(referral: dict[str, Any], by: str = "") -> Event:
 
 
 async def withdrawn(room: Room) -> tuple[UUID, dict[str, Any], list[dict[str, Any]]]:
-    """A case with one accepted and some open referrals, its consent withdrawn; who was told."""
+    """Withdraws the consent of a case with an accepted and several open referrals; returns the published events."""
     case = await room.report(violence=["sexual"], sexual_under_72h="yes")
-    accepted = room.offered(case, "forensic_exam")
+    accepted = room.find_offer(case, "forensic_exam")
     await room.reply("accepted", accepted)
-    await room.consent.withdraw(case, await room.version(case), by="uptd-ppa", reason="Wenthilora asks for it")
-    return case, accepted, room.of(WITHDRAWN)
+    await room.consent.withdraw_consent(case, await room.version(case), by="uptd-ppa", reason="Wenthilora asks for it")
+    return case, accepted, room.find_data(WITHDRAWN)
 
 
 async def steps(room: Room) -> list[str]:
-    return [event["type"] for event in room.said if event["data"].get("clock") == "withdrawal"]
+    return [event["type"] for event in room.events if event["data"].get("clock") == "withdrawal"]
 
 
-async def test_who_has_taken_a_referral_is_told_and_nobody_else(room: Room) -> None:
-    case, accepted, told = await withdrawn(room)
+async def test_only_agencies_that_accepted_a_referral_are_notified(room: Room) -> None:
+    case, accepted, withdrawals = await withdrawn(room)
 
-    assert [(one["referral_id"], one["agency"]) for one in told] == [(accepted["referral_id"], accepted["agency"])]
-    assert told[0]["acknowledge_by"] == "2026-11-30T15:00:00Z"
-    assert len(room.of("referral.offered.v1", case_id=str(case))) > 1
-    assert "Wenthilora" not in str(room.said)
+    assert [(one["referral_id"], one["agency"]) for one in withdrawals] == [
+        (accepted["referral_id"], accepted["agency"])
+    ]
+    assert withdrawals[0]["acknowledge_by"] == "2026-11-30T15:00:00Z"
+    assert len(room.find_data("referral.offered.v1", case_id=str(case))) > 1
+    assert "Wenthilora" not in str(room.events)
     notes = await room.rows("SELECT note FROM transition WHERE reason = 'consent_withdrawn'")
     assert notes
     assert b"Wenthilora" not in bytes(notes[0]["note"])
 
 
-async def test_silence_is_told_step_by_step_also_after_the_service_has_ended(room: Room) -> None:
+async def test_a_missing_acknowledgement_is_escalated_even_after_the_service_ended(room: Room) -> None:
     _, accepted, _ = await withdrawn(room)
     await room.reply("started", accepted)
     await room.reply("completed", accepted, outcome="served")
@@ -74,14 +76,16 @@ async def test_an_acknowledgement_stops_the_clock_and_counts_once(room: Room) ->
 
 async def test_an_acknowledgement_of_nothing_is_refused_with_its_reason(room: Room) -> None:
     case, accepted, _ = await withdrawn(room)
-    other = next(o for o in room.of("referral.offered.v1", case_id=str(case)) if o["agency"] != accepted["agency"])
+    other = next(
+        o for o in room.find_data("referral.offered.v1", case_id=str(case)) if o["agency"] != accepted["agency"]
+    )
     unknown = accepted | {"referral_id": str(uuid4())}
 
     await room.receive([acknowledgement(accepted, by=other["agency"])])
     await room.receive([acknowledgement(other)])
     await room.receive([acknowledgement(unknown)])
 
-    reasons = [refusal["reason"] for refusal in room.of("referral.reply_refused.v1")]
+    reasons = [refusal["reason"] for refusal in room.find_data("referral.reply_refused.v1")]
     assert reasons == ["not_its_referral", "not_now", "unknown_referral"]
 
 
@@ -89,4 +93,4 @@ async def test_a_case_that_was_changed_meanwhile_is_not_touched(room: Room) -> N
     case, _, _ = await withdrawn(room)
 
     with pytest.raises(CaseChanged):
-        await room.consent.withdraw(case, 1, by="uptd-ppa", reason="")
+        await room.consent.withdraw_consent(case, 1, by="uptd-ppa", reason="")

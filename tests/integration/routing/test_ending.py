@@ -1,21 +1,21 @@
-"""A case ends only when its rights are settled or somebody says why; and it can go on again."""
+"""A case ends only when its rights are settled or with a reason, and it can be reopened."""
 
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
-from simpul_routing.domain.case_life import CaseDeed
+from simpul_routing.domain.case_lifecycle import CaseAction
 from simpul_routing.errors import (
     CaseChanged,
-    CaseHasEnded,
-    CaseIsOpen,
+    CaseEnded,
+    CaseNotEnded,
     CaseUnknown,
-    NotFromHere,
     ReasonMissing,
-    RightsLacking,
+    RightsUnsettled,
+    StageNotAllowed,
 )
-from simpul_routing.stored_facts import place_of_note
+from simpul_routing.stored_facts import note_context
 from simpul_schema.vocabulary import CaseEnd, Right, RightState
 from tests.integration.routing.conftest import Room
 
@@ -30,42 +30,42 @@ async def settle_rights(room: Room, case: UUID) -> None:
 async def test_a_case_is_not_completed_while_a_right_is_not_settled_and_the_list_says_which(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes", injured="no")
 
-    with pytest.raises(RightsLacking) as refusal:
-        await room.end.close(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
+    with pytest.raises(RightsUnsettled) as refusal:
+        await room.end.close_case(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
 
     assert {Right.SOCIAL_AID, Right.EDUCATION} <= set(refusal.value.rights)
     assert Right.RESTITUTION not in refusal.value.rights
-    assert room.of("case.closed.v1") == []
+    assert room.find_data("case.closed.v1") == []
 
 
 async def test_a_completed_case_cancels_what_was_still_open_and_stops_its_clocks(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
     await settle_rights(room, case)
 
-    await room.end.close(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
+    await room.end.close_case(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
 
-    offered = {entry["referral_id"] for entry in room.of("referral.offered.v1")}
-    assert {entry["referral_id"] for entry in room.of("referral.cancelled.v1")} == offered
-    assert [entry["end"] for entry in room.of("case.closed.v1", case_id=str(case))] == ["completed"]
+    offered = {entry["referral_id"] for entry in room.find_data("referral.offered.v1")}
+    assert {entry["referral_id"] for entry in room.find_data("referral.cancelled.v1")} == offered
+    assert [entry["end"] for entry in room.find_data("case.closed.v1", case_id=str(case))] == ["completed"]
     assert await room.rows("SELECT 1 FROM clock WHERE next_at IS NOT NULL") == []
 
 
 async def test_a_reply_after_the_end_is_refused(room: Room) -> None:
     case = await room.report()
-    await room.end.close(
+    await room.end.close_case(
         case, await room.version(case), CaseEnd.TRANSFERRED, by="uptd-ppa", reason="lives in the regency"
     )
-    await room.reply("accepted", room.offered(case, "intake"))
+    await room.reply("accepted", room.find_offer(case, "case_management"))
 
-    assert [entry["reason"] for entry in room.of("referral.reply_refused.v1")] == ["already_ended"]
+    assert [entry["reason"] for entry in room.find_data("referral.reply_refused.v1")] == ["already_ended"]
 
 
 async def test_a_case_that_ended_can_go_on_and_says_who_and_why(room: Room) -> None:
     case = await room.report()
-    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
-    with pytest.raises(CaseHasEnded):
-        await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="again")
-    await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="came back")
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+    with pytest.raises(CaseEnded):
+        await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="again")
+    await room.end.reopen_case(case, await room.version(case), by="uptd-ppa", reason="came back")
 
     made = await room.rows(
         "SELECT before, after, actor, reason FROM transition WHERE case_id = $1 AND referral_id IS NULL"
@@ -76,7 +76,7 @@ async def test_a_case_that_ended_can_go_on_and_says_who_and_why(room: Room) -> N
         ("received", "triage", "routing", "decided"), ("triage", "terminated", "uptd-ppa", "closed"),
         ("terminated", "reopened", "uptd-ppa", "reopened"), ("reopened", "reopened", "uptd-ppa", "case_reopened"),
     ]  # fmt: skip
-    assert len(room.of("case.reopened.v1")) == 1
+    assert len(room.find_data("case.reopened.v1")) == 1
 
 
 @pytest.mark.parametrize(
@@ -91,91 +91,93 @@ async def test_what_cannot_be_done_is_refused_by_name(
     room: Room, change: dict[str, Any], refusal: type[Exception]
 ) -> None:
     case = await room.report()
-    asked: dict[str, Any] = {"case_id": case, "version": await room.version(case), "reason": "moved away"} | change
+    arguments: dict[str, Any] = {"case_id": case, "version": await room.version(case), "reason": "moved away"} | change
 
     with pytest.raises(refusal):
-        await room.end.close(asked["case_id"], asked["version"], CaseEnd.CLOSED, by="uptd-ppa", reason=asked["reason"])
+        await room.end.close_case(
+            arguments["case_id"], arguments["version"], CaseEnd.CLOSED, by="uptd-ppa", reason=arguments["reason"]
+        )
 
 
 async def test_only_a_case_that_ended_can_be_reopened(room: Room) -> None:
     case = await room.report()
 
-    with pytest.raises(CaseIsOpen):
-        await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="why not")
+    with pytest.raises(CaseNotEnded):
+        await room.end.reopen_case(case, await room.version(case), by="uptd-ppa", reason="why not")
 
 
 async def test_a_right_is_refused_by_the_victim_only_with_a_reason(room: Room) -> None:
     case = await room.report()
-    asked = (case, await room.version(case), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM)
+    arguments = (case, await room.version(case), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM)
 
     with pytest.raises(ReasonMissing):
-        await room.end.answer_right(*asked, by="uptd-ppa", reason="")
-    await room.end.answer_right(*asked, by="uptd-ppa", reason="asked twice")
+        await room.end.answer_right(*arguments, by="uptd-ppa", reason="")
+    await room.end.answer_right(*arguments, by="uptd-ppa", reason="asked twice")
 
-    assert room.of("right.changed.v1")[-1]["rights"] == [{"right": "restitution", "state": "refused_by_victim"}]
+    assert room.find_data("right.changed.v1")[-1]["rights"] == [{"right": "restitution", "state": "refused_by_victim"}]
 
 
 async def test_what_a_person_writes_as_a_reason_stands_nowhere_in_clear(room: Room) -> None:
     case = await room.report()
-    words = "Wenthilora Paksibumi moved away"
+    text = "Wenthilora Paksibumi moved away"
     await room.end.answer_right(
-        case, await room.version(case), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM, by="uptd-ppa", reason=words
+        case, await room.version(case), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM, by="uptd-ppa", reason=text
     )
-    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason=words)
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason=text)
 
     stored = str(await room.rows("SELECT * FROM transition")) + str(await room.rows("SELECT * FROM case_plan"))
     notes = await room.rows("SELECT note FROM transition WHERE note <> ''")
     assert "Wenthilora" not in stored
-    assert [room.keys.unlock(row["note"], place=place_of_note(case)).decode() for row in notes] == [words, words]
+    assert [room.keys.unlock(row["note"], place=note_context(case)).decode() for row in notes] == [text, text]
 
 
-async def test_a_reopened_case_asks_again_for_what_was_cut_off_and_not_for_what_was_done(room: Room) -> None:
+async def test_a_reopened_case_offers_again_what_ended_with_it_but_not_what_was_completed(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
-    aid = room.offered(case, "social_aid")
+    aid = room.find_offer(case, "social_aid")
     await room.reply("accepted", aid)
     await room.reply("completed", aid, outcome="served")
-    before = {entry["service"] for entry in room.of("referral.offered.v1", role="lead")}
-    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
-    await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="came back")
+    before = {entry["service"] for entry in room.find_data("referral.offered.v1", role="lead")}
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+    await room.end.reopen_case(case, await room.version(case), by="uptd-ppa", reason="came back")
 
-    [replanned] = room.of("case.replanned.v1", why="case_reopened")
+    [replanned] = room.find_data("case.replanned.v1", why="case_reopened")
     assert {entry["service"] for entry in replanned["added"] if entry["role"] == "lead"} == before - {"social_aid"}
     assert (replanned["withdrawn"], replanned["kept"]) == ([], [])
 
 
 async def test_a_case_entered_in_error_ends_with_all_its_referrals(room: Room) -> None:
     case = await room.report()
-    await room.end.void(case, await room.version(case), by="uptd-ppa", reason="typed twice")
+    await room.end.void_case(case, await room.version(case), by="uptd-ppa", reason="typed twice")
 
     states = {row["state"] for row in await room.rows("SELECT state FROM referral")}
     assert states == {"entered_in_error"}
-    assert {entry["why"] for entry in room.of("referral.cancelled.v1")} == {"entered_in_error"}
-    assert len(room.of("case.voided.v1", case_id=str(case))) == 1
-    with pytest.raises(CaseHasEnded):
-        await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="again")
+    assert {entry["why"] for entry in room.find_data("referral.cancelled.v1")} == {"entered_in_error"}
+    assert len(room.find_data("case.voided.v1", case_id=str(case))) == 1
+    with pytest.raises(CaseEnded):
+        await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="again")
 
 
 async def test_a_case_goes_through_its_stages_with_its_referrals(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
-    seen = []
+    states = []
 
-    async def look() -> None:
-        seen.append((await room.rows("SELECT state FROM case_plan"))[0]["state"])
+    async def record_state() -> None:
+        states.append((await room.rows("SELECT state FROM case_plan"))[0]["state"])
 
-    await look()
-    leads = room.of("referral.offered.v1", role="lead")
+    await record_state()
+    leads = room.find_data("referral.offered.v1", role="lead")
     await room.reply("accepted", leads[0])
-    await look()
-    await room.triage.move_on(case, await room.version(case), CaseDeed.PLANNED, by="uptd-ppa", reason="")
-    await look()
+    await record_state()
+    await room.triage.change_stage(case, await room.version(case), CaseAction.PLANNED, by="uptd-ppa", reason="")
+    await record_state()
     await room.reply("started", leads[0])
-    await look()
+    await record_state()
     for lead in leads[1:]:
         await room.reply("accepted", lead)
     for lead in leads:
         await room.reply("completed", lead, outcome="served")
-    await look()
+    await record_state()
 
-    assert seen == ["triage", "assessment", "service_plan", "intervention", "monitoring"]
-    with pytest.raises(NotFromHere):
-        await room.triage.move_on(case, await room.version(case), CaseDeed.PLANNED, by="uptd-ppa", reason="")
+    assert states == ["triage", "assessment", "service_plan", "intervention", "monitoring"]
+    with pytest.raises(StageNotAllowed):
+        await room.triage.change_stage(case, await room.version(case), CaseAction.PLANNED, by="uptd-ppa", reason="")

@@ -1,4 +1,4 @@
-"""What a source that nobody knows says about an agency is a suggestion: the agency waits, a person decides."""
+"""An exclusion by an unverified source is a suggestion: the agency waits until a person decides."""
 
 import json
 from datetime import datetime, timedelta
@@ -8,17 +8,17 @@ from uuid import UUID
 
 import pytest
 
-from simpul_routing.api.reading import timeline_of
+from simpul_routing.api.queries import build_timeline
 from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.errors import (
     CaseChanged,
-    DecidesAboutItself,
     ExclusionUndecided,
+    OwnExclusion,
     ReasonMissing,
-    SuggestionDecided,
+    SuggestionAlreadyDecided,
     SuggestionUnknown,
 )
-from simpul_routing.stored_facts import place_of, read
+from simpul_routing.stored_facts import case_context, decode_facts
 from simpul_schema.messages.referral import SuggestedExclusions
 from simpul_schema.vocabulary import CaseEnd, ReferralRole, Service, Urgency
 from simpul_seal import open_section
@@ -38,18 +38,18 @@ DANGER = {
 CONFIRMED, REJECTED = SuggestionState.CONFIRMED, SuggestionState.REJECTED
 
 
-def asked(room: Room, case: UUID) -> list[dict[str, Any]]:
-    return room.of("referral.exclusion_suggested.v1", case_id=str(case))
+def find_requests(room: Room, case: UUID) -> list[dict[str, Any]]:
+    return room.find_data("referral.exclusion_suggested.v1", case_id=str(case))
 
 
 def offers(room: Room, case: UUID) -> set[tuple[str, str]]:
-    return {(one["service"], one["agency"]) for one in room.of("referral.offered.v1", case_id=str(case))}
+    return {(one["service"], one["agency"]) for one in room.find_data("referral.offered.v1", case_id=str(case))}
 
 
 async def decide(room: Room, case: UUID, agency: str, state: SuggestionState, **more: Any) -> None:
     given: dict[str, Any] = {"by": "uptd-ppa", "reason": "asked the family"} | more
     version = given.pop("version", None) or await room.version(case)
-    await room.decisions.decide(case, version, agency, state, **given)
+    await room.decisions.decide_suggestion(case, version, agency, state, **given)
 
 
 async def rights(room: Room, case: UUID) -> dict[str, dict[str, str]]:
@@ -58,44 +58,44 @@ async def rights(room: Room, case: UUID) -> dict[str, dict[str, str]]:
     return found
 
 
-def opened(room: Room, ask: dict[str, Any]) -> tuple[str, ...]:
-    """The agencies that wait, as the one that is asked reads them."""
-    event = next(e for e in room.said if e["data"] is ask)
+def open_suggestions(room: Room, request: dict[str, Any]) -> tuple[str, ...]:
+    """Opens the suggested agencies with the key of the reviewing agency."""
+    event = next(e for e in room.events if e["data"] is request)
     content = open_section(
-        ask["sealed"]["suggestions"]["ciphertext"], room.rings[ask["agency"]], event_id=UUID(event["id"]),
+        request["sealed"]["suggestions"]["ciphertext"], room.rings[request["agency"]], event_id=UUID(event["id"]),
         case_id=UUID(event["correlationid"]), section="suggestions",
     )  # fmt: skip
     return SuggestedExclusions.model_validate_json(content).agencies
 
 
-async def test_eight_named_agencies_withhold_no_emergency_and_a_person_is_asked(room: Room) -> None:
+async def test_eight_suggested_agencies_withhold_no_emergency_and_a_review_is_requested(room: Room) -> None:
     case = await room.report(**DANGER, suggested_exclusions=EIGHT)
 
     assert offers(room, case) >= {
-        ("intake", "uptd-ppa"), ("emergency_protection", "polres-ppa"), ("medical_care", "rs-rujukan"),
+        ("case_management", "uptd-ppa"), ("emergency_protection", "polres-ppa"), ("medical_care", "rs-rujukan"),
         ("forensic_exam", "rs-rujukan"), ("pep_72h", "rs-rujukan"), ("shelter", "dinsos-peksos"),
         ("psychologist", "uptd-ppa"),
     }  # fmt: skip
-    # Somebody else's help waits: a task force next door, legal aid.
+    # Other services wait, such as outreach and legal aid.
     assert not {"outreach", "legal_aid", "restitution_information"} & {service for service, _ in offers(room, case)}
-    [ask] = asked(room, case)
-    # Everybody decent is named, so the hub is asked after all, and the top of the ladder hears of it.
-    decides = ask["agency"]
-    assert decides not in EIGHT or set(ask["told"]) > {decides}
-    assert (ask["suggestions"], ask["step"], ask["urgency"]) == (8, 0, "high")
-    assert datetime.fromisoformat(ask["decide_by"]) == START + timedelta(minutes=15)
-    assert sorted(opened(room, ask)) == sorted(EIGHT)
+    [request] = find_requests(room, case)
+    # Every possible reviewer is suggested, so the hub decides and the top level is notified.
+    decides = request["agency"]
+    assert decides not in EIGHT or set(request["escalation_targets"]) > {decides}
+    assert (request["suggestions"], request["step"], request["urgency"]) == (8, 0, "high")
+    assert datetime.fromisoformat(request["decide_by"]) == START + timedelta(minutes=15)
+    assert sorted(open_suggestions(room, request)) == sorted(EIGHT)
     states = {name: entry["state"] for name, entry in (await rights(room, case)).items()}
     plain = await rights(room, await room.report(**DANGER))
     assert states == {name: entry["state"] for name, entry in plain.items()}
 
 
-async def test_everybody_named_the_hub_is_asked_again_and_the_city_board_is_told(room: Room) -> None:
+async def test_if_every_agency_is_suggested_the_hub_decides_and_the_city_board_is_notified(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=sorted(CITY.agency_codes))
 
-    [ask] = asked(room, case)
-    assert (ask["agency"], ask["told"]) == ("uptd-ppa", ["uptd-ppa", "city-board"])
-    # Nothing of it is urgent, so everything waits; but the case is in somebody's hands.
+    [request] = find_requests(room, case)
+    assert (request["agency"], request["escalation_targets"]) == ("uptd-ppa", ["uptd-ppa", "city-board"])
+    # Nothing is urgent, so every service waits; the case still has a manual triage.
     assert offers(room, case) == {("manual_triage", "uptd-ppa")}
     assert {entry["state"] for entry in (await rights(room, case)).values()} <= {"referred", "not_applicable",
                                                                                "unanswered"}  # fmt: skip
@@ -104,15 +104,19 @@ async def test_everybody_named_the_hub_is_asked_again_and_the_city_board_is_told
 async def test_who_is_named_waits_and_hears_nothing_until_a_person_has_decided(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
 
-    assert room.sent_to("satgas-kel-bujel") == []
-    [ask] = asked(room, case)
-    assert (ask["agency"], ask["told"], opened(room, ask)) == ("uptd-ppa", ["uptd-ppa"], ("satgas-kel-bujel",))
-    assert ask in [event["data"] for event in room.sent_to("uptd-ppa")]
-    assert "satgas" not in json.dumps([event for event in room.said if "outreach" not in json.dumps(event)])
-    # Nobody else takes its place meanwhile, and what others are asked goes out as ever.
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
+    [request] = find_requests(room, case)
+    assert (request["agency"], request["escalation_targets"], open_suggestions(room, request)) == (
+        "uptd-ppa",
+        ["uptd-ppa"],
+        ("satgas-kel-bujel",),
+    )
+    assert request in [event["data"] for event in room.find_events_sent_to("uptd-ppa")]
+    assert "satgas" not in json.dumps([event for event in room.events if "outreach" not in json.dumps(event)])
+    # No other agency replaces it meanwhile, and the offers to others are sent.
     services = {service for service, _ in offers(room, case)}
     assert "outreach" not in services
-    assert "intake" in services
+    assert "case_management" in services
 
 
 async def test_rejected_what_waited_goes_out_at_once(room: Room) -> None:
@@ -120,34 +124,34 @@ async def test_rejected_what_waited_goes_out_at_once(room: Room) -> None:
     room.now += timedelta(minutes=40)
     await decide(room, case, "satgas-kel-bujel", REJECTED)
 
-    assert room.offered(case, "outreach")["agency"] == "satgas-kel-bujel"
-    assert room.of("case.replanned.v1")[-1]["why"] == "exclusion_rejected"
-    [closed] = room.of("referral.exclusion_decided.v1")
-    assert closed["referral_id"] == asked(room, case)[0]["referral_id"]
+    assert room.find_offer(case, "outreach")["agency"] == "satgas-kel-bujel"
+    assert room.find_data("case.replanned.v1")[-1]["why"] == "exclusion_rejected"
+    [closed] = room.find_data("referral.exclusion_decided.v1")
+    assert closed["referral_id"] == find_requests(room, case)[0]["referral_id"]
     await room.sweep_until(room.now + timedelta(days=2), timedelta(hours=6))
-    assert len(asked(room, case)) == 1
+    assert len(find_requests(room, case)) == 1
 
 
-async def test_confirmed_it_is_excluded_as_ever_and_the_next_is_asked(room: Room) -> None:
+async def test_a_confirmed_suggestion_excludes_the_agency_and_the_next_is_offered_the_service(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     await decide(room, case, "satgas-kel-bujel", CONFIRMED)
 
-    assert room.offered(case, "outreach")["agency"] == "satgas-kec-mojoroto"
-    assert room.of("case.replanned.v1")[-1]["why"] == "agency_excluded"
+    assert room.find_offer(case, "outreach")["agency"] == "satgas-kec-mojoroto"
+    assert room.find_data("case.replanned.v1")[-1]["why"] == "agency_excluded"
     await room.amend(case, injured="yes", safe_now="no")
     await room.sweep_until(room.now + timedelta(days=3), timedelta(hours=3))
-    assert room.sent_to("satgas-kel-bujel") == []
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
 
 
 async def test_confirmed_even_an_emergency_is_withheld(room: Room) -> None:
     case = await room.report(**DANGER, suggested_exclusions=["polres-ppa"])
-    first = room.offered(case, "emergency_protection")
+    first = room.find_offer(case, "emergency_protection")
     await room.reply("accepted", first)
-    before = len(room.sent_to("polres-ppa"))
+    before = len(room.find_events_sent_to("polres-ppa"))
     await decide(room, case, "polres-ppa", CONFIRMED)
 
-    assert room.offered(case, "emergency_protection")["agency"] != "polres-ppa"
-    assert room.sent_to("polres-ppa")[before:] == []
+    assert room.find_offer(case, "emergency_protection")["agency"] != "polres-ppa"
+    assert room.find_events_sent_to("polres-ppa")[before:] == []
 
 
 @pytest.mark.parametrize(
@@ -155,104 +159,121 @@ async def test_confirmed_even_an_emergency_is_withheld(room: Room) -> None:
     [(["ylpa"], "uptd-ppa"), (["uptd-ppa"], "ylpa"), (["uptd-ppa", "ylpa"], "polres-ppa"),
      ([code for code in EIGHT if code != "rs-rujukan"], "rs-rujukan")],
 )  # fmt: skip
-async def test_whoever_is_not_named_decides_the_hub_first(room: Room, named: list[str], decides: str) -> None:
+async def test_the_first_agency_that_is_not_suggested_decides_starting_with_the_hub(
+    room: Room, named: list[str], decides: str
+) -> None:
     case = await room.report(**CALM, suggested_exclusions=named)
 
-    assert [(ask["agency"], ask["told"]) for ask in asked(room, case)] == [(decides, [decides])]
-    with pytest.raises(DecidesAboutItself):
+    assert [(request["agency"], request["escalation_targets"]) for request in find_requests(room, case)] == [
+        (decides, [decides])
+    ]
+    with pytest.raises(OwnExclusion):
         await decide(room, case, named[0], REJECTED, by=named[0])
 
 
 async def test_the_head_of_a_named_agency_does_not_decide_about_it_either(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["uptd-ppa"])
 
-    with pytest.raises(DecidesAboutItself):
+    with pytest.raises(OwnExclusion):
         await decide(room, case, "uptd-ppa", REJECTED, by="uptd-ppa-head")
     await decide(room, case, "uptd-ppa", REJECTED, by="city-board")
-    assert room.offered(case, "intake")["agency"] == "uptd-ppa"
+    assert room.find_offer(case, "case_management")["agency"] == "uptd-ppa"
 
 
-async def test_without_a_decision_the_next_levels_are_told_each_once(room: Room) -> None:
+async def test_without_a_decision_each_next_level_is_notified_once(room: Room) -> None:
     case = await room.report(**DANGER, suggested_exclusions=["satgas-kel-bujel"])
     await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
 
-    steps = [(ask["step"], ask["told"]) for ask in asked(room, case)]
+    steps = [(request["step"], request["escalation_targets"]) for request in find_requests(room, case)]
     assert steps == [
         (0, ["uptd-ppa"]), (50, ["uptd-ppa"]), (100, ["uptd-ppa-head"]), (200, ["uptd-ppa-head", "city-board"]),
     ]  # fmt: skip
-    # Every step goes to the agency that is asked too, in one stream of its own.
-    sent = [event for event in room.sent_to("uptd-ppa") if event["type"] == "referral.exclusion_suggested.v1"]
+    # Every step is sent to the reviewing agency too, in one stream.
+    sent = [
+        event for event in room.find_events_sent_to("uptd-ppa") if event["type"] == "referral.exclusion_suggested.v1"
+    ]
     assert [event["sequence"] for event in sent] == [f"{number:010d}" for number in (1, 2, 3, 4)]
-    assert {event["subject"] for event in sent} == {f"referral/{asked(room, case)[0]['referral_id']}"}
+    assert {event["subject"] for event in sent} == {f"referral/{find_requests(room, case)[0]['referral_id']}"}
 
 
-async def test_where_the_hub_is_named_the_ladder_leaves_it_out(room: Room) -> None:
+async def test_a_suggested_hub_is_skipped_by_the_escalation(room: Room) -> None:
     case = await room.report(**DANGER, suggested_exclusions=["uptd-ppa"])
     await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
 
-    asks = asked(room, case)
-    assert {ask["agency"] for ask in asks} == {"ylpa"}
-    assert [ask["told"] for ask in asks] == [["ylpa"], ["ylpa"], ["city-board"], ["city-board"]]
-    # Its own emergencies are told it all the same.
-    reminded = room.of("referral.overdue.v1", case_id=str(case), agency="polres-ppa")
-    assert any("uptd-ppa" in entry["told"] for entry in reminded)
+    requests = find_requests(room, case)
+    assert {request["agency"] for request in requests} == {"ylpa"}
+    assert [request["escalation_targets"] for request in requests] == [
+        ["ylpa"],
+        ["ylpa"],
+        ["city-board"],
+        ["city-board"],
+    ]
+    # Its own emergency services are offered to it nevertheless.
+    reminded = room.find_data("referral.overdue.v1", case_id=str(case), agency="polres-ppa")
+    assert any("uptd-ppa" in entry["escalation_targets"] for entry in reminded)
 
 
 async def test_a_stranger_neither_delays_an_emergency_nor_floods_the_hub(room: Room) -> None:
-    """Fifty reports, each naming everybody, and amendments that name them one by one."""
+    """Fifty reports that suggest every agency, and amendments that suggest them one by one."""
     dice = Random(7)
     for _ in range(50):
         case = await room.report(**DANGER, suggested_exclusions=dice.sample(EIGHT, len(EIGHT)))
         assert {"emergency_protection", "medical_care", "pep_72h"} <= {service for service, _ in offers(room, case)}
-        assert all(one["urgency"] == "high" for one in room.of("referral.offered.v1", case_id=str(case)))
-        assert len(asked(room, case)) == 1
+        assert all(one["urgency"] == "high" for one in room.find_data("referral.offered.v1", case_id=str(case)))
+        assert len(find_requests(room, case)) == 1
     case = await room.report(**CALM)
     for number in range(1, 9):
         await room.amend(case, suggested_exclusions=EIGHT[2 : 2 + number])
-    assert len(asked(room, case)) == 1
+    assert len(find_requests(room, case)) == 1
     rows = await room.rows("SELECT case_id FROM exclusion_review WHERE closed_at IS NULL")
     assert len(rows) == len({row["case_id"] for row in rows}) == 51
 
 
-async def test_an_amendment_takes_nothing_away_but_nothing_new_is_asked(room: Room) -> None:
+async def test_a_suggestion_in_an_amendment_withdraws_nothing_but_new_offers_wait(room: Room) -> None:
     case = await room.report(**CALM)
-    outreach = room.offered(case, "outreach")
+    outreach = room.find_offer(case, "outreach")
     await room.reply("accepted", outreach)
-    counselling = [one for one in room.of("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"]
+    counselling = [
+        one for one in room.find_data("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"
+    ]
     await room.amend(case, suggested_exclusions=["satgas-kel-bujel", "dinsos-peksos"], violence=["neglect"])
 
-    assert room.of("referral.revoked.v1", agency="satgas-kel-bujel") == []
-    assert [ask["agency"] for ask in asked(room, case)] == ["uptd-ppa"]
-    after = [one for one in room.of("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"]
+    assert room.find_data("referral.revoked.v1", agency="satgas-kel-bujel") == []
+    assert [request["agency"] for request in find_requests(room, case)] == ["uptd-ppa"]
+    after = [
+        one for one in room.find_data("referral.offered.v1", case_id=str(case)) if one["agency"] == "dinsos-peksos"
+    ]
     assert after == counselling
     await decide(room, case, "dinsos-peksos", REJECTED)
-    assert room.offered(case, "social_aid")["agency"] == "dinsos-peksos"
+    assert room.find_offer(case, "social_aid")["agency"] == "dinsos-peksos"
     await decide(room, case, "satgas-kel-bujel", CONFIRMED)
-    assert outreach["referral_id"] in {one["referral_id"] for one in room.of("referral.revoked.v1")}
+    assert outreach["referral_id"] in {one["referral_id"] for one in room.find_data("referral.revoked.v1")}
 
 
-async def test_when_who_is_asked_is_named_too_the_next_is_asked_by_the_same_deadline(room: Room) -> None:
+async def test_a_suggested_reviewer_is_replaced_under_the_same_deadline(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     room.now += timedelta(hours=1)
     await room.amend(case, suggested_exclusions=["satgas-kel-bujel", "uptd-ppa"])
 
-    first, second = asked(room, case)
+    first, second = find_requests(room, case)
     assert (first["agency"], second["agency"]) == ("uptd-ppa", "ylpa")
     assert second["decide_by"] == first["decide_by"]
-    assert [closed["referral_id"] for closed in room.of("referral.exclusion_decided.v1")] == [first["referral_id"]]
+    assert [closed["referral_id"] for closed in room.find_data("referral.exclusion_decided.v1")] == [
+        first["referral_id"]
+    ]
 
 
 async def test_more_danger_brings_the_decision_nearer(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["uptd-ppa"])
-    assert "intake" not in {service for service, _ in offers(room, case)}
+    assert "case_management" not in {service for service, _ in offers(room, case)}
     room.now += timedelta(minutes=10)
     await room.amend(case, safe_now="no")
 
-    # What may not wait any more goes out, even to the named.
-    assert ("intake", "uptd-ppa") in offers(room, case)
+    # Services that must not wait any more are offered, even to suggested agencies.
+    assert ("case_management", "uptd-ppa") in offers(room, case)
     [row] = await room.rows("SELECT due_at FROM exclusion_review WHERE closed_at IS NULL")
     assert row["due_at"] == START + timedelta(minutes=25)
-    assert len(asked(room, case)) == 1
+    assert len(find_requests(room, case)) == 1
 
 
 async def test_a_decision_is_made_once_on_what_was_read_and_with_a_reason(room: Room) -> None:
@@ -266,95 +287,97 @@ async def test_a_decision_is_made_once_on_what_was_read_and_with_a_reason(room: 
     with pytest.raises(SuggestionUnknown):
         await decide(room, case, "polres-ppa", CONFIRMED)
     await decide(room, case, "ylpa", CONFIRMED, version=version)
-    before = len(room.said)
+    before = len(room.events)
     await decide(room, case, "ylpa", CONFIRMED, version=version)
-    assert len(room.said) == before
-    with pytest.raises(SuggestionDecided):
+    assert len(room.events) == before
+    with pytest.raises(SuggestionAlreadyDecided):
         await decide(room, case, "ylpa", REJECTED)
 
 
-async def test_what_was_rejected_is_not_asked_again_whoever_says_it(room: Room) -> None:
+async def test_a_rejected_suggestion_is_not_reviewed_again(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["ylpa"])
     await decide(room, case, "ylpa", REJECTED)
     await room.amend(case, suggested_exclusions=["ylpa"], injured="yes")
 
-    assert len(asked(room, case)) == 1
-    # A person excludes all the same.
-    await room.triage.exclude(case, await room.version(case), "ylpa", by="uptd-ppa", reason="now it is known")
-    assert room.of("case.replanned.v1")[-1]["why"] == "agency_excluded"
+    assert len(find_requests(room, case)) == 1
+    # A person can still exclude the agency.
+    await room.triage.exclude_agency(case, await room.version(case), "ylpa", by="uptd-ppa", reason="now it is known")
+    assert room.find_data("case.replanned.v1")[-1]["why"] == "agency_excluded"
 
 
 async def test_an_exclusion_by_hand_decides_what_was_suggested(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["ylpa"])
-    await room.triage.exclude(case, await room.version(case), "ylpa", by="uptd-ppa", reason="known")
+    await room.triage.exclude_agency(case, await room.version(case), "ylpa", by="uptd-ppa", reason="known")
 
-    assert len(room.of("referral.exclusion_decided.v1")) == 1
+    assert len(room.find_data("referral.exclusion_decided.v1")) == 1
     await decide(room, case, "ylpa", CONFIRMED)
-    with pytest.raises(SuggestionDecided):
+    with pytest.raises(SuggestionAlreadyDecided):
         await decide(room, case, "ylpa", REJECTED)
 
 
 async def test_merged_cases_unite_what_was_suggested(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
-    twin = await room.report(**CALM | {"kelurahan": ""}, suggested_exclusions=["ylpa", "dinsos-peksos"])
-    await decide(room, twin, "dinsos-peksos", CONFIRMED)
-    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+    duplicate = await room.report(**CALM | {"kelurahan": ""}, suggested_exclusions=["ylpa", "dinsos-peksos"])
+    await decide(room, duplicate, "dinsos-peksos", CONFIRMED)
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
 
     rows = await room.rows("SELECT case_id FROM exclusion_review WHERE closed_at IS NULL")
     assert [row["case_id"] for row in rows] == [case]
     [row] = await room.rows("SELECT situation FROM case_plan WHERE case_id = $1", case)
-    pending = read(room.keys.unlock(row["situation"], place=place_of(case))).pending
+    pending = decode_facts(room.keys.unlock(row["situation"], place=case_context(case))).pending
     assert pending == {"satgas-kel-bujel", "ylpa"}
-    assert room.sent_to("satgas-kel-bujel") == []
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
     await room.amend(case, safe_now="no", perpetrator_lives_with_child="yes")
-    assert room.offered(case, "shelter")["agency"] != "dinsos-peksos"
+    assert room.find_offer(case, "shelter")["agency"] != "dinsos-peksos"
     await decide(room, case, "satgas-kel-bujel", REJECTED)
     assert ("outreach", "satgas-kel-bujel") in offers(room, case)
 
 
-async def test_a_closed_case_asks_nobody_and_asks_again_when_it_is_reopened(room: Room) -> None:
+async def test_a_review_ends_with_its_case_and_starts_again_when_it_is_reopened(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     with pytest.raises(ExclusionUndecided):
-        await room.end.close(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
-    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+        await room.end.close_case(case, await room.version(case), CaseEnd.COMPLETED, by="uptd-ppa", reason="")
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
     await room.sweep_until(START + timedelta(days=2), timedelta(hours=6))
-    assert len(asked(room, case)) == 1
+    assert len(find_requests(room, case)) == 1
 
-    await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="came back")
-    assert len(asked(room, case)) == 2
-    assert room.sent_to("satgas-kel-bujel") == []
+    await room.end.reopen_case(case, await room.version(case), by="uptd-ppa", reason="came back")
+    assert len(find_requests(room, case)) == 2
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
 
 
-async def test_a_person_who_asks_by_hand_decides_first_unless_the_child_is_in_danger(room: Room) -> None:
+async def test_an_offer_by_hand_to_a_waiting_agency_requires_a_decision_unless_the_child_is_in_danger(
+    room: Room,
+) -> None:
     calm = await room.report(**CALM, suggested_exclusions=["ylpa", "rs-rujukan"])
     for service, agency in ((Service.LEGAL_AID, "ylpa"), (Service.PSYCHOLOGIST, "rs-rujukan")):
         with pytest.raises(ExclusionUndecided):
-            await room.triage.ask(
+            await room.triage.offer_referral(
                 calm, await room.version(calm), service, agency, ReferralRole.LEAD, by="uptd-ppa", reason="x"
             )
-    await room.triage.ask(
+    await room.triage.offer_referral(
         calm, await room.version(calm), Service.MEDICAL_CARE, "rs-rujukan", ReferralRole.LEAD, by="uptd-ppa", reason="x"
     )
     assert ("medical_care", "rs-rujukan") in offers(room, calm)
 
 
-async def test_a_declined_service_passes_over_whoever_waits(room: Room) -> None:
+async def test_a_declined_service_is_not_rerouted_to_a_waiting_agency(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kec-mojoroto"])
-    await room.reply("declined", room.offered(case, "outreach"), reason="no_capacity")
+    await room.reply("declined", room.find_offer(case, "outreach"), reason="no_capacity")
 
-    assert room.sent_to("satgas-kec-mojoroto") == []
-    [successor] = room.of("referral.rerouted.v1", case_id=str(case))
-    assert successor["successor"] not in ("satgas-kec-mojoroto", "")
+    assert room.find_events_sent_to("satgas-kec-mojoroto") == []
+    [successor] = room.find_data("referral.rerouted.v1", case_id=str(case))
+    assert successor["next_agency"] not in ("satgas-kec-mojoroto", "")
 
 
 async def test_a_lowered_risk_and_another_exclusion_leave_who_waits_where_it_is(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     await room.triage.change_urgency(case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="seen")
-    await room.triage.exclude(case, await room.version(case), "ylpa", by="uptd-ppa", reason="too close")
+    await room.triage.exclude_agency(case, await room.version(case), "ylpa", by="uptd-ppa", reason="too close")
     await room.amend(case, disability_need="yes")
 
-    assert room.sent_to("satgas-kel-bujel") == []
-    assert len(asked(room, case)) == 1
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
+    assert len(find_requests(room, case)) == 1
     assert (await rights(room, case))["prompt_response"]["state"] == "referred"
 
 
@@ -364,10 +387,12 @@ async def test_the_history_shows_suggestion_and_decision_and_stores_neither_in_c
 
     async with room.engine.connect() as connection:
         shown = {
-            language: " | ".join(line["words"] for line in await timeline_of(connection, room.keys, case, {}, language))
+            language: " | ".join(
+                line["text"] for line in await build_timeline(connection, room.keys, case, {}, language)
+            )
             for language in ("id", "en")
         }
-    assert "a source that is not known suggests an exclusion, routing: satgas-kel-bujel" in shown["en"]
+    assert "an unverified source suggested an exclusion, routing: satgas-kel-bujel" in shown["en"]
     assert "A suggested exclusion was rejected, uptd-ppa: satgas-kel-bujel: Wenthilora's aunt" in shown["en"]
     assert "sumber yang tidak dikenal mengusulkan pengecualian" in shown["id"]
     assert "Usulan pengecualian ditolak" in shown["id"]
@@ -376,7 +401,7 @@ async def test_the_history_shows_suggestion_and_decision_and_stores_neither_in_c
     assert not [row for row in stored if "satgas-kel-bujel" in row["line"] or "Wenthilora" in row["line"]]
 
 
-async def test_whatever_strangers_name_somebody_is_asked_in_every_case(room: Room) -> None:
+async def test_every_case_has_an_offer_whatever_exclusions_are_suggested(room: Room) -> None:
     """R10 under suggestions: random reports, named agencies, decisions and declines."""
     dice = Random(20261126)
     for _ in range(60):
@@ -394,10 +419,10 @@ async def test_whatever_strangers_name_somebody_is_asked_in_every_case(room: Roo
         case = await room.report(**facts, suggested_exclusions=named)
         offered = offers(room, case)
         assert offered, facts
-        assert len(asked(room, case)) == bool(named)
+        assert len(find_requests(room, case)) == bool(named)
         protective = {"emergency_protection", "medical_care", "forensic_exam", "pep_72h"}
         held = {agency for service, agency in offered if service not in protective} & set(named)
-        if facts["safe_now"] == "yes" and not room.of("referral.offered.v1", case_id=str(case), urgency="high"):
+        if facts["safe_now"] == "yes" and not room.find_data("referral.offered.v1", case_id=str(case), urgency="high"):
             assert held == set() or offered == {("manual_triage", "uptd-ppa")} or facts["suicidal_sign"] == "yes"
         ledger = await rights(room, case)
         free = await room.report(**facts)

@@ -1,4 +1,4 @@
-"""Whatever happens to a case, in whatever order: what must hold always, over random histories on a real database."""
+"""Invariants of cases over random histories on a real database."""
 
 import random
 from collections import Counter
@@ -13,37 +13,38 @@ from simpul_agreement.plan import caretaker
 from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.errors import (
     AgencyExcluded,
-    AgencyUnable,
-    CaseHasEnded,
-    CaseIsOpen,
+    AgencyNotEligible,
+    AlreadyServed,
+    CaseEnded,
     CaseMerged,
+    CaseNotEnded,
     ExclusionUndecided,
     MediationLocked,
-    NotFromHere,
-    OtherServiceOwed,
+    OtherServiceOutstanding,
     ReferralUnknown,
-    RightsLacking,
-    StillServed,
-    SuggestionDecided,
+    RightsUnsettled,
+    StageNotAllowed,
+    SuggestionAlreadyDecided,
     SuggestionUnknown,
 )
-from simpul_routing.stored_facts import place_of, read
+from simpul_routing.stored_facts import case_context, decode_facts
 from simpul_schema.vocabulary import CancelReason, CaseEnd, DeclineReason, ReferralRole, Service, Urgency
 from tests.integration.routing.conftest import Room
 from tests.support.agreements import CITY, kediri
 
 AGENCIES = ["polres-ppa", "uptd-ppa", "ylpa", "dinsos-peksos", "klinik-pendidikan", "rs-rujukan", "satgas-kel-bujel"]
 ANSWERS = ("safe_now", "injured", "in_school", "pregnant", "perpetrator_lives_with_child", "disability_need")
-SAID = ("delivered", "seen", "accepted", "accepted", "started", "completed", "declined", "declined")
+REPLIES = ("delivered", "seen", "accepted", "accepted", "started", "completed", "declined", "declined")
 ITS_OWN_DOING = ("referral.declined.v1", "referral.reply_refused.v1")
 REFUSED = (
-    AgencyExcluded, AgencyUnable, CaseHasEnded, CaseIsOpen, CaseMerged, MediationLocked, NotFromHere, OtherServiceOwed,
-    ReferralUnknown, RightsLacking, StillServed, ExclusionUndecided, SuggestionDecided, SuggestionUnknown,
+    AgencyExcluded, AgencyNotEligible, AlreadyServed, CaseEnded, CaseMerged, CaseNotEnded, ExclusionUndecided,
+    MediationLocked, OtherServiceOutstanding, ReferralUnknown, RightsUnsettled, StageNotAllowed,
+    SuggestionAlreadyDecided, SuggestionUnknown,
 )  # fmt: skip
 
 
 class History:
-    """Random deeds of agencies and case managers."""
+    """Random actions of agencies and case managers."""
 
     def __init__(self, room: Room, seed: int) -> None:
         self.room = room
@@ -69,15 +70,15 @@ class History:
         rows = await self.room.rows(
             "SELECT referral_id::text, case_id::text, agency FROM referral ORDER BY offered_at, referral_id"
         )
-        said = self.dice.choice(
+        kind = self.dice.choice(
             ["delivered", "seen", "accepted", "accepted", "started", "completed", "declined", "declined"]
         )
         more: dict[str, Any] = {}
-        if said == "declined":
+        if kind == "declined":
             more["reason"] = self.dice.choice([DeclineReason.NO_CAPACITY, DeclineReason.CONFLICT_OF_INTEREST]).value
-        if said == "completed":
+        if kind == "completed":
             more["outcome"] = "served"
-        await self.room.reply(said, self.dice.choice(rows), **more)
+        await self.room.reply(kind, self.dice.choice(rows), **more)
 
     async def amend(self) -> None:
         suggested = self.dice.sample(AGENCIES, self.dice.choice([0, 0, 1]))
@@ -86,34 +87,34 @@ class History:
     async def decide(self, case: UUID, version: int) -> None:
         agency = self.dice.choice(AGENCIES)
         state = self.dice.choice([SuggestionState.CONFIRMED, SuggestionState.REJECTED])
-        await self.room.decisions.decide(case, version, agency, state, by="city-board", reason="x")
+        await self.room.decisions.decide_suggestion(case, version, agency, state, by="city-board", reason="x")
 
     async def exclude(self, case: UUID, version: int) -> None:
         agency = self.dice.choice(AGENCIES)
-        await self.room.triage.exclude(case, version, agency, by="uptd-ppa", reason="too close")
+        await self.room.triage.exclude_agency(case, version, agency, by="uptd-ppa", reason="too close")
 
     async def change_urgency(self, case: UUID, version: int) -> None:
         await self.room.triage.change_urgency(case, version, self.dice.choice(list(Urgency)), by="uptd-ppa", reason="x")
 
-    async def ask(self, case: UUID, version: int) -> None:
+    async def offer_referral(self, case: UUID, version: int) -> None:
         service, agency = self.dice.choice(list(Service)), self.dice.choice(AGENCIES)
         role, reason = self.dice.choice([(ReferralRole.SUPPORT, "x"), (ReferralRole.LEAD, "")])
-        await self.room.triage.ask(case, version, service, agency, role, by="uptd-ppa", reason=reason)
+        await self.room.triage.offer_referral(case, version, service, agency, role, by="uptd-ppa", reason=reason)
 
     async def settle(self, case: UUID, version: int) -> None:
         triages = await self.room.rows(
-            "SELECT referral_id, raised_service FROM referral WHERE case_id = $1 AND ended_at IS NULL AND"
+            "SELECT referral_id, escalated_service FROM referral WHERE case_id = $1 AND ended_at IS NULL AND"
             " service = 'manual_triage' ORDER BY offered_at, referral_id",
             case,
         )
         for row in triages[:1]:
-            service, agency = Service(row["raised_service"] or "social_aid"), self.dice.choice(AGENCIES)
-            await self.room.triage.ask(
+            service, agency = Service(row["escalated_service"] or "social_aid"), self.dice.choice(AGENCIES)
+            await self.room.triage.offer_referral(
                 case, version, service, agency, ReferralRole.LEAD, by="uptd-ppa", reason="", settles=row["referral_id"]
             )
 
     async def void(self, case: UUID, version: int) -> None:
-        await self.room.end.void(case, version, by="uptd-ppa", reason="x")
+        await self.room.end.void_case(case, version, by="uptd-ppa", reason="x")
 
     async def decline_together(self) -> None:
         rows = await self.room.rows(
@@ -123,37 +124,40 @@ class History:
         reasons = [DeclineReason.CONFLICT_OF_INTEREST, DeclineReason.NO_CAPACITY, DeclineReason.OUTSIDE_AREA]
         if chosen:
             await self.room.receive([
-                self.room.reply_of("declined", row, reason=reason.value)
+                self.room.build_reply("declined", row, reason=reason.value)
                 for row, reason in zip(chosen, reasons, strict=False)
             ])  # fmt: skip
 
-    async def take_back(self, case: UUID, version: int) -> None:
+    async def cancel_referral(self, case: UUID, version: int) -> None:
         rows = await self.room.rows("SELECT referral_id FROM referral WHERE case_id = $1 ORDER BY referral_id", case)
         chosen = self.dice.choice(rows)["referral_id"]
-        await self.room.triage.take_back(case, version, chosen, CancelReason.TAKEN_BACK, by="uptd-ppa", reason="x")
+        await self.room.triage.cancel_referral(
+            case, version, chosen, CancelReason.TAKEN_BACK, by="uptd-ppa", reason="x"
+        )
 
     async def mediate(self, case: UUID, version: int) -> None:
-        await self.room.triage.mediate(case, version, by="uptd-ppa", reason="")
+        await self.room.triage.record_mediation(case, version, by="uptd-ppa", reason="")
 
     async def end(self, case: UUID, version: int) -> None:
-        await self.room.end.close(case, version, CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+        await self.room.end.close_case(case, version, CaseEnd.CLOSED, by="uptd-ppa", reason="x")
 
     async def reopen(self, case: UUID, version: int) -> None:
-        await self.room.end.reopen(case, version, by="uptd-ppa", reason="x")
+        await self.room.end.reopen_case(case, version, by="uptd-ppa", reason="x")
 
     async def merge(self, case: UUID, version: int) -> None:
         others = [other for other in self.cases if other != case]
         if others:
-            await self.room.end.merge(case, version, self.dice.choice(others), by="uptd-ppa", reason="x")
+            await self.room.end.merge_cases(case, version, self.dice.choice(others), by="uptd-ppa", reason="x")
 
     async def wait(self) -> None:
         self.room.now += timedelta(minutes=self.dice.choice([3, 20, 200]))
-        await self.room.sweep()
+        await self.room.take_due_steps()
 
     async def step(self) -> None:
         of_anybody = [self.reply, self.reply, self.reply, self.reply, self.amend, self.wait, self.decline_together]
         of_a_person = [
-            self.exclude, self.change_urgency, self.ask, self.take_back, self.mediate, self.end, self.reopen,
+            self.exclude, self.change_urgency, self.offer_referral, self.cancel_referral,
+            self.mediate, self.end, self.reopen,
             self.merge, self.settle, self.void, self.decide,
         ]  # fmt: skip
         chosen = self.dice.randrange(len(of_anybody) + len(of_a_person))
@@ -166,27 +170,27 @@ class History:
         except REFUSED:
             return
 
-    async def check(self, sent: int = 0, said: int = 0) -> None:
-        """Everything that must hold after every deed; `sent` and `said` were there before it."""
-        await self._who_is_excluded_hears_nothing(sent, said)
-        asked = await self.room.rows(
+    async def check(self, sent: int = 0, published: int = 0) -> None:
+        """Checks the invariants after an action; `sent` and `published` are the numbers of events before it."""
+        await self._check_excluded_agencies(sent, published)
+        referrals = await self.room.rows(
             "SELECT r.case_id, r.service, r.role, r.agency, r.state, p.ended_at, p.mediation_locked, p.situation FROM "
             "referral r JOIN case_plan p USING (case_id) WHERE r.ended_at IS NULL"
         )
-        leads = Counter((row["case_id"], row["service"]) for row in asked if row["role"] == "lead")
-        for row in asked:
-            assert row["ended_at"] is None, "something is asked in a case that has ended"
+        leads = Counter((row["case_id"], row["service"]) for row in referrals if row["role"] == "lead")
+        for row in referrals:
+            assert row["ended_at"] is None, "a referral is open in a case that has ended"
             if row["state"] == "declined":
-                facts = read(self.room.keys.unlock(row["situation"], place=place_of(row["case_id"])))
+                facts = decode_facts(self.room.keys.unlock(row["situation"], place=case_context(row["case_id"])))
                 gave_up = await self.room.rows(
                     "SELECT agency FROM referral WHERE case_id = $1 AND service = 'manual_triage'"
                     " AND state IN ('declined', 'rerouted')",
                     row["case_id"],
                 )
                 left = caretaker(kediri(), facts.origin, {other["agency"] for other in gave_up})
-                assert left == "", "a declined referral was not handed over, although somebody could be asked"
+                assert left == "", "a declined referral was not rerouted although an agency was left"
         assert not [key for key, count in leads.items() if count > 1 and key[1] != "manual_triage"], "two leads"
-        await self._nothing_owed_is_lost()
+        await self._check_outstanding_services()
         await self._somebody_decides()
         clocks = await self.room.rows(
             "SELECT 1 FROM clock c JOIN referral r USING (referral_id)"
@@ -194,49 +198,49 @@ class History:
         )
         assert clocks == [], "a clock runs for a referral that has ended"
         for case in await self.room.rows("SELECT * FROM case_plan WHERE ended_at IS NULL"):
-            facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
+            facts = decode_facts(self.room.keys.unlock(case["situation"], place=case_context(case["case_id"])))
             is_sexual = "sexual" in normalize_situation(facts.situation)["violence"]
             assert not is_sexual or facts.situation["perpetrator_is_child"] == {"yes"} or case["mediation_locked"], "R1"
 
-    async def _nothing_owed_is_lost(self) -> None:
-        """What was handed over goes on with a referral that stands for it, until that has ended by an answer."""
+    async def _check_outstanding_services(self) -> None:
+        """A rerouted service has a referral that continues it until the service is completed or cancelled."""
         lost = await self.room.rows(
             "SELECT r.referral_id FROM referral r WHERE r.state = 'rerouted' AND NOT EXISTS ("
-            " SELECT FROM referral s WHERE s.handed_over_from = r.referral_id"
-            " AND coalesce(s.raised_service, s.service) = coalesce(r.raised_service, r.service))"
+            " SELECT FROM referral s WHERE s.rerouted_from = r.referral_id"
+            " AND coalesce(s.escalated_service, s.service) = coalesce(r.escalated_service, r.service))"
         )
         assert lost == [], "a hand-over lost its service"
 
     async def _somebody_decides(self) -> None:
-        """Whoever waits does so while one agency is asked, that may be asked; nobody is asked for nothing."""
-        asks = {row["case_id"]: row["agency"] for row in await self.room.rows(
+        """A case has an open review if and only if a suggestion is pending, with an agency that may decide."""
+        reviewers = {row["case_id"]: row["agency"] for row in await self.room.rows(
             "SELECT case_id, agency FROM exclusion_review WHERE closed_at IS NULL"
         )}  # fmt: skip
         for case in await self.room.rows("SELECT case_id, ended_at, situation FROM case_plan"):
-            facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
-            is_owed = bool(facts.pending) and case["ended_at"] is None
-            assert (case["case_id"] in asks) == is_owed
-            assert asks.get(case["case_id"]) not in facts.origin.excluded or not set(AGENCIES) - facts.origin.excluded
+            facts = decode_facts(self.room.keys.unlock(case["situation"], place=case_context(case["case_id"])))
+            is_pending = bool(facts.pending) and case["ended_at"] is None
+            assert (case["case_id"] in reviewers) == is_pending
+            assert (
+                reviewers.get(case["case_id"]) not in facts.origin.excluded or not set(AGENCIES) - facts.origin.excluded
+            )
 
-    async def _who_is_excluded_hears_nothing(self, sent: int, said: int) -> None:
-        """R6: from the deed that excludes it on nothing of the case goes to the agency, escalation included.
+    async def _check_excluded_agencies(self, sent: int, published: int) -> None:
+        """R6: nothing of a case is sent to an agency after its exclusion, escalations included.
 
         It hears that its decline was recorded, and why a reply of its own is refused.
         """
         for case in await self.room.rows("SELECT case_id, situation FROM case_plan"):
-            facts = read(self.room.keys.unlock(case["situation"], place=place_of(case["case_id"])))
+            facts = decode_facts(self.room.keys.unlock(case["situation"], place=case_context(case["case_id"])))
             for key, event in self.room.sent[sent:]:
                 if event["correlationid"] == str(case["case_id"]) and event["type"] not in ITS_OWN_DOING:
                     assert key.split(".")[1] not in facts.origin.excluded, event["type"]
-            for event in self.room.said[said:]:
+            for event in self.room.events[published:]:
                 if event["correlationid"] == str(case["case_id"]):
-                    assert not facts.origin.excluded & set(event["data"].get("told", ()))
+                    assert not facts.origin.excluded & set(event["data"].get("escalation_targets", ()))
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_whatever_happens_nobody_excluded_hears_anything_and_no_service_is_lost_or_doubled(
-    room: Room, seed: int
-) -> None:
+async def test_no_history_informs_an_excluded_agency_or_loses_or_doubles_a_service(room: Room, seed: int) -> None:
     history = History(room, seed)
     await history.report()
     await history.report()
@@ -244,6 +248,6 @@ async def test_whatever_happens_nobody_excluded_hears_anything_and_no_service_is
     assert set(AGENCIES) <= CITY.agency_codes
 
     for _ in range(25):
-        before = len(room.sent), len(room.said)
+        before = len(room.sent), len(room.events)
         await history.step()
         await history.check(*before)

@@ -1,4 +1,4 @@
-"""Sexual violence that nobody named: the case is referred, told and decided again as sexual violence."""
+"""Implied sexual violence: the case is referred, published and replanned as sexual violence."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,11 +17,11 @@ CALM: dict[str, Any] = {"violence": ["physical"], "kelurahan": "Bujel", "safe_no
 
 
 def agencies(room: Room, case: UUID) -> set[str]:
-    return {entry["agency"] for entry in room.of("referral.offered.v1", case_id=str(case))}
+    return {entry["agency"] for entry in room.find_data("referral.offered.v1", case_id=str(case))}
 
 
 def services(room: Room, case: UUID) -> set[str]:
-    return {entry["service"] for entry in room.of("referral.offered.v1", case_id=str(case))}
+    return {entry["service"] for entry in room.find_data("referral.offered.v1", case_id=str(case))}
 
 
 async def is_locked(room: Room, case: UUID) -> bool:
@@ -37,7 +37,7 @@ async def test_a_report_that_names_physical_violence_only_is_referred_as_sexual(
 ) -> None:
     case = await room.report(**CALM | sign)
 
-    exam = room.offered(case, "forensic_exam")
+    exam = room.find_offer(case, "forensic_exam")
     clocks = await room.rows(
         "SELECT clock, due_at FROM clock WHERE referral_id = $1", UUID(exam["referral_id"])
     )  # fmt: skip
@@ -60,33 +60,33 @@ async def test_every_addressed_agency_reads_what_is_implied_apart_from_what_was_
     case = await room.report(**CALM | UNDER_72H | {"trafficking_sign": "yes"})
     plain = await room.report(**CALM)
 
-    read = [room.open(entry) for entry in room.of("referral.offered.v1", case_id=str(case))]
+    read = [room.open_facts(entry) for entry in room.find_data("referral.offered.v1", case_id=str(case))]
     assert {facts.violence for facts in read} == {(Violence.PHYSICAL, Violence.SEXUAL, Violence.TRAFFICKING)}
     assert {facts.implied_violence for facts in read} == {(Violence.SEXUAL, Violence.TRAFFICKING)}
-    other = room.open(room.of("referral.offered.v1", case_id=str(plain))[0])
+    other = room.open_facts(room.find_data("referral.offered.v1", case_id=str(plain))[0])
     assert (other.violence, other.implied_violence) == ((Violence.PHYSICAL,), ())
 
 
-async def test_an_age_told_later_makes_it_sexual_violence(room: Room) -> None:
+async def test_an_age_reported_later_implies_sexual_violence(room: Room) -> None:
     case = await room.report(**CALM | {"pregnant": "yes"})
     before = agencies(room, case)
     await room.amend(case, age_band="from_12_to_14")
 
     assert "polres-ppa" not in before
-    assert "polres-ppa" in {entry["agency"] for entry in room.of("case.replanned.v1")[-1]["added"]}
+    assert "polres-ppa" in {entry["agency"] for entry in room.find_data("case.replanned.v1")[-1]["added"]}
     assert await is_locked(room, case)
-    assert room.open(room.offered(case, "forensic_exam")).implied_violence == (Violence.SEXUAL,)
+    assert room.open_facts(room.find_offer(case, "forensic_exam")).implied_violence == (Violence.SEXUAL,)
 
 
 async def test_two_cases_of_one_child_imply_together_what_neither_does(room: Room) -> None:
     pregnant = await room.report(**CALM | {"pregnant": "yes"})
     aged = await room.report(**CALM | {"age_band": "from_12_to_14"})
     apart = await is_locked(room, pregnant), await is_locked(room, aged)
-    await room.end.merge(aged, await room.version(aged), pregnant, by="uptd-ppa", reason="the same girl")
+    await room.end.merge_cases(aged, await room.version(aged), pregnant, by="uptd-ppa", reason="the same girl")
 
     assert apart == (False, False)
     assert await is_locked(room, pregnant)
-    assert room.open(room.offered(pregnant, "forensic_exam")).implied_violence == (Violence.SEXUAL,)
+    assert room.open_facts(room.find_offer(pregnant, "forensic_exam")).implied_violence == (Violence.SEXUAL,)
 
 
 async def test_a_case_decided_before_the_rule_is_caught_when_it_is_decided_again(

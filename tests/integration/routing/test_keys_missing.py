@@ -1,4 +1,4 @@
-"""An agency without a usable key keeps nobody else's referral, and gets its own once it has one."""
+"""An agency without a usable key holds up no other, and receives its referrals once it has a key."""
 
 import json
 from dataclasses import replace
@@ -42,7 +42,7 @@ def facts_of(room: Room, event: dict[str, Any], agency: str = LATE) -> ReferralF
 
 
 async def take_back(room: Room, case: UUID, referral: dict[str, Any]) -> None:
-    await room.triage.take_back(
+    await room.triage.cancel_referral(
         case, await room.version(case), UUID(referral["referral_id"]), CancelReason.ENTERED_IN_ERROR, by="uptd-ppa",
         reason="a mistake",
     )  # fmt: skip
@@ -53,7 +53,7 @@ async def test_the_others_get_their_referrals_and_the_one_without_a_key_waits(ro
 
     case = await room.report(**REPORT)
 
-    offers = room.of("referral.offered.v1", case_id=str(case))
+    offers = room.find_data("referral.offered.v1", case_id=str(case))
     others = {offer["agency"] for offer in offers} - {LATE}
     of_late = [offer for offer in offers if offer["agency"] == LATE]
     assert len(others) >= 4
@@ -72,7 +72,7 @@ async def test_a_key_to_which_nothing_can_be_sealed_counts_as_none(room: Room) -
 
     case = await room.report(**REPORT)
 
-    agencies = {offer["agency"] for offer in room.of("referral.offered.v1", case_id=str(case))}
+    agencies = {offer["agency"] for offer in room.find_data("referral.offered.v1", case_id=str(case))}
     assert agencies > {LATE, "polres-ppa"}
     assert await in_outbox(room, "polres-ppa", "offered")
     assert await in_outbox(room, LATE) == []
@@ -85,7 +85,7 @@ async def test_what_waited_is_sent_once_in_order_when_the_key_is_enrolled(room: 
     await room.sweep_until(START + timedelta(hours=1), timedelta(minutes=5))
     await room.amend(case, injured="yes")
     announced = {
-        event["id"]: event for event in room.said if event["data"].get("agency") == LATE and "subject" in event
+        event["id"]: event for event in room.events if event["data"].get("agency") == LATE and "subject" in event
     }
     waited = await held(room)
 
@@ -93,7 +93,7 @@ async def test_what_waited_is_sent_once_in_order_when_the_key_is_enrolled(room: 
     released = await room.release.release()
     again = await room.release.release()
 
-    sent = room.sent_to(LATE)
+    sent = room.find_events_sent_to(LATE)
     assert (released, again, await held(room)) == (waited, 0, 0)
     assert waited == len(announced) == len(sent)
     for event in sent:
@@ -113,30 +113,30 @@ async def test_what_waited_is_sent_once_in_order_when_the_key_is_enrolled(room: 
 async def test_its_clocks_run_and_the_next_level_is_named(room: Room) -> None:
     room.end_keys(LATE)
     case = await room.report(**REPORT)
-    asked = room.offered(case, "forensic_exam")
+    offer = room.find_offer(case, "forensic_exam")
 
     await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
 
-    of_answer = {"referral_id": asked["referral_id"], "clock": "answer"}
-    assert asked["agency"] == LATE
-    assert [step["told"] for step in room.of("referral.overdue.v1", **of_answer)] == [["uptd-ppa"]]
-    assert [step["told"] for step in room.of("referral.escalated.v1", **of_answer)] == [["uptd-ppa-head", "city-board"]]
-    assert room.sent_to(LATE) == []
+    of_answer = {"referral_id": offer["referral_id"], "clock": "answer"}
+    assert offer["agency"] == LATE
+    assert [step["escalation_targets"] for step in room.find_data("referral.overdue.v1", **of_answer)] == [["uptd-ppa"]]
+    assert [step["escalation_targets"] for step in room.find_data("referral.escalated.v1", **of_answer)] == [
+        ["uptd-ppa-head", "city-board"]
+    ]
+    assert room.find_events_sent_to(LATE) == []
 
 
 async def test_its_numbers_count_only_what_was_sent_to_it(room: Room) -> None:
     room.end_keys(LATE)
     await room.report(**REPORT)
-    async with room.transaction() as transaction:
-        await room.accounts.beat(transaction)
-    before = room.of("referral.heartbeat.v1", agency=LATE)[-1]
+    await room.manifests.publish_manifests()
+    before = room.find_data("referral.heartbeat.v1", agency=LATE)[-1]
 
     room.enrol(LATE)
     await room.release.release()
-    async with room.transaction() as transaction:
-        await room.accounts.beat(transaction)
+    await room.manifests.publish_manifests()
 
-    after = room.of("referral.heartbeat.v1", agency=LATE)[-1]
+    after = room.find_data("referral.heartbeat.v1", agency=LATE)[-1]
     sent = {event["id"] for event in await in_outbox(room, LATE, "offered")}
     assert (before["last_number"], before["events"]) == (0, [])
     assert {entry["event_id"] for entry in after["events"]} == sent
@@ -147,12 +147,12 @@ async def test_nothing_is_sent_to_an_agency_that_was_excluded_meanwhile(room: Ro
     room.end_keys(LATE)
     case = await room.report(**REPORT)
     other = await room.report(**REPORT)
-    await room.triage.exclude(case, await room.version(case), LATE, by="uptd-ppa", reason="too close")
+    await room.triage.exclude_agency(case, await room.version(case), LATE, by="uptd-ppa", reason="too close")
 
     room.enrol(LATE)
     await room.release.release()
 
-    assert {event["correlationid"] for event in room.sent_to(LATE)} == {str(other)}
+    assert {event["correlationid"] for event in room.find_events_sent_to(LATE)} == {str(other)}
     assert await held(room) == 0
 
 
@@ -160,78 +160,79 @@ async def test_what_an_excluded_agency_will_never_get_is_dropped_although_it_has
     room.end_keys(LATE)
     case = await room.report(**REPORT)
     await room.release.release()
-    await room.triage.exclude(case, await room.version(case), LATE, by="uptd-ppa", reason="too close")
+    await room.triage.exclude_agency(case, await room.version(case), LATE, by="uptd-ppa", reason="too close")
     assert await held(room)
 
     room.now += timedelta(minutes=1)
     await room.release.release()
 
     assert await held(room) == 0
-    assert room.sent_to(LATE) == []
+    assert room.find_events_sent_to(LATE) == []
 
 
-async def test_nothing_is_sent_of_a_referral_that_ended_before_the_agency_was_told(room: Room) -> None:
+async def test_nothing_is_sent_of_a_referral_that_ended_before_it_was_sent(room: Room) -> None:
     room.end_keys(LATE)
     case = await room.report(**REPORT)
-    asked = room.offered(case, "forensic_exam")
-    await take_back(room, case, asked)
+    offer = room.find_offer(case, "forensic_exam")
+    await take_back(room, case, offer)
 
     room.enrol(LATE)
     await room.release.release()
 
-    assert asked["referral_id"] not in {event["data"]["referral_id"] for event in room.sent_to(LATE)}
-    assert room.sent_to(LATE)
+    assert offer["referral_id"] not in {event["data"]["referral_id"] for event in room.find_events_sent_to(LATE)}
+    assert room.find_events_sent_to(LATE)
     assert await held(room) == 0
 
 
-async def test_the_end_of_a_referral_that_was_told_is_sent_after_the_facts_that_waited(room: Room) -> None:
+async def test_the_end_of_a_sent_referral_follows_the_facts_that_waited(room: Room) -> None:
     case = await room.report(**REPORT)
-    asked = room.offered(case, "forensic_exam")
+    offer = room.find_offer(case, "forensic_exam")
     room.end_keys(LATE)
     await room.amend(case, injured="yes")
-    await take_back(room, case, asked)
+    await take_back(room, case, offer)
     room.enrol(LATE)
 
     await room.release.release()
 
-    of_referral = [event for event in room.sent_to(LATE) if event["data"]["referral_id"] == asked["referral_id"]]
+    of_referral = [
+        event for event in room.find_events_sent_to(LATE) if event["data"]["referral_id"] == offer["referral_id"]
+    ]
     assert [event["sequence"] for event in of_referral] == [f"{n:010d}" for n in range(1, len(of_referral) + 1)]
     assert [event["type"] for event in of_referral][:2] == ["referral.offered.v1", "referral.amended.v1"]
     assert len(of_referral) == 3
 
 
-async def test_a_hand_over_to_an_agency_without_a_key_waits_for_it(room: Room) -> None:
+async def test_a_reroute_to_an_agency_without_a_key_waits_for_the_key(room: Room) -> None:
     room.end_keys("uptd-ppa")
     case = await room.report(safe_now="no", perpetrator_lives_with_child="yes")
-    asked = room.offered(case, "shelter")
-    await room.reply("declined", asked, reason="no_capacity")
+    offer = room.find_offer(case, "shelter")
+    await room.reply("declined", offer, reason="no_capacity")
 
-    following = room.offered(case, "shelter")
+    next_offer = room.find_offer(case, "shelter")
     room.enrol("uptd-ppa")
     await room.release.release()
 
-    assert (asked["agency"], following["agency"]) == ("dinsos-peksos", "uptd-ppa")
-    assert following["referral_id"] in {event["data"]["referral_id"] for event in room.sent_to("uptd-ppa")}
+    assert (offer["agency"], next_offer["agency"]) == ("dinsos-peksos", "uptd-ppa")
+    assert next_offer["referral_id"] in {event["data"]["referral_id"] for event in room.find_events_sent_to("uptd-ppa")}
 
 
 async def test_while_routings_own_key_has_ended_everything_waits_and_nothing_is_lost(room: Room) -> None:
     room.end_keys("routing", LATE, at=START + timedelta(seconds=1))
     room.now = START + timedelta(seconds=2)
     case = await room.report(**REPORT)
-    async with room.transaction() as transaction:
-        await room.accounts.beat(transaction)
-    assert room.said == []
+    await room.manifests.publish_manifests()
+    assert room.events == []
 
     room.enrol("routing")
     await room.release.release()
-    offers = room.of("referral.offered.v1", case_id=str(case))
+    offers = room.find_data("referral.offered.v1", case_id=str(case))
     assert {offer["agency"] for offer in offers} >= {LATE, "uptd-ppa", "polres-ppa"}
-    assert room.sent_to(LATE) == []
+    assert room.find_events_sent_to(LATE) == []
 
     room.enrol(LATE)
     await room.release.release()
-    assert room.sent_to(LATE)
-    assert room.of("referral.heartbeat.v1") == []
+    assert room.find_events_sent_to(LATE)
+    assert room.find_data("referral.heartbeat.v1") == []
     assert len({(key, event["id"]) for key, event in room.sent}) == len(room.sent)
 
 
@@ -256,7 +257,7 @@ async def test_a_case_whose_facts_cannot_be_read_keeps_no_other_from_its_agency(
     room.enrol(LATE)
     await room.release.release()
 
-    assert {event["correlationid"] for event in room.sent_to(LATE)} == {str(case)}
+    assert {event["correlationid"] for event in room.find_events_sent_to(LATE)} == {str(case)}
     assert await held(room)
 
 

@@ -1,4 +1,4 @@
-"""A case is decided again: precisely what changes is said, and nobody who must not hear anything does."""
+"""Replanning publishes exactly what changes, and nothing to excluded agencies."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from simpul_routing.errors import CaseChanged, CaseMerged, OtherServiceOwed, ReasonMissing
+from simpul_routing.errors import CaseChanged, CaseMerged, OtherServiceOutstanding, ReasonMissing
 from simpul_schema.vocabulary import CancelReason, CaseEnd, ReferralRole, Right, RightState, Service, Urgency
 from tests.integration.routing.conftest import START, Room
 
@@ -20,7 +20,7 @@ def services(entries: list[dict[str, Any]]) -> set[str]:
 
 
 def replanned(room: Room) -> dict[str, Any]:
-    return room.of("case.replanned.v1")[-1]
+    return room.find_data("case.replanned.v1")[-1]
 
 
 async def clock(room: Room, referral: dict[str, Any], name: str) -> dict[str, Any]:
@@ -32,7 +32,7 @@ async def clock(room: Room, referral: dict[str, Any], name: str) -> dict[str, An
 
 async def test_new_facts_add_what_is_needed_and_keep_the_rest(room: Room) -> None:
     case = await room.report(**HOME)
-    before = services(room.of("referral.offered.v1"))
+    before = services(room.find_data("referral.offered.v1"))
     room.now += timedelta(hours=1)
     await room.amend(case, injured="yes")
 
@@ -41,39 +41,41 @@ async def test_new_facts_add_what_is_needed_and_keep_the_rest(room: Room) -> Non
     assert "medical_care" in services(change["added"])
     assert services(change["kept"]) == before
     assert change["withdrawn"] == []
-    offered = room.of("referral.offered.v1")
+    offered = room.find_data("referral.offered.v1")
     assert len({(entry["service"], entry["agency"], entry["role"]) for entry in offered}) == len(offered)
 
 
-async def test_what_nobody_needs_any_more_is_revoked_unless_it_has_begun(room: Room) -> None:
+async def test_an_unneeded_referral_is_revoked_unless_its_service_started(room: Room) -> None:
     case = await room.report(**HOME | {"injured": "yes"})
-    care, exam = room.offered(case, "medical_care"), room.offered(case, "forensic_exam")
+    care, exam = room.find_offer(case, "medical_care"), room.find_offer(case, "forensic_exam")
     await room.reply("accepted", care)
     await room.reply("started", care)
     await room.amend(case, injured="no")
 
     assert "forensic_exam" in services(replanned(room)["withdrawn"])
     assert "medical_care" in services(replanned(room)["kept"])
-    [revoked] = room.of("referral.revoked.v1", referral_id=exam["referral_id"])
+    [revoked] = room.find_data("referral.revoked.v1", referral_id=exam["referral_id"])
     assert (revoked["agency"], revoked["why"]) == (exam["agency"], "facts_amended")
     await room.reply("accepted", exam)
-    assert room.of("referral.reply_refused.v1")[-1]["reason"] == "already_ended"
+    assert room.find_data("referral.reply_refused.v1")[-1]["reason"] == "already_ended"
 
 
-async def test_who_stays_learns_the_new_facts_and_nothing_is_told_where_nothing_changed(room: Room) -> None:
+async def test_kept_referrals_are_amended_only_if_facts_changed(room: Room) -> None:
     case = await room.report(**HOME)
     await room.amend(case)
-    assert room.of("referral.amended.v1") == []
+    assert room.find_data("referral.amended.v1") == []
     await room.amend(case, pregnant="yes")
 
-    told = {entry["referral_id"] for entry in room.of("referral.amended.v1")}
-    assert told == {entry["referral_id"] for entry in replanned(room)["kept"]}
-    assert all(entry["sealed"]["facts"]["recipient"] == entry["agency"] for entry in room.of("referral.amended.v1"))
+    amended = {entry["referral_id"] for entry in room.find_data("referral.amended.v1")}
+    assert amended == {entry["referral_id"] for entry in replanned(room)["kept"]}
+    assert all(
+        entry["sealed"]["facts"]["recipient"] == entry["agency"] for entry in room.find_data("referral.amended.v1")
+    )
 
 
 async def test_facts_raise_the_urgency_and_bring_deadlines_nearer_and_never_lower_it(room: Room) -> None:
     case = await room.report(**HOME)
-    lead = room.offered(case, "intake")
+    lead = room.find_offer(case, "case_management")
     before = await clock(room, lead, "answer")
     room.now += timedelta(minutes=10)
     await room.amend(case, safe_now="no")
@@ -85,27 +87,29 @@ async def test_facts_raise_the_urgency_and_bring_deadlines_nearer_and_never_lowe
     assert replanned(room)["urgency"] == "high"
 
 
-async def test_a_step_that_was_told_is_not_told_again_when_the_deadline_comes_nearer(room: Room) -> None:
+async def test_a_step_is_not_repeated_after_a_deadline_moved_closer(room: Room) -> None:
     case = await room.report(**HOME)
-    lead = room.offered(case, "intake")
+    lead = room.find_offer(case, "case_management")
     await room.sweep_until(START + timedelta(days=3), timedelta(hours=1))
-    told = len(room.of("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer"))
+    reminders = len(room.find_data("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer"))
     await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by="uptd-ppa", reason="")
     await room.sweep_until(room.now + timedelta(hours=2), timedelta(minutes=5))
 
-    assert told == len(room.of("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer")) == 1
+    assert (
+        reminders == len(room.find_data("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer")) == 1
+    )
 
 
-async def test_risk_is_raised_at_any_time_and_lowered_only_with_a_reason(room: Room) -> None:
+async def test_urgency_is_raised_at_any_time_and_lowered_only_with_a_reason(room: Room) -> None:
     case = await room.report(**HOME | {"safe_now": "no"})
-    lead = room.offered(case, "intake")
+    lead = room.find_offer(case, "case_management")
     with pytest.raises(ReasonMissing):
         await room.triage.change_urgency(case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="")
     await room.triage.change_urgency(
         case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="with her aunt, in safety"
     )
     relaxed = await clock(room, lead, "answer")
-    # The facts say no more than they did, so what a person decided stays.
+    # The facts demand no more than before, so the decision of the person stays.
     await room.amend(case, disability_need="yes")
     lowered = replanned(room)["urgency"]
     await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by="uptd-ppa", reason="")
@@ -120,37 +124,40 @@ async def test_risk_is_raised_at_any_time_and_lowered_only_with_a_reason(room: R
 
 async def test_r6_an_agency_that_declares_a_conflict_loses_everything_and_hears_nothing_more(room: Room) -> None:
     case = await room.report(**HOME | {"safe_now": "no", "perpetrator_lives_with_child": "yes"})
-    shelter = room.offered(case, "shelter")
+    shelter = room.find_offer(case, "shelter")
     agency = shelter["agency"]
     await room.reply("declined", shelter, reason="conflict_of_interest")
-    addressed = len(room.sent_to(agency))
+    addressed = len(room.find_events_sent_to(agency))
     await room.sweep_until(room.now + timedelta(hours=3), timedelta(minutes=10))
     await room.amend(case, injured="yes")
 
     assert [row["service"] for row in await room.rows(
         "SELECT service FROM referral WHERE agency = $1 AND ended_at IS NULL", agency)] == []  # fmt: skip
-    assert {entry["type"] for entry in room.sent_to(agency)} == {"referral.offered.v1", "referral.declined.v1"}
-    assert len(room.sent_to(agency)) == addressed
-    assert not any(agency in entry.get("told", ()) for entry in room.of("referral.overdue.v1"))
-    assert room.offered(case, "shelter")["agency"] != agency
+    assert {entry["type"] for entry in room.find_events_sent_to(agency)} == {
+        "referral.offered.v1",
+        "referral.declined.v1",
+    }
+    assert len(room.find_events_sent_to(agency)) == addressed
+    assert not any(agency in entry.get("escalation_targets", ()) for entry in room.find_data("referral.overdue.v1"))
+    assert room.find_offer(case, "shelter")["agency"] != agency
 
 
-async def test_r6_an_agency_excluded_by_hand_loses_what_it_has_begun_and_its_clock_goes_on(room: Room) -> None:
+async def test_r6_an_agency_excluded_by_hand_loses_a_started_service_and_its_clock_continues(room: Room) -> None:
     case = await room.report(**HOME | {"safe_now": "no", "perpetrator_lives_with_child": "yes"})
-    shelter = room.offered(case, "shelter")
+    shelter = room.find_offer(case, "shelter")
     await room.reply("accepted", shelter)
     await room.reply("started", shelter)
     started = await clock(room, shelter, "service")
     room.now += timedelta(minutes=30)
-    await room.triage.exclude(
+    await room.triage.exclude_agency(
         case, await room.version(case), shelter["agency"], by="uptd-ppa", reason="the suspect's brother works there"
     )
 
-    following = room.offered(case, "shelter")
-    assert following["agency"] != shelter["agency"]
-    assert following["handed_over_from"] == shelter["referral_id"]
-    assert (await clock(room, following, "service"))["due_at"] == started["due_at"]
-    assert [entry["type"] for entry in room.sent_to(shelter["agency"])][-1] == "referral.started.v1"
+    next_offer = room.find_offer(case, "shelter")
+    assert next_offer["agency"] != shelter["agency"]
+    assert next_offer["rerouted_from"] == shelter["referral_id"]
+    assert (await clock(room, next_offer, "service"))["due_at"] == started["due_at"]
+    assert [entry["type"] for entry in room.find_events_sent_to(shelter["agency"])][-1] == "referral.started.v1"
     assert replanned(room)["why"] == "agency_excluded"
 
 
@@ -158,21 +165,21 @@ async def test_amended_facts_cannot_let_an_excluded_agency_in_again(room: Room) 
     case = await room.report(**HOME | {"safe_now": "no", "excluded_agencies": ["satgas-kel-bujel"]})
     await room.amend(case, excluded_agencies=[], injured="yes")
 
-    assert room.sent_to("satgas-kel-bujel") == []
+    assert room.find_events_sent_to("satgas-kel-bujel") == []
 
 
-async def test_a_twin_ends_in_the_other_case_with_what_only_it_asked_for(room: Room) -> None:
+async def test_a_merged_duplicate_hands_its_own_referrals_to_the_other_case(room: Room) -> None:
     case = await room.report(**HOME)
-    twin = await room.report(**HOME | {"in_school": "yes", "place": "school", "excluded_agencies": ["ylpa"]})
-    school = room.offered(twin, "stay_in_school")
-    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+    duplicate = await room.report(**HOME | {"in_school": "yes", "place": "school", "excluded_agencies": ["ylpa"]})
+    school = room.find_offer(duplicate, "stay_in_school")
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
 
-    following = room.offered(case, "stay_in_school")
-    assert (following["agency"], following["handed_over_from"]) == (school["agency"], school["referral_id"])
-    assert room.of("case.merged.v1")[-1] | {"merged_at": "", "sealed": {}} == {
-        "case_id": str(twin), "into": str(case), "merged_at": "", "sealed": {},
+    next_offer = room.find_offer(case, "stay_in_school")
+    assert (next_offer["agency"], next_offer["rerouted_from"]) == (school["agency"], school["referral_id"])
+    assert room.find_data("case.merged.v1")[-1] | {"merged_at": "", "sealed": {}} == {
+        "case_id": str(duplicate), "into": str(case), "merged_at": "", "sealed": {},
     }  # fmt: skip
-    assert {row["state"] for row in await room.rows("SELECT state FROM referral WHERE case_id = $1", twin)} == {
+    assert {row["state"] for row in await room.rows("SELECT state FROM referral WHERE case_id = $1", duplicate)} == {
         "cancelled"
     }
     leads = await room.rows(
@@ -184,45 +191,45 @@ async def test_a_twin_ends_in_the_other_case_with_what_only_it_asked_for(room: R
         == []
     )
     with pytest.raises(CaseMerged):
-        await room.end.close(twin, await room.version(twin), CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+        await room.end.close_case(duplicate, await room.version(duplicate), CaseEnd.CLOSED, by="uptd-ppa", reason="x")
 
 
-async def test_new_facts_about_a_merged_twin_reach_the_case_that_goes_on(room: Room) -> None:
+async def test_new_facts_about_a_merged_duplicate_reach_the_case_it_was_merged_into(room: Room) -> None:
     case = await room.report(**HOME)
-    twin = await room.report(**HOME)
-    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
-    await room.amend(twin, violence=["sexual"])
+    duplicate = await room.report(**HOME)
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
+    await room.amend(duplicate, violence=["sexual"])
 
     assert replanned(room)["case_id"] == str(case)
     assert {"polres-ppa", "uptd-ppa"} <= {
-        entry["agency"] for entry in room.of("referral.offered.v1", case_id=str(case))
+        entry["agency"] for entry in room.find_data("referral.offered.v1", case_id=str(case))
     }
 
 
 async def test_new_facts_about_a_case_that_ended_open_it_again(room: Room) -> None:
     case = await room.report(**HOME)
-    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="nothing in it")
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="nothing in it")
     await room.amend(case, safe_now="no")
 
-    assert len(room.of("case.reopened.v1", case_id=str(case))) == 1
-    assert services(replanned(room)["added"]) >= {"intake", "emergency_protection"}
+    assert len(room.find_data("case.reopened.v1", case_id=str(case))) == 1
+    assert services(replanned(room)["added"]) >= {"case_management", "emergency_protection"}
 
 
-async def merged(room: Room, twin: UUID, case: UUID) -> None:
-    await room.end.merge(twin, await room.version(twin), case, by="uptd-ppa", reason="the same child")
+async def merged(room: Room, duplicate: UUID, case: UUID) -> None:
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
 
 
 def open_rows(room: Room, case: UUID) -> Any:
     return room.rows(
-        "SELECT referral_id::text, service, agency, role, raised_service, raised_role FROM referral"
+        "SELECT referral_id::text, service, agency, role, escalated_service, escalated_role FROM referral"
         " WHERE case_id = $1 AND ended_at IS NULL",
         case,
     )
 
 
-async def test_new_facts_of_one_report_do_not_forget_what_the_twin_told(room: Room) -> None:
-    case, twin = await room.report(**HOME), await room.report(**HOME | {"violence": ["sexual"]})
-    await merged(room, twin, case)
+async def test_amending_one_report_keeps_the_facts_of_a_merged_duplicate(room: Room) -> None:
+    case, duplicate = await room.report(**HOME), await room.report(**HOME | {"violence": ["sexual"]})
+    await merged(room, duplicate, case)
     before = {row["service"] for row in await open_rows(room, case)}
     await room.amend(case, disability_need="yes")
 
@@ -233,10 +240,10 @@ async def test_new_facts_of_one_report_do_not_forget_what_the_twin_told(room: Ro
     ]
 
 
-async def test_new_facts_of_a_merged_twin_count_where_they_say_that_the_danger_is_greater(room: Room) -> None:
-    case, twin = await room.report(**HOME), await room.report(**HOME)
-    await merged(room, twin, case)
-    await room.amend(twin, safe_now="no", injured="yes")
+async def test_more_dangerous_facts_of_a_merged_duplicate_prevail(room: Room) -> None:
+    case, duplicate = await room.report(**HOME), await room.report(**HOME)
+    await merged(room, duplicate, case)
+    await room.amend(duplicate, safe_now="no", injured="yes")
 
     assert replanned(room)["urgency"] == "high"
     assert "medical_care" in services(replanned(room)["added"])
@@ -244,23 +251,23 @@ async def test_new_facts_of_a_merged_twin_count_where_they_say_that_the_danger_i
 
 async def test_two_cases_may_be_more_urgent_together_than_each_alone(room: Room) -> None:
     case = await room.report(**HOME | {"violence": ["sexual"]})
-    twin = await room.report(**HOME | {"perpetrator_lives_with_child": "yes"})
+    duplicate = await room.report(**HOME | {"perpetrator_lives_with_child": "yes"})
     alone = await room.rows("SELECT DISTINCT urgency FROM case_plan")
-    await merged(room, twin, case)
+    await merged(room, duplicate, case)
 
     assert alone == [{"urgency": "medium"}]
     assert replanned(room)["urgency"] == "high"
 
 
 async def raise_shelter(room: Room, case: UUID, role: str = "lead") -> dict[str, Any]:
-    """Decline the shelter until the case manager has to decide; returns the manual triage."""
+    """Declines the shelter until it is escalated to the hub; returns the manual triage."""
     while True:
         [entry, *_] = [
             row for row in await open_rows(room, case)
-            if (row["raised_service"] == "shelter" or row["service"] == "shelter") and row["role"] in (role, "lead")
-            and (row["raised_service"] or row["role"] == role)
+            if (row["escalated_service"] == "shelter" or row["service"] == "shelter") and row["role"] in (role, "lead")
+            and (row["escalated_service"] or row["role"] == role)
         ]  # fmt: skip
-        if entry["raised_service"]:
+        if entry["escalated_service"]:
             return {**entry, "case_id": str(case)}
         await room.reply("declined", {**entry, "case_id": str(case)}, reason="no_capacity")
 
@@ -271,7 +278,7 @@ SHELTER = HOME | {"safe_now": "no", "perpetrator_lives_with_child": "yes"}
 async def test_what_a_merge_carried_over_outlives_the_next_decision(room: Room) -> None:
     case, other = await room.report(**HOME), await room.report(**SHELTER)
     await raise_shelter(room, other)
-    await room.triage.ask(
+    await room.triage.offer_referral(
         other, await room.version(other), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD,
         by="uptd-ppa", reason="",
     )  # fmt: skip
@@ -279,21 +286,21 @@ async def test_what_a_merge_carried_over_outlives_the_next_decision(room: Room) 
     await room.amend(case, disability_need="yes")
     await room.amend(case, pregnant="yes")
 
-    asked = await open_rows(room, case)
-    assert "school_transfer" in {row["service"] for row in asked}
-    assert [row["raised_role"] for row in asked if row["raised_service"] == "shelter"] == ["lead"]
+    referrals = await open_rows(room, case)
+    assert "school_transfer" in {row["service"] for row in referrals}
+    assert [row["escalated_role"] for row in referrals if row["escalated_service"] == "shelter"] == ["lead"]
 
 
-async def test_a_merge_buys_no_time_and_asks_nothing_again_that_was_done(room: Room) -> None:
-    case, twin = await room.report(**HOME), await room.report(**HOME | {"injured": "yes"})
-    exam, care = room.offered(twin, "forensic_exam"), room.offered(twin, "medical_care")
+async def test_a_merge_keeps_clocks_and_offers_nothing_again_that_was_completed(room: Room) -> None:
+    case, duplicate = await room.report(**HOME), await room.report(**HOME | {"injured": "yes"})
+    exam, care = room.find_offer(duplicate, "forensic_exam"), room.find_offer(duplicate, "medical_care")
     await room.reply("accepted", exam)
     await room.reply("completed", exam, outcome="served")
     room.now += timedelta(days=2)
-    await merged(room, twin, case)
+    await merged(room, duplicate, case)
 
-    following = room.offered(case, "medical_care")
-    assert (following["answer_by"], following["handed_over_from"]) == (care["answer_by"], care["referral_id"])
+    next_offer = room.find_offer(case, "medical_care")
+    assert (next_offer["answer_by"], next_offer["rerouted_from"]) == (care["answer_by"], care["referral_id"])
     assert "forensic_exam" not in {row["service"] for row in await open_rows(room, case)}
     [row] = await room.rows(
         "SELECT rights->'physical_rehabilitation'->>'state' AS s FROM case_plan WHERE case_id = $1", case
@@ -301,18 +308,23 @@ async def test_a_merge_buys_no_time_and_asks_nothing_again_that_was_done(room: R
     assert row["s"] == "in_progress"
 
 
-async def test_what_a_person_said_of_a_right_in_the_twin_counts_in_the_other_case(room: Room) -> None:
-    case, twin = await room.report(**HOME), await room.report(**HOME)
+async def test_a_right_answered_by_hand_in_a_duplicate_counts_in_the_other_case(room: Room) -> None:
+    case, duplicate = await room.report(**HOME), await room.report(**HOME)
     await room.end.answer_right(
-        twin, await room.version(twin), Right.RESTITUTION, RightState.REFUSED_BY_VICTIM, by="uptd-ppa", reason="asked"
+        duplicate,
+        await room.version(duplicate),
+        Right.RESTITUTION,
+        RightState.REFUSED_BY_VICTIM,
+        by="uptd-ppa",
+        reason="asked",
     )
-    await merged(room, twin, case)
+    await merged(room, duplicate, case)
 
     [row] = await room.rows("SELECT rights->'restitution' AS r FROM case_plan WHERE case_id = $1", case)
     assert json.loads(row["r"]) == {"state": "refused_by_victim", "reason": "by_hand"}
 
 
-async def test_what_was_merged_before_goes_on_where_its_case_goes(room: Room) -> None:
+async def test_earlier_duplicates_follow_a_case_that_is_merged_itself(room: Room) -> None:
     first, second, third = [await room.report(**HOME) for _ in range(3)]
     await merged(room, first, second)
     await merged(room, second, third)
@@ -320,19 +332,19 @@ async def test_what_was_merged_before_goes_on_where_its_case_goes(room: Room) ->
 
     assert replanned(room)["case_id"] == str(third)
     with pytest.raises(CaseMerged) as refusal:
-        await room.end.reopen(first, await room.version(first), by="uptd-ppa", reason="x")
+        await room.end.reopen_case(first, await room.version(first), by="uptd-ppa", reason="x")
     assert refusal.value.into == third
 
 
-async def test_a_service_that_was_raised_is_owed_until_somebody_answers_for_it(room: Room) -> None:
+async def test_an_escalated_service_stays_outstanding_until_an_agency_takes_it(room: Room) -> None:
     case = await room.report(**SHELTER)
     triage = await raise_shelter(room, case)
     await room.amend(case, disability_need="yes")
     await room.amend(case)
-    still = [row["referral_id"] for row in await open_rows(room, case) if row["raised_service"] == "shelter"]
+    still = [row["referral_id"] for row in await open_rows(room, case) if row["escalated_service"] == "shelter"]
     assert still == [triage["referral_id"]]
-    with pytest.raises(OtherServiceOwed):
-        await room.triage.ask(
+    with pytest.raises(OtherServiceOutstanding):
+        await room.triage.offer_referral(
             case, await room.version(case), Service.COUNSELLING, "uptd-ppa", ReferralRole.LEAD, by="uptd-ppa",
             reason="x", settles=UUID(triage["referral_id"]),
         )  # fmt: skip
@@ -345,16 +357,16 @@ async def test_a_service_that_was_raised_is_owed_until_somebody_answers_for_it(r
     assert "shelter" not in services(replanned(room)["added"])
 
 
-async def test_a_raised_support_does_not_stand_for_the_lead(room: Room) -> None:
+async def test_an_escalated_support_does_not_cover_the_lead(room: Room) -> None:
     case = await room.report(**SHELTER)
     await raise_shelter(room, case, "support")
-    lead = room.offered(case, "shelter")
-    await room.triage.exclude(case, await room.version(case), lead["agency"], by="uptd-ppa", reason="too close")
+    lead = room.find_offer(case, "shelter")
+    await room.triage.exclude_agency(case, await room.version(case), lead["agency"], by="uptd-ppa", reason="too close")
 
-    # Those who declined to support it are not asked to lead it, so the case manager decides about the lead too.
-    owed = [row["raised_role"] or row["role"] for row in await open_rows(room, case)
-            if "shelter" in (row["service"], row["raised_service"])]  # fmt: skip
-    assert sorted(owed) == ["lead", "support"]
+    # Agencies that declined the support are not offered the lead, so it is escalated to the hub too.
+    outstanding = [row["escalated_role"] or row["role"] for row in await open_rows(room, case)
+            if "shelter" in (row["service"], row["escalated_service"])]  # fmt: skip
+    assert sorted(outstanding) == ["lead", "support"]
 
 
 async def test_r6_of_declines_that_come_together_none_is_handed_to_who_declares_a_conflict(room: Room) -> None:
@@ -362,14 +374,14 @@ async def test_r6_of_declines_that_come_together_none_is_handed_to_who_declares_
     own = [row for row in await open_rows(room, case) if row["agency"] == "uptd-ppa" and row["role"] == "lead"]
     [shelter] = [row for row in await open_rows(room, case) if row["service"] == "shelter" and row["role"] == "lead"]
     conflict, *others = [{**row, "case_id": str(case)} for row in own]
-    before = len(room.sent_to("uptd-ppa"))
+    before = len(room.find_events_sent_to("uptd-ppa"))
     await room.receive([
-        *(room.reply_of("declined", other, reason="no_capacity") for other in others),
-        room.reply_of("declined", {**shelter, "case_id": str(case)}, reason="no_capacity"),
-        room.reply_of("declined", conflict, reason="conflict_of_interest"),
+        *(room.build_reply("declined", other, reason="no_capacity") for other in others),
+        room.build_reply("declined", {**shelter, "case_id": str(case)}, reason="no_capacity"),
+        room.build_reply("declined", conflict, reason="conflict_of_interest"),
     ])  # fmt: skip
 
-    assert {event["type"] for event in room.sent_to("uptd-ppa")[before:]} == {"referral.declined.v1"}
+    assert {event["type"] for event in room.find_events_sent_to("uptd-ppa")[before:]} == {"referral.declined.v1"}
     assert "uptd-ppa" not in {row["agency"] for row in await open_rows(room, case)}
 
 
@@ -384,21 +396,21 @@ async def test_a_conflict_and_an_ordinary_decline_at_once_never_wait_for_each_ot
             tasks.create_task(room.reply("declined", second, reason="no_capacity"))
 
 
-async def test_what_a_person_asked_for_is_asked_again_when_the_case_is_reopened(room: Room) -> None:
+async def test_a_referral_by_hand_is_offered_again_when_the_case_is_reopened(room: Room) -> None:
     case = await room.report(**HOME)
-    await room.triage.ask(
+    await room.triage.offer_referral(
         case, await room.version(case), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD, by="uptd-ppa",
         reason="",
     )  # fmt: skip
-    await room.end.close(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
-    await room.end.reopen(case, await room.version(case), by="uptd-ppa", reason="came back")
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
+    await room.end.reopen_case(case, await room.version(case), by="uptd-ppa", reason="came back")
 
     assert "school_transfer" in services(replanned(room)["added"])
 
 
 async def test_a_right_is_no_longer_being_served_when_the_agency_gives_up(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
-    aid = room.offered(case, "social_aid")
+    aid = room.find_offer(case, "social_aid")
     await room.reply("accepted", aid)
     await room.reply("started", aid)
     await room.reply("declined", aid, reason="no_capacity")
@@ -409,17 +421,17 @@ async def test_a_right_is_no_longer_being_served_when_the_agency_gives_up(room: 
 
 async def test_a_version_grows_with_every_change_of_the_case_and_its_referrals(room: Room) -> None:
     case = await room.report(**HOME)
-    seen = [await room.version(case)]
-    await room.reply("accepted", room.offered(case, "intake"))
-    seen.append(await room.version(case))
-    await room.reply("declined", room.offered(case, "intake"), reason="no_capacity")
-    seen.append(await room.version(case))
+    versions = [await room.version(case)]
+    await room.reply("accepted", room.find_offer(case, "case_management"))
+    versions.append(await room.version(case))
+    await room.reply("declined", room.find_offer(case, "case_management"), reason="no_capacity")
+    versions.append(await room.version(case))
 
-    await room.reply("delivered", room.offered(case, "intake"))
-    assert seen == sorted(set(seen))
-    assert await room.version(case) == seen[-1]
+    await room.reply("delivered", room.find_offer(case, "case_management"))
+    assert versions == sorted(set(versions))
+    assert await room.version(case) == versions[-1]
     with pytest.raises(CaseChanged):
-        await room.end.close(case, seen[0], CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+        await room.end.close_case(case, versions[0], CaseEnd.CLOSED, by="uptd-ppa", reason="x")
 
 
 async def test_services_that_end_at_the_same_moment_bring_the_case_to_monitoring(room: Room) -> None:
@@ -436,14 +448,14 @@ async def test_services_that_end_at_the_same_moment_bring_the_case_to_monitoring
         assert await room.rows("SELECT state FROM case_plan WHERE case_id = $1", case) == [{"state": "monitoring"}]
 
 
-async def test_a_case_in_which_nothing_is_asked_any_more_is_monitored(room: Room) -> None:
+async def test_a_case_without_open_leads_is_monitored(room: Room) -> None:
     case = await room.report(violence=["neglect"], safe_now="yes")
     leads = [{**row, "case_id": str(case)} for row in await open_rows(room, case) if row["role"] == "lead"]
     await room.reply("accepted", leads[0])
     await room.reply("started", leads[0])
     await room.reply("completed", leads[0], outcome="served")
     for lead in leads[1:]:
-        await room.triage.take_back(
+        await room.triage.cancel_referral(
             case,
             await room.version(case),
             UUID(lead["referral_id"]),

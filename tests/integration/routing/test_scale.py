@@ -1,4 +1,4 @@
-"""What is read often is found by an index, however many cases there are."""
+"""Frequent queries use an index, however many cases there are."""
 
 from typing import Any
 from uuid import UUID
@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import TextClause, text
 
 from simpul_routing import repository
-from simpul_routing.api.reading import BEGINNING, timeline_of
+from simpul_routing.api.queries import FIRST_PAGE, build_timeline
 from simpul_routing.repository import clocks, views
 from tests.integration.routing.conftest import START, Room
 from tests.support.loader import SERVICES, load
@@ -29,28 +29,33 @@ async def test_the_loader_writes_what_the_services_read(full: Room) -> None:
     )
     [open_case, *_] = await full.rows("SELECT case_id FROM case_plan WHERE ended_at IS NULL")
     async with full.engine.connect() as connection:
-        page = await repository.worklist(connection, "uptd-ppa", BEGINNING, 51)
-        lines = await timeline_of(connection, full.keys, open_case["case_id"], {}, "en")
+        page = await repository.list_open_referrals(connection, "uptd-ppa", FIRST_PAGE, 51)
+        lines = await build_timeline(connection, full.keys, open_case["case_id"], {}, "en")
     async with full.transaction() as transaction:
-        taken = await full.clocks.sweep(transaction, full.now)
+        taken = await full.clocks.sweep_clocks(transaction, full.now)
 
     assert counted == {"cases": 5_000, "referrals": 25_000, "waiting": 500, "history": 73_500}
     assert len(page) == 51
     assert len(lines) == len(SERVICES)
     assert taken == 100
-    assert {tuple(step["told"]) for step in full.of("referral.reminded.v1", agency="rs-rujukan")} == {("rs-rujukan",)}
+    assert {
+        tuple(step["escalation_targets"]) for step in full.find_data("referral.reminded.v1", agency="rs-rujukan")
+    } == {("rs-rujukan",)}
 
 
 @pytest.mark.parametrize(
     ("query", "values"),
     [
-        (views._WORKLIST, {"agency": "uptd-ppa", "answer_by": BEGINNING[0], "referral_id": BEGINNING[1], "most": 51}),
+        (
+            views._OPEN_REFERRALS,
+            {"agency": "uptd-ppa", "answer_by": FIRST_PAGE[0], "referral_id": FIRST_PAGE[1], "limit": 51},
+        ),
         (views._TRANSITIONS, {"case_id": UUID(int=7)}),
         (views._OF_CASE, {"case_id": UUID(int=7)}),
-        (clocks._DUE, {"now": START, "most": 100}),
+        (clocks._DUE, {"now": START, "limit": 100}),
     ],
 )
-async def test_no_question_walks_through_a_whole_table(full: Room, query: TextClause, values: dict[str, Any]) -> None:
+async def test_no_query_scans_a_whole_table(full: Room, query: TextClause, values: dict[str, Any]) -> None:
     async with full.engine.connect() as connection:
         plan = "\n".join((await connection.execute(text(f"EXPLAIN {query.text}"), values)).scalars())
 

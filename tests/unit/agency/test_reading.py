@@ -32,7 +32,7 @@ def test_who_is_asked_reads_which_agencies_wait_and_nobody_else_does() -> None:
         "time": NOW.isoformat(), "correlationid": str(case_id),
         "data": {
             "referral_id": str(referral_id), "case_id": str(case_id), "agency": "uptd-ppa", "urgency": "high",
-            "decide_by": NOW.isoformat(), "suggestions": 1, "step": 0, "told": ["uptd-ppa"],
+            "decide_by": NOW.isoformat(), "suggestions": 1, "step": 0, "escalation_targets": ["uptd-ppa"],
             "sealed": {"suggestions": sealed},
         },
     }  # fmt: skip

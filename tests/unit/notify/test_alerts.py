@@ -23,7 +23,7 @@ from simpul_notify.domain import (
     state_after_attempt,
 )
 from simpul_routing.domain.clocks import STOPPED_BY
-from simpul_routing.domain.lifecycle import Said
+from simpul_routing.domain.lifecycle import ReplyKind
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
 SMS, MAIL = AlertChannel.SMS, AlertChannel.MAIL
@@ -77,10 +77,10 @@ def test_no_alert_ends_while_routing_runs_its_clock(clock: ClockName) -> None:
     stopped_by = STOPPED_BY.get(clock, frozenset())
 
     if needed_until(clock.value) is Progress.ANSWERED:
-        assert Said.ACCEPTED in stopped_by
+        assert ReplyKind.ACCEPTED in stopped_by
     if needed_until(clock.value) is Progress.STARTED:
-        assert Said.STARTED in stopped_by
-        assert Said.ACCEPTED not in stopped_by
+        assert ReplyKind.STARTED in stopped_by
+        assert ReplyKind.ACCEPTED not in stopped_by
 
 
 @pytest.mark.parametrize("urgency", list(Urgency))

@@ -68,14 +68,14 @@ ENGINE = Engine(kediri(), DAY)
 
 
 @given(_situations, _origins)
-def test_r6_whoever_is_excluded_is_never_addressed_however_many_they_are(situation: Situation, origin: Origin) -> None:
+def test_r6_excluded_agencies_are_never_addressed(situation: Situation, origin: Origin) -> None:
     decision = ENGINE.decide(situation, origin)
 
     assert not addressed(decision) & origin.excluded
 
 
 @given(_situations, _origins)
-def test_a_service_is_asked_once_and_nobody_both_leads_and_supports_it(situation: Situation, origin: Origin) -> None:
+def test_a_service_has_one_lead_that_does_not_support_it_as_well(situation: Situation, origin: Origin) -> None:
     decision = ENGINE.decide(situation, origin)
 
     services = [assigned.service for assigned in decision.assignments]
@@ -127,5 +127,5 @@ def test_every_minute_of_the_week_has_its_band() -> None:
     assert set(kediri().hours) == set(range(7 * 24 * 60))
 
 
-def test_what_is_not_told_is_still_a_value_of_every_fact() -> None:
+def test_unknown_is_a_value_of_every_fact() -> None:
     assert {fact.name for fact in FACTS if NOTHING_KNOWN[fact.name] <= set(fact.values)} == set(NOTHING_KNOWN)

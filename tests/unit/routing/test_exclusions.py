@@ -1,4 +1,4 @@
-"""Which services no anonymous word withholds, who decides, and that somebody always is asked."""
+"""Services that an anonymous suggestion never withholds, who decides, and that every case has an offer."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,12 +13,12 @@ from simpul_routing.domain.exclusions import (
     HeldPlan,
     Suggestion,
     SuggestionState,
-    deciding_agency,
-    hold_back,
+    find_deciding_agency,
+    hold_back_referrals,
     protective_services,
 )
-from simpul_routing.domain.rights import AWAITS_DECISION, after, awaiting
-from simpul_routing.stored_facts import StoredFacts, read, written
+from simpul_routing.domain.rights import AWAITS_DECISION, mark_awaiting_decision, update_right
+from simpul_routing.stored_facts import StoredFacts, decode_facts, encode_facts
 from simpul_schema.vocabulary import Right, RightState, Service, Urgency
 from tests.support.agreements import CITY, HOME, decide, kediri, told
 
@@ -30,7 +30,7 @@ PENDING, CONFIRMED, REJECTED = SuggestionState
 def held(pending: frozenset[str], origin: Origin = HOME, **facts: str) -> HeldPlan:
     plan = plan_case(decide(origin, **facts), kediri(), origin, NOW, CITY.zone)
     situation = told(**{"residence": "kelurahan", **facts})
-    return hold_back(plan, situation, pending, deciding_agency(kediri(), origin, pending))
+    return hold_back_referrals(plan, situation, pending, find_deciding_agency(kediri(), origin, pending))
 
 
 def test_what_protects_life_body_or_evidence_never_waits() -> None:
@@ -41,17 +41,17 @@ def test_what_protects_life_body_or_evidence_never_waits() -> None:
     assert calm == {
         Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
     }  # fmt: skip
-    assert danger - calm == {Service.SHELTER, Service.INTAKE, Service.MANUAL_TRIAGE}
+    assert danger - calm == {Service.SHELTER, Service.CASE_MANAGEMENT, Service.MANUAL_TRIAGE}
     assert suicidal - danger == {Service.PSYCHOLOGIST}
 
 
 def test_the_hub_decides_and_where_it_is_named_the_next_that_is_not() -> None:
     named = [frozenset[str](), frozenset({"uptd-ppa"}), frozenset({"uptd-ppa", "ylpa"}), frozenset(CODES)]
 
-    assert [deciding_agency(kediri(), HOME, pending) for pending in named] == [
+    assert [find_deciding_agency(kediri(), HOME, pending) for pending in named] == [
         "uptd-ppa", "ylpa", "polres-ppa", "uptd-ppa",
     ]  # fmt: skip
-    assert deciding_agency(kediri(), Origin(excluded=frozenset({"uptd-ppa"})), frozenset(CODES)) == "ylpa"
+    assert find_deciding_agency(kediri(), Origin(excluded=frozenset({"uptd-ppa"})), frozenset(CODES)) == "ylpa"
 
 
 @settings(deadline=None)
@@ -69,7 +69,7 @@ def test_the_hub_decides_and_where_it_is_named_the_next_that_is_not() -> None:
         "place": st.sampled_from(["household", "school", "other"]),
     }),
 )  # fmt: skip
-def test_whoever_is_named_somebody_is_asked_and_no_emergency_waits(
+def test_whatever_agencies_are_suggested_one_is_offered_and_no_emergency_waits(
     pending: frozenset[str], excluded: frozenset[str], facts: dict[str, Any]
 ) -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, HOME.centre, excluded)
@@ -79,42 +79,54 @@ def test_whoever_is_named_somebody_is_asked_and_no_emergency_waits(
     offered = held(pending, origin, **facts).offered
 
     assert offered
-    asked = {(r.service, r.agency) for r in offered}
-    assert {(r.service, r.agency) for r in plain.referrals if r.service in protective} <= asked
-    assert {(r.service, r.agency) for r in plain.referrals if r.agency not in pending} <= asked
-    # Whoever is named is asked for nothing else, unless nobody at all would be asked.
-    others = {one for one in asked if one[0] not in protective and one[1] in pending}
-    assert others <= {(Service.MANUAL_TRIAGE, deciding_agency(kediri(), origin, pending))}
-    assert not {agency for _, agency in asked} & excluded
+    offers = {(r.service, r.agency) for r in offered}
+    assert {(r.service, r.agency) for r in plain.referrals if r.service in protective} <= offers
+    assert {(r.service, r.agency) for r in plain.referrals if r.agency not in pending} <= offers
+    # Suggested agencies are offered nothing else, unless there would be no offer at all.
+    others = {one for one in offers if one[0] not in protective and one[1] in pending}
+    assert others <= {(Service.MANUAL_TRIAGE, find_deciding_agency(kediri(), origin, pending))}
+    assert not {agency for _, agency in offers} & excluded
 
 
-def test_a_right_whose_services_all_wait_is_in_the_hands_of_whoever_decides() -> None:
+def test_a_right_whose_services_all_wait_awaits_a_decision() -> None:
     ledger = dict.fromkeys(Right, Entry(RightState.UNANSWERED))
 
-    waits = awaiting(ledger, frozenset({Right.SOCIAL_AID}))
+    waits = mark_awaiting_decision(ledger, frozenset({Right.SOCIAL_AID}))
 
     assert waits[Right.SOCIAL_AID] == Entry(RightState.REFERRED, AWAITS_DECISION)
     assert waits[Right.EDUCATION] == Entry(RightState.UNANSWERED)
-    assert after(waits[Right.SOCIAL_AID], ()) == waits[Right.SOCIAL_AID]
+    assert update_right(waits[Right.SOCIAL_AID], ()) == waits[Right.SOCIAL_AID]
 
 
 def test_suggestions_survive_being_stored_and_facts_of_an_older_version_have_none() -> None:
-    facts = StoredFacts({}).suggesting(["ylpa", "rs-rujukan"], NOW).decided("ylpa", REJECTED, "uptd-ppa", NOW)
+    facts = (
+        StoredFacts({})
+        .add_suggestions(["ylpa", "rs-rujukan"], NOW)
+        .decide_suggestion("ylpa", REJECTED, "uptd-ppa", NOW)
+    )
 
-    assert read(written(facts)).suggestions == {
+    assert decode_facts(encode_facts(facts)).suggestions == {
         "ylpa": Suggestion(REJECTED, NOW, NOW, "uptd-ppa"), "rs-rujukan": Suggestion(PENDING, NOW),
     }  # fmt: skip
     assert facts.pending == {"rs-rujukan"}
-    older = written(facts).replace(b'"suggestions"', b'"unknown"')
-    assert read(older).suggestions == {}
+    older = encode_facts(facts).replace(b'"suggestions"', b'"unknown"')
+    assert decode_facts(older).suggestions == {}
 
 
 def test_of_two_cases_a_confirmed_suggestion_counts_and_a_rejected_one_is_looked_at_again() -> None:
-    one = StoredFacts({}).suggesting(["ylpa", "rs-rujukan", "polres-ppa"], NOW).decided("ylpa", REJECTED, "x", NOW)
-    other = StoredFacts({}).suggesting(["ylpa", "rs-rujukan"], NOW).decided("rs-rujukan", CONFIRMED, "x", NOW)
-    other = other.without(frozenset({"rs-rujukan", "polres-ppa"}), "hospital")
+    one = (
+        StoredFacts({})
+        .add_suggestions(["ylpa", "rs-rujukan", "polres-ppa"], NOW)
+        .decide_suggestion("ylpa", REJECTED, "x", NOW)
+    )
+    other = (
+        StoredFacts({})
+        .add_suggestions(["ylpa", "rs-rujukan"], NOW)
+        .decide_suggestion("rs-rujukan", CONFIRMED, "x", NOW)
+    )
+    other = other.exclude_agencies(frozenset({"rs-rujukan", "polres-ppa"}), "hospital")
 
-    together = one.with_twin(other)
+    together = one.merge_duplicate(other)
 
     assert {code: found.state for code, found in together.suggestions.items()} == {
         "ylpa": PENDING, "rs-rujukan": CONFIRMED, "polres-ppa": CONFIRMED,

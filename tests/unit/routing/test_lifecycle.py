@@ -1,4 +1,4 @@
-"""A referral's life: which replies move it, which change nothing, which are refused; hand-over; clocks."""
+"""The lifecycle of a referral: replies, reroutes and clocks."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from simpul_agreement.engine import Origin
 from simpul_agreement.model import ClockName, ClockRuns, Step, Within
-from simpul_routing.domain.clocks import STOPPED_BY, Addressee, Running, clocks_of, told_at
-from simpul_routing.domain.hand_over import MOST_HAND_OVERS, successor
+from simpul_routing.domain.clocks import STOPPED_BY, Addressee, ReferralClock, clocks_for_referral, escalation_targets
 from simpul_routing.domain.lifecycle import (
     TERMINAL,
     TRANSITIONS,
     ReferralState,
-    Said,
+    ReplyKind,
     Standing,
     Unchanged,
     as_mermaid,
     judge_reply,
 )
+from simpul_routing.domain.reroute import MAX_REROUTES, find_next_agency
 from simpul_schema.vocabulary import DeclineReason, ReferralRole, ReplyRefusal, Service, Urgency
 from tests.support.agreements import CITY, HOME, a_clause, decide, kediri
 
@@ -33,44 +33,44 @@ def standing(state: ReferralState, urgency: Urgency = Urgency.MEDIUM, *, first_a
     return Standing("ylpa", state, urgency, first_aid)
 
 
-def judged(state: ReferralState, said: Said) -> ReferralState | Unchanged | ReplyRefusal:
-    return judge_reply(standing(state), "ylpa", said)
+def judged(state: ReferralState, kind: ReplyKind) -> ReferralState | Unchanged | ReplyRefusal:
+    return judge_reply(standing(state), "ylpa", kind)
 
 
 @pytest.mark.parametrize(
-    ("state", "said", "outcome"),
+    ("state", "kind", "outcome"),
     [
-        (S.OFFERED, Said.DELIVERED, S.DELIVERED),
-        (S.DELIVERED, Said.SEEN, S.SEEN),
-        (S.OFFERED, Said.ACCEPTED, S.ACCEPTED),
-        (S.ACCEPTED, Said.STARTED, S.IN_PROGRESS),
-        (S.IN_PROGRESS, Said.COMPLETED, S.COMPLETED),
-        (S.ACCEPTED, Said.SCHEDULED, S.SCHEDULED),
-        (S.SCHEDULED, Said.SCHEDULED, S.SCHEDULED),
-        (S.SCHEDULED, Said.UNATTENDED, S.UNATTENDED),
-        (S.IN_PROGRESS, Said.DECLINED, S.DECLINED),
-        (S.ACCEPTED, Said.DELIVERED, Unchanged.LATE_OR_REPEATED),
-        (S.COMPLETED, Said.SEEN, Unchanged.LATE_OR_REPEATED),
-        (S.ACCEPTED, Said.ACCEPTED, Unchanged.LATE_OR_REPEATED),
-        (S.IN_PROGRESS, Said.ACCEPTED, Unchanged.LATE_OR_REPEATED),
-        (S.OFFERED, Said.COMPLETED, ReplyRefusal.NOT_YET_ACCEPTED),
-        (S.SEEN, Said.STARTED, ReplyRefusal.NOT_YET_ACCEPTED),
-        (S.REROUTED, Said.ACCEPTED, ReplyRefusal.HANDED_OVER),
-        (S.COMPLETED, Said.DECLINED, ReplyRefusal.ALREADY_ENDED),
-        (S.ACCEPTED, Said.UNATTENDED, ReplyRefusal.NOT_NOW),
-        (S.DECLINED, Said.COMPLETED, ReplyRefusal.NOT_NOW),
-        (S.DECLINED, Said.ACCEPTED, ReplyRefusal.NOT_NOW),
+        (S.OFFERED, ReplyKind.DELIVERED, S.DELIVERED),
+        (S.DELIVERED, ReplyKind.SEEN, S.SEEN),
+        (S.OFFERED, ReplyKind.ACCEPTED, S.ACCEPTED),
+        (S.ACCEPTED, ReplyKind.STARTED, S.IN_PROGRESS),
+        (S.IN_PROGRESS, ReplyKind.COMPLETED, S.COMPLETED),
+        (S.ACCEPTED, ReplyKind.SCHEDULED, S.SCHEDULED),
+        (S.SCHEDULED, ReplyKind.SCHEDULED, S.SCHEDULED),
+        (S.SCHEDULED, ReplyKind.UNATTENDED, S.UNATTENDED),
+        (S.IN_PROGRESS, ReplyKind.DECLINED, S.DECLINED),
+        (S.ACCEPTED, ReplyKind.DELIVERED, Unchanged.LATE_OR_REPEATED),
+        (S.COMPLETED, ReplyKind.SEEN, Unchanged.LATE_OR_REPEATED),
+        (S.ACCEPTED, ReplyKind.ACCEPTED, Unchanged.LATE_OR_REPEATED),
+        (S.IN_PROGRESS, ReplyKind.ACCEPTED, Unchanged.LATE_OR_REPEATED),
+        (S.OFFERED, ReplyKind.COMPLETED, ReplyRefusal.NOT_YET_ACCEPTED),
+        (S.SEEN, ReplyKind.STARTED, ReplyRefusal.NOT_YET_ACCEPTED),
+        (S.REROUTED, ReplyKind.ACCEPTED, ReplyRefusal.REROUTED),
+        (S.COMPLETED, ReplyKind.DECLINED, ReplyRefusal.ALREADY_ENDED),
+        (S.ACCEPTED, ReplyKind.UNATTENDED, ReplyRefusal.NOT_NOW),
+        (S.DECLINED, ReplyKind.COMPLETED, ReplyRefusal.NOT_NOW),
+        (S.DECLINED, ReplyKind.ACCEPTED, ReplyRefusal.NOT_NOW),
     ],
 )
 def test_a_reply_is_judged_by_where_the_referral_stands(
-    state: ReferralState, said: Said, outcome: ReferralState | Unchanged | ReplyRefusal
+    state: ReferralState, kind: ReplyKind, outcome: ReferralState | Unchanged | ReplyRefusal
 ) -> None:
-    assert judged(state, said) is outcome
+    assert judged(state, kind) is outcome
 
 
 def test_only_the_addressed_agency_may_speak() -> None:
-    assert judge_reply(standing(S.OFFERED), "rs-rujukan", Said.ACCEPTED) is ReplyRefusal.NOT_ITS_REFERRAL
-    assert judge_reply(None, "ylpa", Said.ACCEPTED) is ReplyRefusal.UNKNOWN_REFERRAL
+    assert judge_reply(standing(S.OFFERED), "rs-rujukan", ReplyKind.ACCEPTED) is ReplyRefusal.NOT_ITS_REFERRAL
+    assert judge_reply(None, "ylpa", ReplyKind.ACCEPTED) is ReplyRefusal.UNKNOWN_REFERRAL
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_a_child_in_danger_is_not_sent_away_as_outside_before_first_aid(
 ) -> None:
     about = standing(S.ACCEPTED, urgency, first_aid=first_aid)
 
-    assert judge_reply(about, "ylpa", Said.DECLINED, reason) is outcome
+    assert judge_reply(about, "ylpa", ReplyKind.DECLINED, reason) is outcome
 
 
 def test_every_state_and_reply_has_an_outcome_and_a_terminal_state_never_moves() -> None:
-    for state, said in product(ReferralState, Said):
-        outcome = judged(state, said)
+    for state, kind in product(ReferralState, ReplyKind):
+        outcome = judged(state, kind)
         assert isinstance(outcome, ReferralState | Unchanged | ReplyRefusal)
         assert state not in TERMINAL or not isinstance(outcome, ReferralState)
 
@@ -110,10 +110,17 @@ def test_the_diagram_of_the_readme_is_made_from_the_table() -> None:
     assert as_mermaid() in (Path(__file__).parents[3] / "docs" / "lifecycle.md").read_text()
 
 
-def next_after(*asked: str, service: Service = Service.SHELTER, hand_overs: int = 0, origin: Origin = HOME) -> str:
+def next_after(*tried: str, service: Service = Service.SHELTER, reroute_count: int = 0, origin: Origin = HOME) -> str:
     clauses = {Service.SHELTER: ["SHE-1"], Service.OUTREACH: ["OUT-1"]}[service]
-    found = successor(
-        kediri(), clauses, service, ReferralRole.LEAD, origin, asked=asked, triaging=(), hand_overs=hand_overs
+    found = find_next_agency(
+        kediri(),
+        clauses,
+        service,
+        ReferralRole.LEAD,
+        origin,
+        tried=tried,
+        declined_triage=(),
+        reroute_count=reroute_count,
     )
     return found.agency if found else ""
 
@@ -124,9 +131,9 @@ def test_the_next_in_the_clause_follows() -> None:
 
 
 def test_after_the_clause_any_other_with_the_mandate_follows() -> None:
-    asked = (HOME.satgas, HOME.kecamatan, "uptd-ppa")
+    tried = (HOME.satgas, HOME.kecamatan, "uptd-ppa")
 
-    assert next_after(*asked, service=Service.OUTREACH) == "ylpa"
+    assert next_after(*tried, service=Service.OUTREACH) == "ylpa"
 
 
 def test_who_is_excluded_is_never_handed_anything() -> None:
@@ -135,12 +142,12 @@ def test_who_is_excluded_is_never_handed_anything() -> None:
     assert next_after(HOME.satgas, service=Service.OUTREACH, origin=origin) == "uptd-ppa"
 
 
-def test_a_hub_that_declines_too_is_not_asked_again() -> None:
+def test_a_hub_that_declined_is_not_offered_the_service_again() -> None:
     chain: list[str] = []
     while len(chain) < 60:
-        found = successor(
-            kediri(), ["TRI-1"], Service.MANUAL_TRIAGE, ReferralRole.LEAD, HOME, asked=chain, triaging=chain,
-            hand_overs=len(chain),
+        found = find_next_agency(
+            kediri(), ["TRI-1"], Service.MANUAL_TRIAGE, ReferralRole.LEAD, HOME, tried=chain, declined_triage=chain,
+            reroute_count=len(chain),
         )  # fmt: skip
         if found is None:
             break
@@ -150,14 +157,14 @@ def test_a_hub_that_declines_too_is_not_asked_again() -> None:
     assert len(chain) == len(set(chain)) < 60
 
 
-def test_the_third_hand_over_raises_the_case_to_the_hub() -> None:
-    raised = successor(
-        kediri(), ["SHE-1"], Service.SHELTER, ReferralRole.LEAD, HOME, asked=["dinsos-peksos"], triaging=(),
-        hand_overs=MOST_HAND_OVERS,
+def test_the_third_reroute_escalates_to_the_hub() -> None:
+    raised = find_next_agency(
+        kediri(), ["SHE-1"], Service.SHELTER, ReferralRole.LEAD, HOME, tried=["dinsos-peksos"], declined_triage=(),
+        reroute_count=MAX_REROUTES,
     )  # fmt: skip
 
     assert raised is not None
-    assert (raised.agency, raised.service, raised.is_raised_to_hub) == ("uptd-ppa", Service.MANUAL_TRIAGE, True)
+    assert (raised.agency, raised.service, raised.is_escalated_to_hub) == ("uptd-ppa", Service.MANUAL_TRIAGE, True)
 
 
 @given(
@@ -165,20 +172,22 @@ def test_the_third_hand_over_raises_the_case_to_the_hub() -> None:
     st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=8),
     st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=20),
 )  # fmt: skip
-def test_r6_a_hand_over_always_finds_somebody_who_is_not_excluded(
-    service: Service, hand_overs: int, asked: frozenset[str], excluded: frozenset[str]
+def test_r6_a_reroute_always_finds_an_agency_that_is_not_excluded(
+    service: Service, reroute_count: int, tried: frozenset[str], excluded: frozenset[str]
 ) -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, excluded=excluded)
 
-    agency = next_after(*asked, service=service, hand_overs=hand_overs, origin=origin)
+    agency = next_after(*tried, service=service, reroute_count=reroute_count, origin=origin)
 
     assert agency
     assert agency not in excluded
 
 
-def clocks(role: ReferralRole = ReferralRole.LEAD, service: Service = Service.PEP_72H) -> dict[ClockName, Running]:
+def clocks(
+    role: ReferralRole = ReferralRole.LEAD, service: Service = Service.PEP_72H
+) -> dict[ClockName, ReferralClock]:
     effective = decide(violence="sexual", sexual_under_72h="yes").effective
-    found = clocks_of(effective, service, role, NOW, CITY.zone, kediri().holidays)
+    found = clocks_for_referral(effective, service, role, NOW, CITY.zone, kediri().holidays)
     return {clock.clock: clock for clock in found}
 
 
@@ -199,8 +208,8 @@ def test_steps_fall_due_at_half_whole_and_twice_the_time() -> None:
     clock = clocks()[ClockName.ANSWER]
     moments = []
     while clock.step:
-        moments.append((clock.step, clock.at(clock.step) - NOW))
-        clock = clock.after(clock.step)
+        moments.append((clock.step, clock.moment_of(clock.step) - NOW))
+        clock = clock.after_step(clock.step)
 
     assert moments == [
         (Step.HALF, timedelta(minutes=7.5)), (Step.DUE, timedelta(minutes=15)), (Step.TWICE, timedelta(minutes=30)),
@@ -212,7 +221,7 @@ def test_two_clauses_on_one_clock_start_it_once_with_the_earlier_deadline() -> N
     effective = decide(violence="sexual+trafficking").effective
     later = a_clause("LATER", ClockRuns(ClockName.POLICE_REPORT, Within(timedelta(days=7))))
 
-    both = clocks_of(
+    both = clocks_for_referral(
         [later, *effective], Service.FORENSIC_EXAM, ReferralRole.SUPPORT, NOW, CITY.zone, frozenset(), police_since=NOW
     )
 
@@ -221,35 +230,35 @@ def test_two_clauses_on_one_clock_start_it_once_with_the_earlier_deadline() -> N
 
 
 def test_every_clock_of_a_referral_is_stopped_by_its_completion() -> None:
-    assert all(Said.COMPLETED in stops for stops in STOPPED_BY.values())
+    assert all(ReplyKind.COMPLETED in stops for stops in STOPPED_BY.values())
 
 
-def told(step: Step, agency: str, origin: Origin = HOME) -> tuple[str, ...]:
+def targets(step: Step, agency: str, origin: Origin = HOME) -> tuple[str, ...]:
     effective = decide(violence="sexual").effective
     addressee = Addressee(agency, CITY.kinds[agency], CITY.kecamatan_of.get(agency, ""))
-    return told_at(step, effective, kediri(), addressee, origin)
+    return escalation_targets(step, effective, kediri(), addressee, origin)
 
 
-def test_the_ladder_tells_the_agency_the_rung_above_and_the_top() -> None:
-    assert told(Step.HALF, HOME.satgas) == (HOME.satgas,)
-    assert told(Step.DUE, HOME.satgas) == (HOME.kecamatan,)
-    assert told(Step.DUE, "rs-rujukan") == ("uptd-ppa",)
-    assert told(Step.DUE, "uptd-ppa") == ("uptd-ppa-head",)
-    assert told(Step.TWICE, "rs-rujukan") == ("uptd-ppa-head", "city-board")
+def test_the_escalation_policy_notifies_the_agency_then_the_level_above_then_the_top() -> None:
+    assert targets(Step.HALF, HOME.satgas) == (HOME.satgas,)
+    assert targets(Step.DUE, HOME.satgas) == (HOME.kecamatan,)
+    assert targets(Step.DUE, "rs-rujukan") == ("uptd-ppa",)
+    assert targets(Step.DUE, "uptd-ppa") == ("uptd-ppa-head",)
+    assert targets(Step.TWICE, "rs-rujukan") == ("uptd-ppa-head", "city-board")
 
 
-def test_r6_the_ladder_skips_a_rung_that_is_excluded() -> None:
+def test_r6_an_excluded_escalation_level_is_skipped() -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, excluded=frozenset({HOME.kecamatan}))
 
-    assert told(Step.DUE, HOME.satgas, origin) == ("uptd-ppa-head",)
+    assert targets(Step.DUE, HOME.satgas, origin) == ("uptd-ppa-head",)
 
 
-def test_r6_whoever_belongs_to_an_excluded_party_is_not_told_either() -> None:
+def test_r6_parts_of_an_excluded_agency_are_not_notified() -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, excluded=frozenset({"uptd-ppa"}))
 
-    assert told(Step.DUE, "rs-rujukan", origin) == ("city-board",)
-    assert told(Step.TWICE, "rs-rujukan", origin) == ("city-board",)
+    assert targets(Step.DUE, "rs-rujukan", origin) == ("city-board",)
+    assert targets(Step.TWICE, "rs-rujukan", origin) == ("city-board",)
 
 
-def test_the_rung_above_follows_from_the_agency_and_not_from_where_the_child_lives() -> None:
-    assert told(Step.DUE, "satgas-kel-semampir", Origin()) == ("satgas-kec-kota",)
+def test_the_level_above_depends_on_the_agency_and_not_on_where_the_child_lives() -> None:
+    assert targets(Step.DUE, "satgas-kel-semampir", Origin()) == ("satgas-kec-kota",)

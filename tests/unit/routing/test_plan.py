@@ -14,7 +14,7 @@ from simpul_agreement.model import Within
 from simpul_agreement.plan import CasePlan, plan_case
 from simpul_agreement.reports import situation_from_report
 from simpul_routing.publisher import referral_facts
-from simpul_routing.stored_facts import StoredFacts, Told, read, written
+from simpul_routing.stored_facts import ReportedFacts, StoredFacts, decode_facts, encode_facts
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency, Violence
@@ -68,7 +68,7 @@ def test_working_days_leave_out_weekends_and_holidays() -> None:
 
 
 @pytest.mark.parametrize("lacking", ["urgency", "answer", "mediation", "basis", "assignments"])
-def test_a_hole_in_the_agreement_becomes_manual_triage_and_an_alarm(lacking: str) -> None:
+def test_a_gap_in_the_agreement_becomes_a_manual_triage_and_an_alarm(lacking: str) -> None:
     empty = () if lacking == "assignments" else None
 
     plan = planned(replace(decide(violence="physical"), **{lacking: empty}))  # type: ignore[arg-type]
@@ -119,26 +119,30 @@ def test_a_report_says_every_fact() -> None:
 
 
 def stored(report: str = "one", origin: Origin = HOME, **what: str) -> StoredFacts:
-    """What one report says, stored."""
+    """Builds stored facts of one report."""
     shared = referral_facts(facts(), "Mojoroto", mediation_locked=True)
     same: dict[str, object] = {name: value for name, value in what.items() if name in ReferralFacts.model_fields}
     same["violence"] = what.get("violence", "physical").split("+")
-    return StoredFacts({report: Told(told(**what), origin, ReferralFacts.model_validate(shared.model_dump() | same))})
+    return StoredFacts(
+        {report: ReportedFacts(told(**what), origin, ReferralFacts.model_validate(shared.model_dump() | same))}
+    )
 
 
 def test_stored_facts_are_read_as_they_were_written() -> None:
     both = (
-        stored(violence="sexual+physical", safe_now="no").with_twin(stored("two")).without(frozenset({"ylpa"}), "hub")
+        stored(violence="sexual+physical", safe_now="no")
+        .merge_duplicate(stored("two"))
+        .exclude_agencies(frozenset({"ylpa"}), "hub")
     )
 
-    assert read(written(both)) == both
+    assert decode_facts(encode_facts(both)) == both
 
 
 def test_of_two_reports_of_a_child_what_is_known_counts_and_of_contradictions_the_more_dangerous() -> None:
     first = stored(violence="physical", safe_now="yes", injured="no", pregnant="unknown", place="school")
-    twin = stored("two", violence="sexual", safe_now="no", injured="yes", pregnant="no", place="household")
+    duplicate = stored("two", violence="sexual", safe_now="no", injured="yes", pregnant="no", place="household")
 
-    together = first.with_twin(twin)
+    together = first.merge_duplicate(duplicate)
 
     assert together.situation["violence"] == {"physical", "sexual"}
     assert [together.situation[name] for name in ("safe_now", "injured", "pregnant", "place")] == [
@@ -149,15 +153,15 @@ def test_of_two_reports_of_a_child_what_is_known_counts_and_of_contradictions_th
 
 def test_of_two_ages_the_younger_counts() -> None:
     first = stored(age_band="from_15_to_17", pregnant="yes")
-    twin = stored("two", age_band="from_12_to_14")
+    duplicate = stored("two", age_band="from_12_to_14")
 
-    assert first.with_twin(twin).situation["age_band"] == {"from_12_to_14"}
-    assert twin.with_twin(first).situation["age_band"] == {"from_12_to_14"}
-    assert first.with_twin(stored("three")).situation["age_band"] == {"from_15_to_17"}
+    assert first.merge_duplicate(duplicate).situation["age_band"] == {"from_12_to_14"}
+    assert duplicate.merge_duplicate(first).situation["age_band"] == {"from_12_to_14"}
+    assert first.merge_duplicate(stored("three")).situation["age_band"] == {"from_15_to_17"}
 
 
 @pytest.mark.parametrize("sign", [{"sexual_under_72h": "yes"}, {"pregnant": "yes", "age_band": "from_12_to_14"}])
-def test_agencies_are_told_implied_violence_beside_what_was_reported(sign: dict[str, str]) -> None:
+def test_agencies_receive_implied_violence_besides_reported_violence(sign: dict[str, str]) -> None:
     shared = stored("one", HOME, violence="physical", **sign).shared
 
     assert shared.violence == (Violence.PHYSICAL, Violence.SEXUAL)
@@ -168,7 +172,7 @@ def test_what_one_of_two_reports_names_is_not_implied() -> None:
     sign = stored(violence="physical", sexual_under_72h="yes")
     named = stored("two", violence="sexual")
 
-    together = sign.with_twin(named).shared
+    together = sign.merge_duplicate(named).shared
 
     assert together.violence == (Violence.PHYSICAL, Violence.SEXUAL)
     assert together.implied_violence == ()
@@ -176,11 +180,11 @@ def test_what_one_of_two_reports_names_is_not_implied() -> None:
 
 def test_new_facts_replace_those_of_their_own_report_only() -> None:
     case, other = uuid4(), uuid4()
-    both = stored(str(case), violence="physical").with_twin(stored(str(other), violence="sexual"))
-    now = Told(told(violence="neglect", injured="yes"), Origin(excluded=frozenset({"ylpa"})), both.shared)
+    both = stored(str(case), violence="physical").merge_duplicate(stored(str(other), violence="sexual"))
+    now = ReportedFacts(told(violence="neglect", injured="yes"), Origin(excluded=frozenset({"ylpa"})), both.shared)
 
-    after = both.amended(case, now)
+    after = both.amend_report(case, now)
 
     assert after.situation["violence"] == {"neglect", "sexual"}
     assert after.origin.excluded == {"ylpa"}
-    assert after.amended(case, Told(told(), Origin(), both.shared)).origin.excluded == {"ylpa"}
+    assert after.amend_report(case, ReportedFacts(told(), Origin(), both.shared)).origin.excluded == {"ylpa"}

@@ -4,16 +4,16 @@ import pytest
 
 from simpul_agreement.rights import BY_THE_AGREEMENT, Entry, open_ledger
 from simpul_routing.domain.lifecycle import ReferralState
-from simpul_routing.domain.rights import BY_HAND, Served, after, replanned, unanswered
+from simpul_routing.domain.rights import BY_HAND, LeadReferral, list_unsettled_rights, replan_ledger, update_right
 from simpul_schema.vocabulary import ReferralOutcome, Right, RightState
 from tests.support.agreements import HOME, decide
 
 REFERRED = Entry(RightState.REFERRED)
-BEGUN, WAITING = Served(ReferralState.IN_PROGRESS, has_begun=True), Served(ReferralState.ACCEPTED)
+BEGUN, WAITING = LeadReferral(ReferralState.IN_PROGRESS, has_begun=True), LeadReferral(ReferralState.ACCEPTED)
 
 
-def ended(outcome: ReferralOutcome) -> Served:
-    return Served(ReferralState.COMPLETED, outcome)
+def ended(outcome: ReferralOutcome) -> LeadReferral:
+    return LeadReferral(ReferralState.COMPLETED, outcome)
 
 
 def test_the_agreement_opens_all_eight_rights() -> None:
@@ -23,7 +23,7 @@ def test_the_agreement_opens_all_eight_rights() -> None:
     assert ledger[Right.SOCIAL_AID].state is RightState.REFERRED
     assert ledger[Right.RESTITUTION].state is RightState.NOT_APPLICABLE
     assert ledger[Right.RESTITUTION].reason == "agreement"
-    # Whether the child needs a psychologist is not known, and not knowing is no answer.
+    # Whether the child needs a psychologist is unknown, so the right stays unanswered.
     assert ledger[Right.PSYCHOLOGICAL_REHABILITATION].state is RightState.UNANSWERED
 
 
@@ -32,39 +32,39 @@ def test_the_agreement_opens_all_eight_rights() -> None:
     [
         ([WAITING], RightState.REFERRED),
         ([WAITING, BEGUN], RightState.IN_PROGRESS),
-        ([Served(ReferralState.SCHEDULED, has_begun=True)], RightState.IN_PROGRESS),
-        ([Served(ReferralState.DECLINED, has_begun=True)], RightState.REFERRED),
+        ([LeadReferral(ReferralState.SCHEDULED, has_begun=True)], RightState.IN_PROGRESS),
+        ([LeadReferral(ReferralState.DECLINED, has_begun=True)], RightState.REFERRED),
         ([ended(ReferralOutcome.SERVED)], RightState.FULFILLED),
         ([ended(ReferralOutcome.SERVED), WAITING], RightState.IN_PROGRESS),
         ([ended(ReferralOutcome.SERVED), ended(ReferralOutcome.NOT_NEEDED)], RightState.FULFILLED),
         ([ended(ReferralOutcome.SERVED), ended(ReferralOutcome.SERVED_IN_PART)], RightState.IN_PROGRESS),
         ([ended(ReferralOutcome.REFUSED_BY_VICTIM)], RightState.REFUSED_BY_VICTIM),
-        ([ended(ReferralOutcome.SERVED), Served(ReferralState.REROUTED)], RightState.FULFILLED),
+        ([ended(ReferralOutcome.SERVED), LeadReferral(ReferralState.REROUTED)], RightState.FULFILLED),
     ],
 )
-def test_a_right_follows_its_referrals(referrals: list[Served], state: RightState) -> None:
-    assert after(REFERRED, referrals).state is state
+def test_a_right_follows_its_referrals(referrals: list[LeadReferral], state: RightState) -> None:
+    assert update_right(REFERRED, referrals).state is state
 
 
 def test_what_was_set_by_hand_with_a_reason_stays() -> None:
     by_hand = Entry(RightState.REFUSED_BY_VICTIM, BY_HAND)
 
-    assert after(by_hand, [ended(ReferralOutcome.SERVED)]) is by_hand
+    assert update_right(by_hand, [ended(ReferralOutcome.SERVED)]) is by_hand
 
 
 @pytest.mark.parametrize("state", [ReferralState.CANCELLED, ReferralState.REVOKED, ReferralState.ENTERED_IN_ERROR])
 def test_a_right_whose_only_service_was_taken_back_is_unanswered_again(state: ReferralState) -> None:
-    assert after(REFERRED, [Served(state)]) == Entry(RightState.UNANSWERED)
+    assert update_right(REFERRED, [LeadReferral(state)]) == Entry(RightState.UNANSWERED)
 
 
-def test_a_right_that_did_not_apply_is_referred_once_somebody_asks_for_its_service() -> None:
+def test_a_right_that_did_not_apply_is_referred_once_its_service_is_offered() -> None:
     waived = Entry(RightState.NOT_APPLICABLE, BY_THE_AGREEMENT)
 
-    assert after(waived, []) is waived
-    assert after(waived, [WAITING]) == Entry(RightState.REFERRED)
+    assert update_right(waived, []) is waived
+    assert update_right(waived, [WAITING]) == Entry(RightState.REFERRED)
 
 
-def test_decided_again_the_new_facts_count_unless_a_person_or_a_service_said_more() -> None:
+def test_a_replan_follows_the_new_facts_except_for_decisions_by_hand_and_outcomes() -> None:
     ledger = {
         Right.EDUCATION: Entry(RightState.NOT_APPLICABLE, BY_HAND), Right.SOCIAL_AID: Entry(RightState.FULFILLED),
         Right.RESTITUTION: Entry(RightState.REFERRED), Right.PROMPT_RESPONSE: Entry(RightState.REFERRED),
@@ -74,7 +74,7 @@ def test_decided_again_the_new_facts_count_unless_a_person_or_a_service_said_mor
     }
     served = {Right.SOCIAL_AID: [ended(ReferralOutcome.SERVED), WAITING], Right.PROMPT_RESPONSE: [WAITING]}
 
-    assert {right: entry.state for right, entry in replanned(ledger, decided, served).items()} == {
+    assert {right: entry.state for right, entry in replan_ledger(ledger, decided, served).items()} == {
         Right.EDUCATION: RightState.NOT_APPLICABLE, Right.SOCIAL_AID: RightState.IN_PROGRESS,
         Right.RESTITUTION: RightState.NOT_APPLICABLE, Right.PROMPT_RESPONSE: RightState.REFERRED,
     }  # fmt: skip
@@ -85,4 +85,4 @@ def test_every_right_that_is_not_settled_keeps_the_case_open() -> None:
         Right.EDUCATION: Entry(RightState.IN_PROGRESS), Right.RESTITUTION: Entry(RightState.NOT_APPLICABLE, BY_HAND),
     }  # fmt: skip
 
-    assert unanswered(ledger) == [Right.EDUCATION]
+    assert list_unsettled_rights(ledger) == [Right.EDUCATION]

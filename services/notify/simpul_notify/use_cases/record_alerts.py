@@ -91,7 +91,7 @@ class RecordAlerts:
                 )  # fmt: skip
 
     def _alerts_for_deadline(self, data: ClockStepData) -> Iterator[Alert]:
-        for party in data.told:
+        for party in data.escalation_targets:
             for responder in self._responders_of(party):
                 for channel in self._roster.channels[data.urgency]:
                     yield Alert(
@@ -100,7 +100,7 @@ class RecordAlerts:
                     )  # fmt: skip
 
     def _alerts_for_suggestion(self, data: ReferralExclusionSuggestedData) -> Iterator[Alert]:
-        for party in data.told:
+        for party in data.escalation_targets:
             for responder in self._responders_of(party):
                 for channel in self._roster.channels[data.urgency]:
                     yield Alert(

@@ -1,4 +1,4 @@
-"""The HTTP edge for the desk and for operators."""
+"""The HTTP API for the desk and for operators."""
 
 import hmac
 from typing import Annotated
@@ -7,10 +7,10 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
-from simpul_routing.api.deeds import add_deeds
-from simpul_routing.api.figures import add_figures
-from simpul_routing.api.reading import add_reading
-from simpul_routing.api.refusals import add_refusals
+from simpul_routing.api.actions import add_action_routes
+from simpul_routing.api.error_handlers import add_error_handlers
+from simpul_routing.api.indicators import add_indicator_routes
+from simpul_routing.api.queries import add_query_routes
 from simpul_routing.use_cases import DecideExclusions, EndCases, TriageCases, WithdrawConsent
 from simpul_runtime.service import Service
 
@@ -26,7 +26,7 @@ def add_api(
     decide_exclusions: DecideExclusions,
     token: SecretStr,
 ) -> None:
-    """The routes; every one asks for the token."""
+    """Adds the routes; each requires the bearer token."""
     bearer = HTTPBearer(auto_error=False)
 
     def allowed(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
@@ -35,7 +35,7 @@ def add_api(
             raise HTTPException(401, "Token salah atau tidak ada. / The token is wrong or missing.")
 
     guard = Depends(allowed)
-    add_reading(web, service, guard)
-    add_deeds(web, triage_cases, end_cases, withdraw_consent, decide_exclusions, guard)
-    add_figures(web, service, guard)
-    add_refusals(web)
+    add_query_routes(web, service, guard)
+    add_action_routes(web, triage_cases, end_cases, withdraw_consent, decide_exclusions, guard)
+    add_indicator_routes(web, service, guard)
+    add_error_handlers(web)

@@ -1,4 +1,4 @@
-"""The deadlines of a referral: when each begins, when its steps fall due, and what stops it."""
+"""The clocks of a referral: when each starts, when its steps fall due, and what stops it."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,28 +19,28 @@ from simpul_agreement.model import (
     Rung,
     Step,
 )
-from simpul_routing.domain.lifecycle import Said
+from simpul_routing.domain.lifecycle import ReplyKind
 from simpul_schema.vocabulary import ReferralRole, Service
 
 _STEPS: Final = (Step.HALF, Step.DUE, Step.TWICE)
-STOPPED_BY: Final[Mapping[ClockName, frozenset[Said]]] = MappingProxyType({
-    ClockName.RECEIPT: frozenset(Said),
-    ClockName.ANSWER: frozenset(Said) - {Said.DELIVERED, Said.SEEN},
-    ClockName.POLICE_REPORT: frozenset(Said) - {Said.DELIVERED, Said.SEEN},
-    ClockName.CONTACT: frozenset({Said.SCHEDULED, Said.STARTED, Said.COMPLETED, Said.DECLINED}),
-    ClockName.SERVICE: frozenset({Said.STARTED, Said.COMPLETED, Said.DECLINED}),
-    ClockName.HEALTH_WINDOW: frozenset({Said.STARTED, Said.COMPLETED, Said.DECLINED}),
-    ClockName.TEMPORARY_PROTECTION: frozenset({Said.STARTED, Said.COMPLETED, Said.DECLINED}),
+STOPPED_BY: Final[Mapping[ClockName, frozenset[ReplyKind]]] = MappingProxyType({
+    ClockName.RECEIPT: frozenset(ReplyKind),
+    ClockName.ANSWER: frozenset(ReplyKind) - {ReplyKind.DELIVERED, ReplyKind.SEEN},
+    ClockName.POLICE_REPORT: frozenset(ReplyKind) - {ReplyKind.DELIVERED, ReplyKind.SEEN},
+    ClockName.CONTACT: frozenset({ReplyKind.SCHEDULED, ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
+    ClockName.SERVICE: frozenset({ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
+    ClockName.HEALTH_WINDOW: frozenset({ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
+    ClockName.TEMPORARY_PROTECTION: frozenset({ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
 })  # fmt: skip
-"""What the agency must say for a clock to stop. A declined referral's clocks go on with its successor. The other
-clocks of the agreement are not of a referral: they begin with an event of their own."""
+"""Replies that stop each clock. The clocks of a declined referral continue with the rerouted one. The other clocks of
+the agreement do not belong to a referral; events of their own start them."""
 _OF_EVERY_REFERRAL: Final = (ClockName.RECEIPT, ClockName.ANSWER)
-"""A supporting agency must answer; contact and beginning are the lead's."""
+"""Clocks of leads and supports; contact and start of the service concern the lead alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """One deadline of one referral; `step` is the next that falls due, None when all have."""
+class ReferralClock:
+    """One deadline of one referral; `step` is the next to fall due, None after the last."""
 
     clock: ClockName
     started_at: datetime
@@ -48,31 +48,31 @@ class Running:
     step: Step | None = Step.HALF
     is_stopped: bool = False
 
-    def at(self, step: Step) -> datetime:
-        """The moment a step falls due."""
+    def moment_of(self, step: Step) -> datetime:
+        """Returns when a step falls due."""
         return self.started_at + (self.due_at - self.started_at) * (int(step.value) / 100)
 
     @property
     def next_at(self) -> datetime | None:
-        """The moment the next step falls due."""
-        return self.at(self.step) if self.step else None
+        """When the next step falls due; None after the last."""
+        return self.moment_of(self.step) if self.step else None
 
-    def after(self, step: Step) -> "Running":
-        """The clock once a step has been taken."""
-        following = _STEPS[_STEPS.index(step) + 1 :]
-        return replace(self, step=following[0] if following else None)
+    def after_step(self, step: Step) -> "ReferralClock":
+        """Returns the clock after a step was taken."""
+        later = _STEPS[_STEPS.index(step) + 1 :]
+        return replace(self, step=later[0] if later else None)
 
 
-def clocks_of(
+def clocks_for_referral(
     clauses: Iterable[Clause], service: Service, role: ReferralRole, start: datetime, zone: ZoneInfo,
     holidays: frozenset[date], *, police_since: datetime | None = None,
-) -> list[Running]:  # fmt: skip
-    """The deadlines of a referral, from the clauses that decide its case; of several on one clock the earliest.
+) -> list[ReferralClock]:  # fmt: skip
+    """Returns the clocks of a referral by the clauses in force; the earliest deadline where several set one clock.
 
-    `police_since` is, for a referral to the police, when the violence was known: it must reach them in time, whatever
-    they are asked for (UU 12/2022 art. 41).
+    `police_since`, for a referral to the police, is when the violence became known: the law sets the time within which
+    the police must be informed, whatever the service (UU 12/2022 art. 41).
     """
-    earliest: dict[ClockName, Running] = {}
+    earliest: dict[ClockName, ReferralClock] = {}
     for clock in _clocks_by_clause(clauses, service, role, start, zone, holidays, police_since):
         known = earliest.get(clock.clock)
         if known is None or clock.due_at < known.due_at:
@@ -83,44 +83,47 @@ def clocks_of(
 def _clocks_by_clause(
     clauses: Iterable[Clause], service: Service, role: ReferralRole, start: datetime, zone: ZoneInfo,
     holidays: frozenset[date], police_since: datetime | None,
-) -> Iterator[Running]:  # fmt: skip
+) -> Iterator[ReferralClock]:  # fmt: skip
     for clause in clauses:
         match clause.effect:
             case ClockRuns(clock=ClockName.POLICE_REPORT as clock, within=within):
                 if police_since:
-                    yield Running(clock, police_since, within.due(police_since, zone, holidays))
+                    yield ReferralClock(clock, police_since, within.due(police_since, zone, holidays))
             case ClockRuns(clock=clock, within=within, service=only) if clock in STOPPED_BY and only in (None, service):
                 if role is ReferralRole.LEAD or clock in _OF_EVERY_REFERRAL:
-                    yield Running(clock, start, within.due(start, zone, holidays))
+                    yield ReferralClock(clock, start, within.due(start, zone, holidays))
             case _:
                 continue
 
 
-def goes_on(clock: Running, now: datetime) -> Running:
-    """A hand-over never buys time: the clocks of the first agency go on. Only a machine's receipt begins anew."""
+def continue_clock(clock: ReferralClock, now: datetime) -> ReferralClock:
+    """Returns a clock of a declined referral for the rerouted one: only the receipt clock restarts."""
     if clock.clock is ClockName.RECEIPT:
-        return Running(clock.clock, now, now + (clock.due_at - clock.started_at))
+        return ReferralClock(clock.clock, now, now + (clock.due_at - clock.started_at))
     return replace(clock, is_stopped=False)
 
 
-def tightened(running: Iterable[Running], wanted: Iterable[Running], said: frozenset[Said]) -> list[Running]:
-    """What changes when a case is decided again: a deadline only comes nearer, and what is new begins.
+def tighten_clocks(
+    running: Iterable[ReferralClock], wanted: Iterable[ReferralClock], implied: frozenset[ReplyKind]
+) -> list[ReferralClock]:
+    """Returns the clocks that a replan changes: earlier deadlines and new clocks, never a later deadline.
 
-    `said` is what the agency need not say any more. A step that was told is not told again.
+    `implied` are replies that are no longer outstanding; a clock that one of them stops does not start. Steps that were
+    taken are not repeated.
     """
     known = {clock.clock: clock for clock in running}
     changed = []
     for clock in wanted:
         before = known.get(clock.clock)
         if before is None:
-            changed += [] if said & STOPPED_BY[clock.clock] else [clock]
+            changed += [] if implied & STOPPED_BY[clock.clock] else [clock]
         elif not before.is_stopped and clock.due_at < before.due_at:
             changed.append(replace(clock, step=before.step))
     return changed
 
 
-def relaxed(running: Iterable[Running], wanted: Iterable[Running]) -> list[Running]:
-    """What changes when the risk was lowered by hand: each deadline as if it had been this one from the start."""
+def relax_clocks(running: Iterable[ReferralClock], wanted: Iterable[ReferralClock]) -> list[ReferralClock]:
+    """Returns the clocks that a lowered urgency changes, each with the deadline it would have had from the start."""
     within = {clock.clock: clock.due_at - clock.started_at for clock in wanted}
     return [
         replace(clock, due_at=clock.started_at + within[clock.clock])
@@ -131,23 +134,26 @@ def relaxed(running: Iterable[Running], wanted: Iterable[Running]) -> list[Runni
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """The agency that has a referral, its kind, and for a task force of a kelurahan that of its own kecamatan."""
+    """The agency that a referral is addressed to, its kind, and the task force of its kecamatan if it has one."""
 
     agency: str
     kind: str
     kecamatan: str = ""
 
 
-def told_at(
+def escalation_targets(
     step: Step, clauses: Iterable[Clause], agreement: Agreement, addressee: Addressee, origin: Origin
 ) -> tuple[str, ...]:
-    """Whom the ladder tells at a step: the first who may be told, and whoever is told besides; nobody excluded."""
+    """Returns whom the escalation policy notifies at a step: the first available level and additional parties.
+
+    Excluded agencies are left out.
+    """
     for clause in clauses:
         match clause.effect:
             case Rung(step=at, to=to, also=also) if at is step:
-                rungs = [_rung(selector, agreement, addressee, origin) for selector in to]
-                besides = [_rung(selector, agreement, addressee, origin) for selector in also]
-                return tuple(dict.fromkeys(code for code in (*_first(rungs), *besides) if code))
+                levels = [_resolve_level(selector, agreement, addressee, origin) for selector in to]
+                additional = [_resolve_level(selector, agreement, addressee, origin) for selector in also]
+                return tuple(dict.fromkeys(code for code in (*_first(levels), *additional) if code))
             case _:
                 continue
     return ()
@@ -157,12 +163,12 @@ def _first(codes: Iterable[str]) -> tuple[str, ...]:
     return next(((code,) for code in codes if code), ())
 
 
-def _rung(selector: str, agreement: Agreement, addressee: Addressee, origin: Origin) -> str:
+def _resolve_level(selector: str, agreement: Agreement, addressee: Addressee, origin: Origin) -> str:
     if selector == ADDRESSEE:
         return addressee.agency
     code = selector
     if selector == RUNG_ABOVE:
-        # The rung above an agency follows from the agency, not from where the child lives.
+        # The level above depends on the agency, not on where the child lives.
         above = agreement.of_kind.get(addressee.kind)
         code = above.above if above else ""
         code = addressee.kecamatan if code == KECAMATAN_OF_RESIDENCE else code

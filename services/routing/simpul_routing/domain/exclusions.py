@@ -1,4 +1,4 @@
-"""Agencies that a source nobody knows calls too close to the suspect: they wait until a person has decided."""
+"""Exclusions suggested by an unverified source: the agencies wait until a person has decided."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,20 +11,20 @@ from simpul_agreement.engine import Origin
 from simpul_agreement.facts import Situation
 from simpul_agreement.model import Agreement, Clause, Step
 from simpul_agreement.plan import CasePlan, PlannedReferral, caretaker
-from simpul_routing.domain.clocks import Addressee, Running, told_at
-from simpul_routing.domain.hand_over import Successor, successor
+from simpul_routing.domain.clocks import Addressee, ReferralClock, escalation_targets
+from simpul_routing.domain.reroute import NextAgency, find_next_agency
 from simpul_schema.vocabulary import Answer, ReferralRole, Right, Service, Urgency
 
 _LIFE_BODY_EVIDENCE: Final = frozenset({
     Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
 })  # fmt: skip
-"""What the agreement asks only where it is needed now: it never waits."""
-_IN_DANGER: Final = frozenset({Service.SHELTER, Service.INTAKE, Service.MANUAL_TRIAGE})
-"""What may not wait while the child is in danger."""
+"""Services that the agreement requires only when they are needed at once; they never wait."""
+_IN_DANGER: Final = frozenset({Service.SHELTER, Service.CASE_MANAGEMENT, Service.MANUAL_TRIAGE})
+"""Services that do not wait while the child is in danger."""
 
 
 class SuggestionState(StrEnum):
-    """Where a suggested exclusion stands."""
+    """The state of a suggested exclusion."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
@@ -33,7 +33,7 @@ class SuggestionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """One agency whose exclusion was suggested; what the person wrote stands in the history of the case."""
+    """A suggested exclusion of one agency; the reason for the decision is in the history of the case."""
 
     state: SuggestionState
     suggested_at: datetime
@@ -43,37 +43,37 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The agencies that wait, and the services that do not wait for anybody."""
+    """The agencies that wait for a decision, and the services that are offered to them nevertheless."""
 
     agencies: frozenset[str] = frozenset()
     protective: frozenset[Service] = frozenset()
 
     def holds_back(self, service: Service, agency: str) -> bool:
-        """Whether this agency is not asked for this service before a person has decided."""
+        """Whether this service is not offered to this agency before a person has decided."""
         return agency in self.agencies and service not in self.protective
 
-    def passed_over(self, origin: Origin, service: Service) -> Origin:
-        """Where somebody is looked for to take a service: whoever waits for it is passed over."""
+    def exclude_waiting_agencies(self, origin: Origin, service: Service) -> Origin:
+        """Returns the origin with the waiting agencies excluded, for a service that waits."""
         return origin if service in self.protective else replace(origin, excluded=origin.excluded | self.agencies)
 
 
 @dataclass(frozen=True, slots=True)
 class ExclusionReview:
-    """The people of an agency must decide about all suggestions of a case."""
+    """A request to the people of one agency to decide about all suggestions of a case."""
 
     referral_id: UUID
-    """The reference by which people speak of it, as they do of a referral."""
+    """The reference that people quote, as they quote that of a referral."""
     case_id: UUID
     agency: str
-    """Empty where nobody is left to review."""
-    clock: Running
+    """Empty if no agency is left to review."""
+    clock: ReferralClock
 
 
-NOBODY_WAITS: Final = Waiting()
+NONE_WAITING: Final = Waiting()
 
 
 def protective_services(situation: Situation, urgency: Urgency) -> frozenset[Service]:
-    """The services that protect life, body or evidence of this child: no anonymous word withholds them."""
+    """Returns the services that protect life, body or evidence; an anonymous suggestion never withholds them."""
     protective = _LIFE_BODY_EVIDENCE
     if urgency is Urgency.HIGH or Answer.NO.value in situation["safe_now"]:
         protective |= _IN_DANGER
@@ -82,7 +82,7 @@ def protective_services(situation: Situation, urgency: Urgency) -> frozenset[Ser
     return protective
 
 
-def successor_beside(
+def find_next_available_agency(
     waiting: Waiting,
     agreement: Agreement,
     clauses: Collection[str],
@@ -90,74 +90,87 @@ def successor_beside(
     role: ReferralRole,
     origin: Origin,
     *,
-    asked: Collection[str],
-    triaging: Collection[str],
-    hand_overs: int,
-) -> Successor | None:
-    """As `successor`, passing over whoever waits; only where nobody else is left one of them follows after all."""
-    for possible in (waiting.passed_over(origin, service), origin):
-        follows = successor(
-            agreement, clauses, service, role, possible, asked=asked, triaging=triaging, hand_overs=hand_overs
+    tried: Collection[str],
+    declined_triage: Collection[str],
+    reroute_count: int,
+) -> NextAgency | None:
+    """Calls `find_next_agency` without the waiting agencies, then with them if no other agency is left."""
+    for possible in (waiting.exclude_waiting_agencies(origin, service), origin):
+        found = find_next_agency(
+            agreement,
+            clauses,
+            service,
+            role,
+            possible,
+            tried=tried,
+            declined_triage=declined_triage,
+            reroute_count=reroute_count,
         )
-        if follows:
-            return follows
+        if found:
+            return found
     return None
 
 
-def deciding_agency(agreement: Agreement, origin: Origin, pending: frozenset[str]) -> str:
-    """Who decides about suggested exclusions: the hub, else the next of the agreement that is not named itself.
+def find_deciding_agency(agreement: Agreement, origin: Origin, pending: frozenset[str]) -> str:
+    """Returns who decides about suggested exclusions: the hub, or the next agency that no suggestion names.
 
-    Where everybody is named it is the hub after all; empty only where everybody is excluded.
+    If suggestions name all of them, the hub decides. Empty if all are excluded.
     """
-    apart = replace(origin, excluded=origin.excluded | pending)
-    return caretaker(agreement, apart) or caretaker(agreement, origin)
+    without_suggested = replace(origin, excluded=origin.excluded | pending)
+    return caretaker(agreement, without_suggested) or caretaker(agreement, origin)
 
 
-def told_about(
-    step: Step | None, clauses: Iterable[Clause], agreement: Agreement, asked: Addressee, origin: Origin,
+def review_targets(
+    step: Step | None, clauses: Iterable[Clause], agreement: Agreement, reviewer: Addressee, origin: Origin,
     pending: frozenset[str],
 ) -> tuple[str, ...]:  # fmt: skip
-    """Whom a suggestion is told: first the agency that is asked, at each step of its deadline the next of the ladder.
+    """Returns whom to notify about suggestions: the reviewer first, then at each step the next escalation level.
 
-    Whoever is named is passed over. Where the agency that is asked is named itself, the top of the ladder is told too.
+    Agencies that a suggestion names are skipped. If it names the reviewer, the top level is notified as well.
     """
-    apart, clauses = replace(origin, excluded=origin.excluded | pending), tuple(clauses)
+    without_suggested, clauses = replace(origin, excluded=origin.excluded | pending), tuple(clauses)
     if step is None:
-        top = told_at(Step.TWICE, clauses, agreement, asked, apart) if asked.agency in pending | {""} else ()
-        return tuple(dict.fromkeys(code for code in (asked.agency, *top) if code))
-    return told_at(step, clauses, agreement, asked, apart) or told_at(step, clauses, agreement, asked, origin)
+        top = (
+            escalation_targets(Step.TWICE, clauses, agreement, reviewer, without_suggested)
+            if reviewer.agency in pending | {""}
+            else ()
+        )
+        return tuple(dict.fromkeys(code for code in (reviewer.agency, *top) if code))
+    return escalation_targets(step, clauses, agreement, reviewer, without_suggested) or escalation_targets(
+        step, clauses, agreement, reviewer, origin
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class HeldPlan:
-    """A plan of which some referrals wait."""
+    """A plan of which some referrals wait for a decision."""
 
     plan: CasePlan
     waiting: Waiting
 
     @property
     def offered(self) -> tuple[PlannedReferral, ...]:
-        """What is asked at once."""
+        """The referrals to offer at once."""
         return tuple(r for r in self.plan.referrals if not self.waiting.holds_back(r.service, r.agency))
 
     def held_rights(self, right_of: Mapping[Service, Right]) -> frozenset[Right]:
-        """The rights of which every lead waits."""
-        asked: set[Right] = set()
+        """Returns the rights of which every lead waits."""
+        offered: set[Right] = set()
         waits: set[Right] = set()
         for referral in self.plan.referrals:
             if referral.role is ReferralRole.LEAD and referral.service in right_of:
                 is_held = self.waiting.holds_back(referral.service, referral.agency)
-                (waits if is_held else asked).add(right_of[referral.service])
-        return frozenset(waits - asked)
+                (waits if is_held else offered).add(right_of[referral.service])
+        return frozenset(waits - offered)
 
 
-def hold_back(plan: CasePlan, situation: Situation, pending: frozenset[str], decides: str) -> HeldPlan:
-    """Let the named agencies wait. Somebody is always asked: where everything waits, whoever decides triages by hand.
+def hold_back_referrals(plan: CasePlan, situation: Situation, pending: frozenset[str], decides: str) -> HeldPlan:
+    """Makes the agencies in `pending` wait; if every referral waits, `decides` receives a manual triage.
 
-    `pending` are the agencies whose exclusion is suggested, `decides` is the agency that is asked about it.
+    `pending` are the agencies whose exclusion is suggested, `decides` is the agency that decides about it.
     """
     if not pending:
-        return HeldPlan(plan, NOBODY_WAITS)
+        return HeldPlan(plan, NONE_WAITING)
     held = HeldPlan(plan, Waiting(pending, protective_services(situation, plan.urgency)))
     if held.offered or not decides:
         return held

@@ -1,4 +1,4 @@
-"""The life of a referral as data: which reply leads from which state to which, and what is refused."""
+"""The lifecycle of a referral as data: the state after each reply, and the replies that are refused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from simpul_schema.vocabulary import DeclineReason, ReplyRefusal, Term, Urgency
 
 
 class ReferralState(Term):
-    """Where a referral stands. Overdue is computed, never a state."""
+    """The state of a referral. Overdue is computed, never a state."""
 
     OFFERED = "offered", "dikirim", "sent"
     DELIVERED = "delivered", "tersampaikan", "delivered"
@@ -21,14 +21,14 @@ class ReferralState(Term):
     UNATTENDED = "unattended", "tidak hadir", "did not come"
     IN_PROGRESS = "in_progress", "dilayani", "being served"
     COMPLETED = "completed", "selesai", "completed"
-    REROUTED = "rerouted", "dilimpahkan", "handed over"
+    REROUTED = "rerouted", "dilimpahkan", "rerouted"
     CANCELLED = "cancelled", "dibatalkan", "cancelled"
     REVOKED = "revoked", "dicabut", "revoked"
     ENTERED_IN_ERROR = "entered_in_error", "salah input", "entered in error"
 
 
-class Said(StrEnum):
-    """What an agency says about a referral."""
+class ReplyKind(StrEnum):
+    """The kinds of replies that an agency sends about a referral."""
 
     DELIVERED = "delivered"
     SEEN = "seen"
@@ -41,58 +41,67 @@ class Said(StrEnum):
 
 
 _S = ReferralState
-TRANSITIONS: Final[Mapping[tuple[ReferralState, Said], ReferralState]] = MappingProxyType({
-    (_S.OFFERED, Said.DELIVERED): _S.DELIVERED,
-    **{(state, Said.SEEN): _S.SEEN for state in (_S.OFFERED, _S.DELIVERED)},
-    **{(state, Said.ACCEPTED): _S.ACCEPTED for state in (_S.OFFERED, _S.DELIVERED, _S.SEEN)},
-    **{(state, Said.SCHEDULED): _S.SCHEDULED for state in (_S.ACCEPTED, _S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS)},
-    (_S.SCHEDULED, Said.UNATTENDED): _S.UNATTENDED,
-    **{(state, Said.STARTED): _S.IN_PROGRESS for state in (_S.ACCEPTED, _S.SCHEDULED, _S.UNATTENDED)},
-    **{(state, Said.COMPLETED): _S.COMPLETED for state in (_S.ACCEPTED, _S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS)},
-    # An agency may find out at any time that it cannot go on (R2: accept, then hand over).
-    **{(state, Said.DECLINED): _S.DECLINED for state in (
-        _S.OFFERED, _S.DELIVERED, _S.SEEN, _S.ACCEPTED, _S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS
-    )},
-})  # fmt: skip
-"""What is not here is refused, except what comes late or twice, which changes nothing."""
+TRANSITIONS: Final[Mapping[tuple[ReferralState, ReplyKind], ReferralState]] = MappingProxyType(
+    {
+        (_S.OFFERED, ReplyKind.DELIVERED): _S.DELIVERED,
+        **{(state, ReplyKind.SEEN): _S.SEEN for state in (_S.OFFERED, _S.DELIVERED)},
+        **{(state, ReplyKind.ACCEPTED): _S.ACCEPTED for state in (_S.OFFERED, _S.DELIVERED, _S.SEEN)},
+        **{
+            (state, ReplyKind.SCHEDULED): _S.SCHEDULED
+            for state in (_S.ACCEPTED, _S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS)
+        },
+        (_S.SCHEDULED, ReplyKind.UNATTENDED): _S.UNATTENDED,
+        **{(state, ReplyKind.STARTED): _S.IN_PROGRESS for state in (_S.ACCEPTED, _S.SCHEDULED, _S.UNATTENDED)},
+        **{
+            (state, ReplyKind.COMPLETED): _S.COMPLETED
+            for state in (_S.ACCEPTED, _S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS)
+        },
+        # An agency may decline after it accepted (R2: accept, then decline, and routing reroutes).
+        **{
+            (state, ReplyKind.DECLINED): _S.DECLINED
+            for state in (_S.OFFERED, _S.DELIVERED, _S.SEEN, _S.ACCEPTED, _S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS)
+        },
+    }
+)
+"""Every other reply is refused, except late and repeated ones, which change nothing."""
 TERMINAL: Final = frozenset({_S.COMPLETED, _S.REROUTED, _S.CANCELLED, _S.REVOKED, _S.ENTERED_IN_ERROR})
-"""Declined is not among them: a declined referral is handed over in the same transaction."""
-SAID_BEFORE: Final[Mapping[ReferralState, frozenset[Said]]] = MappingProxyType({
-    _S.DELIVERED: frozenset({Said.DELIVERED}),
-    _S.SEEN: frozenset({Said.DELIVERED, Said.SEEN}),
-    _S.ACCEPTED: frozenset({Said.DELIVERED, Said.SEEN, Said.ACCEPTED}),
-    _S.SCHEDULED: frozenset({Said.DELIVERED, Said.SEEN, Said.ACCEPTED, Said.SCHEDULED}),
-    _S.UNATTENDED: frozenset({Said.DELIVERED, Said.SEEN, Said.ACCEPTED, Said.SCHEDULED}),
-    _S.IN_PROGRESS: frozenset({Said.DELIVERED, Said.SEEN, Said.ACCEPTED, Said.STARTED}),
+"""Without declined: routing reroutes a declined referral in the same transaction."""
+IMPLIED_REPLIES: Final[Mapping[ReferralState, frozenset[ReplyKind]]] = MappingProxyType({
+    _S.DELIVERED: frozenset({ReplyKind.DELIVERED}),
+    _S.SEEN: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN}),
+    _S.ACCEPTED: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED}),
+    _S.SCHEDULED: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED, ReplyKind.SCHEDULED}),
+    _S.UNATTENDED: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED, ReplyKind.SCHEDULED}),
+    _S.IN_PROGRESS: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED, ReplyKind.STARTED}),
 })  # fmt: skip
-"""What an agency has said, or need not say any more, when its referral stands there."""
-_RECEIPTS: Final = (Said.DELIVERED, Said.SEEN)
-_OF_SERVICE: Final = frozenset({Said.SCHEDULED, Said.UNATTENDED, Said.STARTED, Said.COMPLETED})
-_RESULT: Final = MappingProxyType({said: state for (_, said), state in TRANSITIONS.items()})
+"""Replies that are no longer outstanding in each state, because they were sent or have become pointless."""
+_RECEIPTS: Final = (ReplyKind.DELIVERED, ReplyKind.SEEN)
+_OF_SERVICE: Final = frozenset({ReplyKind.SCHEDULED, ReplyKind.UNATTENDED, ReplyKind.STARTED, ReplyKind.COMPLETED})
+_STATE_AFTER: Final = MappingProxyType({kind: state for (_, kind), state in TRANSITIONS.items()})
 NOT_ACCEPTED: Final = frozenset({_S.OFFERED, _S.DELIVERED, _S.SEEN})
-"""The agency has not taken it yet."""
+"""States before the agency accepted."""
 _PAST_ACCEPTANCE: Final = frozenset({_S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS})
 _OUT_OF_REACH: Final = frozenset({DeclineReason.OUTSIDE_MANDATE, DeclineReason.OUTSIDE_AREA})
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of a referral when a reply about it arrives."""
+    """What routing knows of a referral when a reply arrives."""
 
     agency: str
     state: ReferralState
     urgency: Urgency
     has_first_aid: bool
-    """Whether the service has ever begun; what was begun is first aid."""
+    """Whether the service ever started; whatever started counts as first aid."""
 
     @property
     def is_open(self) -> bool:
-        """Whether something is still asked of the agency."""
+        """Whether the agency still has to act."""
         return self.state not in TERMINAL
 
     @property
     def has_begun(self) -> bool:
-        """Whether the child is being served, so that facts alone do not end it."""
+        """Whether the child is being served, so that new facts alone do not end the referral."""
         return self.is_open and (self.state is ReferralState.IN_PROGRESS or self.has_first_aid)
 
 
@@ -102,46 +111,46 @@ class Unchanged(StrEnum):
     LATE_OR_REPEATED = "late_or_repeated"
 
 
-def judge_reply(  # noqa: PLR0911 - one sentence of the rules for each
-    standing: Standing | None, agency: str, said: Said, reason: DeclineReason | None = None
+def judge_reply(  # noqa: PLR0911 - one return per rule
+    standing: Standing | None, agency: str, kind: ReplyKind, reason: DeclineReason | None = None
 ) -> ReferralState | Unchanged | ReplyRefusal:
-    """The state after a reply, or why there is none."""
+    """Returns the state after a reply, or why the reply changes nothing."""
     if standing is None:
         return ReplyRefusal.UNKNOWN_REFERRAL
     if standing.agency != agency:
         return ReplyRefusal.NOT_ITS_REFERRAL
-    if said in _RECEIPTS and (standing.state, said) not in TRANSITIONS:
-        # A receipt that was overtaken says nothing new, also when the referral has ended meanwhile.
+    if kind in _RECEIPTS and (standing.state, kind) not in TRANSITIONS:
+        # A late receipt carries no news, even after the referral has ended.
         return Unchanged.LATE_OR_REPEATED
-    if standing.state is _RESULT[said] and said is not Said.SCHEDULED:
+    if standing.state is _STATE_AFTER[kind] and kind is not ReplyKind.SCHEDULED:
         return Unchanged.LATE_OR_REPEATED
     if standing.state is ReferralState.REROUTED:
-        return ReplyRefusal.HANDED_OVER
+        return ReplyRefusal.REROUTED
     if standing.state in TERMINAL:
         return ReplyRefusal.ALREADY_ENDED
-    if said in _OF_SERVICE and standing.state in NOT_ACCEPTED:
+    if kind in _OF_SERVICE and standing.state in NOT_ACCEPTED:
         return ReplyRefusal.NOT_YET_ACCEPTED
     if (
-        said is Said.DECLINED and reason in _OUT_OF_REACH and standing.urgency is Urgency.HIGH
+        kind is ReplyKind.DECLINED and reason in _OUT_OF_REACH and standing.urgency is Urgency.HIGH
         and not standing.has_first_aid
     ):  # fmt: skip
         return ReplyRefusal.FIRST_AID_FIRST
-    if said is Said.ACCEPTED and standing.state in _PAST_ACCEPTANCE:
+    if kind is ReplyKind.ACCEPTED and standing.state in _PAST_ACCEPTANCE:
         return Unchanged.LATE_OR_REPEATED
-    return TRANSITIONS.get((standing.state, said), ReplyRefusal.NOT_NOW)
+    return TRANSITIONS.get((standing.state, kind), ReplyRefusal.NOT_NOW)
 
 
 def as_mermaid() -> str:
-    """The table as a diagram, for the README."""
+    """Renders the transitions as a Mermaid diagram, for the README."""
     arrows: dict[tuple[str, str], list[str]] = {}
-    for (state, said), after in TRANSITIONS.items():
-        arrows.setdefault((state.value, after.value), []).append(said.value)
+    for (state, kind), after in TRANSITIONS.items():
+        arrows.setdefault((state.value, after.value), []).append(kind.value)
     lines = ["stateDiagram-v2", "    [*] --> offered"]
-    lines += [f"    {before} --> {after}: {', '.join(said)}" for (before, after), said in arrows.items()]
+    lines += [f"    {before} --> {after}: {', '.join(kinds)}" for (before, after), kinds in arrows.items()]
     lines += [
         "    declined --> rerouted: at once, by routing",
-        "    offered --> cancelled: with its case or taken back, from any state",
-        "    offered --> revoked: no longer asked after new facts, from any state",
+        "    offered --> cancelled: with its case or by the case manager, from any state",
+        "    offered --> revoked: no longer needed after new facts, from any state",
         "    offered --> entered_in_error: by the case manager, from any state",
     ]
     lines += [f"    {state.value} --> [*]" for state in ReferralState if state in TERMINAL]

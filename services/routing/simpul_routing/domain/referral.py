@@ -1,17 +1,17 @@
-"""A referral as it is offered, as it stands, and as it goes from one state to the next."""
+"""A referral as it is offered, as it is stored, and its transitions."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from simpul_routing.domain.clocks import Running
+from simpul_routing.domain.clocks import ReferralClock
 from simpul_routing.domain.lifecycle import ReferralState, Standing
 from simpul_schema.vocabulary import ReferralOutcome, ReferralRole, Service, Urgency
 
 
 @dataclass(frozen=True, slots=True)
-class Raised:
-    """What a manual triage is about that a hand-over led to: the case manager decides, the service is still owed."""
+class OutstandingService:
+    """A service that still needs an agency, and whether as lead or support."""
 
     service: Service
     role: ReferralRole
@@ -19,7 +19,7 @@ class Raised:
 
 @dataclass(frozen=True, slots=True)
 class NewReferral:
-    """A referral that is to be offered."""
+    """A referral to offer."""
 
     referral_id: UUID
     case_id: UUID
@@ -30,18 +30,18 @@ class NewReferral:
     answer_by: datetime
     agreement: str
     clauses: bytes
-    """Locked; see `stored_facts`."""
-    clocks: tuple[Running, ...]
-    hand_overs: int = 0
-    handed_over_from: UUID | None = None
-    raised: Raised | None = None
+    """Encrypted; see `stored_facts`."""
+    clocks: tuple[ReferralClock, ...]
+    reroute_count: int = 0
+    rerouted_from: UUID | None = None
+    escalated_service: OutstandingService | None = None
     by_hand: bool = False
-    """A person asked for it, or it came from a merged twin: no new facts take it back."""
+    """A person offered it, or it comes from a merged duplicate: new facts alone do not withdraw it."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredReferral:
-    """A referral as it stands."""
+    """A referral as routing stored it."""
 
     referral_id: UUID
     case_id: UUID
@@ -50,25 +50,25 @@ class StoredReferral:
     answer_by: datetime
     agreement: str
     clauses: bytes
-    """Locked; see `stored_facts`."""
-    hand_overs: int
-    handed_over_from: UUID | None
+    """Encrypted; see `stored_facts`."""
+    reroute_count: int
+    rerouted_from: UUID | None
     standing: Standing
     outcome: ReferralOutcome | None = None
     version: int = 1
-    raised: Raised | None = None
+    escalated_service: OutstandingService | None = None
     by_hand: bool = False
     ended_at: datetime | None = None
 
     @property
-    def owed(self) -> Raised:
-        """The service and role that it stands for: its own, or what was raised to the case manager with it."""
-        return self.raised or Raised(self.service, self.role)
+    def outstanding_service(self) -> OutstandingService:
+        """Its own service, or for a manual triage the service that was escalated to the hub."""
+        return self.escalated_service or OutstandingService(self.service, self.role)
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
-    """A referral goes from one state to the next, and why."""
+class Transition:
+    """A change of a referral's state, by whom and why."""
 
     referral: StoredReferral
     after: ReferralState
@@ -77,4 +77,4 @@ class Move:
     reason: str = ""
     outcome: ReferralOutcome | None = None
     note: bytes = b""
-    """What a person wrote, locked; see `stored_facts`."""
+    """What a person wrote, encrypted; see `stored_facts`."""

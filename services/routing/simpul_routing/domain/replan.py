@@ -1,4 +1,4 @@
-"""A case is decided again: what is asked besides, what no longer, and what stays as it is."""
+"""Replanning: which referrals a new plan adds, withdraws and keeps."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,44 +7,44 @@ from uuid import UUID
 from simpul_agreement.engine import Origin
 from simpul_agreement.model import Agreement
 from simpul_agreement.plan import PlannedReferral
-from simpul_routing.domain.exclusions import NOBODY_WAITS, Waiting, successor_beside
+from simpul_routing.domain.exclusions import NONE_WAITING, Waiting, find_next_available_agency
 from simpul_routing.domain.lifecycle import ReferralState
-from simpul_routing.domain.referral import Raised, StoredReferral
+from simpul_routing.domain.referral import OutstandingService, StoredReferral
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency
 
-_GAVE_UP = frozenset({ReferralState.DECLINED, ReferralState.REROUTED})
-_TAKEN_BACK = frozenset({ReferralState.CANCELLED, ReferralState.REVOKED, ReferralState.ENTERED_IN_ERROR})
+_NOT_SERVING = frozenset({ReferralState.DECLINED, ReferralState.REROUTED})
+_WITHDRAWN = frozenset({ReferralState.CANCELLED, ReferralState.REVOKED, ReferralState.ENTERED_IN_ERROR})
 
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What is asked from now on."""
+    """A referral to add."""
 
     planned: PlannedReferral
-    follows: StoredReferral | None = None
-    """The referral whose service it goes on with, under the same clocks."""
-    raised: Raised | None = None
+    continues: StoredReferral | None = None
+    """The referral whose service it continues, under the same clocks."""
+    escalated_service: OutstandingService | None = None
     by_hand: bool = False
 
     @property
-    def owed(self) -> Raised:
-        """The service and role that it stands for."""
-        return self.raised or Raised(self.planned.service, self.planned.role)
+    def outstanding_service(self) -> OutstandingService:
+        """Its own service, or the service that is escalated to the hub with it."""
+        return self.escalated_service or OutstandingService(self.planned.service, self.planned.role)
 
 
 @dataclass(frozen=True, slots=True)
 class Replan:
-    """The difference between what is asked and what the agreement says now."""
+    """The difference between the referrals of a case and its new plan."""
 
     added: tuple[Addition, ...]
     withdrawn: tuple[StoredReferral, ...]
     kept: tuple[StoredReferral, ...]
 
 
-def urgency_after(current: Urgency, from_facts_before: Urgency, from_facts_now: Urgency) -> Urgency:
-    """New facts raise the urgency and never lower it; only a person lowers it, with a reason.
+def combine_urgency(current: Urgency, from_facts_before: Urgency, from_facts_now: Urgency) -> Urgency:
+    """Returns the urgency after new facts, which only raise it; a person may lower it, with a reason.
 
-    What a person lowered stays so until the facts say more than they did then.
+    An urgency that a person lowered stays until the facts demand more than they did then.
     """
     order = list(Urgency)
     if order.index(from_facts_now) >= order.index(from_facts_before):
@@ -52,125 +52,159 @@ def urgency_after(current: Urgency, from_facts_before: Urgency, from_facts_now: 
     return min(current, from_facts_now, key=order.index)
 
 
-def replan(
+def replan_referrals(
     planned: Sequence[PlannedReferral],
     referrals: Sequence[StoredReferral],
     agreement: Agreement,
     origin: Origin,
     joining: Sequence[StoredReferral] = (),
-    waiting: Waiting = NOBODY_WAITS,
+    waiting: Waiting = NONE_WAITING,
 ) -> Replan:
-    """Compare a plan with the referrals of its case, those of merged twins among them.
+    """Compares a plan with the referrals of its case and of merged duplicates.
 
-    An excluded agency loses what it has, begun or not. Otherwise what has begun goes on, and so does what a person
-    asked for, and what was raised to the case manager while the service itself is needed. A service that another
-    agency took over stays with it; one that was completed is not asked again. `joining` are the open referrals of a
-    twin that ends here: a service that is asked anew goes on with theirs. Whoever is `waiting` keeps what it has and
-    is asked for nothing new.
+    An excluded agency loses all its referrals, started or not. Otherwise a referral stays once its service has started
+    or if a person offered it; a service escalated to the hub stays while it is needed. A rerouted service stays with
+    its present agency, and a completed one is not offered again. `joining` are the open referrals of a duplicate that
+    is being merged: an added referral for the same service continues theirs. `waiting` agencies keep their referrals
+    and receive no new ones.
     """
-    asked = [referral for referral in referrals if referral.standing.is_open]
+    still_open = [referral for referral in referrals if referral.standing.is_open]
     completed = [referral for referral in referrals if referral.standing.state is ReferralState.COMPLETED]
     needed = {plan.service for plan in planned}
     supported = {(plan.service, plan.agency) for plan in planned if plan.role is ReferralRole.SUPPORT}
 
     def stays(referral: StoredReferral) -> bool:
-        standing, is_needed = referral.standing, referral.owed.service in needed
+        standing, is_needed = referral.standing, referral.outstanding_service.service in needed
         if standing.state is ReferralState.DECLINED:
-            # Nobody could be asked after it; as long as it is needed it stays until somebody can.
+            # No agency was left to reroute it to; it stays until there is one or the service is no longer needed.
             return is_needed or referral.by_hand
         if standing.agency in origin.excluded:
             return False
         if standing.has_begun or referral.by_hand:
             return True
-        if referral.role is ReferralRole.LEAD or referral.handed_over_from is not None:
+        if referral.role is ReferralRole.LEAD or referral.rerouted_from is not None:
             return is_needed
         return (referral.service, standing.agency) in supported
 
-    kept = tuple(referral for referral in asked if stays(referral))
-    withdrawn = tuple(referral for referral in asked if not stays(referral))
-    answered = {r.owed.service for r in (*kept, *completed) if _answers(r)}
+    kept = tuple(referral for referral in still_open if stays(referral))
+    withdrawn = tuple(referral for referral in still_open if not stays(referral))
+    covered = {r.outstanding_service.service for r in (*kept, *completed) if _covers_lead(r)}
     added = [
         Addition(
             replace(plan, agency=agency, service=service),
-            left,
-            _raised(plan, service),
-            by_hand=_is_by_hand(left),
+            continued,
+            _escalated_service(plan, service),
+            by_hand=_is_by_hand(continued),
         )
         for plan in planned
-        if plan.role is ReferralRole.LEAD and not (plan.service in answered and _is_answered(plan, kept))
-        for left in (_left_behind(plan.service, (*referrals, *joining), kept),)
-        for agency, service in _who_can(plan, referrals, kept, agreement, origin, waiting)
+        if plan.role is ReferralRole.LEAD and not (plan.service in covered and _is_lead_covered(plan, kept))
+        for continued in (_find_continued_referral(plan.service, (*referrals, *joining), kept),)
+        for agency, service in _find_available_agencies(plan, referrals, kept, agreement, origin, waiting)
     ]
-    lost = {plan.service for plan in planned if plan.role is ReferralRole.LEAD} | answered
+    settled = {plan.service for plan in planned if plan.role is ReferralRole.LEAD} | covered
     for referral in withdrawn:
-        # What a person asked for and an exclusion takes away is still owed.
-        if referral.by_hand and referral.owed.role is ReferralRole.LEAD and referral.owed.service not in lost:
-            lost.add(referral.owed.service)
-            plan = PlannedReferral(referral.owed.service, referral.standing.agency, ReferralRole.LEAD)
+        # A service that a person offered is still outstanding after an exclusion withdraws it.
+        if (
+            referral.by_hand
+            and referral.outstanding_service.role is ReferralRole.LEAD
+            and referral.outstanding_service.service not in settled
+        ):
+            settled.add(referral.outstanding_service.service)
+            plan = PlannedReferral(referral.outstanding_service.service, referral.standing.agency, ReferralRole.LEAD)
             added += [
-                Addition(replace(plan, agency=agency, service=service), referral, _raised(plan, service), by_hand=True)
-                for agency, service in _who_can(plan, referrals, kept, agreement, origin, waiting)
+                Addition(
+                    replace(plan, agency=agency, service=service),
+                    referral,
+                    _escalated_service(plan, service),
+                    by_hand=True,
+                )
+                for agency, service in _find_available_agencies(plan, referrals, kept, agreement, origin, waiting)
             ]
     serving = {(r.service, r.standing.agency) for r in kept} | {(a.planned.service, a.planned.agency) for a in added}
-    had = {(r.service, r.standing.agency) for r in referrals if r.standing.state not in _TAKEN_BACK}
-    done = {referral.owed.service for referral in completed if referral.owed.role is ReferralRole.LEAD}
+    had = {(r.service, r.standing.agency) for r in referrals if r.standing.state not in _WITHDRAWN}
+    done = {
+        referral.outstanding_service.service
+        for referral in completed
+        if referral.outstanding_service.role is ReferralRole.LEAD
+    }
     added += [
         Addition(plan)
         for plan in planned
         if plan.role is ReferralRole.SUPPORT and plan.service not in done
         and (plan.service, plan.agency) not in serving | had and not waiting.holds_back(plan.service, plan.agency)
     ]  # fmt: skip
-    followed = {addition.follows.referral_id for addition in added if addition.follows}
-    still = tuple(referral for referral in kept if referral.referral_id not in followed)
-    return Replan(tuple(added), withdrawn, still)
+    continued_ids = {addition.continues.referral_id for addition in added if addition.continues}
+    return Replan(tuple(added), withdrawn, tuple(r for r in kept if r.referral_id not in continued_ids))
 
 
-def carried(
+def carry_over_referrals(
     change: Replan,
     others: Mapping[UUID, tuple[str, ...]],
     joining: Sequence[StoredReferral],
     referrals: Sequence[StoredReferral],
     agreement: Agreement,
     origin: Origin,
-    waiting: Waiting = NOBODY_WAITS,
+    waiting: Waiting = NONE_WAITING,
 ) -> list[Addition]:
-    """What of other referrals (`joining`, with the clauses of each) nobody answers for yet: it goes on here.
+    """Returns additions for the referrals in `joining` whose services nothing in the case covers yet.
 
-    They are those of a merged twin, or those that a closing cut off although a person had asked for them.
+    `joining` are open referrals of a merged duplicate, or referrals by hand that ended with the case; `others` holds
+    the clauses of each.
     """
     completed = [referral for referral in referrals if referral.standing.state is ReferralState.COMPLETED]
-    here = [(r.owed, r.standing.agency) for r in (*change.kept, *completed)]
-    here += [(addition.owed, addition.planned.agency) for addition in change.added]
-    leads = {owed.service for owed, _ in here if owed.role is ReferralRole.LEAD}
-    serving = {(owed.service, agency) for owed, agency in here}
-    done = {referral.owed.service for referral in completed if referral.owed.role is ReferralRole.LEAD}
+    here = [(r.outstanding_service, r.standing.agency) for r in (*change.kept, *completed)]
+    here += [(addition.outstanding_service, addition.planned.agency) for addition in change.added]
+    leads = {outstanding.service for outstanding, _ in here if outstanding.role is ReferralRole.LEAD}
+    serving = {(outstanding.service, agency) for outstanding, agency in here}
+    done = {
+        referral.outstanding_service.service
+        for referral in completed
+        if referral.outstanding_service.role is ReferralRole.LEAD
+    }
     added: list[Addition] = []
     for referral in joining:
-        agency, owed, clauses = referral.standing.agency, referral.owed, others[referral.referral_id]
-        goes_on = Addition(
-            PlannedReferral(referral.service, agency, referral.role, clauses), referral, referral.raised, by_hand=True
+        agency, clauses = referral.standing.agency, others[referral.referral_id]
+        outstanding = referral.outstanding_service
+        carried = Addition(
+            PlannedReferral(referral.service, agency, referral.role, clauses),
+            referral,
+            referral.escalated_service,
+            by_hand=True,
         )
         is_excluded = agency in origin.excluded
-        if owed.role is ReferralRole.SUPPORT:
-            is_moot = is_excluded or owed.service in done or (owed.service, agency) in serving
-            added += [] if is_moot else [goes_on]
-        elif owed.service not in leads:
-            leads.add(owed.service)
-            plan = PlannedReferral(owed.service, agency, ReferralRole.LEAD, clauses)
-            added += [goes_on] if not is_excluded else [
-                Addition(replace(plan, agency=code, service=service), referral, _raised(plan, service), by_hand=True)
-                for code, service in _who_can(plan, referrals, change.kept, agreement, origin, waiting)
-            ]  # fmt: skip
+        if outstanding.role is ReferralRole.SUPPORT:
+            is_served = outstanding.service in done or (outstanding.service, agency) in serving
+            added += [] if is_excluded or is_served else [carried]
+        elif outstanding.service not in leads:
+            leads.add(outstanding.service)
+            plan = PlannedReferral(outstanding.service, agency, ReferralRole.LEAD, clauses)
+            added += (
+                [carried]
+                if not is_excluded
+                else [
+                    Addition(
+                        replace(plan, agency=code, service=service),
+                        referral,
+                        _escalated_service(plan, service),
+                        by_hand=True,
+                    )
+                    for code, service in _find_available_agencies(
+                        plan, referrals, change.kept, agreement, origin, waiting
+                    )
+                ]
+            )
     return added
 
 
-def _answers(referral: StoredReferral) -> bool:
-    """Whether somebody leads the service, or has, or decides about it."""
-    return referral.owed.role is ReferralRole.LEAD and referral.standing.state is not ReferralState.DECLINED
+def _covers_lead(referral: StoredReferral) -> bool:
+    """Whether this referral means that the service has a lead, had one, or was escalated to the hub."""
+    return (
+        referral.outstanding_service.role is ReferralRole.LEAD and referral.standing.state is not ReferralState.DECLINED
+    )
 
 
-def _is_answered(plan: PlannedReferral, kept: Sequence[StoredReferral]) -> bool:
-    """A triage because a service has no lead is answered only while it goes on: the hole may have come back."""
+def _is_lead_covered(plan: PlannedReferral, kept: Sequence[StoredReferral]) -> bool:
+    """A triage for a service that no clause covers counts only while it is open: the gap may have come back."""
     if plan.service is not Service.MANUAL_TRIAGE or plan.clauses:
         return True
     return any(referral.service is Service.MANUAL_TRIAGE for referral in kept)
@@ -180,12 +214,12 @@ def _is_by_hand(referral: StoredReferral | None) -> bool:
     return referral is not None and referral.by_hand
 
 
-def _raised(plan: PlannedReferral, service: Service) -> Raised | None:
-    """What is owed where the case manager is asked instead."""
-    return Raised(plan.service, plan.role) if service is not plan.service else None
+def _escalated_service(plan: PlannedReferral, service: Service) -> OutstandingService | None:
+    """The planned service where a manual triage is offered in its place."""
+    return OutstandingService(plan.service, plan.role) if service is not plan.service else None
 
 
-def _who_can(
+def _find_available_agencies(
     plan: PlannedReferral,
     referrals: Sequence[StoredReferral],
     kept: Sequence[StoredReferral],
@@ -193,30 +227,41 @@ def _who_can(
     origin: Origin,
     waiting: Waiting,
 ) -> Iterable[tuple[str, Service]]:
-    """The planned agency; the next one where it has declined this service in this case before; nobody if it waits."""
-    gave_up = {r.standing.agency for r in referrals if r.service is plan.service and r.standing.state in _GAVE_UP}
-    if plan.agency not in gave_up | origin.excluded:
+    """Returns the planned agency, or the next one if it declined or is excluded; nothing while it waits."""
+    declined = {r.standing.agency for r in referrals if r.service is plan.service and r.standing.state in _NOT_SERVING}
+    if plan.agency not in declined | origin.excluded:
         return [] if waiting.holds_back(plan.service, plan.agency) else [(plan.agency, plan.service)]
     busy = {r.standing.agency for r in kept if r.service is plan.service and r.role is ReferralRole.LEAD}
-    triaging = {r.standing.agency for r in referrals
-                if r.service is Service.MANUAL_TRIAGE and r.standing.state in _GAVE_UP}  # fmt: skip
-    hand_overs = max((r.hand_overs for r in referrals if r.owed.service is plan.service), default=0)
-    follows = successor_beside(
-        waiting, agreement, plan.clauses, plan.service, plan.role, origin, asked=gave_up | busy, triaging=triaging,
-        hand_overs=hand_overs,
-    )  # fmt: skip
-    return [(follows.agency, follows.service)] if follows else []
+    declined_triage = {r.standing.agency for r in referrals
+                if r.service is Service.MANUAL_TRIAGE and r.standing.state in _NOT_SERVING}  # fmt: skip
+    reroute_count = max(
+        (r.reroute_count for r in referrals if r.outstanding_service.service is plan.service), default=0
+    )
+    found = find_next_available_agency(
+        waiting,
+        agreement,
+        plan.clauses,
+        plan.service,
+        plan.role,
+        origin,
+        tried=declined | busy,
+        declined_triage=declined_triage,
+        reroute_count=reroute_count,
+    )
+    return [(found.agency, found.service)] if found else []
 
 
-def _left_behind(
+def _find_continued_referral(
     service: Service, referrals: Sequence[StoredReferral], kept: Sequence[StoredReferral]
 ) -> StoredReferral | None:
-    """An open lead of the service that is withdrawn, that nobody took over, or that a twin had."""
+    """Returns an open lead of the service that is withdrawn, declined without a next agency, or a duplicate's."""
     return next(
         (
-            referral for referral in referrals
-            if referral.owed == Raised(service, ReferralRole.LEAD) and referral.standing.is_open
+            referral
+            for referral in referrals
+            if referral.outstanding_service == OutstandingService(service, ReferralRole.LEAD)
+            and referral.standing.is_open
             and (referral not in kept or referral.standing.state is ReferralState.DECLINED)
         ),
         None,
-    )  # fmt: skip
+    )

@@ -1,4 +1,4 @@
-"""The ledger of a case: each right of the child is answered, or the case cannot be closed as completed."""
+"""The rights ledger: a case can be closed as completed only when every right is settled."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from simpul_routing.domain.lifecycle import ReferralState
 from simpul_schema.vocabulary import ReferralOutcome, Right, RightState
 
 BY_OUTCOME: Final = "outcome"
-"""The agency that served the child said so."""
+"""The outcome that the serving agency reported."""
 AWAITS_DECISION: Final = "awaits_decision"
-"""Asked of an agency that waits until a person has decided about its suggested exclusion."""
+"""The lead waits until a person has decided about its suggested exclusion."""
 BY_HAND: Final = "by_hand"
-"""A person said so; the words are locked in the case's history."""
+"""A person decided; the reason is encrypted in the history of the case."""
 NEED_A_REASON: Final = frozenset({RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE})
 _NOT_COUNTED: Final = frozenset({
     ReferralState.REROUTED, ReferralState.CANCELLED, ReferralState.REVOKED, ReferralState.ENTERED_IN_ERROR,
 })  # fmt: skip
 BY_REFERRALS: Final = frozenset({RightState.UNANSWERED, RightState.REFERRED, RightState.IN_PROGRESS})
-"""What follows from referrals alone."""
+"""States that follow from referrals alone."""
 _SETTLED: Final = frozenset({RightState.FULFILLED, *NEED_A_REASON})
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A lead referral of a right, and how it ended if it has.
+class LeadReferral:
+    """A lead referral of a right, and its outcome if it has ended.
 
-    A manual triage counts for the service that was raised with it.
+    A manual triage counts for the service that was escalated with it.
     """
 
     state: ReferralState
@@ -46,18 +46,18 @@ _BEST_FIRST: Final = (
 )  # fmt: skip
 
 
-def after(entry: Entry, referrals: Iterable[Served]) -> Entry:
-    """Where a right stands after one of its referrals moved; handed-over ones count through their successors.
+def update_right(entry: Entry, referrals: Iterable[LeadReferral]) -> Entry:
+    """Returns the entry of a right after its referrals changed; a rerouted referral counts as the one that replaced it.
 
-    What a person said by hand stays. A right whose services were all taken back is unanswered again.
+    A decision by hand stays. A right whose referrals were all cancelled is unanswered again.
     """
     if entry.reason == BY_HAND:
         return entry
     counting = [served for served in referrals if served.state not in _NOT_COUNTED]
     if not counting:
-        stays_without = (BY_THE_AGREEMENT, AWAITS_DECISION)
-        is_taken_back = entry.state in BY_REFERRALS and entry.reason not in stays_without
-        return Entry(RightState.UNANSWERED) if is_taken_back else entry
+        stays_without_referrals = (BY_THE_AGREEMENT, AWAITS_DECISION)
+        was_cancelled = entry.state in BY_REFERRALS and entry.reason not in stays_without_referrals
+        return Entry(RightState.UNANSWERED) if was_cancelled else entry
     ended = [_OUTCOME[served.outcome] for served in counting if served.outcome is not None]
     if len(ended) == len(counting) and RightState.IN_PROGRESS not in ended:
         state = next(state for state in _BEST_FIRST if state in ended)
@@ -69,36 +69,36 @@ def after(entry: Entry, referrals: Iterable[Served]) -> Entry:
     return Entry(RightState.IN_PROGRESS if begun else RightState.REFERRED)
 
 
-def replanned(ledger: Ledger, decided: Ledger, served: Mapping[Right, Sequence[Served]]) -> Ledger:
-    """The ledger after a case was decided again: what the new facts say, unless a person or a service said more."""
+def replan_ledger(ledger: Ledger, decided: Ledger, served: Mapping[Right, Sequence[LeadReferral]]) -> Ledger:
+    """Returns the ledger after a replan: as the new facts decide it, except for decisions by hand and outcomes."""
     return {
-        right: after(entry if entry.reason == BY_HAND else _as_decided(decided[right]), served.get(right, ()))
+        right: update_right(entry if entry.reason == BY_HAND else _as_decided(decided[right]), served.get(right, ()))
         for right, entry in ledger.items()
     }
 
 
-def awaiting(ledger: Ledger, held: frozenset[Right]) -> Ledger:
-    """The ledger where services of these rights wait for a decision: nobody else was asked, but somebody decides."""
-    unasked = (RightState.UNANSWERED, RightState.REFERRED)
+def mark_awaiting_decision(ledger: Ledger, held: frozenset[Right]) -> Ledger:
+    """Returns the ledger with the `held` rights marked: their leads wait for a decision about an exclusion."""
+    open_states = (RightState.UNANSWERED, RightState.REFERRED)
     return {
-        right: Entry(RightState.REFERRED, AWAITS_DECISION) if right in held and entry.state in unasked else entry
+        right: Entry(RightState.REFERRED, AWAITS_DECISION) if right in held and entry.state in open_states else entry
         for right, entry in ledger.items()
     }
 
 
-def inherited(ledger: Ledger, twin: Ledger) -> Ledger:
-    """What a person said of a right in a twin's case counts, unless one has said something here."""
+def inherit_ledger(ledger: Ledger, duplicate: Ledger) -> Ledger:
+    """Returns the ledger with the decisions by hand of a merged duplicate, where this case has none."""
     return {
-        right: twin[right] if twin[right].reason == BY_HAND and entry.reason != BY_HAND else entry
+        right: duplicate[right] if duplicate[right].reason == BY_HAND and entry.reason != BY_HAND else entry
         for right, entry in ledger.items()
     }
 
 
 def _as_decided(entry: Entry) -> Entry:
-    # Referred is what referrals make it, not what a plan asks for.
+    # Only referrals make a right referred, not a plan.
     return Entry(RightState.UNANSWERED) if entry.state is RightState.REFERRED else entry
 
 
-def unanswered(ledger: Ledger) -> list[Right]:
-    """What still keeps a case from being closed as completed."""
+def list_unsettled_rights(ledger: Ledger) -> list[Right]:
+    """Returns the rights that keep a case from being closed as completed."""
     return [right for right in Right if right not in ledger or ledger[right].state not in _SETTLED]

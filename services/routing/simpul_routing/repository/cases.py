@@ -1,4 +1,4 @@
-"""Cases: what was decided, on which facts, the rights ledger, and the history."""
+"""Cases: the decision, the facts behind it, the rights ledger and the history."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -14,7 +14,7 @@ from sqlalchemy.types import DateTime, LargeBinary, Text, Uuid
 
 from simpul_agreement.plan import CasePlan
 from simpul_agreement.rights import Entry, Ledger
-from simpul_routing.domain.case_life import CaseDeed, CaseState, state_after, states_before
+from simpul_routing.domain.case_lifecycle import CaseAction, CaseState, state_after, states_before
 from simpul_routing.tables import CasePlanRow, TransitionRow
 from simpul_runtime.transaction import Transaction
 from simpul_schema.vocabulary import CaseEnd, Right, RightState, Urgency
@@ -22,18 +22,18 @@ from simpul_schema.vocabulary import CaseEnd, Right, RightState, Urgency
 
 @dataclass(frozen=True, slots=True)
 class StoredCase:
-    """A case as it stands."""
+    """A case as routing stored it."""
 
     case_id: UUID
     state: CaseState
     urgency: Urgency
     urgency_from_facts: Urgency
-    """What the facts alone said when it was last decided."""
+    """The urgency by the facts alone at the last decision."""
     mediation_locked: bool
     agreement: str
     agreement_digest: str
     situation: bytes
-    """Locked; see `stored_facts`."""
+    """Encrypted; see `stored_facts`."""
     rights: Ledger
     ended_as: CaseEnd | None
     ended_at: datetime | None
@@ -43,12 +43,12 @@ class StoredCase:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more is asked of anybody in it."""
+        """Whether the case is closed, merged or void."""
         return self.ended_at is not None
 
 
-def version_of(case: StoredCase, referrals: Iterable[int]) -> int:
-    """The version of a case with everything that is shown of it: it grows with each change of it and its referrals."""
+def compute_version(case: StoredCase, referrals: Iterable[int]) -> int:
+    """Returns the version of a case with its referrals, which grows with every change of any of them."""
     return case.version + sum(referrals)
 
 
@@ -58,11 +58,11 @@ _CASES = text("""
     FROM case_plan WHERE case_id = ANY(:ids) ORDER BY case_id
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 _LOCK_CASES = text(f"{_CASES.text} FOR UPDATE").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_WRITE_LEDGERS = text("""
+_UPDATE_LEDGERS = text("""
     UPDATE case_plan p SET rights = CAST(w.rights AS jsonb), version = p.version + 1
     FROM unnest(:ids, :rights) AS w (case_id, rights) WHERE p.case_id = w.case_id
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("rights", type_=ARRAY(Text)))
-_WRITE_CASE = text("""
+_UPDATE_CASE = text("""
     UPDATE case_plan SET state = :state, urgency = :urgency, urgency_from_facts = :urgency_from_facts,
         mediation_locked = :mediation_locked, agreement = :agreement, agreement_digest = :agreement_digest,
         situation = :situation, rights = CAST(:rights AS jsonb), ended_as = :ended_as, ended_at = :ended_at,
@@ -72,55 +72,55 @@ _WRITE_CASE = text("""
     bindparam("ended_at", type_=DateTime(timezone=True)), bindparam("ended_as", type_=Text),
     bindparam("merged_into", type_=Uuid), bindparam("situation", type_=LargeBinary),
 )  # fmt: skip
-_LOCK_MOVING = text("""
+_LOCK_CHANGING = text("""
     SELECT case_id, state FROM case_plan WHERE case_id = ANY(:ids) AND state = ANY(:before) ORDER BY case_id FOR UPDATE
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("before", type_=ARRAY(Text)))
-_STILL_SERVED = text("""
+_WITH_OPEN_LEAD = text("""
     SELECT DISTINCT case_id FROM referral WHERE case_id = ANY(:ids) AND role = 'lead' AND ended_at IS NULL
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_MOVE_CASES = text("""
+_CHANGE_STATES = text("""
     UPDATE case_plan SET state = :after, version = version + 1 WHERE case_id = ANY(:ids)
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_FOLLOW_MERGED = text("UPDATE case_plan SET merged_into = :into WHERE merged_into = :twin").bindparams(
-    bindparam("into", type_=Uuid), bindparam("twin", type_=Uuid)
+_REDIRECT_MERGED = text("UPDATE case_plan SET merged_into = :into WHERE merged_into = :duplicate").bindparams(
+    bindparam("into", type_=Uuid), bindparam("duplicate", type_=Uuid)
 )
 
 
 def add_plan(transaction: Transaction, case_id: UUID, plan: CasePlan, digest: str, situation: bytes) -> None:
-    """Store what was decided for a case, with the locked facts it was decided on."""
+    """Adds the decision about a case, with the encrypted facts behind it."""
     transaction.add(
         CasePlanRow,
         {
             "case_id": case_id,
-            "state": state_after(CaseDeed.DECIDED).value,
+            "state": state_after(CaseAction.DECIDED).value,
             "urgency": plan.urgency.value,
             "urgency_from_facts": plan.urgency.value,
             "mediation_locked": plan.mediation_locked,
             "agreement": plan.agreement,
             "agreement_digest": digest,
             "situation": situation,
-            "rights": _written(plan.rights),
+            "rights": _encode_ledger(plan.rights),
             "version": 1,
             "decided_at": transaction.now,
         },
     )
 
 
-async def cases_of(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, StoredCase]:
-    """These cases, those that routing knows."""
-    return _by_id(await connection.execute(_CASES, {"ids": list(ids)}))
+async def load_cases(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, StoredCase]:
+    """Loads cases by id; unknown ids are left out."""
+    return _index_cases(await connection.execute(_CASES, {"ids": list(ids)}))
 
 
-async def cases_for_update(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, StoredCase]:
-    """These cases, locked until the transaction ends; referrals are locked before their cases."""
-    return _by_id(await transaction.connection.execute(_LOCK_CASES, {"ids": list(ids)}))
+async def load_cases_for_update(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, StoredCase]:
+    """Loads cases by id and locks them until the transaction ends; lock their referrals first."""
+    return _index_cases(await transaction.connection.execute(_LOCK_CASES, {"ids": list(ids)}))
 
 
-def _by_id(rows: Any) -> dict[UUID, StoredCase]:
+def _index_cases(rows: Any) -> dict[UUID, StoredCase]:
     return {
         row.case_id: StoredCase(
             row.case_id, CaseState(row.state), Urgency(row.urgency), Urgency(row.urgency_from_facts),
-            row.mediation_locked, row.agreement, row.agreement_digest, row.situation, _read(row.rights),
+            row.mediation_locked, row.agreement, row.agreement_digest, row.situation, _decode_ledger(row.rights),
             CaseEnd(row.ended_as) if row.ended_as else None, row.ended_at, row.merged_into, row.decided_at,
             row.version,
         )
@@ -128,19 +128,19 @@ def _by_id(rows: Any) -> dict[UUID, StoredCase]:
     }  # fmt: skip
 
 
-async def write_ledgers(transaction: Transaction, ledgers: Mapping[UUID, Ledger]) -> None:
-    """Where the rights of these cases stand now."""
+async def update_ledgers(transaction: Transaction, ledgers: Mapping[UUID, Ledger]) -> None:
+    """Updates the rights ledgers of cases."""
     if ledgers:
         await transaction.connection.execute(
-            _WRITE_LEDGERS,
-            {"ids": list(ledgers), "rights": [json.dumps(_written(ledger)) for ledger in ledgers.values()]},
+            _UPDATE_LEDGERS,
+            {"ids": list(ledgers), "rights": [json.dumps(_encode_ledger(ledger)) for ledger in ledgers.values()]},
         )
 
 
-async def write_case(transaction: Transaction, case: StoredCase) -> None:
-    """Write a case that was read for update."""
+async def update_case(transaction: Transaction, case: StoredCase) -> None:
+    """Updates a case that was loaded for update."""
     await transaction.connection.execute(
-        _WRITE_CASE,
+        _UPDATE_CASE,
         {
             "case_id": case.case_id,
             "state": case.state.value,
@@ -150,7 +150,7 @@ async def write_case(transaction: Transaction, case: StoredCase) -> None:
             "agreement": case.agreement,
             "agreement_digest": case.agreement_digest,
             "situation": case.situation,
-            "rights": json.dumps(_written(case.rights)),
+            "rights": json.dumps(_encode_ledger(case.rights)),
             "ended_as": case.ended_as.value if case.ended_as else None,
             "ended_at": case.ended_at,
             "merged_into": case.merged_into,
@@ -158,28 +158,28 @@ async def write_case(transaction: Transaction, case: StoredCase) -> None:
     )
 
 
-async def move_cases(transaction: Transaction, deed: CaseDeed, ids: Collection[UUID], actor: str) -> None:
-    """Let a deed move those of the cases that it leads on; as served only those in which no lead is open."""
+async def apply_case_action(transaction: Transaction, action: CaseAction, ids: Collection[UUID], actor: str) -> None:
+    """Changes the state of the cases in which an action is allowed; `SERVED` only where no lead is open."""
     if not ids:
         return
-    after = state_after(deed).value
-    before = [state.value for state in states_before(deed)]
-    found = await transaction.connection.execute(_LOCK_MOVING, {"ids": list(ids), "before": before})
-    moving = {row.case_id: row.state for row in found}
-    if moving and deed is CaseDeed.SERVED:
-        # Asked once the cases are locked: what another transaction ended meanwhile is seen now.
-        served = await transaction.connection.execute(_STILL_SERVED, {"ids": list(moving)})
+    after = state_after(action).value
+    before = [state.value for state in states_before(action)]
+    found = await transaction.connection.execute(_LOCK_CHANGING, {"ids": list(ids), "before": before})
+    changing = {row.case_id: row.state for row in found}
+    if changing and action is CaseAction.SERVED:
+        # Queried once the cases are locked, so that referrals that other transactions ended are seen.
+        served = await transaction.connection.execute(_WITH_OPEN_LEAD, {"ids": list(changing)})
         for case_id in served.scalars():
-            del moving[case_id]
-    if moving:
-        await transaction.connection.execute(_MOVE_CASES, {"ids": list(moving), "after": after})
-    for case_id, state in moving.items():
-        add_case_transition(transaction, case_id, state, after, actor, deed.value)
+            del changing[case_id]
+    if changing:
+        await transaction.connection.execute(_CHANGE_STATES, {"ids": list(changing), "after": after})
+    for case_id, state in changing.items():
+        add_case_transition(transaction, case_id, state, after, actor, action.value)
 
 
-async def follow_merged(transaction: Transaction, twin: UUID, into: UUID) -> None:
-    """What was merged into a twin before goes on where the twin does."""
-    await transaction.connection.execute(_FOLLOW_MERGED, {"twin": twin, "into": into})
+async def redirect_merged_cases(transaction: Transaction, duplicate: UUID, into: UUID) -> None:
+    """Redirects cases that were merged into `duplicate` before to the case `into`."""
+    await transaction.connection.execute(_REDIRECT_MERGED, {"duplicate": duplicate, "into": into})
 
 
 def add_case_transition(
@@ -192,7 +192,7 @@ def add_case_transition(
     note: bytes = b"",
     cause: UUID | None = None,
 ) -> None:
-    """A change of the case itself, for ever; `note` is what a person wrote, locked."""
+    """Adds a change of the case itself to its history; `note` is what a person wrote, encrypted."""
     transaction.add(
         TransitionRow,
         {
@@ -203,11 +203,11 @@ def add_case_transition(
     )  # fmt: skip
 
 
-def _written(ledger: Ledger) -> dict[str, dict[str, str]]:
+def _encode_ledger(ledger: Ledger) -> dict[str, dict[str, str]]:
     return {right.value: {"state": entry.state.value, "reason": entry.reason} for right, entry in ledger.items()}
 
 
-def _read(stored: Mapping[str, Mapping[str, str]]) -> Ledger:
+def _decode_ledger(stored: Mapping[str, Mapping[str, str]]) -> Ledger:
     return {
         right: Entry(RightState(stored[right.value]["state"]), stored[right.value]["reason"])
         if right.value in stored

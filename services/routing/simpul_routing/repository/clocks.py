@@ -1,4 +1,4 @@
-"""Deadlines as rows, found by the moment of their next step."""
+"""Clocks of referrals, found by the time of their next step."""
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import DateTime, Text, Uuid
 
 from simpul_agreement.model import ClockName, Step
-from simpul_routing.domain.clocks import Running
+from simpul_routing.domain.clocks import ReferralClock
 from simpul_routing.tables import ClockRow
 from simpul_runtime.transaction import Transaction
 
@@ -24,14 +24,14 @@ _STOP = text("""
 _CLOCKS = text("""
     SELECT referral_id, clock, started_at, due_at, step, stopped_at FROM clock WHERE referral_id = ANY(:ids)
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_DUE = text("SELECT referral_id FROM clock WHERE next_at <= :now ORDER BY next_at LIMIT :most").bindparams(
+_DUE = text("SELECT referral_id FROM clock WHERE next_at <= :now ORDER BY next_at LIMIT :limit").bindparams(
     bindparam("now", type_=DateTime(timezone=True))
 )
 _DUE_OF = text("""
     SELECT referral_id, clock, started_at, due_at, step, stopped_at FROM clock
     WHERE referral_id = ANY(:ids) AND next_at <= :now ORDER BY next_at FOR UPDATE
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("now", type_=DateTime(timezone=True)))
-_ADVANCE = text("""
+_UPDATE_STEPS = text("""
     UPDATE clock c SET step = a.step, next_at = a.next_at
     FROM unnest(:ids, :clocks, :steps, :moments) AS a (referral_id, clock, step, next_at)
     WHERE c.referral_id = a.referral_id AND c.clock = a.clock
@@ -39,10 +39,10 @@ _ADVANCE = text("""
     bindparam("ids", type_=ARRAY(Uuid)), bindparam("clocks", type_=ARRAY(Text)), bindparam("steps", type_=ARRAY(Text)),
     bindparam("moments", type_=ARRAY(DateTime(timezone=True))),
 )  # fmt: skip
-_PUT_OFF = text("UPDATE clock SET next_at = :until WHERE referral_id = :referral_id AND next_at <= :now").bindparams(
+_POSTPONE = text("UPDATE clock SET next_at = :until WHERE referral_id = :referral_id AND next_at <= :now").bindparams(
     bindparam("until", type_=DateTime(timezone=True)), bindparam("now", type_=DateTime(timezone=True))
 )
-_RESET = text("""
+_UPSERT = text("""
     INSERT INTO clock (referral_id, clock, started_at, due_at, step, next_at)
     SELECT * FROM unnest(:ids, :clocks, :starts, :dues, :steps, :moments)
     ON CONFLICT (referral_id, clock) DO UPDATE SET started_at = excluded.started_at, due_at = excluded.due_at,
@@ -55,8 +55,8 @@ _RESET = text("""
 )  # fmt: skip
 
 
-def add_clock(transaction: Transaction, referral_id: UUID, clock: Running) -> None:
-    """A deadline of a referral that is offered now."""
+def add_clock(transaction: Transaction, referral_id: UUID, clock: ReferralClock) -> None:
+    """Adds a clock of a referral that is being offered."""
     transaction.add(
         ClockRow,
         {
@@ -71,39 +71,40 @@ def add_clock(transaction: Transaction, referral_id: UUID, clock: Running) -> No
 
 
 async def stop_clocks(transaction: Transaction, stopped: Iterable[tuple[UUID, ClockName]]) -> None:
-    """These deadlines are met or no longer matter."""
+    """Stops clocks whose deadline was met or no longer matters."""
     pairs = list(stopped)
     if pairs:
         ids, clocks = [referral_id for referral_id, _ in pairs], [clock.value for _, clock in pairs]
         await transaction.connection.execute(_STOP, {"ids": ids, "clocks": clocks, "now": transaction.now})
 
 
-async def clocks_of(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, list[Running]]:
-    """The deadlines of these referrals, also those that were stopped."""
-    found: dict[UUID, list[Running]] = {referral_id: [] for referral_id in ids}
+async def load_clocks(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, list[ReferralClock]]:
+    """Loads the clocks of referrals, including stopped ones."""
+    found: dict[UUID, list[ReferralClock]] = {referral_id: [] for referral_id in ids}
     for row in await transaction.connection.execute(_CLOCKS, {"ids": list(ids)}):
-        found[row.referral_id].append(_running(row))
+        found[row.referral_id].append(_clock_from_row(row))
     return found
 
 
-async def due_referrals(transaction: Transaction, now: datetime, most: int) -> list[UUID]:
-    """Referrals with a step that is due, the longest due first; nothing is locked yet."""
-    return list(set((await transaction.connection.execute(_DUE, {"now": now, "most": most})).scalars()))
+async def find_due_referrals(transaction: Transaction, now: datetime, limit: int) -> list[UUID]:
+    """Finds referrals with a step that is due, the one that fell due first at the front; locks nothing."""
+    due = (await transaction.connection.execute(_DUE, {"now": now, "limit": limit})).scalars()
+    return list(dict.fromkeys(due))
 
 
-async def due_clocks(
+async def load_due_clocks_for_update(
     transaction: Transaction, now: datetime, referrals: Collection[UUID]
-) -> list[tuple[UUID, Running]]:
-    """What is due of referrals that are locked, locked too."""
+) -> list[tuple[UUID, ReferralClock]]:
+    """Loads the due clocks of locked referrals and locks them."""
     due = await transaction.connection.execute(_DUE_OF, {"ids": list(referrals), "now": now})
-    return [(row.referral_id, _running(row)) for row in due]
+    return [(row.referral_id, _clock_from_row(row)) for row in due]
 
 
-async def advance(transaction: Transaction, clocks: Sequence[tuple[UUID, Running]]) -> None:
-    """Write the next steps."""
+async def update_clock_steps(transaction: Transaction, clocks: Sequence[tuple[UUID, ReferralClock]]) -> None:
+    """Updates the next step of clocks."""
     if clocks:
         await transaction.connection.execute(
-            _ADVANCE,
+            _UPDATE_STEPS,
             {
                 "ids": [referral_id for referral_id, _ in clocks],
                 "clocks": [clock.clock.value for _, clock in clocks],
@@ -113,16 +114,16 @@ async def advance(transaction: Transaction, clocks: Sequence[tuple[UUID, Running
         )
 
 
-async def put_off(transaction: Transaction, referral_id: UUID, now: datetime, until: datetime) -> None:
-    """Take the steps of this referral that are due only then."""
-    await transaction.connection.execute(_PUT_OFF, {"referral_id": referral_id, "now": now, "until": until})
+async def postpone_due_clocks(transaction: Transaction, referral_id: UUID, now: datetime, until: datetime) -> None:
+    """Postpones the due steps of a referral."""
+    await transaction.connection.execute(_POSTPONE, {"referral_id": referral_id, "now": now, "until": until})
 
 
-async def reset(transaction: Transaction, clocks: Sequence[tuple[UUID, Running]]) -> None:
-    """Write deadlines anew, or for the first time; what was stopped stays stopped."""
+async def upsert_clocks(transaction: Transaction, clocks: Sequence[tuple[UUID, ReferralClock]]) -> None:
+    """Inserts clocks or updates running ones; stopped clocks stay unchanged."""
     if clocks:
         await transaction.connection.execute(
-            _RESET,
+            _UPSERT,
             {
                 "ids": [referral_id for referral_id, _ in clocks],
                 "clocks": [clock.clock.value for _, clock in clocks],
@@ -134,8 +135,8 @@ async def reset(transaction: Transaction, clocks: Sequence[tuple[UUID, Running]]
         )
 
 
-def _running(row: Any) -> Running:
-    return Running(
+def _clock_from_row(row: Any) -> ReferralClock:
+    return ReferralClock(
         ClockName(row.clock), row.started_at, row.due_at, Step(row.step) if row.step else None,
         is_stopped=row.stopped_at is not None,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Referrals: offered, moved, amended; and the replies that changed nothing."""
+"""Referrals, their transitions, and refused replies."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -10,16 +10,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import DateTime, Text, Uuid
 
 from simpul_routing.domain.lifecycle import TERMINAL, ReferralState, Standing
-from simpul_routing.domain.referral import Move, NewReferral, Raised, StoredReferral
-from simpul_routing.domain.rights import Served
+from simpul_routing.domain.referral import NewReferral, OutstandingService, StoredReferral, Transition
+from simpul_routing.domain.rights import LeadReferral
 from simpul_routing.repository.clocks import add_clock
 from simpul_routing.tables import ReferralRow, RefusedReplyRow, TransitionRow
 from simpul_runtime.transaction import Transaction
 from simpul_schema.vocabulary import ReferralOutcome, ReferralRole, ReplyRefusal, Service, Urgency
 
 _SELECT = """
-    SELECT referral_id, case_id, agency, service, role, state, urgency, answer_by, agreement, clauses, hand_overs,
-        handed_over_from, started_at, outcome, version, raised_service, raised_role, by_hand, ended_at
+    SELECT referral_id, case_id, agency, service, role, state, urgency, answer_by, agreement, clauses, reroute_count,
+        rerouted_from, started_at, outcome, version, escalated_service, escalated_role, by_hand, ended_at
     FROM referral"""
 _LOCK = text(f"{_SELECT} WHERE referral_id = ANY(:ids) ORDER BY referral_id FOR UPDATE").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
@@ -28,32 +28,32 @@ _LOCK_OF_CASES = text(f"""{_SELECT} WHERE case_id IN (
         SELECT case_id FROM case_plan WHERE case_id = ANY(:ids)
         UNION ALL SELECT case_id FROM case_plan WHERE merged_into = ANY(:ids))
     ORDER BY referral_id FOR UPDATE
-""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))  # noqa: S608 - put together from constants
-_LOCK_FREE = text(f"{_LOCK.text} SKIP LOCKED").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_MOVE = text("""
-    UPDATE referral r SET state = m.state,
-        -- That somebody received or opened it changes nothing that a person would decide otherwise.
-        version = r.version + CASE WHEN m.state IN ('delivered', 'seen') THEN 0 ELSE 1 END,
-        outcome = coalesce(nullif(m.outcome, ''), r.outcome),
-        delivered_at = CASE WHEN m.state = 'delivered' THEN coalesce(r.delivered_at, :now) ELSE r.delivered_at END,
-        seen_at = CASE WHEN m.state = 'seen' THEN coalesce(r.seen_at, :now) ELSE r.seen_at END,
-        accepted_at = CASE WHEN m.state = 'accepted' THEN coalesce(r.accepted_at, :now) ELSE r.accepted_at END,
-        started_at = CASE WHEN m.state = 'in_progress' THEN coalesce(r.started_at, :now) ELSE r.started_at END,
-        ended_at = CASE WHEN m.state = ANY(:terminal) THEN :now ELSE r.ended_at END
-    FROM unnest(:ids, :states, :outcomes) AS m (referral_id, state, outcome) WHERE r.referral_id = m.referral_id
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))  # noqa: S608 - built from constants
+_LOCK_UNLOCKED = text(f"{_LOCK.text} SKIP LOCKED").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_APPLY = text("""
+    UPDATE referral r SET state = t.state,
+        -- Receiving or opening a referral changes nothing that a person decides on.
+        version = r.version + CASE WHEN t.state IN ('delivered', 'seen') THEN 0 ELSE 1 END,
+        outcome = coalesce(nullif(t.outcome, ''), r.outcome),
+        delivered_at = CASE WHEN t.state = 'delivered' THEN coalesce(r.delivered_at, :now) ELSE r.delivered_at END,
+        seen_at = CASE WHEN t.state = 'seen' THEN coalesce(r.seen_at, :now) ELSE r.seen_at END,
+        accepted_at = CASE WHEN t.state = 'accepted' THEN coalesce(r.accepted_at, :now) ELSE r.accepted_at END,
+        started_at = CASE WHEN t.state = 'in_progress' THEN coalesce(r.started_at, :now) ELSE r.started_at END,
+        ended_at = CASE WHEN t.state = ANY(:terminal) THEN :now ELSE r.ended_at END
+    FROM unnest(:ids, :states, :outcomes) AS t (referral_id, state, outcome) WHERE r.referral_id = t.referral_id
 """).bindparams(
     bindparam("ids", type_=ARRAY(Uuid)), bindparam("states", type_=ARRAY(Text)),
     bindparam("outcomes", type_=ARRAY(Text)), bindparam("terminal", type_=ARRAY(Text)),
     bindparam("now", type_=DateTime(timezone=True)),
 )  # fmt: skip
-_DELIVERED_LATE = text("""
+_RECORD_RECEIPTS = text("""
     UPDATE referral SET delivered_at = :now WHERE referral_id = ANY(:ids) AND delivered_at IS NULL
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("now", type_=DateTime(timezone=True)))
 _LEADS = text("""
-    SELECT coalesce(p.merged_into, r.case_id) AS case_id, coalesce(r.raised_service, r.service) AS service, r.state,
-        r.outcome, r.started_at IS NOT NULL AND r.raised_service IS NULL AS has_begun
+    SELECT coalesce(p.merged_into, r.case_id) AS case_id, coalesce(r.escalated_service, r.service) AS service, r.state,
+        r.outcome, r.started_at IS NOT NULL AND r.escalated_service IS NULL AS has_begun
     FROM referral r JOIN case_plan p USING (case_id)
-    WHERE coalesce(r.raised_role, r.role) = 'lead' AND r.case_id IN (
+    WHERE coalesce(r.escalated_role, r.role) = 'lead' AND r.case_id IN (
         SELECT case_id FROM case_plan WHERE case_id = ANY(:ids)
         UNION ALL SELECT case_id FROM case_plan WHERE merged_into = ANY(:ids))
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
@@ -71,14 +71,14 @@ _AMEND = text("""
 _ENDED = text("SELECT referral_id FROM referral WHERE referral_id = ANY(:ids) AND ended_at IS NOT NULL").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )
-_ASKED = text("""
+_TRIED = text("""
     SELECT case_id, service, agency FROM referral
     WHERE case_id = ANY(:ids) AND (service <> 'manual_triage' OR state IN ('declined', 'rerouted'))
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 
 
 def add_referral(transaction: Transaction, referral: NewReferral) -> None:
-    """Store a referral that is offered now, with its clocks."""
+    """Adds a referral that is being offered, with its clocks."""
     transaction.add(
         ReferralRow,
         {
@@ -91,10 +91,10 @@ def add_referral(transaction: Transaction, referral: NewReferral) -> None:
             "clauses": referral.clauses,
             "state": ReferralState.OFFERED.value,
             "urgency": referral.urgency.value,
-            "hand_overs": referral.hand_overs,
-            "handed_over_from": referral.handed_over_from,
-            "raised_service": referral.raised.service.value if referral.raised else None,
-            "raised_role": referral.raised.role.value if referral.raised else None,
+            "reroute_count": referral.reroute_count,
+            "rerouted_from": referral.rerouted_from,
+            "escalated_service": referral.escalated_service.service.value if referral.escalated_service else None,
+            "escalated_role": referral.escalated_service.role.value if referral.escalated_service else None,
             "by_hand": referral.by_hand,
             "version": 1,
             "answer_by": referral.answer_by,
@@ -106,78 +106,95 @@ def add_referral(transaction: Transaction, referral: NewReferral) -> None:
 
 
 async def find_ended_referrals(transaction: Transaction, ids: Collection[UUID]) -> set[UUID]:
-    """Those of these referrals that have ended."""
+    """Finds which of these referrals have ended."""
     return set((await transaction.connection.execute(_ENDED, {"ids": list(ids)})).scalars())
 
 
-async def referrals_for_update(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, StoredReferral]:
-    """Where these referrals stand, locked until the transaction ends."""
+async def load_referrals_for_update(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, StoredReferral]:
+    """Loads referrals by id and locks them until the transaction ends."""
     found = await transaction.connection.execute(_LOCK, {"ids": list(ids)})
-    return {row.referral_id: _referral(row) for row in found}
+    return {row.referral_id: _referral_from_row(row) for row in found}
 
 
-async def referrals_free_for_update(transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, StoredReferral]:
-    """Those of these referrals that no other process holds, locked until the transaction ends."""
-    found = await transaction.connection.execute(_LOCK_FREE, {"ids": list(ids)})
-    return {row.referral_id: _referral(row) for row in found}
+async def load_unlocked_referrals_for_update(
+    transaction: Transaction, ids: Collection[UUID]
+) -> dict[UUID, StoredReferral]:
+    """Loads and locks referrals by id, except those that another transaction has locked."""
+    found = await transaction.connection.execute(_LOCK_UNLOCKED, {"ids": list(ids)})
+    return {row.referral_id: _referral_from_row(row) for row in found}
 
 
-async def referrals_of_cases_for_update(transaction: Transaction, cases: Collection[UUID]) -> list[StoredReferral]:
-    """Every referral of these cases and of twins merged into them, locked in the order in which replies lock them."""
-    return [_referral(row) for row in await transaction.connection.execute(_LOCK_OF_CASES, {"ids": list(cases)})]
+async def load_referrals_of_cases_for_update(transaction: Transaction, cases: Collection[UUID]) -> list[StoredReferral]:
+    """Loads and locks the referrals of cases and of duplicates merged into them, in the order of their ids."""
+    return [
+        _referral_from_row(row) for row in await transaction.connection.execute(_LOCK_OF_CASES, {"ids": list(cases)})
+    ]
 
 
-def _referral(row: Any) -> StoredReferral:
+def _referral_from_row(row: Any) -> StoredReferral:
     return StoredReferral(
-        row.referral_id, row.case_id, Service(row.service), ReferralRole(row.role), row.answer_by, row.agreement,
-        row.clauses, row.hand_overs, row.handed_over_from,
+        row.referral_id,
+        row.case_id,
+        Service(row.service),
+        ReferralRole(row.role),
+        row.answer_by,
+        row.agreement,
+        row.clauses,
+        row.reroute_count,
+        row.rerouted_from,
         Standing(row.agency, ReferralState(row.state), Urgency(row.urgency), row.started_at is not None),
-        ReferralOutcome(row.outcome) if row.outcome else None, row.version,
-        Raised(Service(row.raised_service), ReferralRole(row.raised_role)) if row.raised_service else None,
-        row.by_hand, row.ended_at,
-    )  # fmt: skip
+        ReferralOutcome(row.outcome) if row.outcome else None,
+        row.version,
+        OutstandingService(Service(row.escalated_service), ReferralRole(row.escalated_role))
+        if row.escalated_service
+        else None,
+        row.by_hand,
+        row.ended_at,
+    )
 
 
-async def move(transaction: Transaction, moves: Sequence[Move]) -> None:
-    """Write new states, and each change for ever; of several moves of one referral the last is its state."""
-    last = {step.referral.referral_id: step for step in moves}
+async def apply_transitions(transaction: Transaction, transitions: Sequence[Transition]) -> None:
+    """Updates the states of referrals and adds each transition to the history; the last of a referral prevails."""
+    last = {transition.referral.referral_id: transition for transition in transitions}
     if not last:
         return
     await transaction.connection.execute(
-        _MOVE,
+        _APPLY,
         {
             "ids": list(last),
-            "states": [step.after.value for step in last.values()],
-            "outcomes": [step.outcome.value if step.outcome else "" for step in last.values()],
+            "states": [transition.after.value for transition in last.values()],
+            "outcomes": [transition.outcome.value if transition.outcome else "" for transition in last.values()],
             "terminal": [state.value for state in TERMINAL],
             "now": transaction.now,
         },
     )
-    for step in moves:
+    for transition in transitions:
         transaction.add(
             TransitionRow,
             {
                 "transition_id": uuid4(),
-                "case_id": step.referral.case_id,
-                "referral_id": step.referral.referral_id,
-                "agency": step.referral.standing.agency,
-                "actor": step.actor,
-                "before": step.referral.standing.state.value,
-                "after": step.after.value,
-                "reason": step.reason,
-                "note": step.note,
-                "causation_id": step.cause,
+                "case_id": transition.referral.case_id,
+                "referral_id": transition.referral.referral_id,
+                "agency": transition.referral.standing.agency,
+                "actor": transition.actor,
+                "before": transition.referral.standing.state.value,
+                "after": transition.after.value,
+                "reason": transition.reason,
+                "note": transition.note,
+                "causation_id": transition.cause,
                 "at": transaction.now,
             },
         )
 
 
-async def leads_of(transaction: Transaction, cases: Collection[UUID]) -> list[tuple[UUID, Service, Served]]:
-    """Every lead referral of these cases and of the twins merged into them, and how it ended if it has."""
+async def find_lead_referrals(
+    transaction: Transaction, cases: Collection[UUID]
+) -> list[tuple[UUID, Service, LeadReferral]]:
+    """Finds the lead referrals of cases and of duplicates merged into them, with the service that each counts for."""
     return [
         (
             row.case_id, Service(row.service),
-            Served(
+            LeadReferral(
                 ReferralState(row.state), ReferralOutcome(row.outcome) if row.outcome else None,
                 has_begun=row.has_begun,
             ),
@@ -186,30 +203,32 @@ async def leads_of(transaction: Transaction, cases: Collection[UUID]) -> list[tu
     ]  # fmt: skip
 
 
-async def cases_of_referrals(transaction: Transaction, ids: Collection[UUID]) -> set[UUID]:
-    """The cases of these referrals; nothing is locked."""
+async def find_cases_of_referrals(transaction: Transaction, ids: Collection[UUID]) -> set[UUID]:
+    """Finds the cases of referrals; locks nothing."""
     return set((await transaction.connection.execute(_CASES_OF, {"ids": list(ids)})).scalars())
 
 
-async def note_delivered(transaction: Transaction, ids: Collection[UUID]) -> None:
-    """Receipts that were overtaken by an answer still say when the machine had it."""
+async def record_late_receipts(transaction: Transaction, ids: Collection[UUID]) -> None:
+    """Records when referrals were delivered whose answer overtook the receipt."""
     if ids:
-        await transaction.connection.execute(_DELIVERED_LATE, {"ids": list(ids), "now": transaction.now})
+        await transaction.connection.execute(_RECORD_RECEIPTS, {"ids": list(ids), "now": transaction.now})
 
 
-async def agencies_asked(transaction: Transaction, cases: Collection[UUID]) -> dict[tuple[UUID, Service], set[str]]:
-    """Which agencies were asked for which service of these cases, whatever became of it.
+async def find_tried_agencies(
+    transaction: Transaction, cases: Collection[UUID]
+) -> dict[tuple[UUID, Service], set[str]]:
+    """Finds the agencies that each service of these cases was offered to, whatever the result.
 
     Of manual triage only those who declined it: who decides about one service can decide about another.
     """
-    asked: dict[tuple[UUID, Service], set[str]] = {}
-    for row in await transaction.connection.execute(_ASKED, {"ids": list(cases)}):
-        asked.setdefault((row.case_id, Service(row.service)), set()).add(row.agency)
-    return asked
+    tried: dict[tuple[UUID, Service], set[str]] = {}
+    for row in await transaction.connection.execute(_TRIED, {"ids": list(cases)}):
+        tried.setdefault((row.case_id, Service(row.service)), set()).add(row.agency)
+    return tried
 
 
-async def amend(transaction: Transaction, amended: Mapping[UUID, tuple[Urgency, datetime]]) -> None:
-    """The urgency of these referrals from now on, and when an answer is due."""
+async def amend_referrals(transaction: Transaction, amended: Mapping[UUID, tuple[Urgency, datetime]]) -> None:
+    """Updates the urgency of referrals and when an answer is due."""
     if amended:
         await transaction.connection.execute(
             _AMEND,
@@ -221,8 +240,10 @@ async def amend(transaction: Transaction, amended: Mapping[UUID, tuple[Urgency, 
         )
 
 
-def add_refusal(transaction: Transaction, event_id: UUID, referral_id: UUID, agency: str, reason: ReplyRefusal) -> None:
-    """Record a reply that changed nothing."""
+def add_refused_reply(
+    transaction: Transaction, event_id: UUID, referral_id: UUID, agency: str, reason: ReplyRefusal
+) -> None:
+    """Adds a refused reply and the reason."""
     transaction.add(
         RefusedReplyRow,
         {"event_id": event_id, "referral_id": referral_id, "agency": agency, "reason": reason.value},

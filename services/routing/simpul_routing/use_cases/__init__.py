@@ -1,9 +1,9 @@
-"""What routing does, one file for each thing."""
+"""The use cases of routing, one file each."""
 
 from simpul_routing.use_cases.decide_exclusions import DecideExclusions
 from simpul_routing.use_cases.end_cases import EndCases
 from simpul_routing.use_cases.judge_replies import JudgeReplies, Reply
-from simpul_routing.use_cases.keep_accounts import KeepAccounts
+from simpul_routing.use_cases.publish_manifests import PublishManifests
 from simpul_routing.use_cases.refer_cases import ReferCases
 from simpul_routing.use_cases.replan_cases import ReplanCases
 from simpul_routing.use_cases.sweep_clocks import SweepClocks
@@ -14,7 +14,7 @@ __all__ = [
     "DecideExclusions",
     "EndCases",
     "JudgeReplies",
-    "KeepAccounts",
+    "PublishManifests",
     "ReferCases",
     "ReplanCases",
     "Reply",

@@ -1,4 +1,4 @@
-"""A person decides about an exclusion that a source suggested whom nobody knows."""
+"""A person decides about an exclusion that an unverified source suggested."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,16 +9,16 @@ from uuid import UUID
 from simpul_agreement import Versions
 from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.errors import (
-    CaseHasEnded,
+    CaseEnded,
     CaseMerged,
     CaseUnknown,
-    DecidesAboutItself,
+    OwnExclusion,
     ReasonMissing,
-    SuggestionDecided,
+    SuggestionAlreadyDecided,
     SuggestionUnknown,
 )
-from simpul_routing.use_cases.cases import check_version, locked, note_of
-from simpul_routing.use_cases.replan_cases import ReplanCases, Why
+from simpul_routing.use_cases.cases import check_version, decrypt_facts, encrypt_note, load_for_update
+from simpul_routing.use_cases.replan_cases import ReplanCases, ReplanCause
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transactions
 from simpul_schema.vocabulary import ReplanReason
@@ -30,7 +30,7 @@ _REASON: Final[Mapping[SuggestionState, ReplanReason]] = MappingProxyType({
 
 
 class DecideExclusions:
-    """Confirms a suggestion, which excludes the agency, or rejects it, which lets what waited go out."""
+    """Confirms a suggestion, which excludes the agency, or rejects it, which offers the referrals that waited."""
 
     def __init__(self, transactions: Transactions, replan_cases: ReplanCases, versions: Versions, keys: Keys) -> None:
         self._transactions = transactions
@@ -38,46 +38,46 @@ class DecideExclusions:
         self._versions = versions
         self._keys = keys
 
-    async def decide(
+    async def decide_suggestion(
         self, case_id: UUID, version: int, agency: str, state: SuggestionState, *, by: str, reason: str
     ) -> None:
-        """Decide about one agency; the same decision again changes nothing, whatever version it names.
+        """Decides about one agency; repeating a decision changes nothing, whatever the version.
 
-        Raises CaseUnknown, CaseChanged, CaseMerged, CaseHasEnded, ReasonMissing, SuggestionUnknown, SuggestionDecided
-        when it was decided otherwise, and DecidesAboutItself.
+        Raises CaseUnknown, CaseChanged, CaseMerged, CaseEnded, ReasonMissing, SuggestionUnknown, OwnExclusion, and
+        SuggestionAlreadyDecided if it was decided the other way.
         """
         async with self._transactions.begin() as transaction:
-            cases, referrals = await locked(transaction, [case_id])
+            cases, referrals = await load_for_update(transaction, [case_id])
             case = cases.get(case_id)
             if case is None:
                 raise CaseUnknown
-            facts = self._replan_cases.facts_of(case)
+            facts = decrypt_facts(self._keys, case)
             suggestion = facts.suggestions.get(agency)
             if suggestion is None:
                 raise SuggestionUnknown
             if suggestion.state is state:
                 return
             if suggestion.state is not SuggestionState.PENDING or agency not in facts.pending:
-                raise SuggestionDecided
+                raise SuggestionAlreadyDecided
             if case.merged_into:
                 raise CaseMerged(case.merged_into)
             check_version(case, referrals, version)
             if case.has_ended:
-                raise CaseHasEnded
-            if self._is_of(by, agency, transaction.now):
-                raise DecidesAboutItself
+                raise CaseEnded
+            if self._decides_about_itself(by, agency, transaction.now):
+                raise OwnExclusion
             if not reason:
                 raise ReasonMissing
-            # Which agency it is stands with the words of the person, locked.
-            note = note_of(self._keys, case_id, f"{agency}: {reason}")
-            why = Why(_REASON[state], by, note=note)
+            # Only the encrypted note names the agency.
+            note = encrypt_note(self._keys, case_id, f"{agency}: {reason}")
+            cause = ReplanCause(_REASON[state], by, note=note)
             if state is SuggestionState.CONFIRMED:
-                await self._replan_cases.exclude(transaction, case, referrals, agency, why)
+                await self._replan_cases.exclude_agency(transaction, case, referrals, agency, cause)
             else:
-                facts = facts.decided(agency, state, by, transaction.now)
-                await self._replan_cases.decide_again(transaction, case, referrals, facts, why)
+                facts = facts.decide_suggestion(agency, state, by, transaction.now)
+                await self._replan_cases.replan_case(transaction, case, referrals, facts, cause)
 
-    def _is_of(self, by: str, agency: str, now: datetime) -> bool:
-        """Whether somebody decides about the own agency, or about the one to which the own party belongs."""
+    def _decides_about_itself(self, by: str, agency: str, now: datetime) -> bool:
+        """Whether a person decides about their own agency, or about the agency that their party is part of."""
         party = self._versions.active(now).agreement.party_of.get(by)
         return by == agency or (party is not None and party.part_of == agency)

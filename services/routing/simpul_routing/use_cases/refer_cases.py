@@ -1,4 +1,4 @@
-"""A reported case becomes a plan and its referrals."""
+"""Decides reported cases: a plan and its referrals."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,12 +17,19 @@ from simpul_agreement.plan import CasePlan, PlannedReferral, plan_case
 from simpul_agreement.reports import situation_from_report
 from simpul_city import City
 from simpul_routing import publisher, repository
-from simpul_routing.domain.case_life import CaseDeed, CaseState, state_after
-from simpul_routing.domain.clocks import clocks_of
-from simpul_routing.domain.exclusions import deciding_agency, hold_back
+from simpul_routing.domain.case_lifecycle import CaseAction, CaseState, state_after
+from simpul_routing.domain.clocks import clocks_for_referral
+from simpul_routing.domain.exclusions import find_deciding_agency, hold_back_referrals
 from simpul_routing.domain.referral import NewReferral
-from simpul_routing.domain.rights import awaiting
-from simpul_routing.stored_facts import StoredFacts, Told, place_of, place_of_referral, written, written_clauses
+from simpul_routing.domain.rights import mark_awaiting_decision
+from simpul_routing.stored_facts import (
+    ReportedFacts,
+    StoredFacts,
+    case_context,
+    encode_clauses,
+    encode_facts,
+    referral_context,
+)
 from simpul_routing.use_cases.cases import ROUTING
 from simpul_routing.use_cases.review_exclusions import ExclusionReviews
 from simpul_runtime.metrics import REGISTRY
@@ -31,14 +38,17 @@ from simpul_runtime.transaction import Transaction
 from simpul_schema.messages.case import CaseReportedV1, TriageFacts
 
 AGREEMENT_GAPS: Final = Counter(
-    "simpul_agreement_gaps", "Cases that no clause covered; any at all is an alarm", ["version"], registry=REGISTRY
+    "simpul_agreement_gaps",
+    "Cases that no clause of the agreement covered; the expected value is 0",
+    ["version"],
+    registry=REGISTRY,
 )
 
 log = structlog.get_logger()
 
 
 class ReferCases:
-    """Decides cases by the agreement that is active when they are decided."""
+    """Decides cases by the active version of the agreement."""
 
     def __init__(self, versions: Versions, city: City, keys: Keys) -> None:
         self._versions = versions
@@ -46,8 +56,10 @@ class ReferCases:
         self._keys = keys
         self._reviews = ExclusionReviews(city)
 
-    async def refer(self, transaction: Transaction, reports: Sequence[tuple[CaseReportedV1, TriageFacts]]) -> None:
-        """Plan each reported case and offer its referrals."""
+    async def refer_cases(
+        self, transaction: Transaction, reports: Sequence[tuple[CaseReportedV1, TriageFacts]]
+    ) -> None:
+        """Plans each reported case and offers its referrals."""
         engines = self._versions.active(transaction.now)
         for event, triage in reports:
             case_id, ward = event.data.case_id, self._city.find_kelurahan(triage.kelurahan)
@@ -56,24 +68,28 @@ class ReferCases:
             plan = plan_case(decision, engines.agreement, origin, transaction.now, self._city.zone)
             if not plan.is_covered:
                 AGREEMENT_GAPS.labels(plan.agreement).inc()
-                log.error("agreement_has_a_gap", case_id=case_id, version=plan.agreement)
+                log.error("agreement_gap_found", case_id=case_id, version=plan.agreement)
             shared = publisher.referral_facts(
                 triage, ward.kecamatan if ward else "", mediation_locked=plan.mediation_locked
             )
-            facts = StoredFacts({str(case_id): Told(situation, origin, shared)}, mediation_locked=plan.mediation_locked)
-            facts = facts.suggesting(triage.suggested_exclusions, transaction.now)
-            held = hold_back(plan, situation, facts.pending, deciding_agency(engines.agreement, origin, facts.pending))
+            facts = StoredFacts(
+                {str(case_id): ReportedFacts(situation, origin, shared)}, mediation_locked=plan.mediation_locked
+            )
+            facts = facts.add_suggestions(triage.suggested_exclusions, transaction.now)
+            held = hold_back_referrals(
+                plan, situation, facts.pending, find_deciding_agency(engines.agreement, origin, facts.pending)
+            )
             waiting = held.held_rights({need.service: need.right for need in decision.assignments})
-            plan = replace(held.plan, rights=awaiting(plan.rights, waiting))
-            locked = self._keys.lock(written(facts), place=place_of(case_id))
-            repository.add_plan(transaction, case_id, plan, engines.digest, locked)
+            plan = replace(held.plan, rights=mark_awaiting_decision(plan.rights, waiting))
+            encrypted = self._keys.lock(encode_facts(facts), place=case_context(case_id))
+            repository.add_plan(transaction, case_id, plan, engines.digest, encrypted)
             repository.add_case_transition(
-                transaction, case_id, CaseState.RECEIVED.value, state_after(CaseDeed.DECIDED).value, ROUTING,
-                CaseDeed.DECIDED.value, cause=event.id,
+                transaction, case_id, CaseState.RECEIVED.value, state_after(CaseAction.DECIDED).value, ROUTING,
+                CaseAction.DECIDED.value, cause=event.id,
             )  # fmt: skip
             transaction.announce(publisher.rights_changed(case_id, plan.rights, event.id))
             self._reviews.record_suggestions(
-                transaction, self._keys, case_id, state_after(CaseDeed.DECIDED), facts.pending, event.id
+                transaction, self._keys, case_id, state_after(CaseAction.DECIDED), facts.pending, event.id
             )
             self._reviews.request_review(
                 transaction, case_id, facts, (plan, decision), engines.agreement, cause=event.id
@@ -99,7 +115,7 @@ class ReferCases:
         agreement: Agreement,
         police_since: datetime | None,
     ) -> NewReferral:
-        clocks = clocks_of(
+        clocks = clocks_for_referral(
             decision.effective, planned.service, planned.role, now, self._city.zone, agreement.holidays,
             police_since=police_since,
         )  # fmt: skip
@@ -113,6 +129,6 @@ class ReferCases:
             urgency=plan.urgency,
             answer_by=plan.answer_by,
             agreement=plan.agreement,
-            clauses=self._keys.lock(written_clauses(planned.clauses), place=place_of_referral(referral_id)),
+            clauses=self._keys.lock(encode_clauses(planned.clauses), place=referral_context(referral_id)),
             clocks=tuple(clocks),
         )

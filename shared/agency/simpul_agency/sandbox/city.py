@@ -245,7 +245,7 @@ class SimulatedCity:
         data = {
             "referral_id": str(referral_id), "case_id": str(case_id), "agency": self.agency,
             "service": child["service"], "role": "lead", "urgency": child["urgency"], "agreement": "2026-11",
-            "hand_overs": 0, "answer_by": wire_time(now + timedelta(minutes=15)),
+            "reroute_count": 0, "answer_by": wire_time(now + timedelta(minutes=15)),
         }  # fmt: skip
         event = self.about(subject_of_referral(referral_id), case_id, "referral.offered.v1", data | more)
         return event | {"data": event["data"] | {"sealed": {"facts": self.sealed(event, child["facts"])}}}

@@ -166,7 +166,13 @@ class _Desk:
             data = {"revoked_at": moment, "why": ReplanReason.FACTS_AMENDED.value}
         else:
             step = 50 if what == "referral.reminded" else 100
-            data = {"clock": "answer", "step": step, "due_at": moment, "urgency": "high", "told": [city.agency]}
+            data = {
+                "clock": "answer",
+                "step": step,
+                "due_at": moment,
+                "urgency": "high",
+                "escalation_targets": [city.agency],
+            }
         event = city.then(self._last, f"{what}.v1", **data)
         if what == "referral.amended":
             event["data"]["sealed"] = {"facts": city.sealed(event, SCENARIOS[(scenario - 1) % len(SCENARIOS)]["facts"])}

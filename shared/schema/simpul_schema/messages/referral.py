@@ -58,9 +58,9 @@ class ReferralOfferedData(EventData):
     urgency: Urgency = Field(description="computed from the safety facts")
     answer_by: Instant = Field(description="a human answer is due by then, UTC")
     agreement: str = Field(default="", description="version of the agreement that asks for it")
-    hand_overs: int = Field(default=0, ge=0, description="how often this service was handed over before")
-    handed_over_from: UUID | None = Field(
-        default=None, description="the referral that another agency declined; its clock goes on"
+    reroute_count: int = Field(default=0, ge=0, description="how often this service was rerouted before")
+    rerouted_from: UUID | None = Field(
+        default=None, description="the referral that another agency declined; its clocks keep running"
     )
 
 
@@ -90,7 +90,7 @@ class ReferralAcceptedV1(Event):
 
 
 class ReferralDeclinedData(EventData):
-    """The agency cannot serve; what becomes of the referral follows at once in `referral.rerouted.v1`."""
+    """The agency cannot serve the child; `referral.rerouted.v1` follows at once."""
 
     referral_id: UUID = Field(description="random reference of the referral")
     case_id: UUID = Field(description="random reference of the case")
@@ -108,19 +108,19 @@ class ReferralDeclinedV1(Event):
 
 
 class ReferralReroutedData(EventData):
-    """The service goes on with another agency, under the same clock."""
+    """Another agency is offered the service, under the same clocks."""
 
     referral_id: UUID = Field(description="random reference of the referral that ends here")
     case_id: UUID = Field(description="random reference of the case")
     agency: str = Field(description="code of the agency that declined")
-    successor_id: UUID = Field(description="random reference of the referral that goes on")
-    successor: str = Field(description="code of the agency that is asked now")
-    hand_overs: int = Field(ge=1, description="how often this service was handed over in this case")
-    is_raised_to_hub: bool = Field(description="the case manager decides, because it was handed over too often")
+    next_referral_id: UUID = Field(description="random reference of the referral that replaces it")
+    next_agency: str = Field(description="code of the agency that the service is offered to now")
+    reroute_count: int = Field(ge=1, description="how often this service was rerouted in this case")
+    is_escalated_to_hub: bool = Field(description="without another agency, or after too many reroutes; the hub decides")
 
 
 class ReferralReroutedV1(Event):
-    """Sent when a declined referral was handed over."""
+    """Sent when routing rerouted a declined referral."""
 
     WIRE_NAME: ClassVar[str] = "referral.rerouted.v1"
     type: Literal["referral.rerouted.v1"] = "referral.rerouted.v1"
@@ -192,7 +192,9 @@ class ClockStepData(EventData):
     step: int = Field(description="how much of the time has passed, in percent: 50, 100 or 200")
     due_at: Instant = Field(description="the deadline itself, UTC")
     urgency: Urgency = Field(description="of the case")
-    told: tuple[str, ...] = Field(description="parties to be told, the first who may be; codes of the agreement")
+    escalation_targets: tuple[str, ...] = Field(
+        description="codes of the parties to notify, by the escalation policy of the agreement"
+    )
 
 
 class ReferralRemindedV1(Event):
@@ -204,7 +206,7 @@ class ReferralRemindedV1(Event):
 
 
 class ReferralOverdueV1(Event):
-    """Sent once when a deadline has passed; the next rung of the ladder is told."""
+    """Sent once when a deadline has passed; the next level of the escalation policy is notified."""
 
     WIRE_NAME: ClassVar[str] = "referral.overdue.v1"
     type: Literal["referral.overdue.v1"] = "referral.overdue.v1"
@@ -212,7 +214,7 @@ class ReferralOverdueV1(Event):
 
 
 class ReferralEscalatedV1(Event):
-    """Sent once when twice a deadline's time has passed; the top of the ladder is told."""
+    """Sent once when twice a deadline's time has passed; the top level of the escalation policy is notified."""
 
     WIRE_NAME: ClassVar[str] = "referral.escalated.v1"
     type: Literal["referral.escalated.v1"] = "referral.escalated.v1"
@@ -312,7 +314,9 @@ class ReferralExclusionSuggestedData(EventData):
     decide_by: Instant = Field(description="a decision is due by then, UTC")
     suggestions: int = Field(ge=1, description="how many agencies wait for it")
     step: int = Field(ge=0, le=200, description="percent of the time that have passed: 0, 50, 100 or 200")
-    told: tuple[str, ...] = Field(description="codes of those whose people are told now; nobody who is named")
+    escalation_targets: tuple[str, ...] = Field(
+        description="codes of the parties to notify; never an agency whose exclusion is suggested"
+    )
 
 
 class ReferralExclusionSuggestedV1(Event):

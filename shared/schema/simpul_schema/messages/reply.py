@@ -43,7 +43,7 @@ class ReplyReferralSeenV1(Event):
 class DeclineData(ReplyData):
     """Why the agency cannot serve."""
 
-    reason: DeclineReason = Field(description="why; the referral is handed over at once")
+    reason: DeclineReason = Field(description="why; routing reroutes the referral at once")
 
 
 class ReplyReferralDeclinedV1(Event):

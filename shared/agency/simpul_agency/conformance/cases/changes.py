@@ -110,7 +110,7 @@ async def clock_steps_are_taken(trial: Trial) -> None:
     for wire_name, step in (("reminded", 50), ("overdue", 100), ("escalated", 200)):
         event = trial.city.then(
             offer, f"referral.{wire_name}.v1", clock="answer", step=step, due_at=offer["data"]["answer_by"],
-            urgency=offer["data"]["urgency"], told=[trial.city.agency],
+            urgency=offer["data"]["urgency"], escalation_targets=[trial.city.agency],
         )  # fmt: skip
         await trial.city.send(event)
     await trial.answered(offer)

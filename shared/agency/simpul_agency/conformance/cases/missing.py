@@ -45,7 +45,7 @@ async def gap_in_stream_is_asked_for(trial: Trial) -> None:
     offer = trial.city.offer()
     reminded = trial.city.then(
         offer, "referral.reminded.v1", clock="answer", step=50, due_at=offer["data"]["answer_by"],
-        urgency=offer["data"]["urgency"], told=[trial.city.agency],
+        urgency=offer["data"]["urgency"], escalation_targets=[trial.city.agency],
     )  # fmt: skip
     before = len(_windows(trial))
     await trial.city.send(offer, is_lost=True)

@@ -12,7 +12,7 @@ async def early_event_waits(trial: Trial) -> None:
     offer = trial.city.offer()
     reminded = trial.city.then(
         offer, "referral.reminded.v1", clock="answer", step=50, due_at=offer["data"]["answer_by"],
-        urgency=offer["data"]["urgency"], told=[trial.city.agency],
+        urgency=offer["data"]["urgency"], escalation_targets=[trial.city.agency],
     )  # fmt: skip
     await trial.city.send(reminded)
     await asyncio.sleep(0.5)

@@ -1,0 +1,218 @@
+"""A declined referral is rerouted at once, under the clocks that already run."""
+
+import asyncio
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from simpul_runtime.errors import Unprocessable
+from simpul_schema.vocabulary import ParkReason
+from tests.integration.routing.conftest import START, Room
+
+SHELTER = {"safe_now": "no", "perpetrator_lives_with_child": "yes"}
+
+
+async def test_a_declined_referral_is_rerouted_at_once_and_published(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.find_offer(case, "shelter")
+    await room.reply("declined", first, reason="no_capacity")
+
+    next_offer = room.find_offer(case, "shelter")
+    rerouted = room.find_data("referral.rerouted.v1", referral_id=first["referral_id"])
+    assert (first["agency"], next_offer["agency"]) == ("dinsos-peksos", "uptd-ppa")
+    assert next_offer["rerouted_from"] == first["referral_id"]
+    assert [entry["next_referral_id"] for entry in rerouted] == [next_offer["referral_id"]]
+    assert room.find_data("referral.declined.v1", referral_id=first["referral_id"], reason="no_capacity")
+    states = await room.rows("SELECT state FROM referral WHERE referral_id = $1", first["referral_id"])
+    assert states == [{"state": "rerouted"}]
+
+
+async def test_a_reroute_keeps_the_deadlines(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.find_offer(case, "shelter")
+    room.now = START + timedelta(minutes=10)
+    await room.reply("declined", first, reason="no_capacity")
+
+    next_offer = room.find_offer(case, "shelter")
+    clocks = "SELECT clock, due_at FROM clock WHERE referral_id = $1 AND stopped_at IS NULL ORDER BY clock"
+    after = await room.rows(clocks, next_offer["referral_id"])
+    assert next_offer["answer_by"] == first["answer_by"]
+    assert {row["clock"]: row["due_at"] - START for row in after} == {
+        "receipt": timedelta(minutes=15),
+        "answer": timedelta(minutes=15),
+        "contact": timedelta(hours=1),
+        "service": timedelta(hours=1),
+    }
+    assert await room.rows(clocks, first["referral_id"]) == []
+
+
+async def test_clocks_that_the_first_agency_had_stopped_run_for_the_next(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.find_offer(case, "shelter")
+    room.now = START + timedelta(minutes=2)
+    for kind, more in (("accepted", {}), ("started", {}), ("declined", {"reason": "no_capacity"})):
+        await room.reply(kind, first, **more)
+
+    next_offer = room.find_offer(case, "shelter")
+    running = await room.rows(
+        "SELECT clock FROM clock WHERE referral_id = $1 AND stopped_at IS NULL ORDER BY clock",
+        next_offer["referral_id"],
+    )
+    assert [row["clock"] for row in running] == ["answer", "contact", "receipt", "service"]
+    assert next_offer["answer_by"] == first["answer_by"]
+
+
+async def test_a_rerouted_offer_has_the_same_facts(room: Room) -> None:
+    case = await room.report(**SHELTER, suicidal_sign="yes", sex="male", age_band="from_12_to_14")
+    first = room.find_offer(case, "shelter")
+    await room.reply("declined", first, reason="other")
+
+    known = [room.open_facts(referral) for referral in (first, room.find_offer(case, "shelter"))]
+
+    assert known[0] == known[1]
+    assert (known[0].suicidal_sign, known[0].sex, known[0].age_band) == ("yes", "male", "from_12_to_14")
+
+
+async def test_the_third_reroute_of_a_service_escalates_it_to_the_hub(room: Room) -> None:
+    case = await room.report(safe_now="unknown")
+    chain: list[str] = []
+    for _ in range(3):
+        offer = (
+            room.find_data("referral.offered.v1", case_id=str(case))[-1] if chain else room.find_offer(case, "outreach")
+        )
+        chain.append(offer["agency"])
+        await room.reply("declined", offer, reason="no_capacity")
+
+    last = room.find_data("referral.offered.v1", case_id=str(case))[-1]
+    raised = room.find_data("referral.rerouted.v1", is_escalated_to_hub=True)
+    assert chain == ["satgas-kel-bujel", "satgas-kec-mojoroto", "uptd-ppa"]
+    assert (last["service"], last["agency"], last["reroute_count"]) == ("manual_triage", "uptd-ppa", 3)
+    assert len(raised) == 1
+    shown = await room.rows(
+        "WITH RECURSIVE chain AS (SELECT * FROM referral WHERE referral_id = $1 UNION ALL"
+        " SELECT r.* FROM referral r JOIN chain c ON r.referral_id = c.rerouted_from)"
+        " SELECT agency FROM chain ORDER BY reroute_count", last["referral_id"],
+    )  # fmt: skip
+    assert [row["agency"] for row in shown] == [*chain, "uptd-ppa"]
+
+
+async def test_an_agency_excluded_from_the_case_is_never_handed_anything(room: Room) -> None:
+    case = await room.report(**SHELTER, excluded_agencies=["uptd-ppa"])
+    await room.reply("declined", room.find_offer(case, "shelter"), reason="no_capacity")
+
+    assert room.find_data("referral.offered.v1", agency="uptd-ppa") == []
+
+
+async def test_danger_is_not_declined_as_outside_area_before_first_aid(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    offer = room.find_offer(case, "emergency_protection")
+    await room.reply("declined", offer, reason="outside_area")
+    refused = room.find_data("referral.reply_refused.v1")
+
+    await room.reply("accepted", offer)
+    await room.reply("started", offer)
+    await room.reply("declined", offer, reason="outside_area")
+
+    assert [(entry["reason"], entry["agency"]) for entry in refused] == [("first_aid_first", "polres-ppa")]
+    assert "pertolongan pertama" in refused[0]["explanation"]
+    assert room.find_offer(case, "emergency_protection")["agency"] == "uptd-ppa"
+
+
+async def test_a_reply_after_a_reroute_or_from_another_agency_is_refused_and_recorded(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.find_offer(case, "shelter")
+    await room.reply("declined", first, reason="no_capacity")
+    await room.reply("accepted", first)
+    await room.reply("accepted", room.find_offer(case, "shelter"), agency="ylpa")
+    await room.reply("completed", room.find_offer(case, "case_management"), outcome="served")
+
+    refused = {(entry["agency"], entry["reason"]) for entry in room.find_data("referral.reply_refused.v1")}
+    recorded = await room.rows("SELECT agency, reason FROM refused_reply")
+    wanted = {
+        ("dinsos-peksos", "rerouted"), ("ylpa", "not_its_referral"), ("uptd-ppa", "not_yet_accepted"),
+    }  # fmt: skip
+    assert refused == wanted == {(row["agency"], row["reason"]) for row in recorded}
+
+
+async def test_a_late_receipt_changes_nothing_but_says_when_it_arrived(room: Room) -> None:
+    case = await room.report()
+    offer = room.find_offer(case, "case_management")
+    await room.reply("accepted", offer)
+    room.now += timedelta(minutes=1)
+    await room.reply("delivered", offer)
+    await room.reply("delivered", offer)
+
+    rows = await room.rows("SELECT state, delivered_at FROM referral WHERE referral_id = $1", offer["referral_id"])
+    assert rows == [{"state": "accepted", "delivered_at": START + timedelta(minutes=1)}]
+    assert room.find_data("referral.reply_refused.v1") == []
+
+
+async def test_every_transition_says_who_when_why_and_by_which_event(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    offer = room.find_offer(case, "shelter")
+    for kind, more in (("delivered", {}), ("seen", {}), ("accepted", {}), ("declined", {"reason": "no_capacity"})):
+        room.now += timedelta(minutes=1)
+        await room.reply(kind, offer, **more)
+
+    made = await room.rows(
+        "SELECT before, after, actor, reason, at, causation_id FROM transition"
+        " WHERE referral_id = $1 ORDER BY at, after",
+        offer["referral_id"],
+    )
+    assert [(row["before"], row["after"], row["actor"], row["reason"]) for row in made] == [
+        ("offered", "delivered", "dinsos-peksos", ""),
+        ("delivered", "seen", "dinsos-peksos", ""),
+        ("seen", "accepted", "dinsos-peksos", ""),
+        ("accepted", "declined", "dinsos-peksos", "no_capacity"),
+        ("declined", "rerouted", "routing", "uptd-ppa"),
+    ]
+    assert all(row["causation_id"] for row in made)
+    assert [row["at"] - START for row in made] == [timedelta(minutes=m) for m in (1, 2, 3, 4, 4)]
+
+
+async def test_two_simultaneous_declines_are_both_rerouted(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    lead, outreach = room.find_offer(case, "shelter"), room.find_offer(case, "outreach")
+
+    await asyncio.gather(*(room.reply("declined", offer, reason="no_capacity") for offer in (lead, outreach)))
+
+    assert len(room.find_data("referral.rerouted.v1")) == 2
+
+
+async def test_two_declines_in_one_batch_lead_to_one_next_agency(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.find_offer(case, "shelter")
+
+    await room.receive([room.build_reply("declined", first, reason="no_capacity") for _ in range(2)])
+
+    successors = room.find_data("referral.offered.v1", rerouted_from=first["referral_id"])
+    assert [entry["agency"] for entry in successors] == ["uptd-ppa"]
+    assert len(room.find_data("referral.declined.v1", referral_id=first["referral_id"])) == 1
+
+
+async def test_a_reply_in_the_stream_of_another_referral_is_parked(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    reply = room.build_reply("declined", room.find_offer(case, "shelter"), reason="no_capacity")
+
+    with pytest.raises(Unprocessable) as parked:
+        await room.receive([reply.model_copy(update={"subject": f"referral/{uuid4()}"})])
+
+    assert parked.value.reason is ParkReason.INVALID
+    assert room.find_data("referral.declined.v1") == []
+
+
+async def test_a_decline_after_the_case_ended_is_not_rerouted(room: Room) -> None:
+    case = await room.report(**SHELTER)
+    first = room.find_offer(case, "shelter")
+    async with room.transaction() as transaction:
+        await transaction.connection.execute(
+            text("UPDATE case_plan SET ended_as = 'completed', ended_at = now() WHERE case_id = :case"), {"case": case}
+        )
+
+    await room.reply("declined", first, reason="no_capacity")
+
+    assert room.find_data("referral.offered.v1", rerouted_from=first["referral_id"]) == []
+    states = await room.rows("SELECT state FROM referral WHERE referral_id = $1", first["referral_id"])
+    assert states == [{"state": "cancelled"}]
