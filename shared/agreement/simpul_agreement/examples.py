@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from simpul_agreement.documents import ScenariosFile, WrittenScenario
 from simpul_agreement.engine import Decision, Engine, Engines, Origin
-from simpul_agreement.facts import BY_NAME, FACTS, URGENCY, VIOLENCE, Fact, Situation, meant, situation
+from simpul_agreement.facts import (
+    BY_NAME,
+    FACTS,
+    URGENCY,
+    VIOLENCE,
+    Fact,
+    Situation,
+    complete_situation,
+    situation_from_text,
+)
 from simpul_agreement.findings import Finding, nearest
 from simpul_agreement.implications import linked_facts, normalize_situation
 from simpul_agreement.model import (
@@ -42,7 +51,7 @@ class Scenario:
 def situations_of(example: Example) -> Iterator[Situation]:
     """An example stands for every choice of its alternatives, each with what it implies."""
     for chosen in product(*example.told.values()):
-        yield normalize_situation(situation(dict(zip(example.told, chosen, strict=True))))
+        yield normalize_situation(complete_situation(dict(zip(example.told, chosen, strict=True))))
 
 
 def example_findings(agreement: Agreement) -> list[Finding]:
@@ -148,7 +157,7 @@ def read_scenarios(folder: Path, findings: list[Finding]) -> list[Scenario]:
 def read_situations(folder: Path, city: City) -> list[tuple[str, Situation, Origin]]:
     """The title, situation and agencies of each scenario of a version that has no findings."""
     return [
-        (scenario.written.scenario, meant(scenario.written.report), origin_of(scenario.written, city))
+        (scenario.written.scenario, situation_from_text(scenario.written.report), origin_of(scenario.written, city))
         for scenario in read_scenarios(folder, [])
     ]
 
@@ -160,7 +169,7 @@ def scenario_findings(agreement: Agreement, scenarios: Iterable[Scenario], city:
     reached: set[str] = set()
     for scenario in scenarios:
         try:
-            told, origin = meant(scenario.written.report), origin_of(scenario.written, city)
+            told, origin = situation_from_text(scenario.written.report), origin_of(scenario.written, city)
         except KeyError as error:
             problem = f"{error.args[0]} is no fact that a report can tell, and no value of one"
             findings.append(Finding(scenario.where, problem, f"the facts are {', '.join(fact.name for fact in FACTS)}"))

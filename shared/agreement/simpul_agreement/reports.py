@@ -12,12 +12,27 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from simpul_agreement.engine import Origin
-from simpul_agreement.facts import FACTS, Situation, meant, situation_of
+from simpul_agreement.facts import (
+    ANSWERS,
+    CENTRE,
+    EXCLUDED,
+    FACTS,
+    NONE,
+    RESIDENCE,
+    TIME,
+    UNKNOWN,
+    VIOLENCE,
+    Residence,
+    Situation,
+    TimeBand,
+    complete_situation,
+    situation_from_text,
+)
 from simpul_agreement.model import Agreement
 from simpul_agreement.origins import origin_for
 from simpul_city import City
 from simpul_schema.messages.case import TriageFacts
-from simpul_schema.vocabulary import AgeBand, Violence
+from simpul_schema.vocabulary import AgeBand, Answer, Violence
 
 _NOT_READ: Final = frozenset({"report_id", "received_at", "identity", "narrative"})
 
@@ -47,7 +62,7 @@ def situation_from_report(
     ward = city.find_kelurahan(triage.kelurahan)
     excluded = frozenset(triage.excluded_agencies)
     centre = city.kinds.get(triage.complaint_centre, "")
-    situation = situation_of(
+    situation = _situation(
         triage,
         lives_in_city=ward is not None,
         centre=centre,
@@ -62,6 +77,37 @@ def situation_from_report(
         excluded=excluded,
     )
     return situation, origin
+
+
+def _situation(triage: TriageFacts, *, lives_in_city: bool, centre: str, excluded: str, band: TimeBand) -> Situation:
+    """The facts of a report; `centre` and `excluded` are kinds of agencies, empty when there is none.
+
+    A sign of trafficking counts as trafficking, because waiting for certainty costs the child. The engine adds what the
+    facts imply, see `implications.normalize_situation`.
+    """
+    violence = {kind.value for kind in triage.violence}
+    if triage.trafficking_sign is Answer.YES:
+        violence.add(Violence.TRAFFICKING.value)
+    return complete_situation({
+        VIOLENCE.name: frozenset(violence),
+        **{name: _single(getattr(triage, name).value) for name in ANSWERS},
+        "place": _single(triage.place.value),
+        "age_band": _single(triage.age_band.value),
+        "perpetrator_relation": _single(triage.perpetrator_relation.value),
+        RESIDENCE.name: _single(Residence.KELURAHAN.value if lives_in_city else UNKNOWN),
+        CENTRE.name: _single(centre or UNKNOWN),
+        EXCLUDED.name: _single(excluded or NONE),
+        TIME.name: _single(band.value),
+    })  # fmt: skip
+
+
+_singles: Final[dict[str, frozenset[str]]] = {
+    value: frozenset({value}) for fact in FACTS if not fact.holds_many for value in fact.values
+}
+
+
+def _single(value: str) -> frozenset[str]:
+    return _singles[value]
 
 
 def report_from_json(title: str, content: Mapping[str, Any], city: City) -> Report:
@@ -92,16 +138,16 @@ def report_from_json(title: str, content: Mapping[str, Any], city: City) -> Repo
 def read_report(path: Path, agreement: Agreement, city: City) -> tuple[Situation, Origin]:
     """A file with a report: as JSON or YAML for intake, or with facts of the agreement as its examples have them."""
     try:
-        told = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not YAML or JSON in UTF-8"
         raise ReportUnreadable(msg) from error
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         msg = f"{path}: write one report, as fields and values"
         raise ReportUnreadable(msg)
-    if "channel" in told:
+    if "channel" in content:
         try:
-            report = report_from_json(path.name, told, city)
+            report = report_from_json(path.name, content, city)
             unknown = set(report.facts.excluded_agencies) - city.agency_codes
             if unknown:
                 msg = f"{path}: no agency has the code {', '.join(sorted(unknown))}"
@@ -112,8 +158,8 @@ def read_report(path: Path, agreement: Agreement, city: City) -> tuple[Situation
             msg = f"{path}: intake would refuse {fields}"
             raise ReportUnreadable(msg) from error
     try:
-        seen_as = meant({name: str(word) for name, word in told.items()})
-        return seen_as, origin_for(seen_as, city)
+        situation = situation_from_text({name: str(value) for name, value in content.items()})
+        return situation, origin_for(situation, city)
     except KeyError as error:
         known = ", ".join(fact.name for fact in FACTS)
         msg = f"{path}: {error.args[0]} is no fact and no value of one; the facts are {known}"
