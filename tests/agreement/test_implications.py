@@ -213,14 +213,14 @@ def test_a_comparison_counts_normalized_situations_only() -> None:
         a_clause("C3", Mediation(is_locked=True), pregnant=["yes"], age_band=sorted(implications.BELOW_15)),
     )
 
-    assert list(Comparison(with_lock, with_sign, "en").changes()) == []
+    assert list(Comparison(with_lock, with_sign, "en").changed_answers()) == []
 
 
 def test_a_comparison_counts_the_facts_that_it_does_not_read() -> None:
     [changed] = Comparison(
         an_agreement(a_clause("C1", Mediation(is_locked=True))),
         an_agreement(a_clause("C1", Mediation(is_locked=True), violence=["sexual"])), "en",
-    ).changes()  # fmt: skip
+    ).changed_answers()  # fmt: skip
 
     without_sexual = 24 * (2**7 - 1)
     others = prod(
@@ -249,7 +249,7 @@ def test_the_smallest_change_takes_back_what_is_implied() -> None:
 
     changes = {
         (fact, *values): change.effects
-        for change in explanation.smallest_changes("en", most=100)
+        for change in explanation.smallest_changes("en", limit=100)
         for fact, values in change.facts.items()
     }
 

@@ -16,13 +16,13 @@ from simpul_agreement.facts import AgencyKind
 from simpul_agreement.model import (
     ADDRESSEE,
     KECAMATAN_OF_RESIDENCE,
-    RUNG_ABOVE,
+    LEVEL_ABOVE,
     ClockName,
     ClockRuns,
     Disclosure,
     Retention,
     RightNotNeeded,
-    Rung,
+    EscalationLevel,
     Section,
     ServiceNeeded,
     Status,
@@ -112,9 +112,11 @@ def test_every_party_with_a_duty_contact_has_one_in_the_roster() -> None:
 def test_everybody_whom_a_deadline_can_escalate_to_is_on_the_roster_with_the_agency_they_belong_to() -> None:
     roster = read_roster(KEDIRI / "roster.yaml", CITY, read_levels(VERSION.parent))
     agreement = kediri()
-    named = {selector for effect in EFFECTS if isinstance(effect, Rung) for selector in (*effect.to, *effect.also)}
+    named = {
+        selector for effect in EFFECTS if isinstance(effect, EscalationLevel) for selector in (*effect.to, *effect.also)
+    }
     above = {party.above for party in agreement.party_of.values() if party.kind}
-    places = {ADDRESSEE, RUNG_ABOVE, KECAMATAN_OF_RESIDENCE, ""}
+    places = {ADDRESSEE, LEVEL_ABOVE, KECAMATAN_OF_RESIDENCE, ""}
 
     assert (named | above) - places <= roster.on_duty.keys()
     assert read_levels(VERSION.parent) == {

@@ -23,7 +23,7 @@ from simpul_agreement.model import (
     Mediation,
     Retention,
     RightNotNeeded,
-    Rung,
+    EscalationLevel,
     Section,
     ServiceNeeded,
     SuspectServedBy,
@@ -109,7 +109,7 @@ def changed_effect(  # noqa: C901, PLR0911 - one branch for each kind of effect
             return BasisIs(chance.choice([b for b in Basis if b is not basis]))
         case Disclosure(sections=sections):
             return replace(said, sections=sections ^ {chance.choice(list(Section))})
-        case Rung(to=to):
+        case EscalationLevel(to=to):
             return replace(said, to=(other(chance, [*PARTIES, "city-board"], *to), *to[1:]))
         case Retention(years=years):
             return replace(said, years=years + 1)
@@ -147,7 +147,7 @@ def caught_by(agreement: Agreement, scenarios: list[Scenario]) -> str:
 
 def means_the_same(agreement: Agreement) -> bool:
     """Whether every question has the same answer in every situation, so that nothing was changed after all."""
-    return not list(Comparison(kediri(), agreement, "en").changes())
+    return not list(Comparison(kediri(), agreement, "en").changed_answers())
 
 
 def test_every_mutation_is_caught(scenarios: list[Scenario]) -> None:

@@ -23,14 +23,14 @@ from simpul_agreement.model import (
     Mediation,
     Retention,
     RightNotNeeded,
-    Rung,
+    EscalationLevel,
     Section,
     ServiceNeeded,
     Step,
     SuspectServedBy,
     UrgencyIs,
     Within,
-    Words,
+    BilingualText,
 )
 from simpul_agreement.origins import origin_for
 from simpul_agreement.properties import EXACTLY_ONE, PROPERTIES
@@ -41,7 +41,7 @@ from simpul_agreement.provers.solver import SolverProver
 from simpul_schema.vocabulary import Right, Service, Urgency
 from tests.support.agreements import CITY, DAY, a_clause, an_agreement, kediri
 
-REASON = Words("tidak perlu", "not needed")
+REASON = BilingualText("tidak perlu", "not needed")
 ASKED = (
     "safe_now", "injured", "violence", "residence", "complaint_centre", "excluded", "place", "sexual_under_72h",
     "pregnant", "age_band",
@@ -62,8 +62,8 @@ EFFECTS: tuple[Effect, ...] = (
     BasisIs(Basis.LEGAL_DUTY),
     Disclosure(Service.EMERGENCY_PROTECTION, frozenset({Section.IDENTITY, Section.MEDICAL})),
     Disclosure(Service.INTAKE, frozenset()),
-    Rung(Step.DUE, ("rung_above", "uptd-ppa-head")),
-    Rung(Step.TWICE, ("uptd-ppa-head",), ("city-board",)),
+    EscalationLevel(Step.DUE, ("rung_above", "uptd-ppa-head")),
+    EscalationLevel(Step.TWICE, ("uptd-ppa-head",), ("city-board",)),
     Retention(Section.MEDICAL, 10),
     ClockRuns(ClockName.ANSWER, Within(timedelta(minutes=15))),
     ClockRuns(ClockName.ANSWER, Within(working_days=3)),
@@ -191,12 +191,12 @@ def test_kediri_is_proven_over_every_situation() -> None:
 
 BREAKING: dict[str, tuple[Clause, ...]] = {
     # A rung that belongs to an excluded hub, and nobody else to tell.
-    "R6_excluded_get_nothing": (a_clause("R6", Rung(Step.TWICE, ("uptd-ppa-head",))),),
+    "R6_excluded_get_nothing": (a_clause("R6", EscalationLevel(Step.TWICE, ("uptd-ppa-head",))),),
     "R7_no_consent_of_a_suspect": (a_clause("R7", BasisIs(Basis.GUARDIAN_CONSENT)),),
     "R10_one_lead_for_each_right": (a_clause("R10", ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("ylpa",))),),
     "no_ladder_ends_early": (
         a_clause("LADDER", ServiceNeeded(Service.INTAKE, Right.PROMPT_RESPONSE, ("ylpa", "uptd-ppa"))),
-        a_clause("LADDER-2", Rung(Step.DUE, ("rung_above",))),
+        a_clause("LADDER-2", EscalationLevel(Step.DUE, ("rung_above",))),
     ),
     "the_neighbourhood_learns_no_story": (
         a_clause("STORY", ServiceNeeded(Service.OUTREACH, Right.PROMPT_RESPONSE, ("satgas_of_residence",))),

@@ -19,7 +19,7 @@ from simpul_agreement import Finding
 from simpul_agreement.documents import AgreementFile, ClausesFile, ScenariosFile
 from simpul_agreement.examples import example_findings, read_scenarios, scenario_findings
 from simpul_agreement.model import Agreement, Clause, Where
-from simpul_agreement.phrases import sentence, source_words
+from simpul_agreement.phrases import clause_sentence, describe_source
 from simpul_agreement.reading import read_agreement, read_document, read_with_findings
 from simpul_cli.app import app
 from tests.agreement.conftest import Edit
@@ -169,7 +169,7 @@ def test_routing_reads_the_same_as_the_check() -> None:
             for clause in agreement.clauses
         ]
 
-    plain = read_agreement(VERSION, CITY, with_places=False)
+    plain = read_agreement(VERSION, CITY, with_positions=False)
 
     assert without_places(plain) == without_places(kediri())
     assert replace(plain, clauses=()) == replace(kediri(), clauses=())
@@ -179,7 +179,7 @@ def test_routing_reads_the_same_as_the_check() -> None:
 def test_routing_refuses_what_the_check_refuses(version: Path, edit: Edit, value: str) -> None:
     edit(HEAD, "2026-12-25", value)
 
-    shown = [read_with_findings(version, CITY, with_places=with_places)[1] for with_places in (True, False)]
+    shown = [read_with_findings(version, CITY, with_positions=with_positions)[1] for with_positions in (True, False)]
 
     assert [finding.problem for finding in shown[0]] == [finding.problem for finding in shown[1]] != []
 
@@ -220,7 +220,7 @@ def read_whole(version: Path, changed: str) -> Iterator[str]:
         yield from map(str, example_findings(agreement))
         yield from map(str, scenario_findings(agreement, scenarios, CITY))
         for clause in agreement.clauses:
-            yield from (sentence(clause, agreement, "id"), source_words(clause.source, "en"))
+            yield from (clause_sentence(clause, agreement, "id"), describe_source(clause.source, "en"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

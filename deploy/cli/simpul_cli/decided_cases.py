@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 
 from simpul_agreement import digest_of
-from simpul_agreement.commands import EveryClause, Language, Tongue, VersionDir, read_version
+from simpul_agreement.commands import EveryClause, Language, OutputLanguage, VersionDir, read_version
 from simpul_agreement.engine import Engines
 from simpul_agreement.explain import Explanation, as_text
 from simpul_cli.options import Database
@@ -23,7 +23,7 @@ def explain_case(
     key_file: Annotated[
         Path, typer.Option(envvar="SIMPUL_KEY_FILE", help="routing's private keys, which open its facts")
     ],
-    language: Language = Tongue.ID,
+    language: Language = OutputLanguage.ID,
     every: EveryClause = False,
 ) -> None:
     """Why a case was decided as it was, from the facts that routing stored."""

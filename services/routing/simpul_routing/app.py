@@ -33,7 +33,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     versions.read(utc_now())
     # Without an agreement nothing may be decided: better not to start than to take reports and hold them up.
     versions.active(utc_now())
-    service.run_beside(versions.keep_reading)
+    service.run_beside(versions.watch_for_versions)
     service.run_beside(SweepClocks(service.transactions, versions, service.city, service.keys).run)
     replan_cases = ReplanCases(versions, service.city, service.keys)
     withdraw_consent = WithdrawConsent(service.transactions, replan_cases, versions, service.city, service.keys)

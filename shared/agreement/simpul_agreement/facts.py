@@ -1,4 +1,4 @@
-"""The finite facts of the agreement, and the one situation that every report maps to."""
+"""The finite facts of the agreement; every report maps to exactly one situation over them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Fact:
 
 
 class AgencyKind(Term):
-    """What a party is; a kind stands for one agency, or for one in each kelurahan or kecamatan."""
+    """The kind of a party: one agency, or one in each kelurahan or kecamatan."""
 
     POLICE = "police", "Unit PPA kepolisian", "Police unit"
     HUB = "hub", "UPT PPA", "Protection service"
@@ -52,7 +52,7 @@ class Residence(Term):
 
 
 class TimeBand(Term):
-    """When the report came in, by the bands that the agreement declares."""
+    """The time of the report, by the bands that the agreement declares."""
 
     OFFICE_HOURS = "office_hours", "Jam kerja", "Office hours"
     EVENING = "evening", "Sore", "Evening"
@@ -97,7 +97,7 @@ NOTHING_KNOWN: Final[Situation] = MappingProxyType({fact.name: frozenset({fact.d
 
 
 def all_sets(fact: Fact) -> Iterator[frozenset[str]]:
-    """Every set of values of a fact of which several hold at once; at least one always does."""
+    """Every non-empty set of values of a fact that holds several at once."""
     for size in range(1, len(fact.values) + 1):
         yield from map(frozenset, combinations(fact.values, size))
 

@@ -11,12 +11,12 @@ from simpul_agreement.engine import Origin
 from simpul_agreement.model import (
     ADDRESSEE,
     KECAMATAN_OF_RESIDENCE,
-    RUNG_ABOVE,
+    LEVEL_ABOVE,
     Agreement,
     Clause,
     ClockName,
     ClockRuns,
-    Rung,
+    EscalationLevel,
     Step,
 )
 from simpul_routing.domain.lifecycle import Said
@@ -144,7 +144,7 @@ def told_at(
     """Whom the ladder tells at a step: the first who may be told, and whoever is told besides; nobody excluded."""
     for clause in clauses:
         match clause.effect:
-            case Rung(step=at, to=to, also=also) if at is step:
+            case EscalationLevel(step=at, to=to, also=also) if at is step:
                 rungs = [_rung(selector, agreement, addressee, origin) for selector in to]
                 besides = [_rung(selector, agreement, addressee, origin) for selector in also]
                 return tuple(dict.fromkeys(code for code in (*_first(rungs), *besides) if code))
@@ -161,7 +161,7 @@ def _rung(selector: str, agreement: Agreement, addressee: Addressee, origin: Ori
     if selector == ADDRESSEE:
         return addressee.agency
     code = selector
-    if selector == RUNG_ABOVE:
+    if selector == LEVEL_ABOVE:
         # The rung above an agency follows from the agency, not from where the child lives.
         above = agreement.of_kind.get(addressee.kind)
         code = above.above if above else ""
