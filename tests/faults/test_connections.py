@@ -15,6 +15,7 @@ import pytest
 from simpul_agency.broker_api import BrokerApi
 from simpul_cli.topology import prepare_broker
 from simpul_runtime.topology import service_inbox
+from simpul_schema.catalog import SERVICES
 from tests.faults.conftest import BreakableCity
 from tests.support.amqp_proxy import AmqpProxy
 from tests.support.ledger import assert_exactly_once, eventually, post_until_accepted, rows, settle
@@ -32,7 +33,6 @@ MOVING_WITHIN: Final = 30.0
 """Seconds after the last fault in which everything that was reported must have reached its agency."""
 pytestmark = pytest.mark.timeout(300)
 
-SERVICES: Final = ("intake", "routing", "notify", "desk")
 CONSUMING: Final = ("routing", "notify", "desk")
 
 

@@ -1,7 +1,6 @@
 """The command `simpul`."""
 
 import asyncio
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -26,6 +24,7 @@ from simpul_cli.decided_cases import explain_case
 from simpul_cli.options import DIRECTORY, KEDIRI, SECRETS, Amqp, Api, CityDir, Database
 from simpul_runtime.database import utc_now
 from simpul_runtime.topology import DEAD, UNROUTED
+from simpul_schema.catalog import SERVICES
 from simpul_seal import Directory
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Simpul for operators.")
@@ -47,50 +46,6 @@ for name, group in (
     ("parked", parked_app),
 ):
     app.add_typer(group, name=name)
-
-
-@app.command()
-def demo(
-    city_dir: CityDir = KEDIRI,
-    folder: Annotated[Path, typer.Option(help="where its files go; emptied first")] = Path(".simpul/demo"),
-    once: Annotated[bool, typer.Option(help="end by itself; exit 0 only if everything arrived")] = False,
-    with_parent: Annotated[bool, typer.Option(hidden=True)] = False,
-) -> None:
-    """The whole city on this machine, with invented reports."""
-    from simpul_cli.backends import BackendsMissing  # noqa: PLC0415 - needs the extra `local`
-    from simpul_cli.demo import show  # noqa: PLC0415
-    from simpul_cli.local import NotStarted  # noqa: PLC0415
-
-    try:
-        code = show.run(folder.resolve(), city_dir.resolve(), once=once, with_parent=with_parent)
-    except (BackendsMissing, NotStarted) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    raise typer.Exit(code)
-
-
-@app.command(hidden=True)
-def handset(folder: Path, web_port: int, smtp_port: int, host: str = "127.0.0.1") -> None:
-    """A simulated handset and mailbox, for the demo and the tests."""
-    from simpul_cli.demo import handset as simulated  # noqa: PLC0415 - needs the extra `local`
-
-    asyncio.run(simulated.serve(folder, web_port, smtp_port, host))
-
-
-@app.command(hidden=True)
-def agencies(
-    city_dir: Path,
-    key_folder: Path,
-    ledger: Path,
-    address_file: Annotated[Path, typer.Argument(help="the broker's address for each agency, as JSON")],
-    accept: bool = True,
-    only: Annotated[list[str] | None, typer.Option(help="code of an agency; all when left out")] = None,
-) -> None:
-    """Agencies' own consumers, in one process, for the demo and the tests."""
-    from simpul_cli.demo import agencies as hosted  # noqa: PLC0415
-
-    addresses = json.loads(address_file.read_text())
-    uvloop.run(hosted.serve(city_dir, key_folder, addresses, ledger, accept=accept, only=only or ()))
 
 
 @app.command("prepare")
@@ -121,12 +76,10 @@ def prepare_deployment(
 
 
 @app.command()
-def migrate(
-    service: Annotated[str, typer.Argument(help="intake, routing, notify or desk")], database_url: Database
-) -> None:
+def migrate(service: Annotated[str, typer.Argument(help=", ".join(SERVICES))], database_url: Database) -> None:
     """Bring a service's database to its newest revision."""
-    if service not in databases.SERVICES:
-        typer.echo(f"no service {service}; choose one of {', '.join(databases.SERVICES)}", err=True)
+    if service not in SERVICES:
+        typer.echo(f"no service {service}; choose one of {', '.join(SERVICES)}", err=True)
         raise typer.Exit(2)
     databases.migrate_service(service, database_url)
     typer.echo(f"{service}: up to date")
@@ -207,7 +160,7 @@ def keys_init(
     agencies = () if services_only else (agency.code for agency in City.read(city_dir).agencies)
     directory = directory or keys.directory_file(folder)
     try:
-        count = keys.init_city(folder, (*keys.SERVICES, *agencies), directory, utc_now(), create_vault_key)
+        count = keys.init_city(folder, (*SERVICES, *agencies), directory, utc_now(), create_vault_key)
     except FileExistsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
@@ -236,10 +189,10 @@ def keys_rotate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would change")] = False,
 ) -> None:
     """Give services new keys beside their old ones, which go on opening what was sealed to them or stored."""
-    chosen = list(dict.fromkeys(services or keys.SERVICES))
-    unknown = sorted(set(chosen) - set(keys.SERVICES))
+    chosen = list(dict.fromkeys(services or SERVICES))
+    unknown = sorted(set(chosen) - set(SERVICES))
     if unknown:
-        typer.echo(f"no service {', '.join(unknown)}; choose from {', '.join(keys.SERVICES)}", err=True)
+        typer.echo(f"no service {', '.join(unknown)}; choose from {', '.join(SERVICES)}", err=True)
         raise typer.Exit(2)
     path, now = _directory_of(folder, directory), utc_now()
     try:

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from simpul_schema.catalog import SERVICES
 from simpul_seal import Directory, KeyRing, PublicKeys, generate
 
-SERVICES = ("intake", "routing", "notify", "desk")
 VALIDITY = timedelta(days=365)
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 """New keys count a little earlier than they were made, because the clocks of machines differ."""

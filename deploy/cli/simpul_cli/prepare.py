@@ -9,8 +9,9 @@ from pathlib import Path
 
 from simpul_agency.enrolment import write_secret
 from simpul_cli.agency.certificates import Authority
-from simpul_cli.keys import SERVICES, init_city, key_file, vault_file
+from simpul_cli.keys import init_city, key_file, vault_file
 from simpul_intake.vault import create_vault_key
+from simpul_schema.catalog import SERVICES
 
 SERVICE_ACCOUNT = 10001
 """The account in Simpul's images."""

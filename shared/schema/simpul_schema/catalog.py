@@ -6,6 +6,8 @@ EVENTS = "simpul.events"
 REFERRALS = "simpul.referrals"
 REPLIES = "simpul.replies"
 
+SERVICES = ("intake", "routing", "notify", "desk")
+"""The city's services, in the order in which a report passes through them."""
 ANY_AGENCY = "agency"
 """Stands for every agency of the city, as publisher or as consumer."""
 

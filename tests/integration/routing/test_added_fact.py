@@ -11,7 +11,7 @@ from simpul_agreement import engine, explain, facts, phrases
 from simpul_agreement.engine import Engines
 from simpul_agreement.explain import Explanation, as_text
 from simpul_agreement.facts import Fact
-from simpul_agreement.model import RightNotNeeded, ServiceNeeded, BilingualText
+from simpul_agreement.model import BilingualText, RightNotNeeded, ServiceNeeded
 from simpul_cli.stored_decisions import stored_decision
 from simpul_schema.vocabulary import Right, Service, Urgency
 from tests.integration.routing.conftest import START, Room
@@ -31,9 +31,11 @@ def add_fact(monkeypatch: pytest.MonkeyPatch) -> Callable[[Room], None]:
         defaults = {fact.name: frozenset({fact.default}) for fact in every}
         monkeypatch.setattr(facts, "NOTHING_KNOWN", MappingProxyType(defaults))
         monkeypatch.setattr(
-            phrases, "FACT_WORDS", {**phrases.FACT_LABELS, WEAPON.name: BilingualText("ada senjata", "there is a weapon")}
+            phrases,
+            "FACT_LABELS",
+            {**phrases.FACT_LABELS, WEAPON.name: BilingualText("ada senjata", "there is a weapon")},
         )
-        monkeypatch.setattr(explain, "FACT_WORDS", phrases.FACT_LABELS)
+        monkeypatch.setattr(explain, "FACT_LABELS", phrases.FACT_LABELS)
         shelter = ServiceNeeded(Service.SHELTER, Right.SOCIAL_REHABILITATION, ("dinsos-peksos", "uptd-ppa"))
         waiving = frozenset(
             clause.id for clause in kediri().clauses

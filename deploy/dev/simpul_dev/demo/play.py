@@ -13,12 +13,12 @@ import aiohttp
 import asyncpg
 
 from simpul_agency.broker_api import BrokerApi
-from simpul_cli.databases import SERVICES
-from simpul_cli.demo.observer import Observer
-from simpul_cli.invented_reports import InventedReport
-from simpul_cli.local import LocalCity
 from simpul_cli.parked import count_parked
+from simpul_dev.demo.invented_reports import InventedReport
+from simpul_dev.demo.observer import Observer
+from simpul_dev.local_city import LocalCity
 from simpul_runtime.topology import UNROUTED
+from simpul_schema.catalog import SERVICES
 
 ARRIVE_WITHIN = 60.0
 CONCURRENCY = 4

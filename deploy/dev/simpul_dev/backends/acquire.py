@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from simpul_agency.sandbox.process import BackendsMissing
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
-from simpul_cli.backends.postgres import PrivatePostgres
+from simpul_dev.backends.postgres import PrivatePostgres
 
 POSTGRES_IMAGE = os.environ.get("POSTGRES_IMAGE", "postgres:17")
 RABBITMQ_IMAGE = os.environ.get("RABBITMQ_IMAGE", "rabbitmq:4-management")

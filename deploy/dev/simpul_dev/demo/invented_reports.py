@@ -30,7 +30,7 @@ class InventedReport:
 
 def read_reports(zone: Any) -> list[InventedReport]:
     """The reports of the file, with fresh ids; a retry carries the id of the report it repeats."""
-    listed = YAML(typ="safe", pure=True).load((files("simpul_cli") / "invented_reports.yaml").read_text("utf-8"))
+    listed = YAML(typ="safe", pure=True).load((files("simpul_dev.demo") / "invented_reports.yaml").read_text("utf-8"))
     reports: list[InventedReport] = []
     for entry in listed:
         body = {name: value for name, value in entry.items() if name not in ("title", "twin_of", "received", "token")}

