@@ -1,4 +1,4 @@
-"""Kediri's agreement is complete, and what is stored of it is what comes out."""
+"""Kediri's agreement is complete, and its stored proof and schemas are current."""
 
 import json
 from pathlib import Path
@@ -99,8 +99,8 @@ def test_every_complaint_centre_files_reports_and_receives_referrals(kind: Agenc
         place="school", complaint_centre=str(kind),
     )  # fmt: skip
 
-    asked = {agency for assigned in decision.assignments for agency in (assigned.lead, *assigned.support)}
-    assert code in asked
+    addressed = {agency for assigned in decision.assignments for agency in (assigned.lead, *assigned.support)}
+    assert code in addressed
 
 
 def test_every_party_with_a_duty_contact_has_one_in_the_roster() -> None:
@@ -116,15 +116,15 @@ def test_everybody_whom_a_deadline_can_escalate_to_is_on_the_roster_with_the_age
         selector for effect in EFFECTS if isinstance(effect, EscalationLevel) for selector in (*effect.to, *effect.also)
     }
     above = {party.above for party in agreement.party_of.values() if party.kind}
-    places = {ADDRESSEE, LEVEL_ABOVE, KECAMATAN_OF_RESIDENCE, ""}
+    selectors = {ADDRESSEE, LEVEL_ABOVE, KECAMATAN_OF_RESIDENCE, ""}
 
-    assert (named | above) - places <= roster.on_duty.keys()
+    assert (named | above) - selectors <= roster.on_duty.keys()
     assert read_levels(VERSION.parent) == {
         code: party.part_of for code, party in agreement.party_of.items() if code in named and not party.kind
     }
 
 
-def test_all_kelurahan_have_their_task_force_and_the_rung_above() -> None:
+def test_all_kelurahan_have_their_task_force_and_the_level_above() -> None:
     for ward in CITY.kelurahan:
         for excluded, expected in ((frozenset(), ward.satgas), (frozenset({ward.satgas}), ward.satgas_kecamatan)):
             decision = decide(Origin(ward.satgas, ward.satgas_kecamatan, excluded=excluded), safe_now="unknown")

@@ -87,7 +87,7 @@ def test_a_signature_stays_valid_when_the_key_is_replaced_later(version: Path) -
 
 def test_text_changed_after_its_proof_is_a_draft_again(version: Path, edit: Edit) -> None:
     sign(version)
-    edit("clauses/80-ladder-retention.yaml", "years: 5", "years: 6")
+    edit("clauses/80-escalation-retention.yaml", "years: 5", "years: 6")
 
     state, lacking = standing(version)
 
@@ -113,7 +113,7 @@ def test_a_bad_new_version_leaves_the_running_one_in_force(version: Path, edit: 
     sign(version)
     found = versions(version)
     running = found.active(NOW)
-    edit("clauses/80-ladder-retention.yaml", "years: 5", "years: 6")
+    edit("clauses/80-escalation-retention.yaml", "years: 5", "years: 6")
     found.read(NOW)
 
     assert found.active(NOW) is running

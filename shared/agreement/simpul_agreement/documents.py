@@ -283,7 +283,7 @@ class ThenDisclosure(_Written):
 class ThenEscalation(_Written):
     """Who is informed when this percentage of a deadline has passed."""
 
-    ladder: Literal["50", "100", "200"]
+    escalation_level: Literal["50", "100", "200"]
     to: Selectors = Field(
         description="addressee, level_above or a party; the first one that is not excluded is informed"
     )
@@ -291,7 +291,7 @@ class ThenEscalation(_Written):
 
     def to_effect(self) -> Effect:
         """The plain data of the domain."""
-        return EscalationLevel(Step(self.ladder), _listed(self.to), tuple(self.also))
+        return EscalationLevel(Step(self.escalation_level), _listed(self.to), tuple(self.also))
 
 
 class ThenRetention(_Written):
@@ -315,8 +315,10 @@ class ThenSuspect(_Written):
         return SuspectServedBy(_listed(self.suspect_served_by))
 
 
-_THEN_KEYS = ("not_needed", "service", "urgency", "clock", "mediation", "basis", "disclose", "ladder", "retain",
-              "suspect_served_by")  # fmt: skip
+_THEN_KEYS = (
+    "not_needed", "service", "urgency", "clock", "mediation", "basis", "disclose", "escalation_level", "retain",
+    "suspect_served_by",
+)  # fmt: skip
 
 
 def _kind_of_then(then: Any) -> str | None:
@@ -335,7 +337,7 @@ Then = Annotated[
     | Annotated[ThenMediation, Tag("mediation")]
     | Annotated[ThenBasis, Tag("basis")]
     | Annotated[ThenDisclosure, Tag("disclose")]
-    | Annotated[ThenEscalation, Tag("ladder")]
+    | Annotated[ThenEscalation, Tag("escalation_level")]
     | Annotated[ThenRetention, Tag("retain")]
     | Annotated[ThenSuspect, Tag("suspect_served_by")],
     Discriminator(
@@ -450,11 +452,11 @@ class WrittenScenario(_Written):
     rights: dict[Right, RightState] = Field(
         default_factory=dict, description="right -> state at triage; rights that are omitted are not checked"
     )
-    hand_over: dict[Service, str] = Field(
+    next_agency: dict[Service, str] = Field(
         default_factory=dict, description="service -> next agency when the lead declines"
     )
     clocks: dict[str, WrittenTime] = Field(default_factory=dict, description="clock, or clock/service -> length")
-    ladder: dict[Literal["50", "100", "200"], list[str]] = Field(
+    escalation: dict[Literal["50", "100", "200"], list[str]] = Field(
         default_factory=dict, description="step -> parties that are informed"
     )
     discloses: dict[Service, list[Section]] = Field(default_factory=dict, description="service -> sections")

@@ -211,16 +211,16 @@ def describe_outcome(decision: Decision) -> dict[str, Any]:
         "referrals": {assigned.service: [assigned.lead, *assigned.support] for assigned in decision.assignments},
         "suspect_served_by": decision.suspect_served_by,
         "rights": {right: entry.state for right, entry in open_ledger(decision).items()},
-        "hand_over": {}, "clocks": {}, "ladder": {}, "discloses": {}, "keeps": {},
+        "next_agency": {}, "clocks": {}, "escalation": {}, "discloses": {}, "keeps": {},
     }  # fmt: skip
     for clause in decision.effective:
         match clause.effect:
             case ServiceNeeded(service=service, lead=lead) if lead[1:]:
-                found["hand_over"][service] = lead[1]
+                found["next_agency"][service] = lead[1]
             case ClockRuns(within=within):
                 found["clocks"][clause.topic[1]] = within
             case EscalationLevel(step=step, to=to, also=also):
-                found["ladder"][step.value] = [*to, *also]
+                found["escalation"][step.value] = [*to, *also]
             case Disclosure(service=service, sections=sections):
                 found["discloses"][service] = sections
             case Retention(section=section, years=years):
@@ -233,14 +233,14 @@ def describe_outcome(decision: Decision) -> dict[str, Any]:
 def _stated(written: WrittenScenario) -> dict[str, Any]:
     return {
         **{name: getattr(written, name) for name in ("urgency", "mediation", "basis", "suspect_served_by")},
-        **{name: getattr(written, name) for name in ("referrals", "rights", "hand_over", "ladder", "keeps")},
+        **{name: getattr(written, name) for name in ("referrals", "rights", "next_agency", "escalation", "keeps")},
         "answer": written.answer.to_duration(),
         "clocks": {name: time.to_duration() for name, time in written.clocks.items()},
         "discloses": {service: frozenset(sections) for service, sections in written.discloses.items()},
     }
 
 
-_IN_PART: Final = frozenset({"rights", "hand_over", "clocks", "ladder", "discloses", "keeps"})
+_IN_PART: Final = frozenset({"rights", "next_agency", "clocks", "escalation", "discloses", "keeps"})
 """Fields of which a scenario states only a part."""
 
 

@@ -15,7 +15,7 @@ SATGAS_OF_RESIDENCE: Final = "satgas_of_residence"
 KECAMATAN_OF_RESIDENCE: Final = "kecamatan_of_residence"
 COMPLAINT_CENTRE: Final = "complaint_centre"
 ADDRESSEE: Final = "addressee"
-LEVEL_ABOVE: Final = "rung_above"
+LEVEL_ABOVE: Final = "level_above"
 SELECTORS: Final = (SATGAS_OF_RESIDENCE, KECAMATAN_OF_RESIDENCE, COMPLAINT_CENTRE)
 """Selectors that stand for an agency which only the report names."""
 ESCALATION_SELECTORS: Final = (ADDRESSEE, LEVEL_ABOVE)
@@ -253,7 +253,7 @@ def topic_of(effect: Effect) -> Topic:  # noqa: C901, PLR0911 - one branch for e
         case Disclosure(service=service):
             return "disclosure", service.value
         case EscalationLevel(step=step):
-            return "ladder", step.value
+            return "escalation", step.value
         case Retention(section=section):
             return "retention", section.value
         case SuspectServedBy():

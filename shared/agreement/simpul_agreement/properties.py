@@ -334,7 +334,7 @@ def _codes(kind: str, terms: type[Enum]) -> tuple[Topic, ...]:
 EXACTLY_ONE: Final[tuple[Topic, ...]] = (
     ("urgency", ""), ("mediation", ""), ("basis", ""),
     *(("clock", clock.value) for clock in _ALWAYS_RUN),
-    *_codes("disclosure", Service), *_codes("ladder", Step), *_codes("retention", Section),
+    *_codes("disclosure", Service), *_codes("escalation", Step), *_codes("retention", Section),
 )  # fmt: skip
 """Questions that every situation must answer."""
 RIGHTS: Final = tuple(Right)
@@ -346,7 +346,7 @@ QUESTION_LABELS: Final[Mapping[str, BilingualText]] = {
     "mediation": BilingualText("mediasi", "mediation"),
     "basis": BilingualText("dasar pembukaan identitas", "the basis of disclosure"),
     "disclosure": BilingualText("apa yang dibuka", "what is disclosed"),
-    "ladder": BilingualText("siapa yang diberi tahu", "who is informed"),
+    "escalation": BilingualText("siapa yang diberi tahu", "who is informed"),
     "retention": BilingualText("masa simpan", "how long it is kept"),
     "suspect": BilingualText("siapa yang mendampingi anak terduga pelaku", "who serves the child who is the suspect"),
 }

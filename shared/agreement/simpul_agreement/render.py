@@ -112,7 +112,7 @@ def contents(folder: Path, agreement: Agreement, city: City, language: str) -> d
         "clocks": [_clock(clause, agreement, language) for clause in agreement.clauses
                    if isinstance(clause.effect, ClockRuns)],
         "escalation": [describe_effect(clause, agreement, language) for clause in agreement.clauses
-                   if clause.topic[0] == "ladder"],
+                   if clause.topic[0] == "escalation"],
         "retention": [describe_effect(clause, agreement, language) for clause in agreement.clauses
                       if clause.topic[0] == "retention"],
         "sections": [section.label(language) for section in Section],
