@@ -77,7 +77,7 @@ def test_a_gap_comes_with_a_report_that_runs_as_it_stands(version: Path, edit: E
     assert Engine(kediri(), DAY).decide(situation, origin).urgency
 
 
-def test_two_leads_are_told_with_both_clauses(version: Path, edit: Edit) -> None:
+def test_two_leads_are_reported_with_both_clauses(version: Path, edit: Edit) -> None:
     edit(AID, "then: {service: social_aid, right: social_aid, lead: [dinsos-peksos, uptd-ppa]",
          "then: {service: social_aid, right: social_aid, lead: [uptd-ppa, dinsos-peksos]")  # fmt: skip
 
@@ -90,7 +90,7 @@ def test_two_leads_are_told_with_both_clauses(version: Path, edit: Edit) -> None
     assert "pregnant: yes" in output
 
 
-def test_an_unreachable_clause_is_told_with_what_overrides_it(version: Path, edit: Edit) -> None:
+def test_an_unreachable_clause_is_reported_with_its_overrides(version: Path, edit: Edit) -> None:
     edit(URGENCY, "when: {violence: {any: [trafficking]}}", "when: {safe_now: [yes, unknown]}")
     edit(URGENCY, "when: {safe_now: [unknown]}", "when: {safe_now: [unknown], suicidal_sign: [yes]}")
 
@@ -100,13 +100,13 @@ def test_an_unreachable_clause_is_told_with_what_overrides_it(version: Path, edi
     assert "always overridden by URG-H" in output
 
 
-def test_a_circle_of_overrides_is_told(version: Path, edit: Edit) -> None:
+def test_a_circle_of_overrides_is_reported(version: Path, edit: Edit) -> None:
     edit(URGENCY, "chapter: URG-L\n", "chapter: URG-L\n    overrides: [URG-H1]\n")
 
     assert "override one another in a circle: URG-H1 > URG-L1 > URG-H1" in findings(version)
 
 
-def test_a_broken_property_is_told_by_name_with_a_report(version: Path, edit: Edit) -> None:
+def test_a_broken_property_is_reported_with_a_report(version: Path, edit: Edit) -> None:
     edit(PROTECTION, "then: {mediation: locked}", "then: {mediation: open}")
 
     output = findings(version)
@@ -115,7 +115,7 @@ def test_a_broken_property_is_told_by_name_with_a_report(version: Path, edit: Ed
     assert "a report that shows it" in output
 
 
-def test_everything_wrong_is_told_in_one_run(version: Path, edit: Edit) -> None:
+def test_one_run_reports_every_mistake(version: Path, edit: Edit) -> None:
     edit(SERVICES, "lead: [rs-rujukan, uptd-ppa]", "lead: [rs-rujukkan, uptd-ppa]")
     edit(URGENCY, "when: {safe_now: [no]}", "when: {save_now: [no]}")
     edit(HEAD, 'until: "22:00"', 'until: "23:00"')
@@ -240,7 +240,7 @@ def test_a_clause_that_begins_later_and_an_override_for_a_time_can_be_proven(ver
         ),
     ],
 )
-def test_what_would_be_passed_over_in_silence_is_told(
+def test_input_that_would_be_ignored_is_reported(
     version: Path, edit: Edit, file: str, old: str, new: str, expected: str
 ) -> None:
     edit(file, old, new)

@@ -82,7 +82,7 @@ def test_it_speaks_of_every_agency_right_service_clock_and_section() -> None:
     assert waived == set(Right) - {Right.PROMPT_RESPONSE}
 
 
-def test_what_no_law_gives_says_so_in_words() -> None:
+def test_a_rule_that_no_law_gives_is_marked() -> None:
     sources = [clause.source for clause in kediri().clauses]
 
     assert {source.status for source in sources} == {Status.NEEDS_A_LAWYER, Status.PROJECT_DEFAULT}

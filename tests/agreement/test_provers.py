@@ -149,7 +149,7 @@ def test_the_engine_decides_by_the_clauses_that_the_prover_counts(agreement: Agr
 
 @settings(max_examples=60, deadline=None)
 @given(agreements(), st.lists(_situations, min_size=1, max_size=5))
-def test_the_engine_addresses_whom_the_prover_says(agreement: Agreement, seen: list[Situation]) -> None:
+def test_engine_and_prover_address_the_same_agencies(agreement: Agreement, seen: list[Situation]) -> None:
     prover, engine = BitsetProver(agreement, DAY), Engine(agreement, DAY)
     for situation in seen:
         origin = origin_for(situation, CITY)

@@ -147,7 +147,7 @@ def test_a_next_version_takes_over_and_the_old_one_stays_for_its_cases(version: 
     assert found.of("2026-11").agreement.version == "2026-11"
 
 
-def test_a_folder_that_nobody_can_read_keeps_no_other_from_being_read(version: Path) -> None:
+def test_an_unreadable_folder_does_not_block_other_versions(version: Path) -> None:
     sign(version)
     for number, content in enumerate((b"\xff\xfe", b"a: [", b"version: 1\0", b"[]", b"")):
         broken = version.parent / f"2027-0{number + 1}"

@@ -116,7 +116,7 @@ async def test_an_anonymous_report_excludes_nobody_from_an_emergency_and_a_perso
     code = referral_code(UUID(asks[0]["data"]["referral_id"]))
 
     async def is_alerted() -> bool:
-        ends = await play.look(city, observer)
+        ends = await play.read_far_ends(city, observer)
         return any(code in arrival["text"] for arrival in ends.arrivals)
 
     assert status == 202

@@ -1,4 +1,4 @@
-"""A whole city on this machine, every service its own process; for the demo and for the tests."""
+"""A whole city on this machine, each service in its own process; for the demo and the tests."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ from simpul_seal import KeyRing
 
 
 class NotStarted(Exception):
-    """A process of the city did not come up; the message shows the end of its log."""
+    """A process of the city did not start; the message shows the end of its log."""
 
 
 @dataclass
@@ -47,9 +47,9 @@ class LocalCity:
     database_prefix: str = "simpul_"
     environment: dict[str, str] = field(default_factory=dict)
     api_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    """What routing's HTTP API asks for."""
+    """The token of routing's HTTP API."""
     centre_tokens: dict[str, str] = field(default_factory=dict, repr=False)
-    """What each complaint centre shows intake; every agency of the city is one."""
+    """The token of each complaint centre for intake; every agency of the city is one."""
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -66,7 +66,7 @@ class LocalCity:
 
     @property
     def ledger(self) -> Path:
-        """What the agencies received, written by themselves."""
+        """The file in which the agencies record what they received."""
         return self.folder / "received.jsonl"
 
     def token_of(self, centre: str) -> dict[str, str]:
@@ -104,7 +104,7 @@ class LocalCity:
         return await add_all(self.backends.rabbitmq_api, self.backends.amqp_url, codes)
 
     def _sign_agreement(self) -> None:
-        """Every party signs, on a copy: nobody has signed the one in the repository."""
+        """Every party signs a copy; the agreement in the repository stays unsigned."""
         signed = self.folder / "signed-city"
         shutil.copytree(self.city_dir, signed)
         self.city_dir = signed
@@ -129,7 +129,7 @@ class LocalCity:
             time.sleep(0.02)
 
     def wait_ready(self, *names: str, within: float = 60) -> None:
-        """Return when all of them are ready; NotStarted names the one that is not, and why."""
+        """Wait until all of them are ready; NotStarted names the one that is not, with its log."""
         deadline = time.monotonic() + within
         for name in names:
             while not self._is_ready(name):
@@ -141,13 +141,13 @@ class LocalCity:
                 time.sleep(0.05)
 
     def kill(self, name: str) -> None:
-        """End a process the hard way."""
+        """Kill a process."""
         process = self.processes.pop(name)
         process.kill()
         process.wait(10)
 
     def stop(self) -> None:
-        """Ask all processes to stop, and end those that do not."""
+        """Stop all processes, and kill those that do not end in time."""
         for process in self.processes.values():
             process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 15

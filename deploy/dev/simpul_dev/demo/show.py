@@ -1,4 +1,4 @@
-"""`simpul-dev demo`: set the city up, play the reports, show what arrived."""
+"""`simpul-dev demo`: starts the city, sends the reports and shows what arrived."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from simpul_dev.local_city import ALL, LocalCity
 
 
 class Stopped(BaseException):
-    """The demo was told to end."""
+    """The demo received a signal to stop."""
 
 
 def run(folder: Path, city_dir: Path, *, once: bool, with_parent: bool) -> int:
