@@ -12,6 +12,7 @@ from simpul_agreement.model import Condition
 from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.layout import View
 from simpul_cli.app import app
+from simpul_seal import Directory
 from tests.agreement.conftest import Edit
 from tests.support.agreements import VERSION, kediri
 
@@ -116,6 +117,50 @@ def test_diff_shows_changed_situations_and_workloads(version: Path, edit: Edit) 
     assert re.search(r"ylpa: \d+ -> \d+ \(-\d+\)", output)
     assert re.search(r"uptd-ppa: \d+ -> \d+ \(\+\d+\)", output)
     assert re.search(r"[1-9]\d* of \d+ scenarios of 2026-11 are referred differently", output)
+
+
+REPORTS = """
+- {title: Rina rekaan, channel: phone, violence: [physical], kelurahan: Bujel, safe_now: "yes", injured: "no"}
+- {channel: walk_in, violence: [physical], kelurahan: Bujel, safe_now: "yes", injured: "no", suicidal_sign: "no"}
+"""
+
+
+def test_diff_compares_the_reports_of_a_file_too(version: Path, edit: Edit, tmp_path: Path) -> None:
+    edit("clauses/10-urgency.yaml", "when: {suicidal_sign: [yes]}", "when: {suicidal_sign: [yes, unknown]}")
+    path = tmp_path / "reports.yaml"
+    path.write_text(REPORTS)
+
+    output = run("diff", VERSION, version, "--language", "en", "--reports", path).output
+
+    assert "1 of 2 reports of the file are referred differently\n  Rina rekaan: the urgency: " in output
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("channel: phone", "write a list of reports"),
+        (
+            "- {channel: phone, violence: [physical]}\n- {channel: pigeon, violence: [physical]}",
+            "report 2: intake would refuse channel",
+        ),
+        ("- {channel: phone, violence: [physical], colour: red}", "report 1: a report has no field colour"),
+    ],
+)
+def test_diff_refuses_an_unreadable_list_of_reports(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "reports.yaml"
+    path.write_text(text)
+
+    assert expected in run("diff", VERSION, VERSION, "--reports", path, code=2).output
+
+
+def test_a_created_key_is_never_replaced(tmp_path: Path) -> None:
+    run("create-key", "polres-ppa", "--folder", tmp_path)
+    before = (tmp_path / "polres-ppa.key.json").read_bytes()
+
+    assert "never replaced" in run("create-key", "polres-ppa", "--folder", tmp_path, code=2).output
+
+    assert (tmp_path / "polres-ppa.key.json").read_bytes() == before
+    assert len(Directory.read(tmp_path / "directory.json").entries) == 1
 
 
 def test_a_cover_is_exactly_the_situations_and_no_more() -> None:
