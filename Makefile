@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 VENV := .venv
 UV := $(shell command -v uv 2>/dev/null || echo $(VENV)-uv/bin/uv)
-MEMBERS := shared/schema shared/seal shared/city shared/agreement shared/agency shared/runtime services/intake services/routing services/notify services/desk deploy/cli
+MEMBERS := shared/schema shared/seal shared/city shared/agreement shared/agency shared/runtime services/intake services/routing services/notify services/desk deploy/cli deploy/dev
 # Packages that show texts to people, in two languages.
 TRANSLATED := shared/runtime/simpul_runtime services/intake/simpul_intake services/desk/simpul_desk
 export UV_PYTHON_DOWNLOADS = never
@@ -51,7 +51,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml $(addsuffix /pyproject.toml,$(M
 	@touch $@
 
 demo: setup ## the whole city on this machine, with 26 invented reports; ONCE=1 ends by itself
-	@exec $(VENV)/bin/simpul demo --with-parent $(if $(ONCE),--once)
+	@exec $(VENV)/bin/simpul-dev demo --with-parent $(if $(ONCE),--once)
 
 test: setup ## everything, against a real RabbitMQ and a real PostgreSQL
 	@$(VENV)/bin/pytest -n 2 --dist loadfile

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from simpul_cli.backends import Backends, acquire
-from simpul_cli.demo.observer import Observer
-from simpul_cli.local import ALL, LocalCity
+from simpul_dev.backends import Backends, acquire
+from simpul_dev.demo.observer import Observer
+from simpul_dev.local_city import ALL, LocalCity
 
 # An office proxy could not reach this machine.
 os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1,localhost")))

@@ -19,7 +19,7 @@ def version(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def edit(version: Path) -> Edit:
-    """Replace words in one of its files; the words must be there."""
+    """Replace a text in one of its files; the text must occur."""
 
     def replace(file: str, old: str, new: str) -> None:
         path = version / file

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - one case on one line reads best
-"""What an official or an operator sees: explanation, comparison, simulated year, the document to sign."""
+"""The commands that officials and operators use: explanation, comparison, simulation, document."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,7 @@ from simpul_agreement.model import Condition
 from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.layout import View
 from simpul_cli.app import app
+from simpul_seal import Directory
 from tests.agreement.conftest import Edit
 from tests.support.agreements import VERSION, kediri
 
@@ -38,7 +39,7 @@ def test_check_exits_0_only_with_a_proof(version: Path, edit: Edit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "words"),
+    ("language", "expected"),
     [
         ("id", ["Kegentingan: TINGGI", "15 menit", "Mediasi dilarang: ya", "Visum: rs-rujukan + polres-ppa [FOR-1]",
                 "MED-1: Bila bentuk kekerasan: seksual", "Perubahan terkecil"]),
@@ -46,10 +47,10 @@ def test_check_exits_0_only_with_a_proof(version: Path, edit: Edit) -> None:
                 "Forensic examination: rs-rujukan + polres-ppa [FOR-1]", "The smallest changes"]),
     ],
 )  # fmt: skip
-def test_explain_says_who_until_when_and_why(report: Path, language: str, words: list[str]) -> None:
+def test_explain_shows_agencies_deadlines_and_clauses(report: Path, language: str, expected: list[str]) -> None:
     output = run("explain", VERSION, report, "--language", language).output
 
-    assert all(word in output for word in words), output
+    assert all(text in output for text in expected), output
 
 
 def test_explain_all_gives_every_clause_a_reason(report: Path) -> None:
@@ -66,12 +67,12 @@ def test_explain_shows_the_smallest_change_that_alters_the_result(tmp_path: Path
 
     output = run("explain", VERSION, path, "--language", "en").output
 
-    changes = output.partition("The smallest changes that alter it:")[2]
+    changes = output.partition("The smallest changes that alter the result:")[2]
     assert "home of the child: not known, or outside the city" in changes.splitlines()[1]
     assert "+ Manual triage is led by" in changes.splitlines()[2]
 
 
-def test_explain_takes_a_report_as_intake_does(tmp_path: Path) -> None:
+def test_explain_reads_a_report_as_posted_to_intake(tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text('{"channel": "walk_in", "violence": ["physical"], "kelurahan": "Bujel", "safe_now": "no"}')
 
@@ -79,28 +80,28 @@ def test_explain_takes_a_report_as_intake_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
-        ("violnce: sexual", "violnce is no fact"),
+        ("violnce: sexual", "violnce is neither a fact nor a value"),
         ("channel: pigeon", "intake would refuse channel"),
         ("- a", "one report"),
     ],
 )
-def test_explain_refuses_what_is_no_report_and_says_why(tmp_path: Path, text: str, words: str) -> None:
+def test_explain_refuses_an_unreadable_report_with_the_reason(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "report.yaml"
     path.write_text(text)
 
-    assert words in run("explain", VERSION, path, code=2).output
+    assert expected in run("explain", VERSION, path, code=2).output
 
 
-def test_diff_of_a_version_with_itself_is_nothing() -> None:
+def test_diff_of_a_version_with_itself_is_empty() -> None:
     output = run("diff", VERSION, VERSION).output
 
-    assert "0 answers change" in output
-    assert "nobody gains or loses work" in output
+    assert "0 jawaban berubah" in output
+    assert "beban kerja tidak berubah" in output
 
 
-def test_diff_says_which_situations_change_and_who_gains_and_loses(version: Path, edit: Edit) -> None:
+def test_diff_shows_changed_situations_and_workloads(version: Path, edit: Edit) -> None:
     edit("clauses/50-aid-education-law.yaml", "{violence: {any: [physical, exploitation]}}\n        then: {service: legal_aid, right: accompaniment, lead: [ylpa, uptd-ppa]}",
          "{violence: {any: [physical, exploitation]}}\n        then: {service: legal_aid, right: accompaniment, lead: [uptd-ppa, ylpa]}")  # fmt: skip
     edit("clauses/10-urgency.yaml", "when: {suicidal_sign: [yes]}", "when: {suicidal_sign: [yes, unknown]}")
@@ -115,7 +116,51 @@ def test_diff_says_which_situations_change_and_who_gains_and_loses(version: Path
     assert "there is a suicidal sign: not known" in output
     assert re.search(r"ylpa: \d+ -> \d+ \(-\d+\)", output)
     assert re.search(r"uptd-ppa: \d+ -> \d+ \(\+\d+\)", output)
-    assert re.search(r"[1-9]\d* of the \d+ scenarios of 2026-11 would be referred otherwise", output)
+    assert re.search(r"[1-9]\d* of \d+ scenarios of 2026-11 are referred differently", output)
+
+
+REPORTS = """
+- {title: Rina rekaan, channel: phone, violence: [physical], kelurahan: Bujel, safe_now: "yes", injured: "no"}
+- {channel: walk_in, violence: [physical], kelurahan: Bujel, safe_now: "yes", injured: "no", suicidal_sign: "no"}
+"""
+
+
+def test_diff_compares_the_reports_of_a_file_too(version: Path, edit: Edit, tmp_path: Path) -> None:
+    edit("clauses/10-urgency.yaml", "when: {suicidal_sign: [yes]}", "when: {suicidal_sign: [yes, unknown]}")
+    path = tmp_path / "reports.yaml"
+    path.write_text(REPORTS)
+
+    output = run("diff", VERSION, version, "--language", "en", "--reports", path).output
+
+    assert "1 of 2 reports of the file are referred differently\n  Rina rekaan: the urgency: " in output
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("channel: phone", "write a list of reports"),
+        (
+            "- {channel: phone, violence: [physical]}\n- {channel: pigeon, violence: [physical]}",
+            "report 2: intake would refuse channel",
+        ),
+        ("- {channel: phone, violence: [physical], colour: red}", "report 1: a report has no field colour"),
+    ],
+)
+def test_diff_refuses_an_unreadable_list_of_reports(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "reports.yaml"
+    path.write_text(text)
+
+    assert expected in run("diff", VERSION, VERSION, "--reports", path, code=2).output
+
+
+def test_a_created_key_is_never_replaced(tmp_path: Path) -> None:
+    run("create-key", "polres-ppa", "--folder", tmp_path)
+    before = (tmp_path / "polres-ppa.key.json").read_bytes()
+
+    assert "never replaced" in run("create-key", "polres-ppa", "--folder", tmp_path, code=2).output
+
+    assert (tmp_path / "polres-ppa.key.json").read_bytes() == before
+    assert len(Directory.read(tmp_path / "directory.json").entries) == 1
 
 
 def test_a_cover_is_exactly_the_situations_and_no_more() -> None:
@@ -149,7 +194,7 @@ def test_a_simulated_year_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     assert "200 reports in 2027" in outputs[0]
 
 
-def test_the_document_is_the_same_bytes_each_time_and_says_everything(tmp_path: Path) -> None:
+def test_the_document_is_reproducible_and_complete(tmp_path: Path) -> None:
     for name in ("one", "two"):
         run("render", VERSION, "--out", tmp_path / name)
 
@@ -173,14 +218,14 @@ def test_an_unproven_text_is_marked_as_a_draft(version: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("language", "words", "reported"),
+    ("language", "expected", "reported"),
     [
         ("id", "bentuk kekerasan: seksual, disimpulkan dari anak hamil = ya; umur anak = 12-14 tahun", "seksual"),
         ("en", "kind of violence: sexual, implied by the child is pregnant = yes; age of the child = 12-14 years", "sexual"),
     ],
 )  # fmt: skip
-def test_explain_says_what_is_implied_and_by_which_facts(
-    tmp_path: Path, language: str, words: str, reported: str
+def test_explain_shows_implied_violence_and_its_facts(
+    tmp_path: Path, language: str, expected: str, reported: str
 ) -> None:
     path = tmp_path / "report.yaml"
     facts = "pregnant: yes\nage_band: from_12_to_14\nsafe_now: yes\n"
@@ -189,13 +234,13 @@ def test_explain_says_what_is_implied_and_by_which_facts(
     path.write_text(f"violence: sexual+physical\n{facts}")
     named = run("explain", VERSION, path, "--language", language).output
 
-    assert words in implied
+    assert expected in implied
     assert "FOR-1" in implied
-    assert words not in named
+    assert expected not in named
     assert reported in named
 
 
-def test_the_document_to_sign_says_what_is_implied(tmp_path: Path) -> None:
+def test_the_document_to_sign_lists_the_implications(tmp_path: Path) -> None:
     run("render", VERSION, "--out", tmp_path)
 
     page = (tmp_path / "agreement-2026-11.id.html").read_text()

@@ -1,4 +1,4 @@
-"""What is optional stays optional: the engine and the commands start without solver and typesetter."""
+"""The engine and the commands start without the optional solver and typesetter."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ app(sys.argv[1:])
 
 
 @pytest.mark.parametrize(("command", "extra"), [("check", "prove"), ("render", "render"), ("simulate", "render")])
-def test_a_command_without_its_extra_says_what_to_install(command: str, extra: str) -> None:
+def test_a_command_without_its_extra_names_what_to_install(command: str, extra: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT, "agreement", command, str(VERSION)],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""What the facts imply is seen alike by the engine, both provers, the examples, the comparison and the explanation."""
+"""The engine, both provers, the examples, the comparison and the explanation treat implied facts alike."""
 
 from dataclasses import replace
 from itertools import product
@@ -57,12 +57,12 @@ def test_a_sign_of_sexual_violence_brings_police_hub_hospital_and_lock(violence:
     decided = decide(HOME, violence=violence, safe_now="yes", **sign)
 
     addressed = {code for assigned in decided.assignments for code in (assigned.lead, *assigned.support)}
-    asked = {assigned.service for assigned in decided.assignments}
+    services = {assigned.service for assigned in decided.assignments}
     clocks = {clause.topic[1] for clause in decided.effective if clause.topic[0] == "clock"}
     assert addressed >= {"polres-ppa", "uptd-ppa", "rs-rujukan"}
-    assert asked >= {"forensic_exam", "psychologist"}
-    assert ("pep_72h" in asked) is ("sexual_under_72h" in sign)
-    assert ("medical_care" in asked) is ("pregnant" in sign)
+    assert services >= {"forensic_exam", "psychologist"}
+    assert ("pep_72h" in services) is ("sexual_under_72h" in sign)
+    assert ("medical_care" in services) is ("pregnant" in sign)
     assert clocks >= {"police_report", "health_window/forensic_exam"}
     assert decided.mediation_is_locked
     assert decided.urgency is Urgency.HIGH
@@ -202,7 +202,7 @@ def test_a_value_that_the_other_conditions_rule_out_is_a_finding(version: Path, 
 
     found = [str(finding) for finding in check_version(version, CITY).findings]
 
-    assert any("PHY-1: sexual_under_72h is never yes where the other conditions hold" in words for words in found)
+    assert any("PHY-1: sexual_under_72h is never yes where the other conditions hold" in text for text in found)
 
 
 def test_a_comparison_counts_normalized_situations_only() -> None:
@@ -213,14 +213,14 @@ def test_a_comparison_counts_normalized_situations_only() -> None:
         a_clause("C3", Mediation(is_locked=True), pregnant=["yes"], age_band=sorted(implications.BELOW_15)),
     )
 
-    assert list(Comparison(with_lock, with_sign, "en").changes()) == []
+    assert list(Comparison(with_lock, with_sign, "en").changed_answers()) == []
 
 
 def test_a_comparison_counts_the_facts_that_it_does_not_read() -> None:
     [changed] = Comparison(
         an_agreement(a_clause("C1", Mediation(is_locked=True))),
         an_agreement(a_clause("C1", Mediation(is_locked=True), violence=["sexual"])), "en",
-    ).changes()  # fmt: skip
+    ).changed_answers()  # fmt: skip
 
     without_sexual = 24 * (2**7 - 1)
     others = prod(
@@ -249,7 +249,7 @@ def test_the_smallest_change_takes_back_what_is_implied() -> None:
 
     changes = {
         (fact, *values): change.effects
-        for change in explanation.smallest_changes("en", most=100)
+        for change in explanation.smallest_changes("en", limit=100)
         for fact, values in change.facts.items()
     }
 

@@ -1,4 +1,4 @@
-"""Kediri's agreement is complete, and what is stored of it is what comes out."""
+"""Kediri's agreement is complete, and its stored proof and schemas are current."""
 
 import json
 from pathlib import Path
@@ -16,13 +16,13 @@ from simpul_agreement.facts import AgencyKind
 from simpul_agreement.model import (
     ADDRESSEE,
     KECAMATAN_OF_RESIDENCE,
-    RUNG_ABOVE,
+    LEVEL_ABOVE,
     ClockName,
     ClockRuns,
     Disclosure,
+    EscalationLevel,
     Retention,
     RightNotNeeded,
-    Rung,
     Section,
     ServiceNeeded,
     Status,
@@ -82,7 +82,7 @@ def test_it_speaks_of_every_agency_right_service_clock_and_section() -> None:
     assert waived == set(Right) - {Right.PROMPT_RESPONSE}
 
 
-def test_what_no_law_gives_says_so_in_words() -> None:
+def test_a_rule_that_no_law_gives_is_marked() -> None:
     sources = [clause.source for clause in kediri().clauses]
 
     assert {source.status for source in sources} == {Status.NEEDS_A_LAWYER, Status.PROJECT_DEFAULT}
@@ -99,8 +99,8 @@ def test_every_complaint_centre_files_reports_and_receives_referrals(kind: Agenc
         place="school", complaint_centre=str(kind),
     )  # fmt: skip
 
-    asked = {agency for assigned in decision.assignments for agency in (assigned.lead, *assigned.support)}
-    assert code in asked
+    addressed = {agency for assigned in decision.assignments for agency in (assigned.lead, *assigned.support)}
+    assert code in addressed
 
 
 def test_every_party_with_a_duty_contact_has_one_in_the_roster() -> None:
@@ -112,17 +112,19 @@ def test_every_party_with_a_duty_contact_has_one_in_the_roster() -> None:
 def test_everybody_whom_a_deadline_can_escalate_to_is_on_the_roster_with_the_agency_they_belong_to() -> None:
     roster = read_roster(KEDIRI / "roster.yaml", CITY, read_escalation_levels(VERSION.parent))
     agreement = kediri()
-    named = {selector for effect in EFFECTS if isinstance(effect, Rung) for selector in (*effect.to, *effect.also)}
+    named = {
+        selector for effect in EFFECTS if isinstance(effect, EscalationLevel) for selector in (*effect.to, *effect.also)
+    }
     above = {party.above for party in agreement.party_of.values() if party.kind}
-    places = {ADDRESSEE, RUNG_ABOVE, KECAMATAN_OF_RESIDENCE, ""}
+    selectors = {ADDRESSEE, LEVEL_ABOVE, KECAMATAN_OF_RESIDENCE, ""}
 
-    assert (named | above) - places <= roster.on_duty.keys()
+    assert (named | above) - selectors <= roster.on_duty.keys()
     assert read_escalation_levels(VERSION.parent) == {
         code: party.part_of for code, party in agreement.party_of.items() if code in named and not party.kind
     }
 
 
-def test_all_kelurahan_have_their_task_force_and_the_rung_above() -> None:
+def test_all_kelurahan_have_their_task_force_and_the_level_above() -> None:
     for ward in CITY.kelurahan:
         for excluded, expected in ((frozenset(), ward.satgas), (frozenset({ward.satgas}), ward.satgas_kecamatan)):
             decision = decide(Origin(ward.satgas, ward.satgas_kecamatan, excluded=excluded), safe_now="unknown")

@@ -1,4 +1,4 @@
-"""Two provers written apart, and the running engine, say the same of any agreement."""
+"""Two independent provers and the engine agree about every agreement."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,23 +14,23 @@ from simpul_agreement.model import (
     Agreement,
     Basis,
     BasisIs,
+    BilingualText,
     Clause,
     ClockName,
     ClockRuns,
     Condition,
     Disclosure,
     Effect,
+    EscalationLevel,
     Mediation,
     Retention,
     RightNotNeeded,
-    Rung,
     Section,
     ServiceNeeded,
     Step,
     SuspectServedBy,
     UrgencyIs,
     Within,
-    Words,
 )
 from simpul_agreement.origins import origin_for
 from simpul_agreement.properties import EXACTLY_ONE, PROPERTIES
@@ -41,8 +41,8 @@ from simpul_agreement.provers.solver import SolverProver
 from simpul_schema.vocabulary import Right, Service, Urgency
 from tests.support.agreements import CITY, DAY, a_clause, an_agreement, kediri
 
-REASON = Words("tidak perlu", "not needed")
-ASKED = (
+REASON = BilingualText("tidak perlu", "not needed")
+CONDITION_FACTS = (
     "safe_now", "injured", "violence", "residence", "complaint_centre", "excluded", "place", "sexual_under_72h",
     "pregnant", "age_band",
 )  # fmt: skip
@@ -62,8 +62,8 @@ EFFECTS: tuple[Effect, ...] = (
     BasisIs(Basis.LEGAL_DUTY),
     Disclosure(Service.EMERGENCY_PROTECTION, frozenset({Section.IDENTITY, Section.MEDICAL})),
     Disclosure(Service.CASE_MANAGEMENT, frozenset()),
-    Rung(Step.DUE, ("rung_above", "uptd-ppa-head")),
-    Rung(Step.TWICE, ("uptd-ppa-head",), ("city-board",)),
+    EscalationLevel(Step.DUE, ("level_above", "uptd-ppa-head")),
+    EscalationLevel(Step.TWICE, ("uptd-ppa-head",), ("city-board",)),
     Retention(Section.MEDICAL, 10),
     ClockRuns(ClockName.ANSWER, Within(timedelta(minutes=15))),
     ClockRuns(ClockName.ANSWER, Within(working_days=3)),
@@ -75,7 +75,7 @@ EFFECTS: tuple[Effect, ...] = (
 @st.composite
 def conditions(draw: st.DrawFn) -> dict[str, Condition]:
     found = {}
-    for name in draw(st.lists(st.sampled_from(ASKED), max_size=3, unique=True)):
+    for name in draw(st.lists(st.sampled_from(CONDITION_FACTS), max_size=3, unique=True)):
         fact = BY_NAME[name]
         values = draw(st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=max(1, len(fact.values) - 1)))
         barred = draw(st.booleans()) if fact.holds_many else False
@@ -124,12 +124,12 @@ def test_what_a_prover_shows_is_seen_by_the_running_engine(agreement: Agreement)
         for question, shown in answers.items():
             if shown is None:
                 continue
-            said = engine.decide(shown, Origin()).effective
+            deciding = engine.decide(shown, Origin()).effective
             match question:
                 case Gap(topic=topic):
-                    assert not [clause for clause in said if clause.topic == topic]
+                    assert not [clause for clause in deciding if clause.topic == topic]
                 case Overlap(topic=topic):
-                    assert len({clause.effect for clause in said if clause.topic == topic}) > 1
+                    assert len({clause.effect for clause in deciding if clause.topic == topic}) > 1
                 case _:
                     continue
 
@@ -149,7 +149,7 @@ def test_the_engine_decides_by_the_clauses_that_the_prover_counts(agreement: Agr
 
 @settings(max_examples=60, deadline=None)
 @given(agreements(), st.lists(_situations, min_size=1, max_size=5))
-def test_the_engine_addresses_whom_the_prover_says(agreement: Agreement, seen: list[Situation]) -> None:
+def test_engine_and_prover_address_the_same_agencies(agreement: Agreement, seen: list[Situation]) -> None:
     prover, engine = BitsetProver(agreement, DAY), Engine(agreement, DAY)
     for situation in seen:
         origin = origin_for(situation, CITY)
@@ -190,15 +190,15 @@ def test_kediri_is_proven_over_every_situation() -> None:
 
 
 BREAKING: dict[str, tuple[Clause, ...]] = {
-    # A rung that belongs to an excluded hub, and nobody else to tell.
-    "R6_excluded_get_nothing": (a_clause("R6", Rung(Step.TWICE, ("uptd-ppa-head",))),),
+    # An escalation level that belongs to an excluded hub, with no alternative.
+    "R6_excluded_get_nothing": (a_clause("R6", EscalationLevel(Step.TWICE, ("uptd-ppa-head",))),),
     "R7_no_consent_of_a_suspect": (a_clause("R7", BasisIs(Basis.GUARDIAN_CONSENT)),),
     "R10_one_lead_for_each_right": (
         a_clause("R10", ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("ylpa",))),
     ),
-    "no_ladder_ends_early": (
+    "no_escalation_ends_early": (
         a_clause("LADDER", ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("ylpa", "uptd-ppa"))),
-        a_clause("LADDER-2", Rung(Step.DUE, ("rung_above",))),
+        a_clause("ESC-2", EscalationLevel(Step.DUE, ("level_above",))),
     ),
     "the_neighbourhood_learns_no_story": (
         a_clause("STORY", ServiceNeeded(Service.OUTREACH, Right.PROMPT_RESPONSE, ("satgas_of_residence",))),

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - one case on one line reads best
-"""Whatever stands where a value should, the check names its place and what is right, and never crashes."""
+"""The check locates every unreadable value, suggests a remedy and never crashes."""
 
 import re
 import shutil
@@ -19,18 +19,18 @@ from simpul_agreement import Finding
 from simpul_agreement.documents import AgreementFile, ClausesFile, ScenariosFile
 from simpul_agreement.examples import example_findings, read_scenarios, scenario_findings
 from simpul_agreement.model import Agreement, Clause, Where
-from simpul_agreement.phrases import sentence, source_words
+from simpul_agreement.phrases import clause_sentence, describe_source
 from simpul_agreement.reading import read_agreement, read_document, read_with_findings
 from simpul_cli.app import app
 from tests.agreement.conftest import Edit
 from tests.support.agreements import CITY, KEDIRI, VERSION, kediri
 
-HEAD, LADDER, PROTECTION, SCENARIOS = (
-    "agreement.yaml", "clauses/80-ladder-retention.yaml", "clauses/60-protection.yaml", "scenarios.yaml",
+HEAD, ESCALATION, PROTECTION, SCENARIOS = (
+    "agreement.yaml", "clauses/80-escalation-retention.yaml", "clauses/60-protection.yaml", "scenarios.yaml",
 )  # fmt: skip
 READ = "read: 2026-11-24"
 DAY = "write year-month-day, from 2000 to 2199, such as 2026-12-25"
-MOMENT = "write day, time and zone, such as 2026-12-01T00:00:00+07:00"
+MOMENT = "write date, time and zone, such as 2026-12-01T00:00:00+07:00"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     version = city / "agreement" / "2026-11"
     for path in (version / "clauses").glob("*.yaml"):
         path.unlink()
-    for name in ("60-protection", "20-clocks", "80-ladder-retention", "30-prompt-response"):
+    for name in ("60-protection", "20-clocks", "80-escalation-retention", "30-prompt-response"):
         top, *chapters = (VERSION / "clauses" / f"{name}.yaml").read_text().split("  - chapter: ")
         kept = chapters[-1] if name.startswith("80") else chapters[0]
         (version / "clauses" / f"{name}.yaml").write_text(f"{top}  - chapter: {kept}")
@@ -64,56 +64,56 @@ def found(version: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("file", "old", "new", "problem", "remedy"),
     [
-        (HEAD, "2026-12-25", "2026-13-25", "holidays: 2026-13-25 is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "2026-02-30", "holidays: 2026-02-30 is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "0000-01-01", "holidays: 0000-01-01 is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "1999-12-31", "holidays: 1999-12-31 is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "10000-01-01", "holidays: 10000-01-01 is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "25-12-2026", "holidays: 25-12-2026 is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "2026-W52-5", "holidays: 2026-W52-5 is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "20261225", "holidays: 20261225 is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "86400", "holidays: 86400 is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "null", "holidays: None is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "true", "holidays: True is no day of the calendar", DAY),
-        (HEAD, "2026-12-25", "2026-12-25T10:00:00Z", "holidays: 2026-12-25T10:00:00Z is no day of the calendar", DAY),
+        (HEAD, "2026-12-25", "2026-13-25", "holidays: 2026-13-25 is not a date", DAY),
+        (HEAD, "2026-12-25", "2026-02-30", "holidays: 2026-02-30 is not a date", DAY),
+        (HEAD, "2026-12-25", "0000-01-01", "holidays: 0000-01-01 is not a date", DAY),
+        (HEAD, "2026-12-25", "1999-12-31", "holidays: 1999-12-31 is not a date", DAY),
+        (HEAD, "2026-12-25", "10000-01-01", "holidays: 10000-01-01 is not a date", DAY),
+        (HEAD, "2026-12-25", "25-12-2026", "holidays: 25-12-2026 is not a date", DAY),
+        (HEAD, "2026-12-25", "2026-W52-5", "holidays: 2026-W52-5 is not a date", DAY),
+        (HEAD, "2026-12-25", "20261225", "holidays: 20261225 is not a date", DAY),
+        (HEAD, "2026-12-25", "86400", "holidays: 86400 is not a date", DAY),
+        (HEAD, "2026-12-25", "null", "holidays: None is not a date", DAY),
+        (HEAD, "2026-12-25", "true", "holidays: True is not a date", DAY),
+        (HEAD, "2026-12-25", "2026-12-25T10:00:00Z", "holidays: 2026-12-25T10:00:00Z is not a date", DAY),
         (HEAD, "holidays: [", "holidays: 2026-12-25 #", "holidays: Input should be a valid list", "schema"),
-        (PROTECTION, READ, "read: 2026-13-25", "read: 2026-13-25 is no day of the calendar", DAY),
-        (PROTECTION, "then: {mediation: locked}", "then: {mediation: locked}\n        valid_until: 2026-02-29", "valid_until: 2026-02-29 is no day", DAY),
-        (HEAD, "    kind: police", "    kind: police\n    valid_from: 2026-06-31", "valid_from: 2026-06-31 is no day", DAY),
-        (HEAD, "2026-11-24T00:00:00+07:00", "2026-11-24T25:00:00+07:00", "active_from: 2026-11-24T25:00:00+07:00 is no moment", MOMENT),
-        (HEAD, "2026-11-24T00:00:00+07:00", "2026-13-24T00:00:00+07:00", "active_from: 2026-13-24T00:00:00+07:00 is no moment", MOMENT),
-        (HEAD, "2026-11-24T00:00:00+07:00", "2026-11-24T00:00:00", "active_from: 2026-11-24T00:00:00 is no moment", MOMENT),
-        (HEAD, "2026-11-24T00:00:00+07:00", "2026-11-24", "active_from: 2026-11-24 is no moment", MOMENT),
-        (HEAD, "2026-11-24T00:00:00+07:00", "1795449600", "active_from: 1795449600 is no moment", MOMENT),
-        (HEAD, "2026-11-24T00:00:00+07:00", "0001-01-01T00:00:00+07:00", "active_from: 0001-01-01T00:00:00+07:00 is no moment", MOMENT),
-        (HEAD, 'from: "15:30"', 'from: "25:00"', "from: 25:00 is no time of the day", "write 00:00 to 23:59 in quotes"),
-        (HEAD, 'from: "15:30"', 'from: "15:60"', "from: 15:60 is no time of the day", "write 00:00 to 23:59 in quotes"),
-        (HEAD, 'until: "22:00"', 'until: "24:00"', "until: 24:00 is no time of the day", "write 00:00 to 23:59 in quotes"),
-        (HEAD, 'until: "22:00"', "until: 2200", "until: 2200 is no time of the day", "write 00:00 to 23:59 in quotes"),
-        (HEAD, 'until: "22:00"', 'until: "\uff12\uff12:00"', "is no time of the day", "write 00:00 to 23:59 in quotes"),
-        (LADDER, "years: 5", "years: 999999999999999999999", "years: Input should be less than or equal to 100", "write at most 100"),
-        (LADDER, "years: 5", f"years: {'9' * 5000}", "years: a text of 5,000 characters", "write at most 2,000"),
-        (LADDER, "years: 5", "years: 0", "years: Input should be greater than or equal to 1", "write at least 1"),
-        (LADDER, "years: 5", "years: true", "years: Input should be a valid integer", "write a whole number, without quotes"),
-        (LADDER, "years: 5", "years: .inf", "years: Input should be a valid integer", "write a whole number"),
-        (LADDER, "years: 5", "years: !!int many", "years: Input should be a valid integer", "write a whole number"),
-        (LADDER, "years: 5", "years: !!bool many", "years: Input should be a valid integer", "write a whole number"),
-        (LADDER, "years: 5", "years: !!float 'many'", "no tag:yaml.org,2002:float can be read here", "indent"),
-        (LADDER, "years: 5", "years: !years 25", "the tag !years has no place here", "indent"),
+        (PROTECTION, READ, "read: 2026-13-25", "read: 2026-13-25 is not a date", DAY),
+        (PROTECTION, "then: {mediation: locked}", "then: {mediation: locked}\n        valid_until: 2026-02-29", "valid_until: 2026-02-29 is not a date", DAY),
+        (HEAD, "    kind: police", "    kind: police\n    valid_from: 2026-06-31", "valid_from: 2026-06-31 is not a date", DAY),
+        (HEAD, "2026-11-24T00:00:00+07:00", "2026-11-24T25:00:00+07:00", "active_from: 2026-11-24T25:00:00+07:00 is not a time with a zone", MOMENT),
+        (HEAD, "2026-11-24T00:00:00+07:00", "2026-13-24T00:00:00+07:00", "active_from: 2026-13-24T00:00:00+07:00 is not a time with a zone", MOMENT),
+        (HEAD, "2026-11-24T00:00:00+07:00", "2026-11-24T00:00:00", "active_from: 2026-11-24T00:00:00 is not a time with a zone", MOMENT),
+        (HEAD, "2026-11-24T00:00:00+07:00", "2026-11-24", "active_from: 2026-11-24 is not a time with a zone", MOMENT),
+        (HEAD, "2026-11-24T00:00:00+07:00", "1795449600", "active_from: 1795449600 is not a time with a zone", MOMENT),
+        (HEAD, "2026-11-24T00:00:00+07:00", "0001-01-01T00:00:00+07:00", "active_from: 0001-01-01T00:00:00+07:00 is not a time with a zone", MOMENT),
+        (HEAD, 'from: "15:30"', 'from: "25:00"', "from: 25:00 is not a time of day", "write 00:00 to 23:59 in quotes"),
+        (HEAD, 'from: "15:30"', 'from: "15:60"', "from: 15:60 is not a time of day", "write 00:00 to 23:59 in quotes"),
+        (HEAD, 'until: "22:00"', 'until: "24:00"', "until: 24:00 is not a time of day", "write 00:00 to 23:59 in quotes"),
+        (HEAD, 'until: "22:00"', "until: 2200", "until: 2200 is not a time of day", "write 00:00 to 23:59 in quotes"),
+        (HEAD, 'until: "22:00"', 'until: "\uff12\uff12:00"', "is not a time of day", "write 00:00 to 23:59 in quotes"),
+        (ESCALATION, "years: 5", "years: 999999999999999999999", "years: Input should be less than or equal to 100", "write at most 100"),
+        (ESCALATION, "years: 5", f"years: {'9' * 5000}", "years: a text of 5,000 characters", "write at most 2,000"),
+        (ESCALATION, "years: 5", "years: 0", "years: Input should be greater than or equal to 1", "write at least 1"),
+        (ESCALATION, "years: 5", "years: true", "years: Input should be a valid integer", "write a whole number, without quotes"),
+        (ESCALATION, "years: 5", "years: .inf", "years: Input should be a valid integer", "write a whole number"),
+        (ESCALATION, "years: 5", "years: !!int many", "years: Input should be a valid integer", "write a whole number"),
+        (ESCALATION, "years: 5", "years: !!bool many", "years: Input should be a valid integer", "write a whole number"),
+        (ESCALATION, "years: 5", "years: !!float 'many'", "this is not a valid tag:yaml.org,2002:float", "indent"),
+        (ESCALATION, "years: 5", "years: !years 25", "the tag !years is not allowed", "indent"),
         (SCENARIOS, "answer: {hours: 6}", "answer: {hours: 99999999999}", "hours: Input should be less than or equal to 10000", "write at most 10000"),
         (SCENARIOS, "answer: {hours: 6}", "answer: {minutes: -1}", "minutes: Input should be greater than or equal to 0", "write at least 0"),
         (SCENARIOS, "answer: {hours: 6}", "answer: {hours: '6'}", "hours: Input should be a valid integer", "write a whole number, without quotes"),
         (SCENARIOS, "answer: {hours: 6}", "answer: {hours: 0}", "answer: give minutes, hours, days or working_days", "schema"),
-        (HEAD, "hub: uptd-ppa", 'hub: "uptd\\0ppa"', "hub: the text has the character U+0000", "delete it"),
-        (HEAD, "hub: uptd-ppa", 'hub: "\\ud800"', "hub: the text has the character U+D800", "delete it"),
-        (HEAD, "hub: uptd-ppa", 'hub: "uptd\u202eppa"', "hub: the text has the character U+202E", "delete it"),
+        (HEAD, "hub: uptd-ppa", 'hub: "uptd\\0ppa"', "hub: the text has the invisible character U+0000", "delete it"),
+        (HEAD, "hub: uptd-ppa", 'hub: "\\ud800"', "hub: the text has the invisible character U+D800", "delete it"),
+        (HEAD, "hub: uptd-ppa", 'hub: "uptd\u202eppa"', "hub: the text has the invisible character U+202E", "delete it"),
         (HEAD, "hub: uptd-ppa", f"hub: {'x' * 2001}", "hub: a text of 2,001 characters", "write at most 2,000"),
-        (HEAD, "hub: uptd-ppa", 'hub: uptd-ppa\n"\\a": 1', "the text has the character U+0007", "delete it"),
-        (HEAD, "hub: uptd-ppa", "hub: 5", "hub: Input should be a valid string", "write a text, in quotes"),
-        (HEAD, "hub: uptd-ppa", "hub: 2026-13-25", "the hub 2026-13-25 is no party", "choose one of"),
-        (HEAD, "hub: uptd-ppa", f"hub: {'[' * 600}", "nested too deeply", "close the brackets"),
+        (HEAD, "hub: uptd-ppa", 'hub: uptd-ppa\n"\\a": 1', "the text has the invisible character U+0007", "delete it"),
+        (HEAD, "hub: uptd-ppa", "hub: 5", "hub: Input should be a valid string", "write a text; put it in quotes"),
+        (HEAD, "hub: uptd-ppa", "hub: 2026-13-25", "the hub 2026-13-25 is not a party", "choose one of"),
+        (HEAD, "hub: uptd-ppa", f"hub: {'[' * 600}", "nested too deeply", "close the open brackets"),
         (HEAD, "hub: uptd-ppa", "hub: &a [*a]", "hub: Input should be a valid string", "write a text"),
-        (HEAD, "hub: uptd-ppa", "hub: *nobody", "found undefined alias", "close what is open"),
+        (HEAD, "hub: uptd-ppa", "hub: *nobody", "found undefined alias", "close open brackets"),
         (HEAD, 'version: "2026-11"', "version: null", "version: Input should be a valid string", "write a text"),
     ],
 )  # fmt: skip
@@ -122,14 +122,14 @@ def test_a_value_that_cannot_be_read_is_a_finding(
 ) -> None:
     edit(file, old, new)
 
-    told = "\n".join(found(version))
+    output = "\n".join(found(version))
 
-    assert problem in told, told
-    assert remedy in told
-    assert re.search(rf"^{file}:\d+:\d+: ", told, re.MULTILINE)
+    assert problem in output, output
+    assert remedy in output
+    assert re.search(rf"^{file}:\d+:\d+: ", output, re.MULTILINE)
 
 
-def test_the_place_of_a_malformed_day_is_exact(version: Path, edit: Edit) -> None:
+def test_a_malformed_date_is_located_exactly(version: Path, edit: Edit) -> None:
     edit(HEAD, "[2026-12-25, 2027-01-01]", "[2026-12-25, 2027-02-30]")
     line = next(n for n, text in enumerate((version / HEAD).read_text().splitlines(), 1) if text.startswith("holidays"))
 
@@ -138,26 +138,26 @@ def test_the_place_of_a_malformed_day_is_exact(version: Path, edit: Edit) -> Non
     assert finding.startswith(f"{HEAD}:{line}:24: holidays: 2027-02-30")
 
 
-def test_all_malformed_values_are_told_in_one_run(version: Path, edit: Edit) -> None:
+def test_one_run_finds_every_malformed_value(version: Path, edit: Edit) -> None:
     edit(HEAD, "2026-12-25", "2026-13-25")
     edit(HEAD, "2026-11-24T00:00:00+07:00", "tomorrow")
     edit(HEAD, 'until: "22:00"', 'until: "22:0"')
     edit(PROTECTION, READ, "read: 2026-02-30")
     edit(SCENARIOS, "answer: {hours: 6}", "answer: {hours: six}")
 
-    told = "\n".join(found(version))
+    output = "\n".join(found(version))
 
-    assert all(words in told for words in ("2026-13-25", "tomorrow", "22:0 ", "2026-02-30", "hours:"))
+    assert all(text in output for text in ("2026-13-25", "tomorrow", "22:0 ", "2026-02-30", "hours:"))
 
 
-def test_check_names_a_malformed_day_without_a_traceback(version: Path, edit: Edit) -> None:
+def test_check_reports_a_malformed_date_without_a_traceback(version: Path, edit: Edit) -> None:
     edit(HEAD, "2026-12-25", "2026-13-25")
 
     result = CliRunner().invoke(app, ["agreement", "check", str(version)])
 
     assert result.exit_code == 1
     assert isinstance(result.exception, SystemExit)
-    assert "holidays: 2026-13-25 is no day of the calendar" in result.output
+    assert "holidays: 2026-13-25 is not a date" in result.output
 
 
 def test_routing_reads_the_same_as_the_check() -> None:
@@ -169,7 +169,7 @@ def test_routing_reads_the_same_as_the_check() -> None:
             for clause in agreement.clauses
         ]
 
-    plain = read_agreement(VERSION, CITY, with_places=False)
+    plain = read_agreement(VERSION, CITY, with_positions=False)
 
     assert without_places(plain) == without_places(kediri())
     assert replace(plain, clauses=()) == replace(kediri(), clauses=())
@@ -179,13 +179,13 @@ def test_routing_reads_the_same_as_the_check() -> None:
 def test_routing_refuses_what_the_check_refuses(version: Path, edit: Edit, value: str) -> None:
     edit(HEAD, "2026-12-25", value)
 
-    shown = [read_with_findings(version, CITY, with_places=with_places)[1] for with_places in (True, False)]
+    shown = [read_with_findings(version, CITY, with_positions=with_positions)[1] for with_positions in (True, False)]
 
     assert [finding.problem for finding in shown[0]] == [finding.problem for finding in shown[1]] != []
 
 
 FORMS: dict[str, Any] = {
-    HEAD: AgreementFile, PROTECTION: ClausesFile, LADDER: ClausesFile, "clauses/20-clocks.yaml": ClausesFile,
+    HEAD: AgreementFile, PROTECTION: ClausesFile, ESCALATION: ClausesFile, "clauses/20-clocks.yaml": ClausesFile,
     "clauses/30-prompt-response.yaml": ClausesFile, SCENARIOS: ScenariosFile,
 }  # fmt: skip
 STRANGE = (
@@ -220,7 +220,7 @@ def read_whole(version: Path, changed: str) -> Iterator[str]:
         yield from map(str, example_findings(agreement))
         yield from map(str, scenario_findings(agreement, scenarios, CITY))
         for clause in agreement.clauses:
-            yield from (sentence(clause, agreement, "id"), source_words(clause.source, "en"))
+            yield from (clause_sentence(clause, agreement, "id"), describe_source(clause.source, "en"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

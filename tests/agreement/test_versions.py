@@ -109,7 +109,7 @@ def test_a_signature_stays_valid_when_the_key_is_replaced_later(version: Path) -
 
 def test_text_changed_after_its_proof_is_a_draft_again(version: Path, edit: Edit) -> None:
     sign(version)
-    edit("clauses/80-ladder-retention.yaml", "years: 5", "years: 6")
+    edit("clauses/80-escalation-retention.yaml", "years: 5", "years: 6")
 
     state, lacking = standing(version)
 
@@ -135,7 +135,7 @@ def test_a_bad_new_version_leaves_the_running_one_in_force(version: Path, edit: 
     sign(version)
     found = versions(version)
     running = found.active(NOW)
-    edit("clauses/80-ladder-retention.yaml", "years: 5", "years: 6")
+    edit("clauses/80-escalation-retention.yaml", "years: 5", "years: 6")
     found.read(NOW)
 
     assert found.active(NOW) is running
@@ -179,7 +179,7 @@ def test_cases_of_a_version_that_is_not_loaded_go_on_by_the_active_one(version: 
     assert [(entry["event"], entry["version"]) for entry in logs] == [("agreement_of_running_cases_missing", "2025-01")]
 
 
-def test_a_folder_that_nobody_can_read_keeps_no_other_from_being_read(version: Path) -> None:
+def test_an_unreadable_folder_does_not_block_other_versions(version: Path) -> None:
     sign(version)
     for number, content in enumerate((b"\xff\xfe", b"a: [", b"version: 1\0", b"[]", b"")):
         broken = version.parent / f"2027-0{number + 1}"

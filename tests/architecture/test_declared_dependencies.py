@@ -17,8 +17,6 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 MEMBERS = sorted(path.parent for path in ROOT.glob("*/*/pyproject.toml"))
 NEEDS_AN_EXTRA = {
-    # The extra `local`: a whole city on one machine, for the demo and the tests.
-    "simpul-cli": ("simpul_cli.demo", "simpul_cli.backends", "simpul_cli.local"),
     # The extras `commands`, `prove` and `render`; tests/agreement/test_extras.py tries the commands without them.
     "simpul-agreement": (
         "simpul_agreement.commands",

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import uvloop
 
-from simpul_cli.backends import acquire
+from simpul_dev.backends import acquire
 from tests.bench import measure, verdict
 from tests.bench.systems import PROCESSES, ROOT, Floor, Simpul, System
 

@@ -90,7 +90,7 @@ def _grown(clauses: int, agencies: int) -> Agreement:
     own = [_for_agencies(clause, agencies, chance) for clause in kediri().clauses if clause.topic[0] != "retention"]
     if clauses < len(own):
         # The fewest that still say everything a decision needs: what is disclosed and told goes first.
-        kept = [c for c in own if c.topic[0] not in ("disclosure", "ladder")]
+        kept = [c for c in own if c.topic[0] not in ("disclosure", "escalation")]
         return an_agreement(*kept[:clauses])
     added = [
         a_clause(f"N-{number}", Retention(next(iter(_SECTIONS)), 1 + number % 9), **{

@@ -16,8 +16,8 @@ from uuid import UUID
 import asyncpg
 import uvloop
 
-from simpul_cli.backends import Backends, acquire
 from simpul_cli.databases import create_databases
+from simpul_dev.backends import Backends, acquire
 from simpul_routing import repository
 from simpul_routing.api.queries import FIRST_PAGE, build_timeline
 from simpul_routing.use_cases import SweepClocks

@@ -1,10 +1,8 @@
 """The two systems under measurement, with the same handle on each."""
 
 import asyncio
-import ctypes
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -15,9 +13,9 @@ from uuid import uuid4
 
 import trustme
 
-from simpul_agency.sandbox.process import free_port
-from simpul_cli.backends import Backends
-from simpul_cli.local import LocalCity
+from simpul_agency.sandbox.process import die_with_parent, free_port
+from simpul_dev.backends import Backends
+from simpul_dev.local_city import LocalCity
 from tests.bench import floor
 from tests.bench.load import AGENCIES
 
@@ -25,7 +23,6 @@ ROOT: Final = Path(__file__).parent.parent.parent
 KEDIRI: Final = ROOT / "deploy" / "kediri"
 SERVICES: Final = ("intake", "routing", "notify")
 PROCESSES: Final = (*SERVICES, "agencies", "sink")
-_PR_SET_PDEATHSIG: Final = 1
 
 _UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
 _UNANSWERED = "SELECT count(*) FROM referral WHERE state = 'offered'"
@@ -43,12 +40,11 @@ def spawn(
     module: str, *arguments: str, log: Path, environment: dict[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
     """A Python process that ends with this one; call it from the main thread."""
-    libc = ctypes.CDLL(None)
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments], env={**os.environ, **(environment or {})}, cwd=ROOT,
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
-            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+            preexec_fn=die_with_parent,
         )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from simpul_cli.local import LocalCity
+from simpul_dev.local_city import LocalCity
 from tests.browser.conftest import CHROMIUM, FLAGS
 
 HOST = "simpul.example"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from simpul_cli.local import LocalCity
+from simpul_dev.local_city import LocalCity
 
 SHOTS = Path("/tmp")
 

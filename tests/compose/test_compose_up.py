@@ -25,7 +25,8 @@ from simpul_agreement import read_agreement
 from simpul_agreement.versions import signatories
 from simpul_city import City
 from simpul_cli.agency.enrolment import enrol
-from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
+from simpul_dev.demo.handset import ACCOUNT, PASSWORD, ca_file
+from simpul_schema.catalog import SERVICES
 from simpul_seal import Directory
 from tests.compose.conftest import BUILD, Deployment
 
@@ -39,7 +40,6 @@ REPORT = {
     "channel": "walk_in", "violence": ["physical"], "kelurahan": "Bandar Lor", "safe_now": "no",
     "perpetrator_relation": "step_parent", "perpetrator_lives_with_child": "yes",
 }  # fmt: skip
-SERVICES = ("intake", "routing", "notify", "desk")
 IMAGES = (*SERVICES, "cli", "agency")
 
 
@@ -85,7 +85,7 @@ def _gateway(deployment: Deployment) -> str:
 def _handset(deployment: Deployment, host: str, folder: Path) -> Iterator[None]:
     """An SMS gateway and a mail server outside the containers."""
     ports = [str(deployment.ports[name]) for name in ("HANDSET", "SMTP")]
-    command = [sys.executable, "-m", "simpul_cli", "handset", str(folder), *ports, "--host", host]
+    command = [sys.executable, "-m", "simpul_dev", "handset", str(folder), *ports, "--host", host]
     with subprocess.Popen(command, preexec_fn=die_with_parent) as process:
         try:
             _eventually(ca_file(folder).exists, within=30)

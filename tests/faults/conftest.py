@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from simpul_cli.backends import Backends, PrivatePostgres, PrivateRabbit
-from simpul_cli.local import LocalCity
+from simpul_dev.backends import Backends, PrivatePostgres, PrivateRabbit
+from simpul_dev.local_city import LocalCity
 from tests.conftest import KEDIRI
 
 RUNNING = ("handset", "agencies", "intake", "routing", "notify")

@@ -14,6 +14,7 @@ import pytest
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_cli.topology import prepare_broker
+from simpul_schema.catalog import SERVICES
 from simpul_schema.names import service_inbox
 from tests.faults.conftest import BreakableCity
 from tests.support.amqp_proxy import AmqpProxy
@@ -32,7 +33,6 @@ MOVING_WITHIN: Final = 30.0
 """Seconds after the last fault in which everything that was reported must have reached its agency."""
 pytestmark = pytest.mark.timeout(300)
 
-SERVICES: Final = ("intake", "routing", "notify", "desk")
 CONSUMING: Final = ("routing", "notify", "desk")
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from simpul_cli.local import LocalCity
+from simpul_dev.local_city import LocalCity
 from tests.support.ledger import eventually, settle
 from tests.support.reports import a_report
 

@@ -11,8 +11,8 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from simpul_cli.backends import Backends
-from simpul_cli.local import LocalCity
+from simpul_dev.backends import Backends
+from simpul_dev.local_city import LocalCity
 from tests.conftest import KEDIRI
 from tests.support.ledger import eventually, rows
 from tests.support.reports import a_report

@@ -13,14 +13,15 @@ from typer.testing import CliRunner
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_cli.app import app
-from simpul_cli.demo import play
-from simpul_cli.demo.observer import Observer
-from simpul_cli.invented_reports import InventedReport, read_reports
 from simpul_cli.keys import key_file
-from simpul_cli.local import LocalCity
 from simpul_cli.topology import differences, topology_of_city
+from simpul_dev.demo import play
+from simpul_dev.demo.invented_reports import InventedReport, read_reports
+from simpul_dev.demo.observer import Observer
+from simpul_dev.local_city import LocalCity
 from simpul_routing.stored_facts import decode_clauses, referral_context
 from simpul_runtime.database import utc_now
+from simpul_schema.catalog import SERVICES
 from simpul_schema.references import referral_code
 from simpul_seal import Directory, KeyRing, unlock, verify
 from tests.support.ledger import eventually, post_until_accepted, received, rows, settle
@@ -116,7 +117,7 @@ async def test_an_anonymous_report_excludes_nobody_from_an_emergency_and_a_perso
     code = referral_code(UUID(asks[0]["data"]["referral_id"]))
 
     async def is_alerted() -> bool:
-        ends = await play.look(city, observer)
+        ends = await play.read_far_ends(city, observer)
         return any(code in arrival["text"] for arrival in ends.arrivals)
 
     assert status == 202
@@ -259,7 +260,7 @@ async def test_the_broker_holds_what_is_declared(city: LocalCity) -> None:
 
 async def test_every_service_answers_health_and_metrics(city: LocalCity) -> None:
     async with aiohttp.ClientSession() as session:
-        for service in ("intake", "routing", "notify", "desk"):
+        for service in SERVICES:
             for path in ("/health/live", "/health/ready"):
                 async with session.get(city.url(service) + path) as answer:
                     assert answer.status == 200, await answer.text()
@@ -294,7 +295,7 @@ async def test_no_fixture_name_number_or_address_is_in_any_message_sms_mail_log_
         "sms and mail": json.dumps(ends.arrivals),
         "agencies": city.ledger.read_text(),
         **{log.name: log.read_text() for log in city.folder.glob("*.log")},
-        **{service: await dump(city, service) for service in ("intake", "routing", "notify", "desk")},
+        **{service: await dump(city, service) for service in SERVICES},
     }
     seeded = canaries(reports)
     assert len(seeded) > 100
@@ -341,7 +342,7 @@ def test_demo_reports_cover_every_centre_and_category() -> None:
     from ruamel.yaml import YAML
 
     listed = YAML(typ="safe").load(
-        (Path(__file__).parents[2] / "deploy/cli/simpul_cli/invented_reports.yaml").read_text(encoding="utf-8")
+        (Path(__file__).parents[2] / "deploy/dev/simpul_dev/demo/invented_reports.yaml").read_text(encoding="utf-8")
     )
 
     centres = {entry.get("complaint_centre", "") for entry in listed}

@@ -10,7 +10,7 @@ from typing import Any
 
 from simpul_agreement import Versions, read_agreement
 from simpul_agreement.engine import Decision, Engine, Origin
-from simpul_agreement.facts import Situation, meant
+from simpul_agreement.facts import Situation, situation_from_text
 from simpul_agreement.model import Agreement, Clause, Condition, Effect, Source, Status
 from simpul_agreement.versions import sign_version, signatories
 from simpul_city import City
@@ -32,7 +32,7 @@ def kediri() -> Agreement:
 
 def told(**facts: str) -> Situation:
     """A situation; kinds of violence that hold together are joined by +."""
-    return meant(facts)
+    return situation_from_text(facts)
 
 
 def decide(origin: Origin = HOME, **facts: str) -> Decision:

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 
-from simpul_cli.local import LocalCity
+from simpul_dev.local_city import LocalCity
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], within: float = 30.0) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from simpul_agreement.facts import situation
+from simpul_agreement.facts import complete_situation
 from simpul_routing.stored_facts import (
     ReportedFacts,
     StoredFacts,
@@ -130,7 +130,7 @@ def _case_rows(keys: Keys, first: int, cases: int, now: datetime) -> Iterator[tu
     answers = ("safe_now", "injured", "sexual_under_72h", "suicidal_sign", "trafficking_sign", "pregnant",
                "disability_need", "in_school")  # fmt: skip
     shared = ReferralFacts.model_validate(told | dict.fromkeys(answers, "unknown") | {"mediation_locked": True})
-    told_once = ReportedFacts(situation({"violence": frozenset({"physical"})}), HOME, shared)
+    told_once = ReportedFacts(complete_situation({"violence": frozenset({"physical"})}), HOME, shared)
     assert HOME.satgas in CITY.agency_codes
     for number in range(first, cases):
         case_id, is_open = uuid4(), number % OPEN_SHARE == 0

@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from simpul_cli.app import app
-from simpul_cli.keys import SERVICES, NotRotated, create_keys, directory_file, key_file, list_keys, rotate_keys
+from simpul_cli.keys import NotRotated, create_keys, directory_file, key_file, list_keys, rotate_keys
 from simpul_runtime.signing import Keys
+from simpul_schema.catalog import SERVICES
 from simpul_seal import Directory, KeyRing, lock, open_section, seal_section, unlock, verify
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

@@ -1,7 +1,6 @@
 """The command `simpul`."""
 
 import asyncio
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -25,18 +23,21 @@ from simpul_cli.agency.commands import app as agency_app
 from simpul_cli.decided_cases import explain_case
 from simpul_cli.options import DIRECTORY, KEDIRI, SECRETS, Amqp, Api, CityDir, Database
 from simpul_runtime.database import utc_now
+from simpul_schema.catalog import SERVICES
 from simpul_schema.names import DEAD, UNROUTED
 from simpul_seal import Directory
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Simpul for operators.")
-topology_app = typer.Typer(no_args_is_help=True, help="What the broker must hold.")
+topology_app = typer.Typer(no_args_is_help=True, help="Exchanges, queues and policies of the broker.")
 keys_app = typer.Typer(no_args_is_help=True, help="Keys of services and agencies.")
 contract_app = typer.Typer(no_args_is_help=True, help="The published messages.")
 tls_app = typer.Typer(no_args_is_help=True, help="Certificates for the broker's encrypted port.")
-centre_app = typer.Typer(no_args_is_help=True, help="Complaint centres that intake knows by a token.")
+centre_app = typer.Typer(no_args_is_help=True, help="Tokens of complaint centres for intake.")
 parked_app = typer.Typer(no_args_is_help=True, help="Messages set aside with a reason.")
-agreement_app.command("explain-case")(explain_case)
-app.add_typer(agreement_app, name="agreement")
+agreement_group = typer.Typer(no_args_is_help=True, help=agreement_app.info.help)
+agreement_group.add_typer(agreement_app)
+agreement_group.command("explain-case")(explain_case)
+app.add_typer(agreement_group, name="agreement")
 for name, group in (
     ("topology", topology_app),
     ("agency", agency_app),
@@ -49,57 +50,13 @@ for name, group in (
     app.add_typer(group, name=name)
 
 
-@app.command()
-def demo(
-    city_dir: CityDir = KEDIRI,
-    folder: Annotated[Path, typer.Option(help="where its files go; emptied first")] = Path(".simpul/demo"),
-    once: Annotated[bool, typer.Option(help="end by itself; exit 0 only if everything arrived")] = False,
-    with_parent: Annotated[bool, typer.Option(hidden=True)] = False,
-) -> None:
-    """The whole city on this machine, with invented reports."""
-    from simpul_cli.backends import BackendsMissing  # noqa: PLC0415 - needs the extra `local`
-    from simpul_cli.demo import show  # noqa: PLC0415
-    from simpul_cli.local import NotStarted  # noqa: PLC0415
-
-    try:
-        code = show.run(folder.resolve(), city_dir.resolve(), once=once, with_parent=with_parent)
-    except (BackendsMissing, NotStarted) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
-    raise typer.Exit(code)
-
-
-@app.command(hidden=True)
-def handset(folder: Path, web_port: int, smtp_port: int, host: str = "127.0.0.1") -> None:
-    """A simulated handset and mailbox, for the demo and the tests."""
-    from simpul_cli.demo import handset as simulated  # noqa: PLC0415 - needs the extra `local`
-
-    asyncio.run(simulated.serve(folder, web_port, smtp_port, host))
-
-
-@app.command(hidden=True)
-def agencies(
-    city_dir: Path,
-    key_folder: Path,
-    ledger: Path,
-    address_file: Annotated[Path, typer.Argument(help="the broker's address for each agency, as JSON")],
-    accept: bool = True,
-    only: Annotated[list[str] | None, typer.Option(help="code of an agency; all when left out")] = None,
-) -> None:
-    """Agencies' own consumers, in one process, for the demo and the tests."""
-    from simpul_cli.demo import agencies as hosted  # noqa: PLC0415
-
-    addresses = json.loads(address_file.read_text())
-    uvloop.run(hosted.serve(city_dir, key_folder, addresses, ledger, accept=accept, only=only or ()))
-
-
 @app.command("prepare")
 def prepare_deployment(
     host: Annotated[list[str], typer.Option(help="name or address of the broker, as agencies reach it; repeatable")],
     root: Annotated[Path, typer.Option(help="folder of docker-compose.yml", exists=True)] = Path(),
     city_dir: CityDir = KEDIRI,
 ) -> None:
-    """Make what docker-compose.yml needs: keys, certificates and .env. Running it again replaces nothing."""
+    """Create what docker-compose.yml needs: keys, certificates and .env. Running it again replaces nothing."""
     preparation = prepare.Preparation(root)
     try:
         made = {
@@ -121,12 +78,10 @@ def prepare_deployment(
 
 
 @app.command()
-def migrate(
-    service: Annotated[str, typer.Argument(help="intake, routing, notify or desk")], database_url: Database
-) -> None:
+def migrate(service: Annotated[str, typer.Argument(help=", ".join(SERVICES))], database_url: Database) -> None:
     """Bring a service's database to its newest revision."""
-    if service not in databases.SERVICES:
-        typer.echo(f"no service {service}; choose one of {', '.join(databases.SERVICES)}", err=True)
+    if service not in SERVICES:
+        typer.echo(f"there is no service {service}; choose one of {', '.join(SERVICES)}", err=True)
         raise typer.Exit(2)
     databases.migrate_service(service, database_url)
     typer.echo(f"{service}: up to date")
@@ -134,17 +89,15 @@ def migrate(
 
 @topology_app.command("apply")
 def topology_apply(api: Api, amqp_url: Amqp, city_dir: CityDir = KEDIRI) -> None:
-    """Declare exchanges, queues, bindings and policies; send again what had found no queue. Changes nothing twice."""
+    """Declare exchanges, queues, bindings and policies, and resend unrouted messages. Idempotent."""
     city = City.read(city_dir)
     sent = asyncio.run(topology.prepare_broker(api, amqp_url, city))
-    typer.echo(
-        f"topology applied for {len(city.agencies)} agencies; {sent} messages that had found no queue were sent again"
-    )
+    typer.echo(f"topology applied for {len(city.agencies)} agencies; {sent} unrouted messages were sent again")
 
 
 @topology_app.command("verify")
 def topology_verify(api: Api, city_dir: CityDir = KEDIRI) -> None:
-    """Compare the broker with the declaration; exit 1 and name each difference if there is one."""
+    """Compare the broker with the declaration; list each difference and exit 1 when there is one."""
 
     async def compare() -> list[str]:
         city = City.read(city_dir)
@@ -165,17 +118,17 @@ def topology_verify(api: Api, city_dir: CityDir = KEDIRI) -> None:
 def topology_resend(
     amqp_url: Amqp, queue: Annotated[str, typer.Argument(help=f"{UNROUTED} or {DEAD}")] = UNROUTED
 ) -> None:
-    """Send again what a last net holds."""
+    """Send the messages of the unrouted or the dead-letter queue again."""
     typer.echo(f"{asyncio.run(topology.resend(amqp_url, queue))} messages sent again")
 
 
 @tls_app.command("init")
 def tls_init(
     folder: Path,
-    host: Annotated[list[str], typer.Option(help="name or address of the broker; several times for several")],
+    host: Annotated[list[str], typer.Option(help="name or address of the broker; repeatable")],
     city_dir: CityDir = KEDIRI,
 ) -> None:
-    """Make the city's certificate authority, and the certificate of its broker."""
+    """Create the city's certificate authority and the certificate of its broker."""
     now = utc_now()
     authority = Authority.create(City.read(city_dir).name, now)
     certificate, key = authority.for_broker(host, now)
@@ -192,54 +145,57 @@ def tls_init(
 @keys_app.command("init")
 def keys_init(
     folder: Path,
-    services_only: Annotated[bool, typer.Option(help="agencies make their own: `simpul-agency init`")] = False,
+    services_only: Annotated[
+        bool, typer.Option(help="agencies create their own keys with `simpul-agency init`")
+    ] = False,
     directory: Annotated[
-        Path | None, typer.Option(help="file for everybody's public keys; directory.json in the folder when left out")
+        Path | None,
+        typer.Option(help="file for the public keys of all parties; directory.json in the folder when omitted"),
     ] = None,
     city_dir: CityDir = KEDIRI,
 ) -> None:
-    """Make keys for every service and agency, the directory of public keys and the vault's master key.
+    """Create the keys of every service and agency, the directory of public keys and the vault's master key.
 
-    Once: when any of them is there already, it writes nothing and says so.
+    Fails without writing anything when one of these files exists.
     """
     from simpul_intake.vault import create_master_key  # noqa: PLC0415 - only this command needs the vault
 
     agencies = () if services_only else (agency.code for agency in City.read(city_dir).agencies)
     directory = directory or keys.directory_file(folder)
     try:
-        count = keys.init_city(folder, (*keys.SERVICES, *agencies), directory, utc_now(), create_master_key)
+        count = keys.init_city(folder, (*SERVICES, *agencies), directory, utc_now(), create_master_key)
     except FileExistsError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     typer.echo(f"{count} key rings and vault.key in {folder}, {directory}; give each party its own file only")
 
 
-KeyFolder = Annotated[Path, typer.Option("--folder", help="where the services' key files lie")]
+KeyFolder = Annotated[Path, typer.Option("--folder", help="folder of the services' key files")]
 PublicKeysFile = Annotated[
-    Path | None, typer.Option("--directory", envvar="SIMPUL_DIRECTORY_FILE", help="everybody's public keys")
+    Path | None, typer.Option("--directory", envvar="SIMPUL_DIRECTORY_FILE", help="public keys of all parties")
 ]
 
 
 def _directory_of(folder: Path, directory: Path | None) -> Path:
-    beside = keys.directory_file(folder)
-    return directory or (beside if beside.exists() else DIRECTORY)
+    in_folder = keys.directory_file(folder)
+    return directory or (in_folder if in_folder.exists() else DIRECTORY)
 
 
 @keys_app.command("rotate")
 def keys_rotate(
-    services: Annotated[list[str] | None, typer.Argument(help="all when left out")] = None,
+    services: Annotated[list[str] | None, typer.Argument(help="all services when omitted")] = None,
     folder: KeyFolder = SECRETS,
     directory: PublicKeysFile = None,
     overlap_days: Annotated[
-        int, typer.Option(min=0, help="the old keys count so long still; 0 after a theft: the new ones count at once")
+        int, typer.Option(min=0, help="days until the old keys end; 0 after a theft: the new keys are valid at once")
     ] = 30,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would change")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show the changes without making them")] = False,
 ) -> None:
-    """Give services new keys beside their old ones, which go on opening what was sealed to them or stored."""
-    chosen = list(dict.fromkeys(services or keys.SERVICES))
-    unknown = sorted(set(chosen) - set(keys.SERVICES))
+    """Give services new keys; the old ones still open what was sealed to them or stored."""
+    chosen = list(dict.fromkeys(services or SERVICES))
+    unknown = sorted(set(chosen) - set(SERVICES))
     if unknown:
-        typer.echo(f"no service {', '.join(unknown)}; choose from {', '.join(keys.SERVICES)}", err=True)
+        typer.echo(f"no service {', '.join(unknown)}; choose from {', '.join(SERVICES)}", err=True)
         raise typer.Exit(2)
     path, now = _directory_of(folder, directory), utc_now()
     try:
@@ -273,7 +229,7 @@ def _report_rotations(
 
 @keys_app.command("list")
 def keys_list(folder: KeyFolder = SECRETS, directory: PublicKeysFile = None) -> None:
-    """Every key in the directory: whose it is, its id, until when it counts, and how many days that is."""
+    """List every key of the directory with its party, id, state, validity and remaining days."""
     try:
         known = Directory.read(_directory_of(folder, directory))
     except (OSError, ValueError, KeyError) as error:
@@ -288,10 +244,10 @@ def keys_list(folder: KeyFolder = SECRETS, directory: PublicKeysFile = None) -> 
 
 @centre_app.command("add-token")
 def centre_add_token(
-    code: Annotated[str, typer.Argument(help="code of the complaint centre, as its reports name it")],
-    file: Annotated[Path, typer.Option(envvar="SIMPUL_CENTRE_TOKENS_FILE", help="the file that intake reads")],
+    code: Annotated[str, typer.Argument(help="code of the complaint centre, as in its reports")],
+    file: Annotated[Path, typer.Option(envvar="SIMPUL_CENTRE_TOKENS_FILE", help="file that intake reads")],
 ) -> None:
-    """Issue a token to a complaint centre and print it once; the file keeps a digest only."""
+    """Issue a token to a complaint centre and print it once; the file stores only a digest."""
     from simpul_intake.centre_tokens import add_token  # noqa: PLC0415 - only this command needs intake
 
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code):
@@ -302,7 +258,7 @@ def centre_add_token(
 
 @contract_app.command("check")
 def contract_check() -> None:
-    """Fail on a breaking difference, naming the consumers, and on schemas that were not written anew."""
+    """Fail on breaking changes, naming the consumers, and on schemas that are out of date."""
     published, current = contract.published_schemas(), contract.current_schemas()
     problems = contract.breaks(published, current)
     problems += [f"{name}: run `make schema`" for name in contract.stale(published, current)]
@@ -313,7 +269,7 @@ def contract_check() -> None:
 
 @contract_app.command("write")
 def contract_write(event_page: Path = Path("docs/events.md")) -> None:
-    """Write the JSON schemas and the table of events; refuses a breaking difference."""
+    """Write the JSON schemas and the table of events; refuses a breaking change."""
     problems = contract.write()
     for problem in problems:
         typer.echo(problem, err=True)
@@ -324,7 +280,7 @@ def contract_write(event_page: Path = Path("docs/events.md")) -> None:
 
 @parked_app.command("list")
 def parked_list(database_url: Database) -> None:
-    """Reason and origin of each parked message of a service; never its content."""
+    """List the parked messages of a service with reason and origin, never with their content."""
     rows = asyncio.run(parked.list_parked(database_url))
     table = Table("digest", "reason", "detail", "key", "times")
     for row in rows:
@@ -338,7 +294,7 @@ def parked_list(database_url: Database) -> None:
 def parked_replay(
     database_url: Database, digest: Annotated[str, typer.Argument(help="start of a digest, or `all`")]
 ) -> None:
-    """Let a service try parked messages again; what was done before is not done again."""
+    """Let a service process parked messages again; completed effects are not repeated."""
     typer.echo(f"{asyncio.run(parked.replay_parked(database_url, digest))} messages will be tried again")
 
 

@@ -32,7 +32,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Card:
-    """What a message class says of itself."""
+    """The documentation of one message."""
 
     summary: str
     addresses: tuple[tuple[str, str], ...]
@@ -43,7 +43,7 @@ class Card:
 
 
 def as_html() -> str:
-    """The page."""
+    """The catalogue page."""
     templates = Environment(
         loader=PackageLoader("simpul_cli"), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )
@@ -71,7 +71,7 @@ def _card(row: CatalogRow) -> Card:
 
 
 def _type(field: Mapping[str, Any]) -> str:
-    """In few words."""
+    """A short name of a JSON schema type."""
     if "anyOf" in field:
         return " or ".join(_type(one) for one in field["anyOf"] if one.get("type") != "null")
     if "$ref" in field:
@@ -152,14 +152,14 @@ def _fixtures_of(valid: dict[str, Any]) -> dict[str, Any]:
     invalid = [
         ("data is missing", {name: value for name, value in valid.items() if name != "data"}),
         ("another type", valid | {"type": "something.else.v1"}),
-        ("the sequence is no number of ten digits", valid | {"sequence": "1"}),
+        ("the sequence is not a number of ten digits", valid | {"sequence": "1"}),
         (f"data.{named} is wrong in kind", valid | {"data": data | {named: wrong}}),
     ]
     return {"valid": _signed(valid), "invalid": [{"why": why} | _signed(event) for why, event in invalid]}
 
 
 def transition_fixtures() -> list[dict[str, str]]:
-    """What becomes of each reply in each state; a decline for lack of capacity, without urgency."""
+    """The outcome of each reply in each state; declines are for lack of capacity, with low urgency."""
     return [_transition(state, said) for state in ReferralState for said in ReplyKind]
 
 

@@ -18,7 +18,7 @@ _START, _END = "<!-- events: written by `make schema` -->", "<!-- end of events 
 
 
 def current_schemas() -> dict[str, dict[str, Any]]:
-    """The schema of each wire name as the classes say it."""
+    """The schema of each wire name, generated from its class."""
     return {message.WIRE_NAME: message.model_json_schema() for message in MESSAGES}
 
 
@@ -28,17 +28,17 @@ def published_schemas(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
 
 
 def breaks(published: dict[str, dict[str, Any]], current: dict[str, dict[str, Any]]) -> list[str]:
-    """Each breaking difference with the consumers it concerns."""
+    """Each breaking change with the consumers that it affects."""
     found = []
     for wire_name, schema in published.items():
         consumers = ", ".join(row_of(wire_name).consumers) if wire_name in current else "every consumer"
         problems = breaking_changes(schema, current[wire_name]) if wire_name in current else ["removed"]
-        found += [f"{wire_name}: {problem} (breaks: {consumers}); publish a .v2 beside it" for problem in problems]
+        found += [f"{wire_name}: {problem} (breaks: {consumers}); publish a .v2 as well" for problem in problems]
     return found
 
 
 def stale(published: dict[str, dict[str, Any]], current: dict[str, dict[str, Any]]) -> list[str]:
-    """What is committed and not what the classes say: wire names, and what is published beside the schemas."""
+    """Committed schemas and other published files that differ from what the classes generate."""
     others = [
         path.name for path, text in made_of_the_classes().items() if not path.exists() or path.read_text() != text
     ]
@@ -46,7 +46,7 @@ def stale(published: dict[str, dict[str, Any]], current: dict[str, dict[str, Any
 
 
 def made_of_the_classes() -> dict[Path, str]:
-    """What is published beside the schemas: signatures, the AsyncAPI document, the catalogue, fixtures."""
+    """The published files other than the schemas: signatures, AsyncAPI document, catalogue page, fixtures."""
     fixtures = PACKAGE / "fixtures"
     return {
         PACKAGE / "samples" / SIGNATURES: _written(catalogue.sample_signatures()),
@@ -64,7 +64,7 @@ def _written(value: Any) -> str:
 
 
 def write(folder: Path = FOLDER) -> list[str]:
-    """Write the schemas unless something breaks; returns what breaks."""
+    """Write the schemas unless a change is breaking; returns the breaking changes."""
     current = current_schemas()
     problems = breaks(published_schemas(folder), current)
     if not problems:

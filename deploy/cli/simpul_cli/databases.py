@@ -6,8 +6,6 @@ import asyncpg
 
 from simpul_runtime.migrations import migrate_async
 
-SERVICES = ("intake", "routing", "notify", "desk")
-
 
 async def create_databases(server_url: str, names: dict[str, str]) -> None:
     """Create the databases (service -> name) that do not exist yet."""

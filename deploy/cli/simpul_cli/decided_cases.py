@@ -1,4 +1,4 @@
-"""`simpul agreement explain-case`: why routing decided a case as it did."""
+"""`simpul agreement explain-case`: explains routing's decision on a case."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 
 from simpul_agreement import digest_of
-from simpul_agreement.commands import EveryClause, Language, Tongue, VersionDir, read_version
+from simpul_agreement.commands import EveryClause, Language, OutputLanguage, VersionDir, read_version
 from simpul_agreement.engine import Engines
 from simpul_agreement.explain import Explanation, as_text
 from simpul_cli.options import Database
@@ -23,10 +23,10 @@ def explain_case(
     key_file: Annotated[
         Path, typer.Option(envvar="SIMPUL_KEY_FILE", help="routing's private keys, which open its facts")
     ],
-    language: Language = Tongue.ID,
+    language: Language = OutputLanguage.ID,
     every: EveryClause = False,
 ) -> None:
-    """Why a case was decided as it was, from the facts that routing stored."""
+    """Explain the decision on a case, from the facts that routing stored."""
     agreement, city = read_version(version)
     try:
         stored = asyncio.run(stored_decision(database_url, case, KeyRing.read(key_file)))
@@ -34,7 +34,7 @@ def explain_case(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     if (stored.agreement, stored.digest) != (agreement.version, digest_of(version.resolve())):
-        typer.echo(f"another text decided this case: {stored.agreement}, {stored.digest}", err=True)
+        typer.echo(f"this case was decided by another text: {stored.agreement}, {stored.digest}", err=True)
         raise typer.Exit(2)
     engine = Engines(agreement).on(stored.decided_at.astimezone(city.zone).date())
     explanation = Explanation(agreement, engine, stored.facts.situation, stored.facts.origin, city)

@@ -6,16 +6,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from simpul_schema.catalog import SERVICES
 from simpul_seal import Directory, KeyRing, PublicKeys, generate
 
-SERVICES = ("intake", "routing", "notify", "desk")
 VALIDITY = timedelta(days=365)
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-"""New keys count a little earlier than they were made, because the clocks of machines differ."""
+"""New keys are valid a little before they were created, because the clocks of machines differ."""
 
 
 class KeysExist(FileExistsError):
-    """Files that `simpul keys init` would write are there already; the message names them."""
+    """Files that `simpul keys init` would write exist; the message names them."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         names = ", ".join(map(str, paths))
@@ -26,21 +26,21 @@ class KeysExist(FileExistsError):
 
 
 class NotRotated(Exception):
-    """The rotation cannot be carried out; the keys that count are as they were. The message says what to do."""
+    """The rotation failed and the valid keys are unchanged; the message gives the remedy."""
 
 
 def key_file(folder: Path, party: str) -> Path:
-    """Where the private keys of a party lie."""
+    """The file with the private keys of a party."""
     return folder / f"{party}.key.json"
 
 
 def directory_file(folder: Path) -> Path:
-    """Where everybody's public keys lie."""
+    """The file with the public keys of all parties."""
     return folder / "directory.json"
 
 
 def vault_file(folder: Path) -> Path:
-    """Where the vault's master key lies."""
+    """The file with the vault's master key."""
     return folder / "vault.key"
 
 
@@ -49,7 +49,7 @@ def init_city(
 ) -> int:
     """Everything a new city needs, or nothing: KeysExist before anything is written if any of it is there."""
     wanted = [vault_file(folder), directory, *(key_file(folder, party) for party in parties)]
-    # The folder above too: moving new keys there, as an earlier manual said, would destroy those of a running city.
+    # The parent folder is checked too: an earlier manual had new keys moved there, over those of a running city.
     above = [vault_file(folder.absolute().parent), *(key_file(folder.absolute().parent, name) for name in SERVICES)]
     _refuse_existing([*wanted, *above])
     count = create_keys(folder, parties, now, directory=directory)
@@ -85,7 +85,7 @@ class Rotation:
 
     party: str
     ring: KeyRing
-    """To replace the service's file: the new keys, and the old ones to open what was sealed to or stored under them."""
+    """Replaces the service's file: the new keys, and the old ones to open what was sealed or stored under them."""
     public: PublicKeys
     old_until: datetime | None
     """None when no old key counts any more."""
@@ -94,7 +94,7 @@ class Rotation:
 def rotate_keys(
     folder: Path, parties: Sequence[str], directory: Path, now: datetime, *, overlap: timedelta, dry_run: bool = False
 ) -> list[Rotation]:
-    """Give services new keys beside their old ones; returns what changed.
+    """Give services new keys and keep their old ones; returns the rotations.
 
     A service whose new keys have not begun to count is left alone, unless the overlap is zero. Raises NotRotated when
     a file cannot be read, before anything is written, or cannot be replaced.
@@ -108,7 +108,7 @@ def rotate_keys(
     if not dry_run:
         for rotation in rotations:
             _replace_ring(rotation.ring, key_file(folder, rotation.party))
-        # Last: public keys whose private halves nobody has would make others seal what cannot be opened.
+        # The directory comes last: others must not seal to public keys whose private halves are not stored yet.
         _replace_directory(directory_after(known, rotations, now, overlap), directory)
     return rotations
 
@@ -173,8 +173,8 @@ def _replace_directory(known: Directory, path: Path) -> None:
         known.write(path)
     except OSError as error:
         msg = (
-            f"{path} cannot be replaced ({type(error).__name__}): the key files have new keys that nobody knows and "
-            "nothing uses, beside the ones that count. Run this again where it can be written"
+            f"{path} cannot be replaced ({type(error).__name__}): the key files have new keys, which nobody "
+            "uses, as well as the valid ones. Run this again where the file can be written"
         )
         raise NotRotated(msg) from error
 
@@ -186,7 +186,7 @@ class ListedKey:
     party: str
     keyid: str
     state: str
-    """`current`, `next` or `ended`; `old` still counts beside a newer one."""
+    """`current`, `next`, `ended`, or `old`: still valid, but replaced by a newer one."""
     not_before: datetime
     not_after: datetime
     days_left: int

@@ -13,7 +13,7 @@ async def count_parked(database_url: str) -> int:
 
 
 async def list_parked(database_url: str) -> list[dict[str, object]]:
-    """Reason, detail and place of each; never the content."""
+    """Reason, detail and routing key of each parked message, never its content."""
     connection = await asyncpg.connect(database_url)
     try:
         rows = await connection.fetch(
@@ -26,9 +26,9 @@ async def list_parked(database_url: str) -> list[dict[str, object]]:
 
 
 async def replay_parked(database_url: str, digest: str) -> int:
-    """Ask the service to try again: one by the start of its digest, or all with `all`. Returns how many.
+    """Mark parked messages for replay, by the start of a digest or `all`; returns how many.
 
-    The service takes them within a second, as if they had just arrived; what was done before is not done again.
+    The service processes them within a second; completed effects are not repeated.
     """
     connection = await asyncpg.connect(database_url)
     try:

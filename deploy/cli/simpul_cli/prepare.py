@@ -1,4 +1,4 @@
-"""Makes the files that docker-compose.yml expects beside it and that no repository may hold."""
+"""Creates the files that docker-compose.yml needs and that no repository may contain."""
 
 import os
 import re
@@ -9,8 +9,9 @@ from pathlib import Path
 
 from simpul_agency.enrolment import write_secret
 from simpul_cli.agency.certificates import Authority
-from simpul_cli.keys import SERVICES, init_city, key_file, vault_file
+from simpul_cli.keys import init_city, key_file, vault_file
 from simpul_intake.vault import create_master_key
+from simpul_schema.catalog import SERVICES
 
 SERVICE_ACCOUNT = 10001
 """The account in Simpul's images."""
@@ -21,11 +22,11 @@ _KNOWN = re.compile(r"^(AGENCY_BROKER|OPERATOR_UID)=.*$", re.MULTILINE)
 
 
 class PartlyPrepared(Exception):
-    """Some files of a set are there and others are not; the message names what is missing."""
+    """A set of files is incomplete; the message names the missing ones."""
 
 
 class Preparation:
-    """The files of one checkout. Each set is made as a whole, and what is there is never replaced."""
+    """The files of one checkout. Each set is created as a whole, and existing files are never replaced."""
 
     def __init__(self, root: Path) -> None:
         self.secrets, self.tls = root / "deploy" / "secrets", root / "deploy" / "tls"

@@ -1,4 +1,4 @@
-"""Reads what routing stored of a decided case."""
+"""Reads the decision on a case that routing stored."""
 
 from dataclasses import dataclass
 from datetime import datetime

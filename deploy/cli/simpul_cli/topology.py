@@ -1,4 +1,4 @@
-"""Applies the declared topology to a broker through its management API, and sends again what found no queue."""
+"""Applies the declared topology through the broker's management API, and resends unrouted messages."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ _OUR_HEADERS = ("simpul-exchange", SIGNATURE_HEADER)
 
 
 async def apply_topology(api: BrokerApi, topology: Topology) -> None:
-    """Make the broker hold what is declared; running it again changes nothing. What is extra stays."""
+    """Create what is declared and missing; idempotent. Undeclared objects stay."""
     for exchange in topology.exchanges:
         arguments = {"alternate-exchange": exchange.alternate} if exchange.alternate else {}
         body: dict[str, Any] = {"type": exchange.type, "durable": True, "arguments": arguments}
@@ -43,7 +43,7 @@ async def apply_topology(api: BrokerApi, topology: Topology) -> None:
 
 
 async def differences(api: BrokerApi, topology: Topology) -> list[str]:
-    """What the broker lacks of the declaration, and what it holds beside it, one sentence each."""
+    """Differences between the broker and the declaration, one sentence each."""
     queues = {queue["name"]: queue for queue in await api.call("GET", "queues", "{vhost}") or []}
     exchanges = {exchange["name"]: exchange for exchange in await api.call("GET", "exchanges", "{vhost}") or []}
     bound = {
@@ -62,7 +62,7 @@ async def differences(api: BrokerApi, topology: Topology) -> list[str]:
     ]
     found += [f"exchange {e.name} is of another kind" for e in topology.exchanges if not _is_like(e, exchanges)]
     found += [
-        f"queue {q.name} is no quorum queue"
+        f"queue {q.name} is not a quorum queue"
         for q in topology.queues
         if q.name in queues and queues[q.name].get("arguments", {}).get("x-queue-type") != "quorum"
     ]
@@ -75,11 +75,11 @@ async def differences(api: BrokerApi, topology: Topology) -> list[str]:
         if queue.name in queues and not (queue.is_last_net or queue.is_copy)
         and "dead-letter-exchange" not in _policy_of(queue.name, held)
     ]  # fmt: skip
-    return found + _beside(topology, queues.keys(), exchanges.keys(), bound, policies.keys())
+    return found + _undeclared(topology, queues.keys(), exchanges.keys(), bound, policies.keys())
 
 
 def _is_like(declared: Exchange, held: Mapping[str, Any]) -> bool:
-    """Whether an exchange that is there is what was declared; one that is missing is told elsewhere."""
+    """Whether an existing exchange matches its declaration; a missing one is reported separately."""
     found = held.get(declared.name)
     if found is None:
         return True
@@ -87,14 +87,14 @@ def _is_like(declared: Exchange, held: Mapping[str, Any]) -> bool:
     return bool(found["durable"]) and (found["type"], alternate) == (declared.type, declared.alternate)
 
 
-def _beside(
+def _undeclared(
     topology: Topology,
     queues: AbstractSet[str],
     exchanges: AbstractSet[str],
     bound: Iterable[tuple[str, str, str]],
     policies: AbstractSet[str],
 ) -> list[str]:
-    """What nobody declared and could carry referrals elsewhere. Other software's queues are none of our business."""
+    """Undeclared objects that could carry referrals elsewhere; queues of other software are ignored."""
     declared = {(exchange, queue.name, key) for queue in topology.queues for exchange, key in queue.bindings}
     ours = {exchange.name for exchange in topology.exchanges}
     found = [f"queue {name} is not declared" for name in queues - {q.name for q in topology.queues} if _is_ours(name)]
@@ -113,7 +113,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _policy_of(queue: str, policies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the broker applies to a queue. Its own answer would come from statistics that lag for seconds."""
+    """The policy that the broker applies to a queue; its own answer comes from statistics that lag for seconds."""
     matching = [
         policy for policy in policies
         if policy["apply-to"] in ("queues", "quorum_queues", "all") and re.search(policy["pattern"], queue)
@@ -122,9 +122,9 @@ def _policy_of(queue: str, policies: Sequence[dict[str, Any]]) -> dict[str, Any]
 
 
 async def resend(amqp_url: str, queue_name: str) -> int:
-    """Send again, with confirms, what a last net holds now, once each; returns how many were sent.
+    """Resend every message that a queue holds now, once and with confirms; returns how many were sent.
 
-    A message that still finds no queue comes back through the alternate exchange, behind the others.
+    A message that is still unrouted returns through the alternate exchange to the end of the queue.
     """
     sent = 0
     async with await aio_pika.connect(amqp_url) as connection:
@@ -135,7 +135,7 @@ async def resend(amqp_url: str, queue_name: str) -> int:
             message = await queue.get(no_ack=False, fail=False)
             exchange = str(message.headers.get("simpul-exchange", "")) if message else ""
             if message is None or not exchange:
-                # Not one of ours: it stays for an operator to look at.
+                # Not published by Simpul: it stays for an operator to inspect.
                 continue
             again = aio_pika.Message(
                 message.body,
@@ -154,12 +154,12 @@ async def resend(amqp_url: str, queue_name: str) -> int:
 
 
 def topology_of_city(city: City) -> Topology:
-    """Everything the broker of this city must hold."""
+    """The topology of this city's broker."""
     return topology_of(sorted(city.agency_codes), city.filtered_queues)
 
 
 async def prepare_broker(api_url: str, amqp_url: str, city: City) -> int:
-    """Apply the topology of a city, then send again what had found no queue."""
+    """Apply the topology of a city, then resend unrouted messages."""
     async with BrokerApi(api_url) as api:
         await apply_topology(api, topology_of_city(city))
     return await resend(amqp_url, UNROUTED)

@@ -33,7 +33,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     versions.read(utc_now())
     # Without an active agreement no case can be decided, so the service must not start and take reports.
     versions.active(utc_now())
-    service.run_beside(versions.keep_reading)
+    service.run_beside(versions.watch_for_versions)
     service.run_beside(SweepClocks(service.transactions, versions, service.city, service.keys).run)
     replan_cases = ReplanCases(versions, service.city, service.keys)
     withdraw_consent = WithdrawConsent(service.transactions, versions, service.city, service.keys)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from simpul_agreement.engine import Origin
-from simpul_agreement.facts import CENTRE, EXCLUDED, NONE, TIME, UNKNOWN, VIOLENCE, Situation
+from simpul_agreement.facts import CENTRE, EXCLUDED, NONE, TIME, UNKNOWN, VIOLENCE, Situation, complete_situation
 from simpul_agreement.implications import normalize_situation
 from simpul_routing.domain.exclusions import Suggestion, SuggestionState
 from simpul_schema.messages.referral import ReferralFacts
@@ -228,7 +228,8 @@ def _encode_report(report: ReportedFacts) -> dict[str, Any]:
 
 def _decode_report(found: Mapping[str, Any]) -> ReportedFacts:
     return ReportedFacts(
-        situation={fact: frozenset(values) for fact, values in found["situation"].items()},
+        # A case that was stored before a fact was added has the fact's default.
+        situation=complete_situation({fact: frozenset(values) for fact, values in found["situation"].items()}),
         origin=Origin(found["satgas"], found["kecamatan"], found["centre"], frozenset(found["excluded"])),
         shared=ReferralFacts.model_validate(found["shared"]),
     )

@@ -1,4 +1,4 @@
-"""The agreement as it is written: YAML in, plain data of the domain out, with the place of everything that is wrong."""
+"""The agreement between the agencies of a city: read from YAML, proven complete, signed and executed."""
 
 from simpul_agreement.errors import AgreementMissing
 from simpul_agreement.findings import AgreementInvalid, Finding

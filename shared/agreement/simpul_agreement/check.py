@@ -1,4 +1,4 @@
-"""Reads, tries and proves a version; every finding in one run, and the proof only when there is none."""
+"""Proves a version: reads it, runs its examples and scenarios, and asks both provers. One run returns every finding."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ from simpul_agreement.examples import example_findings, read_scenarios, scenario
 from simpul_agreement.facts import URGENCY, AgencyKind, Situation
 from simpul_agreement.implications import situations
 from simpul_agreement.model import Agreement, Clause, Topic, UrgencyIs, Where
-from simpul_agreement.phrases import report_of, sentence
+from simpul_agreement.phrases import clause_sentence, example_report
 from simpul_agreement.proof import PROVERS as PROVER_NAMES
-from simpul_agreement.properties import PROPERTIES, QUESTION_WORDS
+from simpul_agreement.properties import PROPERTIES, QUESTION_LABELS
 from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.questions import (
     Answers,
@@ -36,27 +36,27 @@ from simpul_agreement.reading import CLAUSES_FOLDER, read_with_findings
 from simpul_city import City
 
 PROVERS: Final = (BitsetProver, SolverProver)
-assert tuple(prover.name for prover in PROVERS) == PROVER_NAMES  # noqa: S101 - what a stored proof must name
-Tell = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done and how much there is."""
+assert tuple(prover.name for prover in PROVERS) == PROVER_NAMES  # noqa: S101 - a stored proof must name them
+ReportProgress = Callable[[str, int, int], None]
+"""Receives the name of a step, how much of it is done, and its total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came out: findings, or a proof."""
+    """The result of a check: a proof, or the findings that prevent one."""
 
     agreement: Agreement | None
     findings: tuple[Finding, ...]
     proof: Proof | None
 
 
-def check_version(folder: Path, city: City, tell: Tell = lambda *_: None) -> Checked:
-    """Everything that is asked of a version before it may be signed."""
-    tell("reading", 0, 1)
+def check_version(folder: Path, city: City, report_progress: ReportProgress = lambda *_: None) -> Checked:
+    """Runs every check that a version must pass before it may be signed."""
+    report_progress("reading", 0, 1)
     agreement, findings = read_with_findings(folder, city)
-    if agreement is None or not _is_whole(agreement):
+    if agreement is None or not _can_be_proven(agreement):
         return Checked(agreement, tuple(findings), None)
-    tell("examples and scenarios", 0, 1)
+    report_progress("examples and scenarios", 0, 1)
     findings += example_findings(agreement)
     findings += scenario_findings(agreement, read_scenarios(folder, findings), city)
     questions = 0
@@ -64,9 +64,9 @@ def check_version(folder: Path, city: City, tell: Tell = lambda *_: None) -> Che
     dead = {clause.id for clause in agreement.clauses}
     for day in days:
         questions += len(questions_on(agreement, day))
-        found, asleep = prove(agreement, day, tell)
+        found, idle = prove(agreement, day, report_progress)
         findings += [replace(f, problem=f"from {day}: {f.problem}") for f in found] if len(days) > 1 else found
-        dead &= asleep | {clause.id for clause in agreement.clauses if not clause.is_valid_on(day)}
+        dead &= idle | {clause.id for clause in agreement.clauses if not clause.is_valid_on(day)}
     findings += [dead_finding(agreement, name) for name in sorted(dead)]
     if findings:
         return Checked(agreement, tuple(findings), None)
@@ -82,8 +82,8 @@ def check_version(folder: Path, city: City, tell: Tell = lambda *_: None) -> Che
     return Checked(agreement, (), proof)
 
 
-def _is_whole(agreement: Agreement) -> bool:
-    """Whether there is enough to go on with: names are unique, nothing depends on itself, every kind has its party."""
+def _can_be_proven(agreement: Agreement) -> bool:
+    """Whether the provers can work on it: ids are unique, no clause depends on itself, every kind has its party."""
     circular = any(
         isinstance(clause.effect, UrgencyIs) and condition.fact == URGENCY.name
         for clause in agreement.clauses
@@ -98,10 +98,13 @@ def _independent(agreement: Agreement) -> set[str]:
     return {party.code for party in agreement.parties if not party.part_of}
 
 
-def prove(agreement: Agreement, day: date, tell: Tell = lambda *_: None) -> tuple[list[Finding], set[str]]:
-    """What either prover finds on a day, where they disagree (a fault of ours), and the clauses that decide nothing.
+def prove(
+    agreement: Agreement, day: date, report_progress: ReportProgress = lambda *_: None
+) -> tuple[list[Finding], set[str]]:
+    """The findings of both provers for one day, and the clauses that decide nothing on it.
 
-    A clause may sleep while another overrides it for a time; it is dead when it sleeps on every day.
+    A disagreement between the provers is a finding too: one of them has a defect. A clause that another one overrides
+    for a period is idle; a clause that is idle in every period is dead.
     """
     total = len(questions_on(agreement, day))
     answers: list[Answers] = []
@@ -111,76 +114,76 @@ def prove(agreement: Agreement, day: date, tell: Tell = lambda *_: None) -> tupl
         def count(name: str = prover.name) -> None:
             nonlocal done
             done += 1
-            tell(f"{name}, from {day}", done, total)
+            report_progress(f"{name}, from {day}", done, total)
 
         try:
             answers.append(prover(agreement, day).answers(count))
         except TooWide as error:
             where = Where(CLAUSES_FOLDER)
-            problem = f"a question cannot be laid out: {error}"
-            return [Finding(where, problem, "split the clauses that read so much")], set()
+            problem = f"a question does not fit into memory: {error}"
+            return [Finding(where, problem, "split the clauses that read so many facts")], set()
     first, second = answers
-    words = _Words(agreement, day)
+    writer = _FindingWriter(agreement, day)
     findings: list[Finding] = []
-    asleep: set[str] = set()
+    idle: set[str] = set()
     for question in first:
         if (first[question] is None) is not (second[question] is None):
             problem = f"the provers disagree about {question}"
             findings.append(Finding(Where(CLAUSES_FOLDER), problem, "report this: one of the two provers is wrong"))
         elif isinstance(question, Dead):
-            asleep |= {question.clause} if first[question] is not None else set()
-        elif (shown := first[question]) is not None:
-            findings += words.of(question, shown)
-    return findings, asleep
+            idle |= {question.clause} if first[question] is not None else set()
+        elif (witness := first[question]) is not None:
+            findings += writer.findings_of(question, witness)
+    return findings, idle
 
 
 def dead_finding(agreement: Agreement, name: str) -> Finding:
-    """A clause that never decides anything, with what is in its way."""
+    """The finding for a clause that never decides anything, with the clauses that override it."""
     clause = agreement.by_id[name]
     winners = [other for other in agreement.clauses if name in other.overrides]
     return Finding(
         clause.where, f"unreachable: {name} never decides anything",
         f"it is always overridden by {', '.join(c.id for c in winners)}; narrow them or delete it"
-        if winners else "its conditions contradict one another; mend or delete it",
-        tuple(f"{c.id}: {sentence(c, agreement, 'id')}" for c in (clause, *winners[:5])),
+        if winners else "its conditions contradict one another; correct or delete it",
+        tuple(f"{c.id}: {clause_sentence(c, agreement, 'id')}" for c in (clause, *winners[:5])),
     )  # fmt: skip
 
 
-class _Words:
-    """Turns an answer into what a person can act on."""
+class _FindingWriter:
+    """Turns a prover's answer into findings that a person can act on."""
 
     def __init__(self, agreement: Agreement, day: date) -> None:
         self._agreement = agreement
         self._engine = Engine(agreement, day)
         self._prover = BitsetProver(agreement, day)
 
-    def of(self, question: Question, shown: Situation) -> Iterator[Finding]:
-        decided = self._engine.decide(shown, Origin()).effective
-        report = report_of(shown)
+    def findings_of(self, question: Question, witness: Situation) -> Iterator[Finding]:
+        decided = self._engine.decide(witness, Origin()).effective
+        report = example_report(witness)
         match question:
             case Gap(topic=topic):
                 yield Finding(
-                    self._place(topic), f"gap: no clause says {_asked(topic)} in this situation",
-                    "add a clause for it, or widen one of those that are there",
-                    self._texts([c for c in self._agreement.clauses if c.topic == topic][:5]), report,
+                    self._first_clause(topic), f"gap: no clause decides {_describe_topic(topic)} in this situation",
+                    "add a clause, or widen an existing one",
+                    self._sentences([c for c in self._agreement.clauses if c.topic == topic][:5]), report,
                 )  # fmt: skip
             case RightGap(right=right):
                 of_right = [c for c in self._agreement.clauses if needs(c, right) or waives(c, right)]
                 yield Finding(
                     of_right[0].where if of_right else Where(CLAUSES_FOLDER),
-                    f"gap: the right {right} is neither served nor said not to need a service in this situation",
-                    "add a service, or a `not_needed` with its reason", self._texts(of_right[-2:]), report,
+                    f"gap: the right {right} has neither a service nor a `not_needed` in this situation",
+                    "add a service, or a `not_needed` with its reason", self._sentences(of_right[-2:]), report,
                 )  # fmt: skip
             case Overlap(topic=topic):
                 on_topic = [clause for clause in self._prover.clauses if clause.topic == topic]
                 for pair in combinations(on_topic, 2):
-                    witness = self._prover.differ([pair])
-                    if witness:
-                        problem = f"two clauses say different things about {_asked(topic)}"
-                        yield self._overlap(pair, problem, report_of(witness))
+                    conflict = self._prover.find_conflict([pair])
+                    if conflict:
+                        problem = f"two clauses decide {_describe_topic(topic)} differently"
+                        yield self._overlap(pair, problem, example_report(conflict))
             case RightOverlap(right=right):
                 both = [clause for clause in decided if needs(clause, right) or waives(clause, right)]
-                yield self._overlap(both, f"the right {right} is served and said not to need a service", report)
+                yield self._overlap(both, f"the right {right} has a service and a `not_needed`", report)
             case Dead():
                 return
             case Broken(property=wanted):
@@ -188,9 +191,9 @@ class _Words:
                 about = [c for c in decided if c.when and c.topic[0] == kinds.get(wanted.name, "service")]
                 yield Finding(
                     about[0].where if about else Where(CLAUSES_FOLDER),
-                    f"property {wanted.name} does not hold: {wanted.words.en}",
-                    "mend the clauses that decide this report; `simpul agreement explain` shows all of them",
-                    self._texts(about[:4]), report,
+                    f"property {wanted.name} does not hold: {wanted.text.en}",
+                    "correct the clauses that decide this report; `simpul agreement explain` shows all of them",
+                    self._sentences(about[:4]), report,
                 )  # fmt: skip
 
     def _overlap(self, both: Sequence[Clause], problem: str, report: str) -> Finding:
@@ -198,16 +201,16 @@ class _Words:
         where = both[-1].where if both else Where(CLAUSES_FOLDER)
         return Finding(
             where, f"overlap: {problem} in this situation ({names})",
-            "let one of them name the other in `overrides`, or narrow a condition", self._texts(both), report,
+            "let one of them name the other in `overrides`, or narrow a condition", self._sentences(both), report,
         )  # fmt: skip
 
-    def _place(self, topic: Topic) -> Where:
+    def _first_clause(self, topic: Topic) -> Where:
         return next((c.where for c in self._agreement.clauses if c.topic == topic), Where(CLAUSES_FOLDER))
 
-    def _texts(self, clauses: Sequence[Clause]) -> tuple[str, ...]:
-        return tuple(f"{clause.id}: {sentence(clause, self._agreement, 'id')}" for clause in clauses)
+    def _sentences(self, clauses: Sequence[Clause]) -> tuple[str, ...]:
+        return tuple(f"{clause.id}: {clause_sentence(clause, self._agreement, 'id')}" for clause in clauses)
 
 
-def _asked(topic: Topic) -> str:
+def _describe_topic(topic: Topic) -> str:
     kind, subject = topic
-    return f"{QUESTION_WORDS[kind].en}{f' ({subject})' if subject else ''}"
+    return f"{QUESTION_LABELS[kind].en}{f' ({subject})' if subject else ''}"

@@ -1,9 +1,9 @@
-"""`simpul agreement`: check, explain, diff, simulate, render, sign, status, schema."""
+"""The command group of `simpul-agreement` and `simpul agreement`."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,47 +20,53 @@ from simpul_agreement.engine import Engines
 from simpul_agreement.examples import read_situations
 from simpul_agreement.explain import Explanation, as_text
 from simpul_agreement.model import Agreement
-from simpul_agreement.reports import ReportUnreadable, invented_year, read_report
+from simpul_agreement.phrases import REPORTS, SCENARIOS
+from simpul_agreement.reports import ReportUnreadable, invented_year, read_report, read_reports
 from simpul_agreement.simulate import simulate
 from simpul_agreement.versions import sign_version, signatories, standing_of
 from simpul_city import City, CityInvalid
 from simpul_schema.vocabulary import Urgency
-from simpul_seal import Directory, KeyRing
+from simpul_seal import Directory, KeyRing, generate
 
 app = typer.Typer(no_args_is_help=True, help="The agreement between the agencies: proven, explained, compared, signed.")
 
-ReportFile = Annotated[Path, typer.Argument(help="a report as intake takes it, or facts, as JSON or YAML")]
-SchemaDir = Annotated[Path, typer.Argument(help="where they go")]
+ReportFile = Annotated[
+    Path, typer.Argument(help="a report as posted to intake, or facts of the agreement; JSON or YAML")
+]
+SchemaDir = Annotated[Path, typer.Argument(help="folder for the schemas")]
 VersionDir = Annotated[
     Path,
-    typer.Argument(help="folder of one version, such as deploy/kediri/agreement/2026-11", exists=True, file_okay=False),
+    typer.Argument(help="folder of a version, such as deploy/kediri/agreement/2026-11", exists=True, file_okay=False),
 ]
 
 
-class Tongue(StrEnum):
+class OutputLanguage(StrEnum):
     """The languages of the city."""
 
     ID = "id"
     EN = "en"
 
 
-EveryClause = Annotated[bool, typer.Option("--all", help="also why each of the other clauses does not apply")]
-Language = Annotated[Tongue, typer.Option(help="Bahasa Indonesia or English")]
+EveryClause = Annotated[bool, typer.Option("--all", help="show also why each of the other clauses does not decide")]
+Language = Annotated[OutputLanguage, typer.Option(help="Bahasa Indonesia or English")]
 
 
 def city_of(version: Path) -> City:
-    """The city whose folder holds the version; ends with the reason when there is none."""
+    """The city whose folder contains the version; exits with the reason when it cannot be read."""
     folder = version.resolve().parent.parent
     try:
         return City.read(folder)
     except (OSError, UnicodeDecodeError, YAMLError, CityInvalid, KeyError, TypeError) as error:
-        typer.echo(f"{folder} is no folder of a city: {error}", err=True)
-        typer.echo("name a version's folder, such as deploy/kediri/agreement/2026-11", err=True)
+        reason = "has no city.yaml" if isinstance(error, FileNotFoundError) else f"cannot be read: {error}"
+        example = "deploy/kediri/agreement/2026-11"
+        typer.echo(
+            f"{folder} {reason}; pass the folder of a version inside a city's folder, such as {example}", err=True
+        )
         raise typer.Exit(2) from error
 
 
 def read_version(version: Path) -> tuple[Agreement, City]:
-    """A version and its city; ends with the findings where there are any."""
+    """A version and its city; exits with the findings when the version is invalid."""
     city = city_of(version)
     try:
         return read_agreement(version.resolve(), city), city
@@ -70,8 +76,8 @@ def read_version(version: Path) -> tuple[Agreement, City]:
 
 
 @contextmanager
-def needing(extra: str) -> Iterator[None]:
-    """Ends with the command that installs what an import inside the block lacks."""
+def require_extra(extra: str) -> Iterator[None]:
+    """Exits with the command that installs the missing extra when an import inside the block fails."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -81,8 +87,8 @@ def needing(extra: str) -> Iterator[None]:
 
 @app.command()
 def check(version: VersionDir) -> None:
-    """Prove a version complete; exit 0 and store the proof only when there is no finding at all."""
-    with needing("prove"):
+    """Prove that a version is complete, and store the proof; exit 1 when there are findings."""
+    with require_extra("prove"):
         from simpul_agreement.check import check_version  # noqa: PLC0415 - the solver takes long to load
 
     version = version.resolve()
@@ -90,25 +96,25 @@ def check(version: VersionDir) -> None:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         tasks: dict[str, int] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done or total)  # type: ignore[arg-type]  # a task id is an int
+        def report_progress(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = progress.add_task(step, total=total)
+            progress.update(tasks[step], completed=done or total)  # type: ignore[arg-type]  # a task id is an int
 
-        checked = check_version(version, city_of(version), tell)
+        checked = check_version(version, city_of(version), report_progress)
     for finding in checked.findings:
         typer.echo(f"{finding}\n")
     if checked.proof is None:
         typer.echo(f"{len(checked.findings)} findings: {version.name} is not proven")
         raise typer.Exit(1)
     checked.proof.write(version)
-    _tell_proof(checked.proof)
+    _print_proof(checked.proof)
 
 
-def _tell_proof(proof: Proof) -> None:
+def _print_proof(proof: Proof) -> None:
     typer.echo(
-        f"{proof.version}: {proof.situations:,} situations, {proof.clauses} clauses, {proof.questions} questions put "
-        f"to {' and '.join(proof.provers)}, which agree: 0 gaps, 0 overlaps, 0 dead clauses, "
+        f"{proof.version}: {proof.situations:,} situations, {proof.clauses} clauses, {proof.questions} questions, "
+        f"answered alike by {' and '.join(proof.provers)}: 0 gaps, 0 overlaps, 0 dead clauses, "
         f"{len(proof.properties)} properties hold"
     )
     for name in proof.properties:
@@ -119,10 +125,10 @@ def _tell_proof(proof: Proof) -> None:
 def explain(
     version: VersionDir,
     report: ReportFile,
-    language: Language = Tongue.ID,
+    language: Language = OutputLanguage.ID,
     every: EveryClause = False,
 ) -> None:
-    """Why a report is decided as it is, clause by clause, and the smallest change that would alter it."""
+    """Explain the decision on a report, clause by clause, with the smallest changes that alter it."""
     agreement, city = read_version(version)
     day = datetime.now(city.zone).date()
     try:
@@ -135,41 +141,45 @@ def explain(
 
 
 @app.command()
-def diff(old: VersionDir, new: VersionDir, language: Language = Tongue.ID) -> None:
-    """Which situations, past referrals and agencies' work change from one version to another."""
+def diff(
+    old: VersionDir,
+    new: VersionDir,
+    language: Language = OutputLanguage.ID,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="YAML list of reports as posted to intake, to compare too", exists=True, dir_okay=False),
+    ] = None,
+) -> None:
+    """Compare two versions: the situations they decide differently, the scenarios of the new one, the workloads."""
     from simpul_agreement.compare import Comparison  # noqa: PLC0415 - loads a prover
 
     before, city = read_version(old)
     after, _ = read_version(new)
+    try:
+        given = read_reports(reports, city) if reports else []
+    except ReportUnreadable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
     comparison = Comparison(before, after, language)
-    changes = list(comparison.changes())
-    typer.echo(f"{before.version} -> {after.version}: {len(changes)} answers change")
-    for change in changes:
-        typer.echo(f"\n{' '.join(filter(None, change.topic))}: {change.situations:,} situations")
-        typer.echo(f"  {change.where}\n    - {change.before}\n    + {change.after}")
-    for words in comparison.beside():
-        typer.echo(f"  {words}")
-    compared = read_situations(new.resolve(), city)
-    differing = list(comparison.referrals(compared))
-    typer.echo(f"\n{len(differing)} of the {len(compared)} scenarios of {after.version} would be referred otherwise")
-    for title, differences in differing:
-        typer.echo(f"  {title}: {'; '.join(differences)}")
-    work = comparison.work(list(invented_year(city, 2026, 1000, 1)))
-    typer.echo("\nwork in a year of 1,000 invented reports:" if work else "\nnobody gains or loses work")
-    for agency, (count, then) in work.items():
-        typer.echo(f"  {agency}: {count} -> {then} ({then - count:+})")
+    typer.echo(comparison.describe_answers())
+    scenarios = read_situations(new.resolve(), city)
+    typer.echo(f"\n{comparison.describe_referrals(scenarios, SCENARIOS)}")
+    if reports:
+        situations = [(report.title, *report.situation(after)) for report in given]
+        typer.echo(f"\n{comparison.describe_referrals(situations, REPORTS)}")
+    typer.echo(f"\n{comparison.describe_workloads(list(invented_year(city, 2026, 1000, 1)))}")
 
 
 @app.command(name="simulate")
 def simulate_year(
     version: VersionDir,
-    reports: Annotated[int, typer.Option(help="reports in the year", min=1, max=100_000)] = 1000,
-    year: Annotated[int, typer.Option(help="which year")] = 2027,
+    reports: Annotated[int, typer.Option(help="number of reports", min=1, max=100_000)] = 1000,
+    year: Annotated[int, typer.Option(help="calendar year")] = 2027,
     seed: Annotated[int, typer.Option(help="the same seed gives the same year")] = 1,
-    picture: Annotated[Path, typer.Option(help="where the picture goes, as SVG")] = Path(".simpul/agreement-year.svg"),
+    picture: Annotated[Path, typer.Option(help="file for the picture, SVG")] = Path(".simpul/agreement-year.svg"),
 ) -> None:
-    """A year of invented reports: load of each agency, deadlines met, escalations, as a table and a picture."""
-    with needing("render"):
+    """Simulate a year of invented reports: workload of each agency, deadlines met, escalations."""
+    with require_extra("render"):
         from simpul_agreement.render import picture_of  # noqa: PLC0415 - loads the typesetter
 
     agreement, city = read_version(version)
@@ -179,7 +189,7 @@ def simulate_year(
     for code, load in result.rows():
         table.add_row(
             code, str(load.referrals), str(load.led), _minutes(load.median_minutes), _minutes(load.slow_minutes),
-            f"{load.met_share:.0%}", str(load.reminded), str(load.escalated), str(load.to_the_top),
+            f"{load.met_share:.0%}", str(load.reminded), str(load.escalated), str(load.twice_overdue),
         )  # fmt: skip
     Console().print(table)
     shares = ", ".join(f"{urgency.value} {result.urgency[urgency]}" for urgency in Urgency)
@@ -197,8 +207,8 @@ def _minutes(minutes: float) -> str:
 def render_document(
     version: VersionDir, out: Annotated[Path, typer.Option(help="folder for the files")] = Path(".simpul/agreement")
 ) -> None:
-    """The document to sign: HTML and PDF, Bahasa Indonesia and English."""
-    with needing("render"):
+    """Render the document to sign as HTML and PDF, in Bahasa Indonesia and English."""
+    with require_extra("render"):
         from simpul_agreement.render import render  # noqa: PLC0415 - loads the typesetter
 
     agreement, city = read_version(version)
@@ -206,12 +216,36 @@ def render_document(
         typer.echo(str(path))
 
 
+@app.command("create-key")
+def create_key(
+    party: Annotated[str, typer.Argument(help="code of a party that signs")],
+    folder: Annotated[Path, typer.Option(help="folder for the private keys")] = Path(".simpul/keys"),
+    directory_file: Annotated[
+        Path | None, typer.Option(help="public keys of all parties; directory.json in the folder when omitted")
+    ] = None,
+    valid_days: Annotated[int, typer.Option(min=1, help="days until the keys expire")] = 365,
+) -> None:
+    """Create a party's private keys and add its public keys to the directory."""
+    path, now = folder / f"{party}.key.json", datetime.now(UTC)
+    directory_file = directory_file or folder / "directory.json"
+    if path.exists():
+        typer.echo(f"{path} exists and is never replaced; choose another folder", err=True)
+        raise typer.Exit(2)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    known = Directory.read(directory_file).entries if directory_file.exists() else ()
+    ring, public = generate(party, not_before=now, not_after=now + timedelta(days=valid_days))
+    ring.write(path)
+    Directory([*known, public]).write(directory_file)
+    typer.echo(f"{path}: keep it secret; {directory_file}: give it to everybody")
+
+
 @app.command()
 def sign(
     version: VersionDir,
-    key_file: Annotated[list[Path], typer.Option(help="private keys of a party that signs; may be given again")],
+    key_file: Annotated[list[Path], typer.Option(help="private keys of a party that signs; repeatable")],
 ) -> None:
-    """Put a party's signature beside a proven version."""
+    """Sign a proven version for one or more parties."""
     agreement, city = read_version(version)
     proof = Proof.read(version.resolve())
     if proof is None or not proof.is_of(agreement, digest_of(version.resolve())):
@@ -221,7 +255,9 @@ def sign(
     for path in key_file:
         ring = KeyRing.read(path)
         if ring.party not in wanted:
-            typer.echo(f"{ring.party} is no party that signs; these do: {', '.join(sorted(wanted))}", err=True)
+            typer.echo(
+                f"{ring.party} does not sign this agreement; these parties do: {', '.join(sorted(wanted))}", err=True
+            )
             raise typer.Exit(2)
         typer.echo(str(sign_version(version.resolve(), ring, datetime.now(UTC))))
 
@@ -229,9 +265,9 @@ def sign(
 @app.command()
 def status(
     version: VersionDir,
-    directory_file: Annotated[Path, typer.Option(envvar="SIMPUL_DIRECTORY_FILE", help="everybody's public keys")],
+    directory_file: Annotated[Path, typer.Option(envvar="SIMPUL_DIRECTORY_FILE", help="public keys of all parties")],
 ) -> None:
-    """How far a version has come from draft to active, and what it lacks."""
+    """Show the state of a version, from draft to active, and what it lacks."""
     agreement, city = read_version(version)
     standing = standing_of(version.resolve(), agreement, city, Directory.read(directory_file), datetime.now(UTC))
     typer.echo(f"{agreement.version}: {standing.state}")
@@ -241,7 +277,7 @@ def status(
 
 @app.command()
 def schema(folder: SchemaDir = Path("deploy/kediri/agreement/schema")) -> None:
-    """Write the JSON schemas of the YAML files, for an editor's completion."""
+    """Write the JSON schemas with which an editor completes the YAML files."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in schemas().items():
         (folder / f"{name}.json").write_text(text)

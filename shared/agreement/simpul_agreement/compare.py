@@ -1,4 +1,4 @@
-"""What changes between two versions: which situations, which past referrals, whose work."""
+"""Compares two versions: which situations they decide differently, which referrals differ, whose workload changes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,21 +7,21 @@ from typing import Final
 
 from simpul_agreement.engine import Decision, Engine, Origin
 from simpul_agreement.facts import Situation
-from simpul_agreement.model import Agreement, Clause, Condition, Effect, Party, Topic, Words
-from simpul_agreement.phrases import condition_words, effect_words, source_words
-from simpul_agreement.properties import QUESTION_WORDS
+from simpul_agreement.model import Agreement, BilingualText, Clause, Condition, Effect, Party, Topic
+from simpul_agreement.phrases import describe_condition, describe_effect, describe_source
+from simpul_agreement.properties import QUESTION_LABELS
 from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.layout import Layout, View
 from simpul_agreement.reports import Report
 
-MOST_SENTENCES: Final = 40
-"""Sentences on one question; a change that needs more is easier read in the two documents."""
+MAX_SENTENCES: Final = 40
+"""Sentences per question; a larger change is easier to read in the two documents."""
 _NOBODY: Final = {"id": "tidak diatur", "en": "not provided for"}
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """Situations in which one question is answered otherwise."""
+class ChangedAnswer:
+    """Situations in which two versions answer one question differently."""
 
     topic: Topic
     situations: int
@@ -31,7 +31,7 @@ class Changed:
 
 
 class Comparison:
-    """Two versions, each as it is on the day it becomes active."""
+    """Two versions, each on the day on which it becomes active."""
 
     def __init__(self, old: Agreement, new: Agreement, language: str) -> None:
         self._old = BitsetProver(old, old.active_from.date())
@@ -39,11 +39,11 @@ class Comparison:
         self._engines = Engine(old, old.active_from.date()), Engine(new, new.active_from.date())
         self._language = language
 
-    def changes(self) -> Iterator[Changed]:
-        """Every question that some situation answers otherwise, in the fewest sentences that say where."""
+    def changed_answers(self) -> Iterator[ChangedAnswer]:
+        """Every question whose answer differs in some situation, grouped into the fewest sentences."""
         topics = dict.fromkeys(clause.topic for prover in (self._old, self._new) for clause in prover.clauses)
         for topic in topics:
-            old, new = self._saying(self._old, topic), self._saying(self._new, topic)
+            old, new = self._clauses_on(self._old, topic), self._clauses_on(self._new, topic)
             facts = self._old.facts_read(old) | self._new.facts_read(new)
             views = View(self._old, facts), View(self._new, facts)
             before, after = _answers(views[0], old), _answers(views[1], new)
@@ -52,13 +52,13 @@ class Comparison:
                 for other, there in after.items():
                     changed = where & there
                     if effect != other and changed:
-                        yield Changed(
-                            topic, layout.count(changed), self._words(effect, self._old.agreement, old),
-                            self._words(other, self._new.agreement, new), self._where(layout, changed),
+                        yield ChangedAnswer(
+                            topic, layout.count(changed), self._describe(effect, self._old.agreement, old),
+                            self._describe(other, self._new.agreement, new), self._where(layout, changed),
                         )  # fmt: skip
 
-    def beside(self) -> Iterator[str]:
-        """What changes beside the clauses' effects: parties, hours, holidays, sources."""
+    def other_changes(self) -> Iterator[str]:
+        """Changes outside the clauses' effects: parties, hours, holidays, sources."""
         old, new = self._old.agreement, self._new.agreement
         for code in dict.fromkeys((*old.party_of, *new.party_of)):
             before, after = old.party_of.get(code), new.party_of.get(code)
@@ -76,21 +76,21 @@ class Comparison:
         for name in old.by_id.keys() & new.by_id.keys():
             one, other = old.by_id[name].source, new.by_id[name].source
             if one != other:
-                yield f"{name}: {source_words(one, self._language)} -> {source_words(other, self._language)}"
+                yield f"{name}: {describe_source(one, self._language)} -> {describe_source(other, self._language)}"
 
-    def referrals(self, situations: Sequence[tuple[str, Situation, Origin]]) -> Iterator[tuple[str, list[str]]]:
-        """Titled situations whose referrals, urgency or protection would differ, with what differs."""
+    def changed_referrals(self, situations: Sequence[tuple[str, Situation, Origin]]) -> Iterator[tuple[str, list[str]]]:
+        """The situations whose referrals, urgency or protection differ, each with its title and the differences."""
         for title, situation, origin in situations:
             before, after = (engine.decide(situation, origin) for engine in self._engines)
             differences = list(_differences(before, after))
             if differences:
                 yield title, differences
 
-    def work(self, reports: Sequence[Report]) -> Mapping[str, tuple[int, int]]:
-        """Referrals of each agency whose number changes, before and after."""
+    def changed_workloads(self, reports: Sequence[Report]) -> Mapping[str, tuple[int, int]]:
+        """Agencies whose number of referrals changes, with the number before and after."""
         counts: list[Counter[str]] = []
         for engine in self._engines:
-            decisions = (engine.decide(*self._seen(report, engine)) for report in reports)
+            decisions = (engine.decide(*self._situation_of(report, engine)) for report in reports)
             counts.append(Counter(
                 agency for decision in decisions for assigned in decision.assignments
                 for agency in (assigned.lead, *assigned.support)
@@ -101,43 +101,83 @@ class Comparison:
             for agency in sorted(before | after) if before[agency] != after[agency]
         }  # fmt: skip
 
-    def _seen(self, report: Report, engine: Engine) -> tuple[Situation, Origin]:
+    def describe_answers(self) -> str:
+        """The changed answers and the other changes as text."""
+        old, new = self._old.agreement.version, self._new.agreement.version
+        changes = list(self.changed_answers())
+        lines = [self._text("{old} -> {new}: {count} jawaban berubah", "{old} -> {new}: {count} answers change")
+                 .format(old=old, new=new, count=len(changes))]  # fmt: skip
+        unit = self._text("keadaan", "situations")
+        for change in changes:
+            subject = " ".join(filter(None, change.topic))
+            lines += [f"\n{subject}: {change.situations:,} {unit}", f"  {change.where}",
+                      f"    - {change.before}", f"    + {change.after}"]  # fmt: skip
+        return "\n".join([*lines, *(f"  {text}" for text in self.other_changes())])
+
+    def describe_referrals(self, situations: Sequence[tuple[str, Situation, Origin]], kind: BilingualText) -> str:
+        """The situations of a kind, such as scenarios, whose referrals differ, as text."""
+        differing = list(self.changed_referrals(situations))
+        summary = self._text(
+            "{count} dari {total} {kind} akan dirujuk berbeda", "{count} of {total} {kind} are referred differently"
+        )
+        lines = [summary.format(
+            count=len(differing), total=len(situations),
+            kind=kind.in_language(self._language).format(version=self._new.agreement.version),
+        )]  # fmt: skip
+        return "\n".join([*lines, *(f"  {title}: {'; '.join(found)}" for title, found in differing)])
+
+    def describe_workloads(self, reports: Sequence[Report]) -> str:
+        """The agencies whose workload changes in a year of invented reports, as text."""
+        workloads = self.changed_workloads(reports)
+        if not workloads:
+            return self._text("beban kerja tidak berubah", "no agency's workload changes")
+        heading = self._text(
+            "beban kerja dalam satu tahun dengan {count:,} laporan rekaan:",
+            "workload in a year of {count:,} invented reports:",
+        ).format(count=len(reports))
+        lines = [f"  {agency}: {old} -> {new} ({new - old:+})" for agency, (old, new) in workloads.items()]
+        return "\n".join([heading, *lines])
+
+    def _text(self, indonesian: str, english: str) -> str:
+        return english if self._language == "en" else indonesian
+
+    def _situation_of(self, report: Report, engine: Engine) -> tuple[Situation, Origin]:
         return report.situation(self._old.agreement if engine is self._engines[0] else self._new.agreement)
 
     @staticmethod
-    def _saying(prover: BitsetProver, topic: Topic) -> list[Clause]:
+    def _clauses_on(prover: BitsetProver, topic: Topic) -> list[Clause]:
         return [clause for clause in prover.clauses if clause.topic == topic]
 
-    def _words(self, effect: Effect | None, agreement: Agreement, clauses: Sequence[Clause]) -> str:
+    def _describe(self, effect: Effect | None, agreement: Agreement, clauses: Sequence[Clause]) -> str:
         if effect is None:
             return _NOBODY[self._language]
         clause = next(clause for clause in clauses if clause.effect == effect)
-        return effect_words(clause, agreement, self._language)
+        return describe_effect(clause, agreement, self._language)
 
     def _where(self, layout: Layout, mask: int) -> str:
         always = "selalu" if self._language == "id" else "always"
         either = " ATAU " if self._language == "id" else " OR "
         cubes = cover(layout, mask)
-        shown = ["; ".join(condition_words(c, self._language) for c in cube) or always for cube in cubes]
-        more = len(shown) - MOST_SENTENCES
+        shown = ["; ".join(describe_condition(c, self._language) for c in cube) or always for cube in cubes]
+        more = len(shown) - MAX_SENTENCES
         rest = [f"... ({more})"] if more > 0 else []
-        return either.join([*shown[:MOST_SENTENCES], *rest])
+        return either.join([*shown[:MAX_SENTENCES], *rest])
 
 
 def _answers(view: View, clauses: Sequence[Clause]) -> dict[Effect | None, int]:
     found: dict[Effect | None, int] = {}
     for clause in clauses:
         found[clause.effect] = found.get(clause.effect, 0) | view.effective(clause)
-    said = 0
+    answered = 0
     for mask in found.values():
-        said |= mask
-    if view.everything & ~said:
-        found[None] = view.everything & ~said
+        answered |= mask
+    if view.everything & ~answered:
+        found[None] = view.everything & ~answered
     return found
 
 
 def cover(layout: Layout, target: int) -> list[tuple[Condition, ...]]:
-    """Conjunctions that together are exactly the target: each is widened as far as it goes before the next begins."""
+    """Conjunctions whose union is exactly the target; each is widened as far as possible before the next one starts."""
     left, cubes = target, []
     while left:
         cube = _widened(layout, layout.situation(left), target)
@@ -163,28 +203,28 @@ def _widened(layout: Layout, situation: Mapping[str, frozenset[str]], target: in
     masks = [layout.holding(condition) for condition in cube]
     kept = list(range(len(cube)))
 
-    def fits(places: Sequence[int], instead: tuple[int, int] | None = None) -> bool:
+    def fits(positions: Sequence[int], replaced: tuple[int, int] | None = None) -> bool:
         mask = layout.everything
-        for place in places:
-            mask &= instead[1] if instead and instead[0] == place else masks[place]
+        for position in positions:
+            mask &= replaced[1] if replaced and replaced[0] == position else masks[position]
         return not mask & ~target
 
-    for place in range(len(cube)):
-        fewer = [other for other in kept if other != place]
+    for position in range(len(cube)):
+        fewer = [other for other in kept if other != position]
         if fits(fewer):
             kept = fewer
-    for place in kept:
-        fact = next(fact for fact in layout.facts if fact.name == cube[place].fact)
+    for position in kept:
+        fact = next(fact for fact in layout.facts if fact.name == cube[position].fact)
         for value in fact.values if not fact.holds_many else ():
-            wider = Condition(fact.name, cube[place].any_of | {value})
+            wider = Condition(fact.name, cube[position].any_of | {value})
             mask = layout.holding(wider)
-            if fits(kept, (place, mask)):
-                cube[place], masks[place] = wider, mask
-    return tuple(_joined([cube[place] for place in kept]))
+            if fits(kept, (position, mask)):
+                cube[position], masks[position] = wider, mask
+    return tuple(_join_exclusions([cube[position] for position in kept]))
 
 
-def _joined(conditions: Sequence[Condition]) -> Iterator[Condition]:
-    """Kinds of violence that must all be absent read better as one condition."""
+def _join_exclusions(conditions: Sequence[Condition]) -> Iterator[Condition]:
+    """Joins conditions that exclude kinds of violence into one, which reads better."""
     absent = [condition for condition in conditions if condition.none_of]
     yield from (condition for condition in conditions if not condition.none_of)
     if absent:
@@ -194,12 +234,12 @@ def _joined(conditions: Sequence[Condition]) -> Iterator[Condition]:
 def _shown(value: object) -> str:
     if isinstance(value, frozenset):
         return ", ".join(sorted(map(str, value))) or "-"
-    return value.id if isinstance(value, Words) else str(value)
+    return value.id if isinstance(value, BilingualText) else str(value)
 
 
 def _differences(before: Decision, after: Decision) -> Iterator[str]:
     if before.urgency is not after.urgency:
-        yield f"{QUESTION_WORDS['urgency'].en}: {before.urgency} -> {after.urgency}"
+        yield f"{QUESTION_LABELS['urgency'].en}: {before.urgency} -> {after.urgency}"
     if before.answer != after.answer:
         yield "the time to answer"
     if before.mediation_is_locked is not after.mediation_is_locked:

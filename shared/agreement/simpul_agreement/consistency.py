@@ -1,24 +1,24 @@
-"""What can be seen to be wrong without looking at situations: names, references, bands, cycles."""
+"""Finds mistakes that need no situation: names, references, bands, cycles."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 from simpul_agreement.facts import URGENCY, AgencyKind
-from simpul_agreement.findings import Finding, nearest
+from simpul_agreement.findings import Finding, suggest_nearest
 from simpul_agreement.model import (
-    LADDER_SELECTORS,
+    ESCALATION_SELECTORS,
     SELECTORS,
     Agreement,
     Band,
     Clause,
+    EscalationLevel,
     Party,
-    Rung,
     ServiceNeeded,
     SuspectServedBy,
     UrgencyIs,
 )
-from simpul_agreement.phrases import sentence
+from simpul_agreement.phrases import clause_sentence
 from simpul_city import City
 
 _MINUTES_OF_A_WEEK = 7 * 1440
@@ -30,7 +30,7 @@ _GROUPS: Mapping[AgencyKind, str] = {
 
 
 def inconsistencies(agreement: Agreement, city: City) -> list[Finding]:
-    """Everything of that kind, in the order in which it is written."""
+    """Every such mistake, grouped by check."""
     checks = (
         _names,
         _overrides,
@@ -52,7 +52,9 @@ def _names(agreement: Agreement) -> Iterator[Finding]:
             yield Finding(clause.where, f"{clause.id} is the id of {counts[clause.id]} clauses", "give each its own id")
     for code, count in Counter(party.code for party in agreement.parties).items():
         if count > 1:
-            yield Finding(agreement.party_of[code].where, f"{code} stands {count} times among the parties", "keep one")
+            yield Finding(
+                agreement.party_of[code].where, f"{code} is listed {count} times among the parties", "keep one"
+            )
     for chapter, count in Counter(chapter.id for chapter in agreement.chapters).items():
         if count > 1:
             where = next(clause.where for clause in agreement.clauses if clause.chapter == chapter)
@@ -66,8 +68,8 @@ def _overrides(agreement: Agreement) -> Iterator[Finding]:
         if cycle:
             yield Finding(
                 clause.where, f"these clauses override one another in a circle: {' > '.join(cycle)}",
-                "decide which of them wins and delete the override of another",
-                tuple(f"{name}: {sentence(agreement.by_id[name], agreement, 'id')}" for name in cycle[:-1]),
+                "decide which one takes precedence and delete the other override",
+                tuple(f"{name}: {clause_sentence(agreement.by_id[name], agreement, 'id')}" for name in cycle[:-1]),
             )  # fmt: skip
         for other in sorted(clause.overrides):
             if not _same_question(clause, agreement.by_id[other]):
@@ -78,7 +80,7 @@ def _overrides(agreement: Agreement) -> Iterator[Finding]:
 
 
 def _same_question(one: Clause, other: Clause) -> bool:
-    """Whether one may override the other: both answer the same, or both speak of the same right."""
+    """Whether one may override the other: both answer the same question or concern the same right."""
     rights = {getattr(clause.effect, "right", None) for clause in (one, other)}
     return one.topic == other.topic or (len(rights) == 1 and None not in rights)
 
@@ -86,11 +88,13 @@ def _same_question(one: Clause, other: Clause) -> bool:
 def _urgency(agreement: Agreement) -> Iterator[Finding]:
     for clause in agreement.clauses:
         if isinstance(clause.effect, UrgencyIs) and any(c.fact == URGENCY.name for c in clause.when):
-            yield Finding(clause.where, f"{clause.id} decides the urgency by the urgency", "name the facts instead")
+            yield Finding(
+                clause.where, f"{clause.id} derives the urgency from the urgency", "use facts in its conditions"
+            )
 
 
 def _validity(agreement: Agreement) -> Iterator[Finding]:
-    """A clause may not ask anything of a party on a day on which that party does not count."""
+    """A clause must not address a party on a day on which the party is not valid."""
     for clause in agreement.clauses:
         first = clause.valid_from or agreement.active_from.date()
         for code in _addressed_by(clause):
@@ -103,7 +107,7 @@ def _validity(agreement: Agreement) -> Iterator[Finding]:
             if begins_late or ends_early:
                 span = f"from {party.valid_from}" if begins_late else f"until {last}"
                 yield Finding(
-                    clause.where, f"{clause.id} addresses {code}, which counts only {span}",
+                    clause.where, f"{clause.id} addresses {code}, which is valid only {span}",
                     "give the clause the same dates, and write another for the other days",
                 )  # fmt: skip
 
@@ -159,8 +163,8 @@ def _rights(agreement: Agreement) -> Iterator[Finding]:
             case ServiceNeeded(service=service, right=right) if agreement.right_of[service] is not right:
                 other = agreement.right_of[service]
                 yield Finding(
-                    clause.where, f"{clause.id}: {service} answers {right} here, and {other} elsewhere",
-                    "a service answers one right",
+                    clause.where, f"{clause.id}: {service} serves {right} here and {other} in another clause",
+                    "a service serves exactly one right",
                 )  # fmt: skip
             case _:
                 continue
@@ -180,23 +184,27 @@ def _parties(agreement: Agreement, city: City) -> Iterator[Finding]:
         expected = _GROUPS.get(party.kind) if party.kind else None
         if party.kind and expected and party.code != expected:
             yield Finding(
-                party.where, f"{party.code} is a {party.kind}", f"write {expected}, it stands for all of them"
+                party.where, f"{party.code} is a {party.kind}", f"write {expected}, which stands for all of them"
             )
         elif party.kind and not expected and party.code not in city.agency_codes:
             yield Finding(
-                party.where, f"{party.code} is no agency of {city.name}", nearest(party.code, city.agency_codes)
+                party.where, f"{city.name} has no agency {party.code}", suggest_nearest(party.code, city.agency_codes)
             )
         independent = {other.code for other in agreement.parties if not other.part_of}
         if party.part_of and party.part_of not in independent:
-            problem = f"{party.code} is part of {party.part_of}, which is no party of its own"
-            yield Finding(party.where, problem, nearest(party.part_of, independent))
+            problem = f"{party.code} is part of {party.part_of}, which is not an independent party"
+            yield Finding(party.where, problem, suggest_nearest(party.part_of, independent))
         if party.above and party.above not in codes:
             yield Finding(
-                party.where, f"{party.code} stands below {party.above}, which is no party", nearest(party.above, codes)
+                party.where,
+                f"{party.code} escalates to {party.above}, which is not a party",
+                suggest_nearest(party.above, codes),
             )
-        elif party.code in _rungs_above(agreement, party.code):
+        elif party.code in _levels_above(agreement, party.code):
             yield Finding(
-                party.where, f"the rungs above {party.code} lead back to it", "let the top have no party above"
+                party.where,
+                f"the escalation levels above {party.code} lead back to it",
+                "leave `above` empty at the top level",
             )
     for kind in AgencyKind:
         count = sum(party.kind is kind for party in agreement.parties)
@@ -204,16 +212,18 @@ def _parties(agreement: Agreement, city: City) -> Iterator[Finding]:
             where = agreement.parties[-1].where
             yield Finding(where, f"{count} parties are of the kind {kind}", "every kind needs exactly one party")
     if agreement.hub not in codes:
-        yield Finding(agreement.parties[0].where, f"the hub {agreement.hub} is no party", nearest(agreement.hub, codes))
+        yield Finding(
+            agreement.parties[0].where, f"the hub {agreement.hub} is not a party", suggest_nearest(agreement.hub, codes)
+        )
 
 
-def _rungs_above(agreement: Agreement, code: str) -> list[str]:
-    rungs: list[str] = []
+def _levels_above(agreement: Agreement, code: str) -> list[str]:
+    levels: list[str] = []
     party = agreement.party_of.get(code)
-    while party and party.above and party.above not in rungs:
-        rungs.append(party.above)
+    while party and party.above and party.above not in levels:
+        levels.append(party.above)
         party = agreement.party_of.get(party.above)
-    return rungs
+    return levels
 
 
 def _addressees(agreement: Agreement) -> Iterator[Finding]:
@@ -222,18 +232,19 @@ def _addressees(agreement: Agreement) -> Iterator[Finding]:
     for clause in agreement.clauses:
         addressed = _addressed_by(clause)
         named |= set(addressed)
-        allowed = codes | set(LADDER_SELECTORS) if isinstance(clause.effect, Rung) else codes
-        words = (f"{clause.id}",)
+        allowed = codes | set(ESCALATION_SELECTORS) if isinstance(clause.effect, EscalationLevel) else codes
         for selector in addressed:
             outside = isinstance(clause.effect, ServiceNeeded) and selector in _outside(agreement)
             if outside:
                 yield Finding(
                     clause.where,
                     f"{clause.id}: {selector} takes no referrals",
-                    "let a party with a kind lead or support",
+                    "choose a party that has a kind",
                 )
             if selector not in allowed:
-                yield Finding(clause.where, f"{clause.id}: {selector} is no party", nearest(selector, allowed), words)
+                yield Finding(
+                    clause.where, f"{clause.id}: {selector} is not a party", suggest_nearest(selector, allowed)
+                )
                 continue
             party = agreement.party_of.get(selector)
             match clause.effect:
@@ -243,13 +254,13 @@ def _addressees(agreement: Agreement) -> Iterator[Finding]:
                     able = [other.code for other in agreement.parties if service in other.services]
                     yield Finding(
                         clause.where, f"{clause.id}: {selector} leads {service}, which is not in its mandate",
-                        f"add the service to the party, or let one lead that has it: {', '.join(able) or 'none yet'}",
+                        f"add the service to the party, or choose a lead that has it: {', '.join(able) or 'none yet'}",
                     )  # fmt: skip
                 case _:
                     continue
     for party in agreement.parties:
         if party.kind and party.code not in named:
-            yield Finding(party.where, f"no clause asks anything of {party.code}", "let it lead or support a service")
+            yield Finding(party.where, f"no clause addresses {party.code}", "let it lead or support a service")
 
 
 def _outside(agreement: Agreement) -> set[str]:
@@ -260,7 +271,7 @@ def _addressed_by(clause: Clause) -> tuple[str, ...]:
     match clause.effect:
         case ServiceNeeded(lead=lead, support=support):
             return (*lead, *support)
-        case Rung(to=to, also=also):
+        case EscalationLevel(to=to, also=also):
             return (*to, *also)
         case SuspectServedBy(lead=lead):
             return lead

@@ -1,4 +1,4 @@
-"""The form of the YAML files. Their JSON schemas, for an editor's completion, are made from these classes."""
+"""The structure of the YAML files. The JSON schemas for editors are generated from these classes."""
 
 import re
 from collections.abc import Mapping
@@ -21,18 +21,19 @@ from pydantic_core import PydanticCustomError
 
 from simpul_agreement.facts import FACTS, URGENCY, AgencyKind, Fact, TimeBand
 from simpul_agreement.model import (
-    LADDER_SELECTORS,
+    ESCALATION_SELECTORS,
     SELECTORS,
     Basis,
     BasisIs,
+    BilingualText,
     ClockName,
     ClockRuns,
     Disclosure,
     Effect,
+    EscalationLevel,
     Mediation,
     Retention,
     RightNotNeeded,
-    Rung,
     Section,
     ServiceNeeded,
     Source,
@@ -41,13 +42,12 @@ from simpul_agreement.model import (
     SuspectServedBy,
     UrgencyIs,
     Within,
-    Words,
 )
 from simpul_schema.vocabulary import Right, RightState, Service, Urgency
 
-ClauseId = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9-]*$", description="stays with the clause for ever")]
+ClauseId = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9-]*$", description="never changes and is never reused")]
 _SELECTOR_SCHEMA: dict[str, Any] = {
-    "anyOf": [{"enum": [*SELECTORS, *LADDER_SELECTORS]}, {"type": "string", "description": "code of a party"}]
+    "anyOf": [{"enum": [*SELECTORS, *ESCALATION_SELECTORS]}, {"type": "string", "description": "code of a party"}]
 }
 Selector = Annotated[str, WithJsonSchema(_SELECTOR_SCHEMA)]
 Selectors = Selector | Annotated[list[Selector], Field(min_length=1)]
@@ -56,39 +56,39 @@ _YEARS: Final = range(2000, 2200)
 _TIME_OF_DAY: Final = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
-def _unreadable(value: object, problem: str, remedy: str) -> PydanticCustomError:
+def _refuse(value: object, problem: str, remedy: str) -> PydanticCustomError:
     shown = (value if isinstance(value, str) else repr(value))[:60]
     details = {"shown": shown, "problem": problem, "remedy": remedy}
     return PydanticCustomError("unreadable", "{shown} {problem}", details)
 
 
 def _day(value: object) -> date:
-    """A day as it is written; a number is none, which pydantic would count as seconds since 1970."""
+    """Reads a date; refuses a number, which pydantic would take for seconds since 1970."""
     try:
         day = date.fromisoformat(value) if isinstance(value, str) and re.fullmatch(r"[0-9-]{10}", value) else None
     except ValueError:
         day = None
     if day is None or day.year not in _YEARS:
         remedy = f"write year-month-day, from {_YEARS[0]} to {_YEARS[-1]}, such as 2026-12-25"
-        raise _unreadable(value, "is no day of the calendar", remedy)
+        raise _refuse(value, "is not a date", remedy)
     return day
 
 
 def _moment(value: object) -> datetime:
-    """A moment as it is written, with its zone."""
+    """Reads a time with its zone."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) and "T" in value else None
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None or moment.year not in _YEARS:
-        remedy = "write day, time and zone, such as 2026-12-01T00:00:00+07:00"
-        raise _unreadable(value, "is no moment with its zone", remedy)
+        remedy = "write date, time and zone, such as 2026-12-01T00:00:00+07:00"
+        raise _refuse(value, "is not a time with a zone", remedy)
     return moment
 
 
 def _time_of_day(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(_TIME_OF_DAY, value):
-        raise _unreadable(value, "is no time of the day", 'write 00:00 to 23:59 in quotes, such as "07:30"')
+        raise _refuse(value, "is not a time of day", 'write 00:00 to 23:59 in quotes, such as "07:30"')
     return value
 
 
@@ -99,7 +99,7 @@ Years = Annotated[int, Field(ge=1, le=100, strict=True)]
 
 
 def _facts_schema(*, in_conditions: bool) -> dict[str, Any]:
-    """What an editor offers: the facts, and for each its values."""
+    """The schema that lets an editor offer the facts and the values of each."""
 
     def values(fact: Fact) -> dict[str, Any]:
         listed = {"type": "array", "minItems": 1, "items": {"enum": list(fact.values)}}
@@ -121,19 +121,19 @@ class _Written(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class WrittenWords(_Written):
-    """The same in both languages."""
+class WrittenText(_Written):
+    """A text in both languages."""
 
     id: str = Field(min_length=1, description="Bahasa Indonesia")
     en: str = Field(min_length=1, description="English")
 
-    def read(self) -> Words:
-        """As the domain has it."""
-        return Words(self.id, self.en)
+    def to_text(self) -> BilingualText:
+        """The plain data of the domain."""
+        return BilingualText(self.id, self.en)
 
 
 class WrittenSource(_Written):
-    """Where a rule comes from; a rule no law gives says `project_default`."""
+    """The source of a rule; a rule that no law gives has the status `project_default`."""
 
     title: str = Field(min_length=1, description="law, regulation or standard")
     article: str = Field(default="", description="article, paragraph")
@@ -143,12 +143,12 @@ class WrittenSource(_Written):
     @model_validator(mode="after")
     def _complete(self) -> "WrittenSource":
         if self.status is not Status.PROJECT_DEFAULT and self.read is None:
-            msg = "say in `read` on which day the source was read"
+            msg = "give in `read` the date on which the source was read"
             raise ValueError(msg)
         return self
 
     def to_source(self) -> Source:
-        """As the domain has it."""
+        """The plain data of the domain."""
         return Source(self.title, self.article, self.read, self.status)
 
 
@@ -160,15 +160,15 @@ class Violences(_Written):
 
 
 Values = str | list[str]
-Told = Annotated[dict[str, Values], WithJsonSchema(_facts_schema(in_conditions=False))]
-"""Fact -> value, or several values: then each is meant by itself. Kinds of violence that hold together: a+b."""
+ExampleFacts = Annotated[dict[str, Values], WithJsonSchema(_facts_schema(in_conditions=False))]
+"""Fact -> value, or a list of alternatives. Kinds of violence that occur together are joined by `+`."""
 
 
 class Examples(_Written):
-    """Reports to which the clause applies, and to which it does not; what is left out is not known."""
+    """Reports to which the clause applies, and reports to which it does not; omitted facts are unknown."""
 
-    applies: list[Told] = Field(min_length=1)
-    never: list[Told] = Field(default_factory=list, alias="not")
+    applies: list[ExampleFacts] = Field(min_length=1)
+    never: list[ExampleFacts] = Field(default_factory=list, alias="not")
 
 
 class WrittenTime(_Written):
@@ -180,14 +180,14 @@ class WrittenTime(_Written):
     working_days: int = Field(default=0, ge=0, le=250, strict=True, description="without weekends and holidays")
 
     @model_validator(mode="after")
-    def _some(self) -> "WrittenTime":
+    def _has_a_length(self) -> "WrittenTime":
         if not (self.minutes or self.hours or self.days or self.working_days):
             msg = "give minutes, hours, days or working_days"
             raise ValueError(msg)
         return self
 
-    def read(self) -> Within:
-        """As the domain has it."""
+    def to_duration(self) -> Within:
+        """The plain data of the domain."""
         return Within(timedelta(days=self.days, hours=self.hours, minutes=self.minutes), self.working_days)
 
 
@@ -200,24 +200,26 @@ class ThenService(_Written):
 
     service: Service
     right: Right
-    lead: Selectors = Field(description="who leads it; the next in the list where the one before may not or cannot")
+    lead: Selectors = Field(
+        description="who leads; the next one in the list where the one before is excluded or cannot"
+    )
     support: list[Selector] = Field(default_factory=list)
 
-    def read(self) -> Effect:
-        """As the domain has it."""
+    def to_effect(self) -> Effect:
+        """The plain data of the domain."""
         return ServiceNeeded(self.service, self.right, _listed(self.lead), tuple(self.support))
 
 
 class ThenNotNeeded(_Written):
-    """A right asks for no service now."""
+    """A right needs no service now."""
 
     right: Right
-    not_needed: WrittenWords = Field(description="the reason, as it stands in the rights ledger")
-    ask_again: bool = Field(default=False, description="not certain: the right stays unanswered until it was asked")
+    not_needed: WrittenText = Field(description="the reason that the rights ledger shows")
+    ask_again: bool = Field(default=False, description="the right stays unanswered until somebody has asked the child")
 
-    def read(self) -> Effect:
-        """As the domain has it."""
-        return RightNotNeeded(self.right, self.not_needed.read(), self.ask_again)
+    def to_effect(self) -> Effect:
+        """The plain data of the domain."""
+        return RightNotNeeded(self.right, self.not_needed.to_text(), self.ask_again)
 
 
 class ThenUrgency(_Written):
@@ -225,8 +227,8 @@ class ThenUrgency(_Written):
 
     urgency: Urgency
 
-    def read(self) -> Effect:
-        """As the domain has it."""
+    def to_effect(self) -> Effect:
+        """The plain data of the domain."""
         return UrgencyIs(self.urgency)
 
 
@@ -235,12 +237,16 @@ class ThenClock(_Written):
 
     clock: ClockName
     within: WrittenTime
-    service: Service | None = Field(default=None, description="only for this service; else for the whole case")
-    since: WrittenWords | None = Field(default=None, description="what it begins with, where not with the referral")
+    service: Service | None = Field(default=None, description="for this service only; for the whole case when omitted")
+    since: WrittenText | None = Field(
+        default=None, description="the event that starts the clock; the referral when omitted"
+    )
 
-    def read(self) -> Effect:
-        """As the domain has it."""
-        return ClockRuns(self.clock, self.within.read(), self.service, self.since.read() if self.since else None)
+    def to_effect(self) -> Effect:
+        """The plain data of the domain."""
+        return ClockRuns(
+            self.clock, self.within.to_duration(), self.service, self.since.to_text() if self.since else None
+        )
 
 
 class ThenMediation(_Written):
@@ -248,42 +254,44 @@ class ThenMediation(_Written):
 
     mediation: Literal["locked", "open"]
 
-    def read(self) -> Effect:
-        """As the domain has it."""
+    def to_effect(self) -> Effect:
+        """The plain data of the domain."""
         return Mediation(self.mediation == "locked")
 
 
 class ThenBasis(_Written):
-    """On which basis identity is disclosed to the agency that accepted."""
+    """The basis on which identity is disclosed to an agency that accepted."""
 
     basis: Basis
 
-    def read(self) -> Effect:
-        """As the domain has it."""
+    def to_effect(self) -> Effect:
+        """The plain data of the domain."""
         return BasisIs(self.basis)
 
 
 class ThenDisclosure(_Written):
-    """What an agency that accepted a service gets to see."""
+    """The sections that an agency sees after it accepted a service."""
 
     disclose: Service
     sections: list[Section]
 
-    def read(self) -> Effect:
-        """As the domain has it."""
+    def to_effect(self) -> Effect:
+        """The plain data of the domain."""
         return Disclosure(self.disclose, frozenset(self.sections))
 
 
-class ThenRung(_Written):
-    """Who is told when a clock has run so far, in percent."""
+class ThenEscalation(_Written):
+    """Who is informed when this percentage of a deadline has passed."""
 
-    ladder: Literal["50", "100", "200"]
-    to: Selectors = Field(description="addressee, rung_above or a party; the first who may be told")
-    also: list[Selector] = Field(default_factory=list, description="parties that are told besides")
+    escalation_level: Literal["50", "100", "200"]
+    to: Selectors = Field(
+        description="addressee, level_above or a party; the first one that is not excluded is informed"
+    )
+    also: list[Selector] = Field(default_factory=list, description="parties that are informed as well")
 
-    def read(self) -> Effect:
-        """As the domain has it."""
-        return Rung(Step(self.ladder), _listed(self.to), tuple(self.also))
+    def to_effect(self) -> Effect:
+        """The plain data of the domain."""
+        return EscalationLevel(Step(self.escalation_level), _listed(self.to), tuple(self.also))
 
 
 class ThenRetention(_Written):
@@ -292,8 +300,8 @@ class ThenRetention(_Written):
     retain: Section
     years: Years
 
-    def read(self) -> Effect:
-        """As the domain has it."""
+    def to_effect(self) -> Effect:
+        """The plain data of the domain."""
         return Retention(self.retain, self.years)
 
 
@@ -302,21 +310,23 @@ class ThenSuspect(_Written):
 
     suspect_served_by: Selectors
 
-    def read(self) -> Effect:
-        """As the domain has it."""
+    def to_effect(self) -> Effect:
+        """The plain data of the domain."""
         return SuspectServedBy(_listed(self.suspect_served_by))
 
 
-_THEN_KEYS = ("not_needed", "service", "urgency", "clock", "mediation", "basis", "disclose", "ladder", "retain",
-              "suspect_served_by")  # fmt: skip
+_THEN_KEYS = (
+    "not_needed", "service", "urgency", "clock", "mediation", "basis", "disclose", "escalation_level", "retain",
+    "suspect_served_by",
+)  # fmt: skip
 
 
 def _kind_of_then(then: Any) -> str | None:
-    """The key by which a `then` is told from the others; `clock` before `service`, which a clock may name too."""
-    said = set(then) if isinstance(then, Mapping) else set()
-    if "clock" in said:
+    """The key that identifies the kind of a `then`; `clock` first, because a clock may name a service too."""
+    keys = set(then) if isinstance(then, Mapping) else set()
+    if "clock" in keys:
         return "clock"
-    return next((key for key in _THEN_KEYS if key in said), None)
+    return next((key for key in _THEN_KEYS if key in keys), None)
 
 
 Then = Annotated[
@@ -327,13 +337,13 @@ Then = Annotated[
     | Annotated[ThenMediation, Tag("mediation")]
     | Annotated[ThenBasis, Tag("basis")]
     | Annotated[ThenDisclosure, Tag("disclose")]
-    | Annotated[ThenRung, Tag("ladder")]
+    | Annotated[ThenEscalation, Tag("escalation_level")]
     | Annotated[ThenRetention, Tag("retain")]
     | Annotated[ThenSuspect, Tag("suspect_served_by")],
     Discriminator(
         _kind_of_then,
         custom_error_type="then",
-        custom_error_message=f"says nothing; it needs one of {', '.join(_THEN_KEYS)}",
+        custom_error_message=f"has no effect; it needs one of {', '.join(_THEN_KEYS)}",
     ),
 ]
 
@@ -343,13 +353,15 @@ class WrittenClause(_Written):
 
     id: ClauseId
     when: Annotated[dict[str, Values | Violences], WithJsonSchema(_facts_schema(in_conditions=True))] = Field(
-        default_factory=dict, description="all must hold; empty is always"
+        default_factory=dict, description="all must hold; a clause without conditions always applies"
     )
     then: Then
-    source: WrittenSource | None = Field(default=None, description="the chapter's when left out")
-    overrides: list[str] = Field(default_factory=list, description="clauses or chapters that give way to this one")
+    source: WrittenSource | None = Field(default=None, description="the chapter's source when omitted")
+    overrides: list[str] = Field(
+        default_factory=list, description="clauses or chapters over which this one takes precedence"
+    )
     valid_from: Day | None = None
-    valid_until: Day | None = Field(default=None, description="the first day on which it no longer counts")
+    valid_until: Day | None = Field(default=None, description="the first day on which it is no longer valid")
     examples: Examples
 
 
@@ -357,9 +369,9 @@ class WrittenChapter(_Written):
     """Clauses under one heading."""
 
     chapter: ClauseId
-    title: WrittenWords
-    source: WrittenSource | None = Field(default=None, description="of its clauses that name none")
-    overrides: list[str] = Field(default_factory=list, description="of every clause in it")
+    title: WrittenText
+    source: WrittenSource | None = Field(default=None, description="for its clauses without a source")
+    overrides: list[str] = Field(default_factory=list, description="for every clause in it")
     clauses: list[WrittenClause] = Field(min_length=1)
 
 
@@ -369,13 +381,13 @@ class ClausesFile(_Written):
     chapters: list[WrittenChapter]
 
 
-def _weekdays(words: str) -> str:
+def _weekdays(text: str) -> str:
     known = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-    parts = words.split("-")
+    parts = text.split("-")
     if len(parts) > 2 or any(part not in known for part in parts) or sorted(parts, key=known.index) != parts:
-        msg = "write a weekday or two with a dash between, the earlier of the week first, such as monday-friday"
+        msg = "write one weekday, or a range that starts with the earlier day, such as monday-friday"
         raise ValueError(msg)
-    return words
+    return text
 
 
 class WrittenBand(_Written):
@@ -388,19 +400,23 @@ class WrittenBand(_Written):
 
 
 class WrittenParty(_Written):
-    """Who promises what."""
+    """A party and what it promises."""
 
     party: str = Field(description="code of an agency, or satgas_of_residence, kecamatan_of_residence")
-    kind: AgencyKind | None = Field(default=None, description="left out for those who are only told, never asked")
-    name: WrittenWords
-    mandate: WrittenWords
-    area: WrittenWords
-    services: list[Service] = Field(default_factory=list, description="what it can lead")
-    open_in: list[TimeBand] = Field(default_factory=list, description="when somebody is in the office")
-    duty_in: list[TimeBand] = Field(default_factory=list, description="when somebody on duty can be reached besides")
-    above: str = Field(default="", description="the party of the next rung; empty at the top")
-    part_of: str = Field(default="", description="the party it belongs to; where that is excluded, so is this")
-    signs: bool = Field(default=True, description="whether the agreement needs its signature")
+    kind: AgencyKind | None = Field(
+        default=None, description="omitted for a party that is only informed and takes no referrals"
+    )
+    name: WrittenText
+    mandate: WrittenText
+    area: WrittenText
+    services: list[Service] = Field(default_factory=list, description="services that it can lead")
+    open_in: list[TimeBand] = Field(default_factory=list, description="when its office is open")
+    duty_in: list[TimeBand] = Field(
+        default_factory=list, description="when its duty contact can be reached outside office hours"
+    )
+    above: str = Field(default="", description="the party at the next escalation level; empty at the top")
+    part_of: str = Field(default="", description="the party that it belongs to and with which it is excluded")
+    signs: bool = Field(default=True, description="whether the agreement requires its signature")
     valid_from: Day | None = None
     valid_until: Day | None = None
 
@@ -409,20 +425,20 @@ class AgreementFile(_Written):
     """`agreement.yaml`."""
 
     version: str = Field(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$", description="year and month; the folder's name")
-    title: WrittenWords
-    active_from: Moment = Field(description="with its zone; from then on new cases follow it")
-    hub: str = Field(description="who gets what no rule places")
+    title: WrittenText
+    active_from: Moment = Field(description="with its zone; new cases follow this version from then on")
+    hub: str = Field(description="the party that takes what no rule assigns")
     bands: list[WrittenBand] = Field(min_length=1)
     holidays: list[Day] = Field(default_factory=list)
     parties: list[WrittenParty] = Field(min_length=1)
 
 
 class WrittenScenario(_Written):
-    """A whole report and what must come of it."""
+    """A complete report and the decision that it must lead to."""
 
     scenario: str = Field(min_length=1)
     report: Annotated[dict[str, str], WithJsonSchema(_facts_schema(in_conditions=False))] = Field(
-        description="fact -> value; what is left out is not known"
+        description="fact -> value; omitted facts are unknown"
     )
     kelurahan: str = Field(default="", description="name of the kelurahan of residence")
     centre: str = Field(default="", description="code of the complaint centre")
@@ -431,14 +447,20 @@ class WrittenScenario(_Written):
     answer: WrittenTime
     mediation: Literal["locked", "open"]
     basis: Basis
-    referrals: dict[Service, list[str]] = Field(description="service -> its lead, then those who support it")
+    referrals: dict[Service, list[str]] = Field(description="service -> lead, then supporting agencies")
     suspect_served_by: str = ""
-    rights: dict[Right, RightState] = Field(default_factory=dict, description="right -> its state at triage; some")
-    hand_over: dict[Service, str] = Field(default_factory=dict, description="who follows when the lead declines")
-    clocks: dict[str, WrittenTime] = Field(default_factory=dict, description="clock, or clock/service -> time; some")
-    ladder: dict[Literal["50", "100", "200"], list[str]] = Field(default_factory=dict, description="step -> who; some")
-    discloses: dict[Service, list[Section]] = Field(default_factory=dict, description="service -> sections; some")
-    keeps: dict[Section, Years] = Field(default_factory=dict, description="section -> years; some")
+    rights: dict[Right, RightState] = Field(
+        default_factory=dict, description="right -> state at triage; rights that are omitted are not checked"
+    )
+    next_agency: dict[Service, str] = Field(
+        default_factory=dict, description="service -> next agency when the lead declines"
+    )
+    clocks: dict[str, WrittenTime] = Field(default_factory=dict, description="clock, or clock/service -> length")
+    escalation: dict[Literal["50", "100", "200"], list[str]] = Field(
+        default_factory=dict, description="step -> parties that are informed"
+    )
+    discloses: dict[Service, list[Section]] = Field(default_factory=dict, description="service -> sections")
+    keeps: dict[Section, Years] = Field(default_factory=dict, description="section -> years")
 
 
 class ScenariosFile(_Written):

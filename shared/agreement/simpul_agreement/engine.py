@@ -1,7 +1,7 @@
 """Decides by the agreement: for each value of each fact one integer whose bits are the clauses that admit it.
 
-A decision is the AND of one integer for each fact and a look at the bits that are left, so it costs nearly the same
-for fifty clauses and for ten thousand, and never depends on the order in which clauses are written.
+A decision is the AND of one integer per fact, followed by a scan of the remaining bits. It costs nearly the same for
+fifty clauses and for ten thousand, and never depends on the order in which clauses are written.
 """
 
 import re
@@ -37,7 +37,7 @@ _NONZERO: Final = re.compile(rb"[^\0]")
 
 
 def bits_of(mask: int) -> Iterator[int]:
-    """The positions of the set bits; bytes without any are passed over by the regular expression."""
+    """The positions of the set bits; the regular expression skips empty bytes."""
     for found in _NONZERO.finditer(mask.to_bytes((mask.bit_length() + 7) // 8, "little")):
         first = found.start() * 8
         for bit in _BITS[found[0][0]]:
@@ -46,7 +46,7 @@ def bits_of(mask: int) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The agencies that only a report tells, as codes, empty when it does not; and those that receive nothing."""
+    """The codes of the agencies that only a report can name (empty when it does not), and the excluded agencies."""
 
     satgas: str = ""
     kecamatan: str = ""
@@ -64,7 +64,7 @@ class Origin:
         return "" if code in self.excluded else code
 
     def first(self, selectors: Iterable[str]) -> str:
-        """The first of them that may be addressed; empty when none may."""
+        """The first of them that may be addressed; empty when none may be."""
         for selector in selectors:
             code = self.resolve(selector)
             if code:
@@ -74,7 +74,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One service that is needed, and who answers for it."""
+    """One service that is needed, with its lead and its supporting agencies."""
 
     service: Service
     right: Right
@@ -85,7 +85,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows from a situation; everything else the clauses say is read from `effective`."""
+    """What follows from a situation; `effective` holds every clause that decides."""
 
     urgency: Urgency | None
     answer: Within | None
@@ -97,17 +97,17 @@ class Decision:
 
     @property
     def mediation_is_locked(self) -> bool:
-        """Whether nobody may mediate; where no clause says anything, nobody may."""
+        """Whether mediation is forbidden; it is where no clause decides."""
         return self.mediation is None or self.mediation.is_locked
 
     @property
     def clause_ids(self) -> tuple[str, ...]:
-        """The clauses that made it."""
+        """The ids of the clauses that decide."""
         return tuple(clause.id for clause in self.effective)
 
 
 class _Masks(dict[frozenset[str], int]):
-    """The clauses that admit the values of one fact, worked out once for each set of values that occurs."""
+    """The clauses that admit a set of values of one fact; computed once for each set that occurs."""
 
     def __init__(self, conditions: Mapping[int, Condition], everything: int) -> None:
         super().__init__()
@@ -126,29 +126,30 @@ class _Masks(dict[frozenset[str], int]):
 
 
 class Engine:
-    """The clauses that count on one day."""
+    """Decides by the clauses that are valid on one day."""
 
     def __init__(self, agreement: Agreement, day: date) -> None:
         valid = [clause for clause in agreement.clauses if clause.is_valid_on(day)]
         overridden = {other for clause in valid for other in clause.overrides}
-        # What always holds and decides nothing else, such as a retention, is set aside once and for all.
+        # Clauses that always hold and that a decision does not read, such as retention, are set aside once.
         self._standing = tuple(
             clause for clause in valid
             if not clause.when and not clause.overrides and clause.id not in overridden and not _is_read(clause.effect)
         )  # fmt: skip
-        # Urgency first: its clauses are the lowest bits, and looking at them costs little.
+        # Urgency clauses come first: they are the lowest bits, so reading them is cheap.
         standing = {clause.id for clause in self._standing}
-        asked = (clause for clause in valid if clause.id not in standing)
-        self._asked = tuple(sorted(asked, key=lambda clause: not isinstance(clause.effect, UrgencyIs)))
-        self.clauses = (*self._asked, *self._standing)
-        self._effects = [clause.effect for clause in self._asked]
+        conditional = (clause for clause in valid if clause.id not in standing)
+        self._conditional = tuple(sorted(conditional, key=lambda clause: not isinstance(clause.effect, UrgencyIs)))
+        self.clauses = (*self._conditional, *self._standing)
+        self._effects = [clause.effect for clause in self._conditional]
         self._needs = [effect if isinstance(effect, ServiceNeeded) else None for effect in self._effects]
         self._urgency_of = [effect.urgency for effect in self._effects if isinstance(effect, UrgencyIs)]
         self._urgency_clauses = (1 << len(self._urgency_of)) - 1
-        self._everything = (1 << len(self._asked)) - 1
-        position = {clause.id: number for number, clause in enumerate(self._asked)}
+        self._everything = (1 << len(self._conditional)) - 1
+        position = {clause.id: number for number, clause in enumerate(self._conditional)}
         self._overrides = [
-            frozenset(position[other] for other in clause.overrides if other in position) for clause in self._asked
+            frozenset(position[other] for other in clause.overrides if other in position)
+            for clause in self._conditional
         ]
         tables = {fact.name: self._masks(fact) for fact in (*FACTS, URGENCY)}
         for kinds in all_sets(VIOLENCE):
@@ -159,28 +160,28 @@ class Engine:
     def _masks(self, fact: Fact) -> _Masks:
         asking = {
             number: condition
-            for number, clause in enumerate(self._asked)
+            for number, clause in enumerate(self._conditional)
             for condition in clause.when
             if condition.fact == fact.name
         }
         return _Masks(asking, self._everything)
 
     def decide(self, situation: Situation, origin: Origin, by_hand: Urgency | None = None) -> Decision:
-        """Everything the agreement says about a situation as reported, and about the urgency where a person has set it.
+        """Decides a situation as reported; `by_hand` replaces the urgency where a person has set it.
 
-        What the facts imply is added here and nowhere else, so that nothing is decided without it.
+        What the facts imply is added here and nowhere else, so no decision misses it.
         """
         situation = normalize_situation(situation)
         applying = self._everything
         for fact, table in self._tables:
             applying &= table[situation[fact]]
-        said = {self._urgency_of[number] for number in self._effective(applying & self._urgency_clauses)}
+        urgencies = {self._urgency_of[number] for number in self._effective(applying & self._urgency_clauses)}
         if by_hand:
-            said = {by_hand}
-        applying &= self._by_urgency[frozenset(urgency.value for urgency in said)]
-        # A proof allows exactly one; without it the most urgent is the safe one.
-        urgency = next((urgency for urgency in Urgency if urgency in said), None)
-        return self._said(self._effective(applying), urgency, origin)
+            urgencies = {by_hand}
+        applying &= self._by_urgency[frozenset(urgency.value for urgency in urgencies)]
+        # A proof guarantees exactly one; without a proof the highest urgency is the safe choice.
+        urgency = next((urgency for urgency in Urgency if urgency in urgencies), None)
+        return self._build_decision(self._effective(applying), urgency, origin)
 
     def _effective(self, applying: int) -> list[int]:
         found = list(bits_of(applying))
@@ -189,21 +190,21 @@ class Engine:
             overridden |= self._overrides[number]
         return [number for number in found if number not in overridden] if overridden else found
 
-    def _said(self, numbers: list[int], urgency: Urgency | None, origin: Origin) -> Decision:
-        asking: dict[Service, list[int]] = {}
+    def _build_decision(self, numbers: list[int], urgency: Urgency | None, origin: Origin) -> Decision:
+        by_service: dict[Service, list[int]] = {}
         answer, basis, suspect = None, None, ""
         mediation: Mediation | None = None
         for number in numbers:
             need = self._needs[number]
             if need is not None:
-                asking.setdefault(need.service, []).append(number)
+                by_service.setdefault(need.service, []).append(number)
                 continue
             match self._effects[number]:
                 case ClockRuns(clock=ClockName.ANSWER, service=None, within=within):
                     answer = within
-                case Mediation() as said:
-                    # A proof allows one answer; without it the lock is the safe one.
-                    mediation = said if mediation is None or said.is_locked else mediation
+                case Mediation() as found_mediation:
+                    # A proof guarantees one answer; without a proof forbidding mediation is the safe choice.
+                    mediation = found_mediation if mediation is None or found_mediation.is_locked else mediation
                 case BasisIs() as found:
                     basis = found
                 case SuspectServedBy(lead=lead):
@@ -216,8 +217,8 @@ class Engine:
             mediation=mediation,
             basis=basis,
             suspect_served_by=suspect,
-            assignments=tuple(self._assigned(clauses, origin) for clauses in asking.values()),
-            effective=(*(self._asked[number] for number in numbers), *self._standing),
+            assignments=tuple(self._assigned(clauses, origin) for clauses in by_service.values()),
+            effective=(*(self._conditional[number] for number in numbers), *self._standing),
         )
 
     def _assigned(self, numbers: list[int], origin: Origin) -> Assignment:
@@ -229,19 +230,19 @@ class Engine:
             code = origin.resolve(selector)
             if code and code != lead and code not in support:
                 support.append(code)
-        clauses = tuple(self._asked[number].id for number in numbers)
+        clauses = tuple(self._conditional[number].id for number in numbers)
         return Assignment(need.service, need.right, lead, tuple(support), clauses)
 
 
 def _is_read(effect: Effect) -> bool:
-    """Whether a decision says it by itself, and not only among its clauses."""
+    """Whether a field of the decision is read from the effect."""
     if isinstance(effect, ClockRuns):
         return effect.clock is ClockName.ANSWER and effect.service is None
     return isinstance(effect, ServiceNeeded | UrgencyIs | Mediation | BasisIs | SuspectServedBy)
 
 
 class Engines:
-    """One engine for each period between two days on which clauses begin or end to count."""
+    """One engine for each period between two days on which clauses start or end."""
 
     def __init__(self, agreement: Agreement, digest: str = "") -> None:
         self.agreement = agreement

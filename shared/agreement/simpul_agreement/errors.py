@@ -2,4 +2,4 @@
 
 
 class AgreementMissing(Exception):
-    """No version of the agreement may decide; the message says where it was looked for and what to run."""
+    """No version is active; the message names the folder and the command that shows what is missing."""

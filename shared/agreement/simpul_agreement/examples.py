@@ -1,4 +1,4 @@
-"""Runs the examples of the clauses and the scenarios, and asks whether the examples pin down every condition."""
+"""Runs the clauses' examples and the scenarios, and checks that the examples cover every value of every condition."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,17 @@ from typing import Any, Final
 
 from simpul_agreement.documents import ScenariosFile, WrittenScenario
 from simpul_agreement.engine import Decision, Engine, Engines, Origin
-from simpul_agreement.facts import BY_NAME, FACTS, URGENCY, VIOLENCE, Fact, Situation, meant, situation
-from simpul_agreement.findings import Finding, nearest
+from simpul_agreement.facts import (
+    BY_NAME,
+    FACTS,
+    URGENCY,
+    VIOLENCE,
+    Fact,
+    Situation,
+    complete_situation,
+    situation_from_text,
+)
+from simpul_agreement.findings import Finding, suggest_nearest
 from simpul_agreement.implications import linked_facts, normalize_situation
 from simpul_agreement.model import (
     Agreement,
@@ -17,13 +26,13 @@ from simpul_agreement.model import (
     ClockRuns,
     Condition,
     Disclosure,
+    EscalationLevel,
     Example,
     Retention,
-    Rung,
     ServiceNeeded,
     Where,
 )
-from simpul_agreement.phrases import sentence
+from simpul_agreement.phrases import clause_sentence
 from simpul_agreement.provers.layout import Layout
 from simpul_agreement.reading import SCENARIOS_FILE, read_document
 from simpul_agreement.rights import open_ledger
@@ -33,58 +42,58 @@ from simpul_schema.vocabulary import Urgency
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A whole report with what must come of it."""
+    """A complete report with the decision that it must lead to, and where it is written."""
 
     written: WrittenScenario
     where: Where
 
 
-def situations_of(example: Example) -> Iterator[Situation]:
-    """An example stands for every choice of its alternatives, each with what it implies."""
-    for chosen in product(*example.told.values()):
-        yield normalize_situation(situation(dict(zip(example.told, chosen, strict=True))))
+def example_situations(example: Example) -> Iterator[Situation]:
+    """The situations of an example: one for each choice of its alternatives, normalized."""
+    for chosen in product(*example.facts.values()):
+        yield normalize_situation(complete_situation(dict(zip(example.facts, chosen, strict=True))))
 
 
 def example_findings(agreement: Agreement) -> list[Finding]:
-    """Examples that come out otherwise than they say, and conditions that no example pins down."""
+    """Examples that are decided differently than they state, and values of conditions that no example covers."""
     engines = Engines(agreement)
     findings: list[Finding] = []
     for clause in agreement.clauses:
         engine = engines.on(clause.valid_from or agreement.active_from.date())
         findings += _contradicted(agreement, clause, engine)
-        findings += _unpinned(agreement, clause, engine)
+        findings += _uncovered(agreement, clause, engine)
     return findings
 
 
 def _contradicted(agreement: Agreement, clause: Clause, engine: Engine) -> Iterator[Finding]:
     for example in clause.examples:
-        for told in situations_of(example):
-            decided = engine.decide(told, Origin())
+        for situation in example_situations(example):
+            decided = engine.decide(situation, Origin())
             if (clause in decided.effective) is not example.applies:
                 winners = [other for other in decided.effective if clause.id in other.overrides]
                 yield Finding(
                     example.where,
                     f"{clause.id} {'does not apply' if example.applies else 'applies'} to this example",
-                    f"it is overridden by {', '.join(other.id for other in winners)}; mend the clause or the example"
-                    if winners else "mend the clause or the example",
-                    (f"{clause.id}: {sentence(clause, agreement, 'id')}",),
+                    f"it is overridden by {', '.join(other.id for other in winners)}; correct the clause or the example"
+                    if winners else "correct the clause or the example",
+                    (f"{clause.id}: {clause_sentence(clause, agreement, 'id')}",),
                 )  # fmt: skip
                 break
 
 
-def _unpinned(agreement: Agreement, clause: Clause, engine: Engine) -> Iterator[Finding]:
-    """Each value of each condition must be shown by an example: otherwise it could change and nobody would see it."""
-    shown = [(example.applies, told) for example in clause.examples for told in situations_of(example)]
+def _uncovered(agreement: Agreement, clause: Clause, engine: Engine) -> Iterator[Finding]:
+    """Values of conditions that no example covers, so that a change of them would go unnoticed."""
+    covered = [(example.applies, situation) for example in clause.examples for situation in example_situations(example)]
     for condition in clause.when:
         others = [other for other in clause.when if other is not condition]
         admitted: set[str] = set()
         refused: set[str] = set()
-        for applies, told in shown:
-            urgency = engine.decide(told, Origin()).urgency
+        for applies, situation in covered:
+            urgency = engine.decide(situation, Origin()).urgency
             if applies:
-                admitted |= _deciding(condition, _values(condition.fact, told, urgency))
-            elif all(other.admits(_values(other.fact, told, urgency)) for other in others):
-                refused |= _values(condition.fact, told, urgency)
+                admitted |= _deciding(condition, _values(condition.fact, situation, urgency))
+            elif all(other.admits(_values(other.fact, situation, urgency)) for other in others):
+                refused |= _values(condition.fact, situation, urgency)
         fact = BY_NAME[condition.fact]
         wanted = condition.any_of or frozenset()
         barred = (condition.none_of if fact.holds_many and not condition.any_of else
@@ -94,10 +103,10 @@ def _unpinned(agreement: Agreement, clause: Clause, engine: Engine) -> Iterator[
                 yield Finding(
                     clause.where, f"{clause.id}: {fact.name} is never {value} where the other conditions hold",
                     f"delete {value}: it implies a kind of violence that they rule out",
-                    (f"{clause.id}: {sentence(clause, agreement, 'id')}",),
+                    (f"{clause.id}: {clause_sentence(clause, agreement, 'id')}",),
                 )  # fmt: skip
                 admitted.add(value)
-        # Nothing can show that a value is refused which the other conditions rule out already.
+        # No example can cover a value that the other conditions rule out already.
         barred = frozenset(value for value in barred - refused if _can_hold(fact, value, others))
         missing = [f"applies to {value}" for value in fact.values if value in wanted - admitted]
         missing += [f"does not apply to {value}" for value in fact.values if value in barred]
@@ -105,12 +114,12 @@ def _unpinned(agreement: Agreement, clause: Clause, engine: Engine) -> Iterator[
             yield Finding(
                 clause.where, f"{clause.id}: no example shows that it {', '.join(missing)} ({condition.fact})",
                 "add it to the examples, with the other conditions met",
-                (f"{clause.id}: {sentence(clause, agreement, 'id')}",),
+                (f"{clause.id}: {clause_sentence(clause, agreement, 'id')}",),
             )  # fmt: skip
 
 
 def _can_hold(fact: Fact, value: str, others: Sequence[Condition]) -> bool:
-    """Whether some normalized situation has the value where the other conditions hold."""
+    """Whether a normalized situation exists that has the value and meets the other conditions."""
     linked = {VIOLENCE.name, *(other.name for other in linked_facts())}
     if fact.name not in linked:
         return True
@@ -121,14 +130,14 @@ def _can_hold(fact: Fact, value: str, others: Sequence[Condition]) -> bool:
     return mask != 0
 
 
-def _values(fact: str, told: Situation, urgency: Urgency | None) -> frozenset[str]:
+def _values(fact: str, situation: Situation, urgency: Urgency | None) -> frozenset[str]:
     if fact == URGENCY.name:
         return frozenset({urgency.value}) if urgency else frozenset()
-    return told[fact]
+    return situation[fact]
 
 
 def _deciding(condition: Condition, values: frozenset[str]) -> set[str]:
-    """The values that alone make the condition hold in an example."""
+    """The single value that makes the condition hold in an example; none where several do."""
     met = condition.any_of & values
     return set(met) if len(met) == 1 else set()
 
@@ -146,43 +155,43 @@ def read_scenarios(folder: Path, findings: list[Finding]) -> list[Scenario]:
 
 
 def read_situations(folder: Path, city: City) -> list[tuple[str, Situation, Origin]]:
-    """The title, situation and agencies of each scenario of a version that has no findings."""
+    """The title, situation and origin of each scenario of a version without findings."""
     return [
-        (scenario.written.scenario, meant(scenario.written.report), origin_of(scenario.written, city))
+        (scenario.written.scenario, situation_from_text(scenario.written.report), origin_of(scenario.written, city))
         for scenario in read_scenarios(folder, [])
     ]
 
 
 def scenario_findings(agreement: Agreement, scenarios: Iterable[Scenario], city: City) -> list[Finding]:
-    """Scenarios that come out otherwise than they say, and clauses that none of them reaches on any day."""
+    """Scenarios that are decided differently than they state, and clauses that no scenario reaches on any day."""
     engines = Engines(agreement)
     findings: list[Finding] = []
     reached: set[str] = set()
     for scenario in scenarios:
         try:
-            told, origin = meant(scenario.written.report), origin_of(scenario.written, city)
+            situation, origin = situation_from_text(scenario.written.report), origin_of(scenario.written, city)
         except KeyError as error:
-            problem = f"{error.args[0]} is no fact that a report can tell, and no value of one"
+            problem = f"{error.args[0]} is neither a fact that a report can have nor a value of one"
             findings.append(Finding(scenario.where, problem, f"the facts are {', '.join(fact.name for fact in FACTS)}"))
             continue
         unknown = {scenario.written.centre, *scenario.written.excluded} - city.agency_codes - {""}
         findings += [
-            Finding(scenario.where, f"{code} is no agency", nearest(code, city.agency_codes))
+            Finding(scenario.where, f"the city has no agency {code}", suggest_nearest(code, city.agency_codes))
             for code in sorted(unknown)
         ]  # fmt: skip
-        findings += _scenario_findings(scenario, engines.on(agreement.active_from.date()).decide(told, origin))
+        findings += _scenario_findings(scenario, engines.on(agreement.active_from.date()).decide(situation, origin))
         for day in agreement.periods():
-            reached |= set(engines.on(day).decide(told, origin).clause_ids)
+            reached |= set(engines.on(day).decide(situation, origin).clause_ids)
     findings += [
         Finding(clause.where, f"no scenario reaches {clause.id}", "add one to scenarios.yaml, or delete the clause",
-                (f"{clause.id}: {sentence(clause, agreement, 'id')}",))
+                (f"{clause.id}: {clause_sentence(clause, agreement, 'id')}",))
         for clause in agreement.clauses if clause.id not in reached
     ]  # fmt: skip
     return findings
 
 
 def origin_of(scenario: WrittenScenario, city: City) -> Origin:
-    """The agencies that a scenario's report tells."""
+    """The agencies that a scenario's report names."""
     ward = city.find_kelurahan(scenario.kelurahan)
     return Origin(
         satgas=ward.satgas if ward else "",
@@ -192,8 +201,8 @@ def origin_of(scenario: WrittenScenario, city: City) -> Origin:
     )
 
 
-def outcome(decision: Decision) -> dict[str, Any]:
-    """What a decision says, in the form in which a scenario states it."""
+def describe_outcome(decision: Decision) -> dict[str, Any]:
+    """A decision in the form in which a scenario states it."""
     found: dict[str, Any] = {
         "urgency": decision.urgency,
         "answer": decision.answer,
@@ -202,16 +211,16 @@ def outcome(decision: Decision) -> dict[str, Any]:
         "referrals": {assigned.service: [assigned.lead, *assigned.support] for assigned in decision.assignments},
         "suspect_served_by": decision.suspect_served_by,
         "rights": {right: entry.state for right, entry in open_ledger(decision).items()},
-        "hand_over": {}, "clocks": {}, "ladder": {}, "discloses": {}, "keeps": {},
+        "next_agency": {}, "clocks": {}, "escalation": {}, "discloses": {}, "keeps": {},
     }  # fmt: skip
     for clause in decision.effective:
         match clause.effect:
             case ServiceNeeded(service=service, lead=lead) if lead[1:]:
-                found["hand_over"][service] = lead[1]
+                found["next_agency"][service] = lead[1]
             case ClockRuns(within=within):
                 found["clocks"][clause.topic[1]] = within
-            case Rung(step=step, to=to, also=also):
-                found["ladder"][step.value] = [*to, *also]
+            case EscalationLevel(step=step, to=to, also=also):
+                found["escalation"][step.value] = [*to, *also]
             case Disclosure(service=service, sections=sections):
                 found["discloses"][service] = sections
             case Retention(section=section, years=years):
@@ -224,23 +233,23 @@ def outcome(decision: Decision) -> dict[str, Any]:
 def _stated(written: WrittenScenario) -> dict[str, Any]:
     return {
         **{name: getattr(written, name) for name in ("urgency", "mediation", "basis", "suspect_served_by")},
-        **{name: getattr(written, name) for name in ("referrals", "rights", "hand_over", "ladder", "keeps")},
-        "answer": written.answer.read(),
-        "clocks": {name: time.read() for name, time in written.clocks.items()},
+        **{name: getattr(written, name) for name in ("referrals", "rights", "next_agency", "escalation", "keeps")},
+        "answer": written.answer.to_duration(),
+        "clocks": {name: time.to_duration() for name, time in written.clocks.items()},
         "discloses": {service: frozenset(sections) for service, sections in written.discloses.items()},
     }
 
 
-_IN_PART: Final = frozenset({"rights", "hand_over", "clocks", "ladder", "discloses", "keeps"})
-"""What a scenario states as far as it matters there."""
+_IN_PART: Final = frozenset({"rights", "next_agency", "clocks", "escalation", "discloses", "keeps"})
+"""Fields of which a scenario states only a part."""
 
 
 def _scenario_findings(scenario: Scenario, decision: Decision) -> Iterator[Finding]:
-    stated, found = _stated(scenario.written), outcome(decision)
+    stated, found = _stated(scenario.written), describe_outcome(decision)
     for name, wanted in stated.items():
         came = {key: found[name].get(key) for key in wanted} if name in _IN_PART else found[name]
         if came != wanted:
             yield Finding(
-                scenario.where, f"scenario {scenario.written.scenario}: {name} comes out as {came}, not {wanted}",
-                "mend the clauses, or the scenario where it does not say what was agreed",
+                scenario.where, f"scenario {scenario.written.scenario}: {name} is decided as {came}, not {wanted}",
+                "correct the clauses, or the scenario where it does not state what was agreed",
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Why a report is decided as it is, clause by clause, and what would change it."""
+"""Explains a decision: every clause with the reason why it applies or not, and the smallest changes that alter it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from simpul_agreement.implications import implications_of, normalize_situation
 from simpul_agreement.model import Agreement, Clause, ServiceNeeded
 from simpul_agreement.origins import origin_for
 from simpul_agreement.phrases import (
-    FACT_WORDS,
-    condition_words,
-    effect_words,
-    implication_words,
-    party_words,
-    sentence,
-    source_words,
-    value_words,
-    within_words,
+    FACT_LABELS,
+    clause_sentence,
+    describe_condition,
+    describe_duration,
+    describe_effect,
+    describe_implication,
+    describe_party,
+    describe_source,
+    describe_value,
 )
 from simpul_city import City
 from simpul_schema.vocabulary import Term
@@ -26,7 +26,7 @@ from simpul_schema.vocabulary import Term
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One clause, whether it decides here, and why."""
+    """A clause, whether it decides, and the reason."""
 
     clause: Clause
     decides: bool
@@ -35,14 +35,14 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Facts that would have to be otherwise, and what would follow."""
+    """Changed facts and the effects that follow from them."""
 
     facts: Mapping[str, frozenset[str]]
     effects: tuple[str, ...]
 
 
 class Explanation:
-    """A decision that can be asked for its reasons."""
+    """A decision with its reasons."""
 
     def __init__(self, agreement: Agreement, engine: Engine, situation: Situation, origin: Origin, city: City) -> None:
         self.agreement = agreement
@@ -53,27 +53,29 @@ class Explanation:
         self._origin = origin
         self._city = city
 
-    def implied(self, language: str) -> list[str]:
-        """Kinds of violence that nobody reported, each with the facts that imply it."""
+    def implied_violence(self, language: str) -> list[str]:
+        """Kinds of violence that the report does not name, each with the facts that imply it."""
         return [
-            implication_words(
-                implication, "; ".join(self._is(condition.fact, language) for condition in implication.when), language
+            describe_implication(
+                implication,
+                "; ".join(self._describe_fact(condition.fact, language) for condition in implication.when),
+                language,
             )
             for implication in implications_of(self.reported)
             if implication.kind.value not in self.reported[VIOLENCE.name]
         ]
 
-    def reasons(self, language: str) -> Iterator[Reason]:
-        """Every clause of the day, by chapter."""
+    def clause_reasons(self, language: str) -> Iterator[Reason]:
+        """Every clause that is valid on the day, by chapter."""
         deciding = set(self.decision.clause_ids)
         for clause in sorted(self._engine.clauses, key=lambda c: (c.chapter, c.where.line)):
             if clause.id in deciding:
-                shown = [condition_words(condition, language) for condition in clause.when]
+                shown = [describe_condition(condition, language) for condition in clause.when]
                 yield Reason(clause, True, "; ".join(shown) or ("selalu" if language == "id" else "always"))
                 continue
             unmet = [c for c in clause.when if not c.admits(self._values(c.fact))]
             if unmet:
-                yield Reason(clause, False, "; ".join(self._is(c.fact, language) for c in unmet))
+                yield Reason(clause, False, "; ".join(self._describe_fact(c.fact, language) for c in unmet))
             else:
                 winners = [c.id for c in self.decision.effective if clause.id in c.overrides] or [
                     c.id for c in self._engine.clauses if clause.id in c.overrides and self._applies(c)
@@ -81,8 +83,8 @@ class Explanation:
                 over = "dikalahkan oleh" if language == "id" else "overridden by"
                 yield Reason(clause, False, f"{over} {', '.join(winners)}")
 
-    def assignments(self, language: str) -> Iterator[str]:
-        """Who is asked for what, by which clauses, and why it is that agency."""
+    def describe_assignments(self, language: str) -> Iterator[str]:
+        """The agencies of each service, the clauses that assign them, and why this agency leads."""
         for assigned in self.decision.assignments:
             clause = self.agreement.by_id[assigned.clauses[0]]
             effect = clause.effect
@@ -92,43 +94,43 @@ class Explanation:
                 for selector in effect.lead:
                     if self._origin.resolve(selector) == assigned.lead:
                         break
-                    passed.append(party_words(self.agreement, selector, language))
+                    passed.append(describe_party(self.agreement, selector, language))
             not_able = "tidak dapat atau dikecualikan" if language == "id" else "not there or excluded"
             because = f" ({', '.join(passed)}: {not_able})" if passed else ""
             support = f" + {', '.join(assigned.support)}" if assigned.support else ""
             yield f"{assigned.service.label(language)}: {lead}{support}{because} [{', '.join(assigned.clauses)}]"
 
-    def deadline(self, language: str) -> str:
-        """How long the agencies have to answer, by which clause and from which source."""
+    def describe_deadline(self, language: str) -> str:
+        """The time that agencies have to answer, with the clause and its source."""
         clause = next((c for c in self.decision.effective if c.topic == ("clock", "answer")), None)
         if clause is None or self.decision.answer is None:
             return "-"
         urgency = self.decision.urgency.label(language) if self.decision.urgency else "-"
         return (
-            f"{within_words(self.decision.answer, language)} ({urgency}) [{clause.id}; "
-            f"{source_words(clause.source, language)}]"
+            f"{describe_duration(self.decision.answer, language)} ({urgency}) [{clause.id}; "
+            f"{describe_source(clause.source, language)}]"
         )
 
-    def smallest_changes(self, language: str, most: int = 5) -> list[Change]:
-        """The fewest facts that would have to be otherwise for another result: one where one suffices, else two."""
+    def smallest_changes(self, language: str, limit: int = 5) -> list[Change]:
+        """The smallest changes of facts that alter the result: one fact where one suffices, else two."""
         singles = [change for fact in FACTS for change in _alternatives(fact, self.reported[fact.name])]
         for facts in (map(dict, ((change,) for change in singles)), map(dict, combinations(singles, 2))):
             found = []
-            for told in facts:
-                effects = self._difference({**self.reported, **told}, language)
+            for changed in facts:
+                effects = self._difference({**self.reported, **changed}, language)
                 if effects:
-                    found.append(Change(told, effects))
+                    found.append(Change(changed, effects))
             if found:
-                # Several changes may come to the same; one of them says it.
+                # Several changes may have the same effects; one of them is enough.
                 distinct = {change.effects: change for change in reversed(found)}
-                return sorted(distinct.values(), key=lambda change: len(change.effects))[:most]
+                return sorted(distinct.values(), key=lambda change: len(change.effects))[:limit]
         return []
 
-    def change_words(self, change: Change, language: str) -> str:
-        """A change as people read it."""
+    def describe_change(self, change: Change, language: str) -> str:
+        """A change in plain language."""
         return "; ".join(
-            f"{FACT_WORDS[fact].of(language)}: "
-            + ", ".join(value_words(fact, value, language) for value in sorted(values))
+            f"{FACT_LABELS[fact].in_language(language)}: "
+            + ", ".join(describe_value(fact, value, language) for value in sorted(values))
             for fact, values in change.facts.items()
         )
 
@@ -138,13 +140,13 @@ class Explanation:
             return ()
         before, after = set(self.decision.clause_ids), set(decided.clause_ids)
         return tuple(
-            f"{sign} {effect_words(self.agreement.by_id[name], self.agreement, language)} [{name}]"
+            f"{sign} {describe_effect(self.agreement.by_id[name], self.agreement, language)} [{name}]"
             for sign, names in (("+", after - before), ("-", before - after))
             for name in sorted(names)
         )
 
     def _origin_of(self, other: Situation) -> Origin:
-        """The case's own agencies, and others only for the facts that were changed."""
+        """The case's own agencies, and invented ones only for the facts that were changed."""
         assumed = origin_for(other, self._city)
 
         def is_changed(fact: Fact) -> bool:
@@ -164,13 +166,13 @@ class Explanation:
             return frozenset({self.decision.urgency.value}) if self.decision.urgency else frozenset()
         return self.situation[fact]
 
-    def _is(self, fact: str, language: str) -> str:
-        shown = ", ".join(value_words(fact, value, language) for value in sorted(self._values(fact)))
-        return f"{FACT_WORDS[fact].of(language)} = {shown}"
+    def _describe_fact(self, fact: str, language: str) -> str:
+        shown = ", ".join(describe_value(fact, value, language) for value in sorted(self._values(fact)))
+        return f"{FACT_LABELS[fact].in_language(language)} = {shown}"
 
 
 def _alternatives(fact: Fact, values: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
-    """Everything else that the report could say of one fact; of violence, one kind more or less."""
+    """The other values that a report could have for one fact; for violence, one kind more or less."""
     for value in fact.values:
         other = values ^ {value} if fact.holds_many else frozenset({value})
         if other and other != values:
@@ -185,7 +187,7 @@ def _result(decision: Decision) -> tuple[object, ...]:
 
 
 def as_text(explanation: Explanation, language: str, *, all_clauses: bool) -> str:
-    """The whole explanation."""
+    """The explanation as text in one language."""
     indonesian = language == "id"
     decision, agreement = explanation.decision, explanation.agreement
 
@@ -195,22 +197,22 @@ def as_text(explanation: Explanation, language: str, *, all_clauses: bool) -> st
     lines = [
         f"{'Kesepakatan' if indonesian else 'Agreement'}: {agreement.version}",
         f"{'Kegentingan' if indonesian else 'Urgency'}: {label(decision.urgency)}",
-        f"{'Jawaban paling lambat' if indonesian else 'Answer within'}: {explanation.deadline(language)}",
+        f"{'Jawaban paling lambat' if indonesian else 'Answer within'}: {explanation.describe_deadline(language)}",
         f"{'Mediasi dilarang' if indonesian else 'Mediation locked'}: {_yes(decision.mediation_is_locked, language)}",
         f"{'Dasar' if indonesian else 'Basis'}: {label(decision.basis.basis if decision.basis else None)}",
         *_implied(explanation, language),
         "",
         "Rujukan:" if indonesian else "Referrals:",
-        *(f"  {words}" for words in explanation.assignments(language)),
+        *(f"  {line}" for line in explanation.describe_assignments(language)),
         "",
         "Ketentuan yang berlaku:" if indonesian else "Clauses that decide:",
     ]
-    reasons = list(explanation.reasons(language))
+    reasons = list(explanation.clause_reasons(language))
     deciding = [r for r in reasons if r.decides]
     for reason in (r for r in deciding if r.clause.when or all_clauses):
         lines += [
-            f"  {reason.clause.id}: {sentence(reason.clause, agreement, language)}",
-            f"      {source_words(reason.clause.source, language)}",
+            f"  {reason.clause.id}: {clause_sentence(reason.clause, agreement, language)}",
+            f"      {describe_source(reason.clause.source, language)}",
         ]
     if not all_clauses:
         always = "selalu berlaku" if indonesian else "always"
@@ -220,15 +222,21 @@ def as_text(explanation: Explanation, language: str, *, all_clauses: bool) -> st
     if all_clauses:
         not_since = "tidak, karena" if indonesian else "not, because"
         lines += [f"  {reason.clause.id}: {not_since} {reason.why}" for reason in others]
-    lines += ["", "Perubahan terkecil yang mengubah hasil:" if indonesian else "The smallest changes that alter it:"]
+    lines += [
+        "",
+        "Perubahan terkecil yang mengubah hasil:" if indonesian else "The smallest changes that alter the result:",
+    ]
     for change in explanation.smallest_changes(language):
-        lines += [f"  {explanation.change_words(change, language)}", *(f"      {effect}" for effect in change.effects)]
+        lines += [
+            f"  {explanation.describe_change(change, language)}",
+            *(f"      {effect}" for effect in change.effects),
+        ]
     return "\n".join(lines)
 
 
 def _implied(explanation: Explanation, language: str) -> list[str]:
     heading = "Disimpulkan dari fakta lain:" if language == "id" else "Implied by other facts:"
-    lines = explanation.implied(language)
+    lines = explanation.implied_violence(language)
     return ["", heading, *(f"  {line}" for line in lines)] if lines else []
 
 

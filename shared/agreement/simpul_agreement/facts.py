@@ -1,4 +1,4 @@
-"""The finite facts of the agreement, and the one situation that every report maps to."""
+"""The finite facts of the agreement; every report maps to exactly one situation over them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from itertools import combinations
 from types import MappingProxyType
 from typing import Final
 
-from simpul_schema.messages.case import TriageFacts
 from simpul_schema.vocabulary import AgeBand, Answer, Place, Relation, Term, Urgency, Violence
 
 UNKNOWN: Final = "unknown"
@@ -16,15 +15,24 @@ NONE: Final = "none"
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One field with all the values it can have; of `violence` several hold at once, of all others exactly one."""
+    """One field with all the values it can have; of `violence` several hold at once, of all others exactly one.
+
+    `default` stands where a report or a stored case has no value, so a new fact never breaks an open case.
+    """
 
     name: str
     values: tuple[str, ...]
     holds_many: bool = False
+    default: str = UNKNOWN
+
+    def __post_init__(self) -> None:
+        if self.default not in self.values:
+            msg = f"{self.name}: the default {self.default} is not one of {', '.join(self.values)}"
+            raise ValueError(msg)
 
 
 class AgencyKind(Term):
-    """What a party is; a kind stands for one agency, or for one in each kelurahan or kecamatan."""
+    """The kind of a party: one agency, or one in each kelurahan or kecamatan."""
 
     POLICE = "police", "Unit PPA kepolisian", "Police unit"
     HUB = "hub", "UPT PPA", "Protection service"
@@ -44,7 +52,7 @@ class Residence(Term):
 
 
 class TimeBand(Term):
-    """When the report came in, by the bands that the agreement declares."""
+    """The time of the report, by the bands that the agreement declares."""
 
     OFFICE_HOURS = "office_hours", "Jam kerja", "Office hours"
     EVENING = "evening", "Sore", "Evening"
@@ -63,13 +71,13 @@ ANSWERS: Final = (
 VIOLENCE: Final = Fact("violence", _values(Violence), holds_many=True)
 RESIDENCE: Final = Fact("residence", _values(Residence))
 CENTRE: Final = Fact("complaint_centre", (*_values(AgencyKind), UNKNOWN))
-EXCLUDED: Final = Fact("excluded", (NONE, *_values(AgencyKind)))
+EXCLUDED: Final = Fact("excluded", (NONE, *_values(AgencyKind)), default=NONE)
 """The kind of party that is too close to the suspect and receives nothing (R6)."""
-TIME: Final = Fact("time_of_report", _values(TimeBand))
+TIME: Final = Fact("time_of_report", _values(TimeBand), default=TimeBand.OFFICE_HOURS.value)
 FACTS: Final = (
     VIOLENCE,
     *(Fact(name, _values(Answer)) for name in ANSWERS),
-    Fact("place", _values(Place)),
+    Fact("place", _values(Place), default=Place.OTHER.value),
     Fact("age_band", _values(AgeBand)),
     Fact("perpetrator_relation", _values(Relation)),
     RESIDENCE,
@@ -77,74 +85,40 @@ FACTS: Final = (
     EXCLUDED,
     TIME,
 )
-URGENCY: Final = Fact("urgency", _values(Urgency))
-"""Not told but decided, from the facts; clauses decided after it may ask for it."""
+URGENCY: Final = Fact("urgency", _values(Urgency), default=Urgency.HIGH.value)
+"""Not reported but decided from the facts; the clauses that are decided after it may read it."""
 BY_NAME: Final[Mapping[str, Fact]] = MappingProxyType({fact.name: fact for fact in (*FACTS, URGENCY)})
 
 Situation = Mapping[str, frozenset[str]]
 """Fact -> the values that hold; for every fact of FACTS."""
 
-NOTHING_KNOWN: Final[Situation] = MappingProxyType(
-    {fact.name: frozenset({UNKNOWN}) for fact in FACTS if UNKNOWN in fact.values}
-    | {"place": frozenset({"other"}), EXCLUDED.name: frozenset({NONE}), TIME.name: frozenset({"office_hours"})}
-)
-"""What a report says that says nothing."""
+NOTHING_KNOWN: Final[Situation] = MappingProxyType({fact.name: frozenset({fact.default}) for fact in FACTS})
+"""The situation of an empty report: every fact has its default."""
 
 
 def all_sets(fact: Fact) -> Iterator[frozenset[str]]:
-    """Every set of values of a fact of which several hold at once; at least one always does."""
+    """Every non-empty set of values of a fact that holds several at once."""
     for size in range(1, len(fact.values) + 1):
         yield from map(frozenset, combinations(fact.values, size))
 
 
-def values_of(fact: Fact, word: str) -> frozenset[str]:
-    """The values that a word of an example or scenario means; kinds of violence that hold together are joined by +.
+def values_of(fact: Fact, text: str) -> frozenset[str]:
+    """The values written in an example or a scenario; kinds of violence that hold together are joined by `+`.
 
-    KeyError when it is no value of the fact.
+    Raises KeyError for a value that the fact does not have.
     """
-    values = frozenset(word.split("+")) if fact.holds_many else frozenset({word})
+    values = frozenset(text.split("+")) if fact.holds_many else frozenset({text})
     if not values <= set(fact.values):
-        raise KeyError(word)
+        raise KeyError(text)
     return values
 
 
-def meant(told: Mapping[str, str]) -> Situation:
-    """A whole situation from the words of a scenario or a report; KeyError for what is no fact and no value of one."""
+def situation_from_text(reported: Mapping[str, str]) -> Situation:
+    """A complete situation from the facts of a scenario or a report; KeyError for an unknown fact or value."""
     by_name = {fact.name: fact for fact in FACTS}
-    return situation({name: values_of(by_name[name], word) for name, word in told.items()})
+    return complete_situation({name: values_of(by_name[name], text) for name, text in reported.items()})
 
 
-def situation(told: Mapping[str, frozenset[str]]) -> Situation:
-    """A whole situation from what is told; all else is not known."""
-    return {**NOTHING_KNOWN, **told}
-
-
-def situation_of(triage: TriageFacts, *, lives_in_city: bool, centre: str, excluded: str, band: TimeBand) -> Situation:
-    """The situation of a report; `centre` and `excluded` are kinds of agencies, empty when there is none.
-
-    A sign of trafficking counts as trafficking, because waiting for certainty costs the child. What the facts of the
-    agreement imply besides is added where a situation is decided, see `implications.normalize_situation`.
-    """
-    violence = {kind.value for kind in triage.violence}
-    if triage.trafficking_sign is Answer.YES:
-        violence.add(Violence.TRAFFICKING.value)
-    return {
-        VIOLENCE.name: frozenset(violence),
-        **{name: _single(getattr(triage, name).value) for name in ANSWERS},
-        "place": _single(triage.place.value),
-        "age_band": _single(triage.age_band.value),
-        "perpetrator_relation": _single(triage.perpetrator_relation.value),
-        RESIDENCE.name: _single(Residence.KELURAHAN.value if lives_in_city else UNKNOWN),
-        CENTRE.name: _single(centre or UNKNOWN),
-        EXCLUDED.name: _single(excluded or NONE),
-        TIME.name: _single(band.value),
-    }
-
-
-_singles: Final[dict[str, frozenset[str]]] = {
-    value: frozenset({value}) for fact in FACTS if not fact.holds_many for value in fact.values
-}
-
-
-def _single(value: str) -> frozenset[str]:
-    return _singles[value]
+def complete_situation(reported: Mapping[str, frozenset[str]]) -> Situation:
+    """A situation with a value for every fact: the default where the report or the stored case has none."""
+    return {**NOTHING_KNOWN, **reported}

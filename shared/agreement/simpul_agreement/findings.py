@@ -1,4 +1,4 @@
-"""What is wrong with an agreement, where, and what would be right."""
+"""Mistakes in an agreement, each with its position and a remedy."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,33 +9,33 @@ from simpul_agreement.model import Where
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that keeps an agreement from being proven."""
+    """One mistake that keeps an agreement from being proven."""
 
     where: Where
     problem: str
     remedy: str
     clauses: tuple[str, ...] = ()
-    """The words of every clause involved."""
+    """The text of every clause involved."""
     report: str = ""
-    """One example report that shows it, as YAML that `explain` and `scenarios.yaml` take as it stands."""
+    """An example report that shows the mistake, as YAML that `explain` and `scenarios.yaml` accept unchanged."""
 
     def __str__(self) -> str:
-        lines = [f"{self.where}: {self.problem}", *(f"    | {words}" for words in self.clauses)]
+        lines = [f"{self.where}: {self.problem}", *(f"    | {text}" for text in self.clauses)]
         if self.report:
             lines += ["    a report that shows it:", *(f"      {line}" for line in self.report.splitlines())]
         return "\n".join([*lines, f"    -> {self.remedy}"])
 
 
 class AgreementInvalid(Exception):
-    """The agreement cannot be read or proven; `findings` has every reason, found in one run."""
+    """The agreement cannot be read or proven; `findings` holds every mistake, found in one run."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("\n".join(map(str, findings)))
         self.findings = tuple(findings)
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """What was probably meant."""
+def suggest_nearest(value: str, choices: Iterable[str]) -> str:
+    """Advice that names the closest choice, or all choices when none is close."""
     known = sorted(choices)
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    close = get_close_matches(value, known, n=1, cutoff=0.5)
     return f"write {close[0]}" if close else f"choose one of {', '.join(known)}"

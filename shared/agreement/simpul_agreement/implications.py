@@ -1,4 +1,4 @@
-"""Kinds of violence that count because other facts mean them, whether or not the report names them (R1)."""
+"""Kinds of violence that other facts imply, whether or not the report names them (R1)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from simpul_schema.vocabulary import AgeBand, Answer, Violence
 
 @dataclass(frozen=True, slots=True)
 class Implication:
-    """Where all the conditions hold, this kind of violence counts. The conditions read single-valued facts only."""
+    """A kind of violence that counts where all conditions hold; the conditions read single-valued facts only."""
 
     when: tuple[Condition, ...]
     kind: Violence
@@ -23,7 +23,7 @@ class Implication:
 
 _YES: Final = frozenset({Answer.YES.value})
 BELOW_15: Final = frozenset({AgeBand.UNDER_6.value, AgeBand.FROM_6_TO_11.value, AgeBand.FROM_12_TO_14.value})
-"""The bands end at 15, so that they say exactly whether a known age is below it."""
+"""These bands end at 15, so they decide exactly whether a known age is below it."""
 _AGREED: Final = Source("Ketentuan bersama para pihak", "", None, Status.PROJECT_DEFAULT)
 _LAW: Final = Source(
     "UU 12/2022 tentang Tindak Pidana Kekerasan Seksual", "4", date(2026, 11, 26), Status.NEEDS_A_LAWYER
@@ -37,7 +37,7 @@ IMPLICATIONS: Final = (
 
 
 def normalize_situation(situation: Situation) -> Situation:
-    """The situation with every implied kind of violence; what was reported stays, `unknown` included (R9)."""
+    """The situation with every implied kind of violence; reported kinds stay, `unknown` included (R9)."""
     kinds = frozenset(implication.kind.value for implication in implications_of(situation))
     violence = situation[VIOLENCE.name]
     return situation if kinds <= violence else {**situation, VIOLENCE.name: violence | kinds}

@@ -1,4 +1,4 @@
-"""Loads the YAML of an agreement: a scalar becomes plain data or a finding with its place, never an exception."""
+"""Loads the YAML of an agreement: every scalar becomes plain data or a finding with a position, never an exception."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -16,68 +16,70 @@ from simpul_agreement.findings import Finding
 from simpul_agreement.model import Where
 
 MAX_TEXT_LENGTH: Final = 2000
-"""Characters of one text; a sentence that people sign is shorter."""
+"""Characters of one text; sentences that people sign are shorter."""
 _STANDARD: Final = "tag:yaml.org,2002:"
 _LINE_BREAK_AND_TAB: Final = "\n\t"
 _BIDIRECTIONAL: Final = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
-"""Characters that reorder what stands beside them, so that a text reads otherwise than it is."""
+"""Characters that reorder their neighbours, so that a text is displayed differently from how it is stored."""
 Steps = tuple[str | int, ...]
 """Keys and positions that lead to a value."""
 
 
-class Written:
-    """A YAML file with the place of everything in it."""
+class YamlFile:
+    """A YAML file with the position of every value."""
 
-    def __init__(self, path: Path, shown: str, *, with_places: bool) -> None:
-        self.shown = shown
-        yaml = YAML(typ="rt" if with_places else "safe", pure=True)
-        yaml.Constructor = _WithPlaces if with_places else _Plain
+    def __init__(self, path: Path, name: str, *, with_positions: bool) -> None:
+        self.name = name
+        yaml = YAML(typ="rt" if with_positions else "safe", pure=True)
+        yaml.Constructor = _WithPositions if with_positions else _Plain
         self.tree: Any = yaml.load(path.read_text(encoding="utf-8"))
 
     def where(self, *steps: str | int) -> Where:
-        """The place of a value, by the keys and positions that lead to it; the nearest one known otherwise."""
+        """The position of the value at a path of keys and indices, or of its nearest known parent."""
         return self._nearest(steps)[0]
 
     def key(self, *steps: str | int) -> str:
-        """The last key on the way to a value; the file where there is none."""
+        """The last key of a path; the file name where the path has none."""
         return self._nearest(steps)[1]
 
     def _nearest(self, steps: Steps) -> tuple[Where, str]:
         node: Any = self.tree
-        line, column, key = 0, 0, self.shown
+        line, column, key = 0, 0, self.name
         for step, following in pairwise((*steps, None)):
-            places: Any = getattr(node, "lc", None)
+            positions: Any = getattr(node, "lc", None)
             if isinstance(node, Mapping) and following in node and not isinstance(node.get(step), Mapping | list):
-                # What pydantic adds to a path may be named like a key, such as a `then` by what it decides.
+                # pydantic adds the tag of a union to a path, which may equal the name of a key.
                 continue
             try:
                 node, above = node[step], node
             except (KeyError, IndexError, TypeError):
                 continue
             key = step if isinstance(step, str) else key
-            if places is not None:
-                line, column = places.value(step) if isinstance(above, Mapping) else places.item(step)
-        return Where(self.shown, line + 1, column + 1), key
+            if positions is not None:
+                line, column = positions.value(step) if isinstance(above, Mapping) else positions.item(step)
+        return Where(self.name, line + 1, column + 1), key
 
 
-def load(path: Path, shown: str, findings: list[Finding], *, with_places: bool) -> Written | None:
-    """A file's YAML; None when it cannot be read, with the findings added."""
+def load(path: Path, shown: str, findings: list[Finding], *, with_positions: bool) -> YamlFile | None:
+    """Reads a YAML file; returns None and adds findings when it cannot be read."""
     try:
-        written = Written(path, shown, with_places=with_places)
+        written = YamlFile(path, shown, with_positions=with_positions)
     except (UnicodeDecodeError, ReaderError):
         findings.append(Finding(Where(shown), "the file is not text in UTF-8", "save it as UTF-8"))
     except IsADirectoryError:
-        findings.append(Finding(Where(shown), "a folder stands where a file should", "move it away"))
+        findings.append(Finding(Where(shown), "this is a folder, not a file", "replace it with a file"))
     except FileNotFoundError:
-        findings.append(Finding(Where(shown), "the file is missing", "write it; deploy/kediri has one to learn from"))
+        findings.append(Finding(Where(shown), "the file is missing", "write it; deploy/kediri has an example"))
     except OSError as error:
-        findings.append(Finding(Where(shown), f"the file cannot be read: {error.strerror}", "let it be read"))
+        findings.append(Finding(Where(shown), f"the file cannot be read: {error.strerror}", "check its permissions"))
     except RecursionError:
-        findings.append(Finding(Where(shown), "it is nested too deeply", "close the brackets that are open"))
+        findings.append(Finding(Where(shown), "it is nested too deeply", "close the open brackets"))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = Where(shown, mark.line + 1, mark.column + 1) if mark else Where(shown)
-        findings.append(Finding(where, f"not YAML: {error.problem}", "close what is open, indent with spaces"))
+        findings.append(
+            Finding(where, f"not YAML: {error.problem}", "close open brackets and quotes, indent with spaces")
+        )
     else:
         unfit = [_unfit(written, steps, text) for steps, text in _texts(written.tree, (), set())]
         found = [finding for finding in unfit if finding]
@@ -87,7 +89,7 @@ def load(path: Path, shown: str, findings: list[Finding], *, with_places: bool) 
 
 
 def _texts(node: Any, steps: Steps, above: set[int]) -> Iterator[tuple[Steps, str]]:
-    """Every text with the way to it; a node that contains itself is entered once."""
+    """Every text with its path; a node that contains itself is visited once."""
     if isinstance(node, str):
         yield steps, node
     elif isinstance(node, Mapping | list) and id(node) not in above:
@@ -97,13 +99,13 @@ def _texts(node: Any, steps: Steps, above: set[int]) -> Iterator[tuple[Steps, st
             yield from _texts(value, (*steps, step), above | {id(node)})
 
 
-def _unfit(written: Written, steps: Steps, text: str) -> Finding | None:
+def _unfit(written: YamlFile, steps: Steps, text: str) -> Finding | None:
     if len(text) > MAX_TEXT_LENGTH:
         problem = f"{written.key(*steps)}: a text of {len(text):,} characters"
         return Finding(written.where(*steps), problem, f"write at most {MAX_TEXT_LENGTH:,}")
     for character in text:
         if not _is_printable(character):
-            problem = f"{written.key(*steps)}: the text has the character U+{ord(character):04X}, which nobody sees"
+            problem = f"{written.key(*steps)}: the text has the invisible character U+{ord(character):04X}"
             return Finding(written.where(*steps), problem, "delete it")
     return None
 
@@ -114,28 +116,28 @@ def _is_printable(character: str) -> bool:
     return character in _LINE_BREAK_AND_TAB or unicodedata.category(character) not in ("Cc", "Cs")
 
 
-class _NamesThePlace:
-    """Days and times stay text, which their fields read and judge; what no field can get is told with its place."""
+class _LocatesErrors:
+    """Keeps dates and times as text for their fields to validate; locates values that YAML cannot construct."""
 
     def construct_object(self, node: Node, deep: bool = False) -> Any:
         """The value of a node; ConstructorError where it has none."""
         if isinstance(node, ScalarNode) and node.tag == f"{_STANDARD}timestamp":
             return node.value
         if node.tag and not str(node.tag).startswith(_STANDARD):
-            raise ConstructorError(None, None, f"the tag {node.tag} has no place here", node.start_mark)
+            raise ConstructorError(None, None, f"the tag {node.tag} is not allowed", node.start_mark)
         try:
-            return super().construct_object(node, deep=deep)  # type: ignore[misc]  # of the constructor beside it
+            return super().construct_object(node, deep=deep)  # type: ignore[misc]  # of the other base class
         except (MarkedYAMLError, RecursionError):
             raise
         except (ValueError, LookupError, ArithmeticError, TypeError, AttributeError) as error:
             if isinstance(node, ScalarNode) and node.style is None:
                 return node.value
-            raise ConstructorError(None, None, f"no {node.tag} can be read here", node.start_mark) from error
+            raise ConstructorError(None, None, f"this is not a valid {node.tag}", node.start_mark) from error
 
 
-class _WithPlaces(_NamesThePlace, RoundTripConstructor):
+class _WithPositions(_LocatesErrors, RoundTripConstructor):
     pass
 
 
-class _Plain(_NamesThePlace, SafeConstructor):
+class _Plain(_LocatesErrors, SafeConstructor):
     pass

@@ -15,14 +15,14 @@ SATGAS_OF_RESIDENCE: Final = "satgas_of_residence"
 KECAMATAN_OF_RESIDENCE: Final = "kecamatan_of_residence"
 COMPLAINT_CENTRE: Final = "complaint_centre"
 ADDRESSEE: Final = "addressee"
-RUNG_ABOVE: Final = "rung_above"
+LEVEL_ABOVE: Final = "level_above"
 SELECTORS: Final = (SATGAS_OF_RESIDENCE, KECAMATAN_OF_RESIDENCE, COMPLAINT_CENTRE)
-"""Words that stand for an agency which only the report tells."""
-LADDER_SELECTORS: Final = (ADDRESSEE, RUNG_ABOVE)
+"""Selectors that stand for an agency which only the report names."""
+ESCALATION_SELECTORS: Final = (ADDRESSEE, LEVEL_ABOVE)
 
 
 class Status(Term):
-    """How sure we are of a source."""
+    """How reliable a source is."""
 
     VERIFIED = "verified", "sudah diperiksa", "verified"
     NEEDS_A_LAWYER = "needs_a_lawyer", "perlu diperiksa ahli hukum", "needs a lawyer"
@@ -30,7 +30,7 @@ class Status(Term):
 
 
 class Basis(Term):
-    """Why identity may leave the vault (R7)."""
+    """The legal basis on which identity may leave the vault (R7)."""
 
     GUARDIAN_CONSENT = "guardian_consent", "Persetujuan orang tua atau wali", "Consent of the guardian"
     CHILD_CONSENT = "child_consent", "Persetujuan anak", "Consent of the child"
@@ -51,7 +51,7 @@ class Section(Term):
 
 
 class ClockName(Term):
-    """What a deadline is about."""
+    """The obligation that a deadline belongs to."""
 
     ANSWER = "answer", "Jawaban instansi", "Answer of the agency"
     RECEIPT = "receipt", "Penerimaan oleh sistem instansi", "Receipt by the agency's machine"
@@ -67,7 +67,7 @@ class ClockName(Term):
 
 
 class Step(StrEnum):
-    """How far a clock has run when a rung of the ladder is told, in percent."""
+    """The percentage of a deadline at which an escalation level is informed."""
 
     HALF = "50"
     DUE = "100"
@@ -75,20 +75,20 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """The same in both languages."""
+class BilingualText:
+    """A text in both languages."""
 
     id: str
     en: str
 
-    def of(self, language: str) -> str:
-        """The words in one language, `id` or `en`."""
+    def in_language(self, language: str) -> str:
+        """The text in one language, `id` or `en`."""
         return self.en if language == "en" else self.id
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a rule comes from."""
+    """The source of a rule."""
 
     title: str
     article: str
@@ -98,7 +98,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in the written agreement."""
+    """A position in the files of the agreement."""
 
     file: str = ""
     line: int = 0
@@ -110,7 +110,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A set of values of one fact; of `violence` some of `any_of` must hold and nothing of `none_of`."""
+    """A set of values of one fact; for `violence`, one of `any_of` must hold and none of `none_of`."""
 
     fact: str
     any_of: frozenset[str] = frozenset()
@@ -123,7 +123,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """Calendar time, or working days, that an agency has."""
+    """The time that an agency has, as calendar time or as working days."""
 
     time: timedelta = timedelta()
     working_days: int = 0
@@ -140,7 +140,7 @@ class Within:
 
 @dataclass(frozen=True, slots=True)
 class ServiceNeeded:
-    """A service is needed; the first of `lead` that may and can act leads it, the others are its alternates."""
+    """A service is needed; the first of `lead` that is not excluded and can act leads it, the others are alternates."""
 
     service: Service
     right: Right
@@ -150,13 +150,13 @@ class ServiceNeeded:
 
 @dataclass(frozen=True, slots=True)
 class RightNotNeeded:
-    """A right asks for no service now; the reason stands in the rights ledger.
+    """A right needs no service now; the rights ledger shows the reason.
 
-    With `ask_again` that is not certain yet: the right stays unanswered until somebody has asked.
+    With `ask_again` the right stays unanswered until somebody has asked the child.
     """
 
     right: Right
-    reason: Words
+    reason: BilingualText
     ask_again: bool = False
 
 
@@ -169,15 +169,15 @@ class UrgencyIs:
 
 @dataclass(frozen=True, slots=True)
 class ClockRuns:
-    """A deadline; `service` is empty when it is one of every referral of the case.
+    """A deadline of one service, or of every referral of the case when `service` is empty.
 
-    It begins with the referral, or with the event that `since` names.
+    It starts with the referral, or with the event that `since` names.
     """
 
     clock: ClockName
     within: Within
     service: Service | None = None
-    since: Words | None = None
+    since: BilingualText | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,27 +189,27 @@ class Mediation:
 
 @dataclass(frozen=True, slots=True)
 class BasisIs:
-    """On which basis identity is disclosed."""
+    """The basis on which identity is disclosed."""
 
     basis: Basis
 
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """What an agency that accepted a service gets to see."""
+    """The sections that an agency sees after it accepted a service."""
 
     service: Service
     sections: frozenset[Section]
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """Who is told when a clock has run so far; whoever is excluded is skipped."""
+class EscalationLevel:
+    """Who is informed at a step of a clock; excluded parties are skipped."""
 
     step: Step
     to: tuple[str, ...]
     also: tuple[str, ...] = ()
-    """Told besides, whoever of `to` it is."""
+    """Informed as well, whichever party of `to` is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,17 +222,17 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class SuspectServedBy:
-    """A suspect who is a child has rights too, but elsewhere (R5)."""
+    """Who accompanies a suspect who is a child; never a party that serves the victim (R5)."""
 
     lead: tuple[str, ...]
 
 
 Effect = (
-    ServiceNeeded | RightNotNeeded | UrgencyIs | ClockRuns | Mediation | BasisIs | Disclosure | Rung | Retention
-    | SuspectServedBy
+    ServiceNeeded | RightNotNeeded | UrgencyIs | ClockRuns | Mediation | BasisIs | Disclosure | EscalationLevel
+    | Retention | SuspectServedBy
 )  # fmt: skip
 Topic = tuple[str, str]
-"""What is decided: a kind, and of what; two clauses of one topic must not say different things at once."""
+"""The question that an effect answers, as (kind, subject); two clauses of one topic must not contradict each other."""
 
 
 def topic_of(effect: Effect) -> Topic:  # noqa: C901, PLR0911 - one branch for each kind of effect
@@ -252,8 +252,8 @@ def topic_of(effect: Effect) -> Topic:  # noqa: C901, PLR0911 - one branch for e
             return "basis", ""
         case Disclosure(service=service):
             return "disclosure", service.value
-        case Rung(step=step):
-            return "ladder", step.value
+        case EscalationLevel(step=step):
+            return "escalation", step.value
         case Retention(section=section):
             return "retention", section.value
         case SuspectServedBy():
@@ -262,9 +262,9 @@ def topic_of(effect: Effect) -> Topic:  # noqa: C901, PLR0911 - one branch for e
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Reports to which a clause applies or not: one for each choice of alternatives; all else is not known."""
+    """Reports to which a clause applies or not: one for each choice of alternatives; omitted facts are unknown."""
 
-    told: Mapping[str, tuple[frozenset[str], ...]]
+    facts: Mapping[str, tuple[frozenset[str], ...]]
     applies: bool
     where: Where
 
@@ -290,7 +290,7 @@ class Clause:
         return topic_of(self.effect)
 
     def is_valid_on(self, day: date) -> bool:
-        """Whether it counts on that day; the last day is not included."""
+        """Whether it is valid on that day; `valid_until` is not included."""
         return (self.valid_from is None or self.valid_from <= day) and (
             self.valid_until is None or day < self.valid_until
         )
@@ -301,26 +301,26 @@ class Chapter:
     """Clauses under one heading."""
 
     id: str
-    title: Words
+    title: BilingualText
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Who promises what. A kind of which there is one in each kelurahan or kecamatan is one party here."""
+    """A party and what it promises. Agencies that exist in each kelurahan or kecamatan are one party here."""
 
     code: str
     kind: AgencyKind | None
-    name: Words
-    mandate: Words
-    area: Words
+    name: BilingualText
+    mandate: BilingualText
+    area: BilingualText
     services: frozenset[Service]
     open_in: frozenset[TimeBand]
     duty_in: frozenset[TimeBand]
-    """When somebody on duty can be reached outside opening hours."""
+    """When its duty contact can be reached outside office hours."""
     above: str
-    """The party of the next rung; empty at the top."""
+    """The party at the next escalation level; empty at the top."""
     part_of: str
-    """The party to which it belongs; where that is excluded, so is this."""
+    """The party that it belongs to and with which it is excluded."""
     signs: bool
     valid_from: date | None
     valid_until: date | None
@@ -349,7 +349,7 @@ class Agreement:
     """One version of the agreement."""
 
     version: str
-    title: Words
+    title: BilingualText
     active_from: datetime
     hub: str
     parties: tuple[Party, ...]
@@ -374,7 +374,7 @@ class Agreement:
         return {party.kind.value: party for party in self.parties if party.kind}
 
     def excluded_with(self, code: str) -> AgencyKind | None:
-        """The kind whose exclusion excludes this party; None for one that nothing excludes."""
+        """The kind whose exclusion excludes this party too; None for a party that cannot be excluded."""
         party = self.party_of.get(code)
         if party is None or not party.part_of:
             return party.kind if party else None
@@ -382,24 +382,24 @@ class Agreement:
 
     @cached_property
     def right_of(self) -> Mapping[Service, Right]:
-        """Which right a service answers."""
+        """The right that each service serves."""
         needs = (clause.effect for clause in self.clauses)
         return {need.service: need.right for need in needs if isinstance(need, ServiceNeeded)}
 
     @cached_property
     def hours(self) -> Mapping[int, TimeBand]:
-        """The band of each hour of the week that one band covers alone; all other minutes are looked up singly."""
+        """The band of each minute of the week."""
         return {minute: band.name for band in self.bands for minute in band.minutes()}
 
     def band_at(self, moment: datetime, zone: ZoneInfo) -> TimeBand:
-        """The band of a moment; a holiday counts as a day off."""
+        """The band of a point in time; a holiday counts as a day off."""
         local = moment.astimezone(zone)
         if local.date() in self.holidays:
             return TimeBand.DAY_OFF
         return self.hours[local.weekday() * 1440 + local.hour * 60 + local.minute]
 
     def periods(self) -> Sequence[date]:
-        """The days on which some clause or party begins or ends to count, the earliest first."""
+        """The days on which a clause or party starts or ends, the earliest first."""
         days = {self.active_from.date()}
         everything: tuple[Clause | Party, ...] = (*self.clauses, *self.parties)
         for dated in everything:

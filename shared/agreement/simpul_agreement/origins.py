@@ -1,4 +1,4 @@
-"""Which agencies stand for the facts of an example: the first of each kind, in the first kelurahan."""
+"""Chooses the agencies for the facts of an example: the first of each kind, in the first kelurahan."""
 
 from simpul_agreement.engine import Origin
 from simpul_agreement.facts import CENTRE, EXCLUDED, NONE, RESIDENCE, UNKNOWN, AgencyKind, Situation
@@ -6,7 +6,7 @@ from simpul_city import City
 
 
 def origin_for(situation: Situation, city: City) -> Origin:
-    """Agencies by which a situation comes out as the provers mean it."""
+    """The agencies with which the engine decides a situation as the provers do."""
     ward = city.kelurahan[0]
     lives_here = UNKNOWN not in situation[RESIDENCE.name]
     return Origin(

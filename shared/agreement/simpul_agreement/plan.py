@@ -1,4 +1,4 @@
-"""The plan of a case: what a decision asks of whom until when."""
+"""Turns a decision into the plan of a case: its referrals, their deadline and the rights ledger."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from simpul_agreement.rights import Ledger, open_ledger
 from simpul_schema.vocabulary import ReferralRole, Right, Service, Urgency
 
 NO_RULE_WITHIN = Within()
-"""What nothing in the agreement covers is due at once."""
+"""A case that the agreement does not cover is due at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedReferral:
-    """One service asked of one agency, and the clauses that ask it."""
+    """One service offered to one agency, and the clauses that require it."""
 
     service: Service
     agency: str
@@ -26,7 +26,7 @@ class PlannedReferral:
 
 @dataclass(frozen=True, slots=True)
 class CasePlan:
-    """What follows from the facts of a case."""
+    """The referrals, deadline and rights of a case."""
 
     agreement: str
     urgency: Urgency
@@ -35,14 +35,14 @@ class CasePlan:
     referrals: tuple[PlannedReferral, ...]
     rights: Ledger
     is_covered: bool = True
-    """False when the agreement lacks an answer, which a proof rules out, or everybody is excluded: an alarm."""
+    """False, an alarm, when the agreement has no answer, which a proof rules out, or when every party is excluded."""
 
 
 def plan_case(decision: Decision, agreement: Agreement, origin: Origin, now: datetime, zone: ZoneInfo) -> CasePlan:
-    """The referrals of a case. A decision with a hole in it becomes manual triage, never nothing (R9).
+    """Plans the referrals of a case; a decision with a gap becomes manual triage (R9).
 
-    The proof rules holes out for one excluded kind of party. With several, a service can be left without a lead:
-    then too somebody who is not excluded decides by hand.
+    A proof rules gaps out for one excluded kind of party. With several excluded kinds a service can have no lead, and a
+    party that is not excluded then decides by hand.
     """
     referrals = [
         planned
@@ -73,19 +73,19 @@ def plan_case(decision: Decision, agreement: Agreement, origin: Origin, now: dat
 
 
 def _is_covered(decision: Decision) -> bool:
-    """Whether the agreement answered everything it must answer."""
-    said = (decision.urgency, decision.answer, decision.mediation, decision.basis)
+    """Whether the agreement answered every question that it must answer."""
+    answers = (decision.urgency, decision.answer, decision.mediation, decision.basis)
     served = {assigned.right for assigned in decision.assignments}
     waived = {clause.effect.right for clause in decision.effective if isinstance(clause.effect, RightNotNeeded)}
-    return None not in said and served | waived == set(Right)
+    return None not in answers and served | waived == set(Right)
 
 
-def caretaker(agreement: Agreement, origin: Origin, asked: Collection[str] = ()) -> str:
-    """Who decides where no rule does: the hub, else who can triage, else any party.
+def caretaker(agreement: Agreement, origin: Origin, declined_by: Collection[str] = ()) -> str:
+    """The party that decides where no rule does: the hub, else one that can triage, else any other.
 
-    Empty when all are excluded or have declined to.
+    Empty when every party is excluded or has declined.
     """
     able = [party.code for party in agreement.parties if Service.MANUAL_TRIAGE in party.services]
     anybody = [party.code for party in agreement.parties if party.kind]
     codes = map(origin.resolve, (agreement.hub, *able, *anybody))
-    return next((code for code in codes if code and code not in asked), "")
+    return next((code for code in codes if code and code not in declined_by), "")

@@ -12,12 +12,12 @@ from simpul_agreement.properties import PROPERTIES
 
 PROOF_FILE: Final = "proof.json"
 PROVERS: Final = ("bitset", "z3")
-"""Both must have agreed."""
+"""Both must agree."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Of which text, and what was asked of it."""
+    """The text that was proven, and the questions and properties that were checked."""
 
     version: str
     digest: str
@@ -28,11 +28,11 @@ class Proof:
     provers: tuple[str, ...]
 
     def write(self, folder: Path) -> None:
-        """Store it beside the agreement; the same proof is the same bytes."""
+        """Write the proof into the version's folder; equal proofs are equal bytes."""
         (folder / PROOF_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     def is_of(self, agreement: Agreement, digest: str) -> bool:
-        """Whether it proves this text, by both provers, for every property and situation that counts today."""
+        """Whether it proves this text by both provers, for all current properties and situations."""
         return (
             self.digest == digest
             and self.version == agreement.version
@@ -44,7 +44,7 @@ class Proof:
 
     @classmethod
     def read(cls, folder: Path) -> "Proof | None":
-        """The stored proof; None when there is none that can be read."""
+        """The stored proof; None when it is missing or cannot be read."""
         try:
             stored = json.loads((folder / PROOF_FILE).read_text())
             return cls(**stored | {"properties": tuple(stored["properties"]), "provers": tuple(stored["provers"])})
@@ -53,7 +53,7 @@ class Proof:
 
 
 def digest_of(folder: Path) -> str:
-    """The text that is proven and signed: every YAML file of the version and the city it speaks of."""
+    """The digest of the text that is proven and signed: every YAML file of the version, and the city's own files."""
     city = folder.parent.parent
     files = [*sorted(folder.rglob("*.yaml")), city / "city.yaml", city / "kelurahan.csv"]
     digest = sha256()

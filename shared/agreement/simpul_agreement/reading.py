@@ -1,4 +1,4 @@
-"""Reads a version's YAML files into the domain's plain data, and says everything that is wrong in one run."""
+"""Reads a version's YAML files into the domain's plain data; one run finds every mistake."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,8 +12,8 @@ from simpul_agreement.consistency import inconsistencies
 from simpul_agreement.documents import (
     AgreementFile,
     ClausesFile,
+    ExampleFacts,
     ScenariosFile,
-    Told,
     Values,
     Violences,
     WrittenBand,
@@ -22,8 +22,8 @@ from simpul_agreement.documents import (
     WrittenParty,
 )
 from simpul_agreement.facts import BY_NAME, URGENCY, values_of
-from simpul_agreement.findings import AgreementInvalid, Finding, nearest
-from simpul_agreement.loading import Steps, Written, load
+from simpul_agreement.findings import AgreementInvalid, Finding, suggest_nearest
+from simpul_agreement.loading import Steps, YamlFile, load
 from simpul_agreement.model import (
     Agreement,
     Band,
@@ -44,30 +44,32 @@ _NO_SOURCE = Source("", "", None, Status.PROJECT_DEFAULT)
 Document = TypeVar("Document", AgreementFile, ClausesFile, ScenariosFile)
 
 
-def read_agreement(folder: Path, city: City, *, with_places: bool = True) -> Agreement:
-    """A version as written in its folder; AgreementInvalid with every finding otherwise.
+def read_agreement(folder: Path, city: City, *, with_positions: bool = True) -> Agreement:
+    """Reads a version from its folder; raises AgreementInvalid with every finding.
 
-    Without places it takes less memory, and its clauses do not know where they stand.
+    Without positions it takes less memory, and its clauses have no `where`.
     """
-    agreement, findings = read_with_findings(folder, city, with_places=with_places)
+    agreement, findings = read_with_findings(folder, city, with_positions=with_positions)
     if agreement is None or findings:
         raise AgreementInvalid(findings)
     return agreement
 
 
-def read_with_findings(folder: Path, city: City, *, with_places: bool = True) -> tuple[Agreement | None, list[Finding]]:
-    """The agreement as far as it can be read, and what is wrong with it."""
+def read_with_findings(
+    folder: Path, city: City, *, with_positions: bool = True
+) -> tuple[Agreement | None, list[Finding]]:
+    """The agreement, or None when it cannot be read, and every finding."""
     findings: list[Finding] = []
-    head = read_document(folder / AGREEMENT_FILE, folder, AgreementFile, findings, with_places=with_places)
+    head = read_document(folder / AGREEMENT_FILE, folder, AgreementFile, findings, with_positions=with_positions)
     bodies = [
-        read_document(path, folder, ClausesFile, findings, with_places=with_places)
+        read_document(path, folder, ClausesFile, findings, with_positions=with_positions)
         for path in sorted((folder / CLAUSES_FOLDER).glob("*.yaml"))
     ]
     for stray in sorted((folder / CLAUSES_FOLDER).glob("*.yml")):
         shown = str(stray.relative_to(folder))
         findings.append(Finding(Where(shown), "the file is not read", "name it .yaml"))
     if not bodies:
-        findings.append(Finding(Where(CLAUSES_FOLDER), "there are no clauses", "write them into clauses/*.yaml"))
+        findings.append(Finding(Where(CLAUSES_FOLDER), "the folder has no clauses", "write them into clauses/*.yaml"))
     if head is None or any(body is None for body in bodies):
         return None, findings
     reader = _Reader(folder, city, head, [body for body in bodies if body is not None], findings)
@@ -75,30 +77,34 @@ def read_with_findings(folder: Path, city: City, *, with_places: bool = True) ->
 
 
 def read_document(
-    path: Path, folder: Path, form: type[Document], findings: list[Finding], *, with_places: bool = True
-) -> tuple[Written, Document] | None:
-    """One file in its form with the place of everything in it; None when it is not, with the findings added."""
-    written = load(path, str(path.relative_to(folder)), findings, with_places=with_places)
+    path: Path, folder: Path, form: type[Document], findings: list[Finding], *, with_positions: bool = True
+) -> tuple[YamlFile, Document] | None:
+    """Reads and validates one file; returns None and adds findings when it is invalid."""
+    written = load(path, str(path.relative_to(folder)), findings, with_positions=with_positions)
     if written is None:
         return None
     try:
         return written, form.model_validate(written.tree)
     except ValidationError as error:
-        findings += [_misfit(written, problem) for problem in error.errors()]
+        findings += [_finding_from_pydantic(written, problem) for problem in error.errors()]
         return None
 
 
-def _misfit(written: Written, problem: Any) -> Finding:
+def _finding_from_pydantic(written: YamlFile, problem: Any) -> Finding:
     where = written.where(*problem["loc"])
-    name, key = str(problem["loc"][-1]) if problem["loc"] else written.shown, written.key(*problem["loc"])
+    name, key = str(problem["loc"][-1]) if problem["loc"] else written.name, written.key(*problem["loc"])
     match problem["type"]:
         case "unreadable":
             return Finding(where, f"{key}: {problem['msg']}", problem["ctx"]["remedy"])
         case "enum":
             choices = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            return Finding(where, f"{problem['input']} is no value of {key}", nearest(str(problem["input"]), choices))
+            return Finding(
+                where, f"{problem['input']} is not a value of {key}", suggest_nearest(str(problem["input"]), choices)
+            )
         case "extra_forbidden":
-            return Finding(where, f"{name} has no place here", "check its spelling against the schema, or delete it")
+            return Finding(
+                where, f"{name} is not a known field here", "check its spelling against the schema, or delete it"
+            )
         case "missing":
             return Finding(where, f"{name} is missing", f"add {name}")
         case _:
@@ -114,20 +120,20 @@ def _remedy(problem: Any) -> str:
         case "less_than_equal":
             return f"write at most {problem['ctx']['le']}"
         case "string_type":
-            return "write a text, in quotes where it looks like a number"
+            return "write a text; put it in quotes when it looks like a number"
         case _:
             return "see the description in the schema"
 
 
 class _Reader:
-    """Turns documents that fit their form into the domain's data."""
+    """Turns validated documents into the domain's data."""
 
     def __init__(
         self,
         folder: Path,
         city: City,
-        head: tuple[Written, AgreementFile],
-        bodies: Sequence[tuple[Written, ClausesFile]],
+        head: tuple[YamlFile, AgreementFile],
+        bodies: Sequence[tuple[YamlFile, ClausesFile]],
         findings: list[Finding],
     ) -> None:
         self._folder = folder
@@ -139,19 +145,19 @@ class _Reader:
     def agreement(self) -> Agreement:
         head = self._head
         if head.version != self._folder.name:
-            self._find(
-                self._written.where("version"), f"version {head.version} lies in folder {self._folder.name}",
+            self._add_finding(
+                self._written.where("version"), f"version {head.version} is in folder {self._folder.name}",
                 "give both the same name",
             )  # fmt: skip
         chapters: list[Chapter] = []
         clauses: list[Clause] = []
         for written, body in self._bodies:
             for number, chapter in enumerate(body.chapters):
-                chapters.append(Chapter(chapter.chapter, chapter.title.read()))
+                chapters.append(Chapter(chapter.chapter, chapter.title.to_text()))
                 clauses += self._clauses(written, number, chapter)
         found = Agreement(
             version=head.version,
-            title=head.title.read(),
+            title=head.title.to_text(),
             active_from=head.active_from,
             hub=head.hub,
             parties=tuple(self._party(number, party) for number, party in enumerate(head.parties)),
@@ -163,16 +169,16 @@ class _Reader:
         self._findings += inconsistencies(found, self._city)
         return found
 
-    def _find(self, where: Where, problem: str, remedy: str) -> None:
+    def _add_finding(self, where: Where, problem: str, remedy: str) -> None:
         self._findings.append(Finding(where, problem, remedy))
 
     def _party(self, number: int, party: WrittenParty) -> Party:
         return Party(
             code=party.party,
             kind=party.kind,
-            name=party.name.read(),
-            mandate=party.mandate.read(),
-            area=party.area.read(),
+            name=party.name.to_text(),
+            mandate=party.mandate.to_text(),
+            area=party.area.to_text(),
             services=frozenset(party.services),
             open_in=frozenset(party.open_in),
             duty_in=frozenset(party.duty_in),
@@ -192,22 +198,22 @@ class _Reader:
             self._written.where("bands", number, "from"),
         )  # fmt: skip
 
-    def _clauses(self, written: Written, chapter_number: int, chapter: WrittenChapter) -> list[Clause]:
+    def _clauses(self, written: YamlFile, chapter_number: int, chapter: WrittenChapter) -> list[Clause]:
         found = []
         for number, clause in enumerate(chapter.clauses):
             path = ("chapters", chapter_number, "clauses", number)
             source = clause.source or chapter.source
             if source is None:
-                self._find(
+                self._add_finding(
                     written.where(*path, "id"), f"{clause.id} has no source",
-                    "name the law, regulation or standard; where none gives it, status project_default",
+                    "name the law, regulation or standard; where none exists, use the status project_default",
                 )  # fmt: skip
             found.append(
                 Clause(
                     id=clause.id,
                     chapter=chapter.chapter,
                     when=self._conditions(written, (*path, "when"), clause),
-                    effect=clause.then.read(),
+                    effect=clause.then.to_effect(),
                     source=source.to_source() if source else _NO_SOURCE,
                     overrides=frozenset((*chapter.overrides, *clause.overrides)),
                     valid_from=clause.valid_from,
@@ -222,63 +228,71 @@ class _Reader:
         return found
 
     def _conditions(
-        self, written: Written, path: tuple[str | int, ...], clause: WrittenClause
+        self, written: YamlFile, path: tuple[str | int, ...], clause: WrittenClause
     ) -> tuple[Condition, ...]:
         found = []
         for name, values in clause.when.items():
             fact = BY_NAME.get(name)
             if fact is None:
-                self._find(written.where(*path, name), f"{clause.id}: {name} is no fact", nearest(name, BY_NAME))
+                self._add_finding(
+                    written.where(*path, name), f"{clause.id}: {name} is not a fact", suggest_nearest(name, BY_NAME)
+                )
                 continue
             if isinstance(values, Violences):
                 condition = Condition(name, frozenset(values.any), frozenset(values.none))
             else:
                 condition = Condition(name, frozenset(_listed(values)))
             if not fact.holds_many and (condition.none_of or not condition.any_of):
-                problem = f"{clause.id}: {name} has one value at a time; list those that are meant"
-                self._find(written.where(*path, name), problem, f"write {name}: [...]")
+                problem = f"{clause.id}: {name} has one value at a time; list the values that meet the condition"
+                self._add_finding(written.where(*path, name), problem, f"write {name}: [...]")
                 continue
             if fact.holds_many and not (condition.any_of or condition.none_of):
-                problem = f"{clause.id}: the condition on {name} names nothing"
-                self._find(written.where(*path, name), problem, "fill `any` or `none`, or delete it")
+                problem = f"{clause.id}: the condition on {name} is empty"
+                self._add_finding(written.where(*path, name), problem, "fill `any` or `none`, or delete it")
                 continue
             unknown = (condition.any_of | condition.none_of) - set(fact.values)
-            for word in sorted(unknown):
-                problem = f"{clause.id}: {word} is no value of {name}"
-                self._find(written.where(*path, name), problem, nearest(word, fact.values))
+            for value in sorted(unknown):
+                problem = f"{clause.id}: {value} is not a value of {name}"
+                self._add_finding(written.where(*path, name), problem, suggest_nearest(value, fact.values))
             if not fact.holds_many and condition.any_of >= set(fact.values):
-                problem = f"{clause.id}: every value of {name} is allowed, so the condition asks nothing"
-                self._find(written.where(*path, name), problem, "delete it")
+                problem = f"{clause.id}: every value of {name} is allowed, so the condition has no effect"
+                self._add_finding(written.where(*path, name), problem, "delete it")
             if not unknown:
                 found.append(condition)
         return tuple(found)
 
-    def _examples(self, written: Written, path: Steps, examples: Sequence[Told], applies: bool) -> list[Example]:
+    def _examples(
+        self, written: YamlFile, path: Steps, examples: Sequence[ExampleFacts], applies: bool
+    ) -> list[Example]:
         found = []
-        for number, told in enumerate(examples):
+        for number, example in enumerate(examples):
             where = written.where(*path, number)
-            meant = {name: self._meant(where, name, values) for name, values in told.items()}
-            if all(meant.values()):
-                found.append(Example(meant, applies, where))
+            facts = {name: self._example_values(where, name, values) for name, values in example.items()}
+            if all(facts.values()):
+                found.append(Example(facts, applies, where))
         return found
 
-    def _meant(self, where: Where, name: str, words: Values) -> tuple[frozenset[str], ...]:
-        """The alternatives that are told for a fact; none when a word of them is not known."""
+    def _example_values(self, where: Where, name: str, written: Values) -> tuple[frozenset[str], ...]:
+        """The alternatives of a fact in an example; empty, with a finding added, when one of them is unknown."""
         fact = BY_NAME.get(name)
         if fact is None or fact is URGENCY:
-            self._find(where, f"{name} is no fact that a report can tell", nearest(name, set(BY_NAME) - {URGENCY.name}))
+            self._add_finding(
+                where,
+                f"{name} is not a fact that a report can have",
+                suggest_nearest(name, set(BY_NAME) - {URGENCY.name}),
+            )
             return ()
         found = []
-        for word in _listed(words):
+        for text in _listed(written):
             try:
-                found.append(values_of(fact, word))
+                found.append(values_of(fact, text))
             except KeyError:
-                self._find(where, f"{word} is no value of {name}", nearest(word, fact.values))
+                self._add_finding(where, f"{text} is not a value of {name}", suggest_nearest(text, fact.values))
                 return ()
         return tuple(found)
 
     def _with_overrides(self, clauses: Sequence[Clause], chapters: Sequence[Chapter]) -> tuple[Clause, ...]:
-        """Chapters among the overrides replaced by their clauses."""
+        """Replaces chapters among the overrides by their clauses."""
         inside: dict[str, set[str]] = {chapter.id: set() for chapter in chapters}
         for clause in clauses:
             inside[clause.chapter].add(clause.id)
@@ -288,8 +302,8 @@ class _Reader:
             named: set[str] = set()
             for name in clause.overrides:
                 if name not in known and name not in inside:
-                    problem = f"{clause.id} overrides {name}, which is no clause and no chapter"
-                    self._find(clause.where, problem, nearest(name, known | set(inside)))
+                    problem = f"{clause.id} overrides {name}, which is neither a clause nor a chapter"
+                    self._add_finding(clause.where, problem, suggest_nearest(name, known | set(inside)))
                 named |= inside.get(name, {name} & known)
             found.append(replace(clause, overrides=frozenset(named - {clause.id})))
         return tuple(found)

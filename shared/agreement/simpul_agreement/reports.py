@@ -1,4 +1,4 @@
-"""Reports that were not sent to intake: from a file, or invented for a year."""
+"""Maps reports to situations, and reads or invents reports that were never sent to intake."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,23 +12,38 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from simpul_agreement.engine import Origin
-from simpul_agreement.facts import FACTS, Situation, meant, situation_of
+from simpul_agreement.facts import (
+    ANSWERS,
+    CENTRE,
+    EXCLUDED,
+    FACTS,
+    NONE,
+    RESIDENCE,
+    TIME,
+    UNKNOWN,
+    VIOLENCE,
+    Residence,
+    Situation,
+    TimeBand,
+    complete_situation,
+    situation_from_text,
+)
 from simpul_agreement.model import Agreement
 from simpul_agreement.origins import origin_for
 from simpul_city import City
 from simpul_schema.messages.case import TriageFacts
-from simpul_schema.vocabulary import AgeBand, Violence
+from simpul_schema.vocabulary import AgeBand, Answer, Violence
 
 _NOT_READ: Final = frozenset({"report_id", "received_at", "identity", "narrative"})
 
 
 class ReportUnreadable(Exception):
-    """The file is neither a report as intake takes it nor facts of the agreement; the message says what is wrong."""
+    """The file holds neither a report for intake nor facts of the agreement; the message names the mistake."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The triage facts of a report, as routing gets them."""
+    """The triage facts of a report, as routing receives them."""
 
     title: str
     facts: TriageFacts
@@ -36,7 +51,7 @@ class Report:
     city: City
 
     def situation(self, agreement: Agreement) -> tuple[Situation, Origin]:
-        """The report as the agreement reads it."""
+        """The finite facts of the report, and the agencies that it names."""
         return situation_from_report(self.facts, self.city, agreement, self.received_at)
 
 
@@ -47,11 +62,11 @@ def situation_from_report(
     ward = city.find_kelurahan(triage.kelurahan)
     excluded = frozenset(triage.excluded_agencies)
     centre = city.kinds.get(triage.complaint_centre, "")
-    situation = situation_of(
+    situation = _situation(
         triage,
         lives_in_city=ward is not None,
         centre=centre,
-        # One of several stands for them in the facts; none of them is addressed, whatever the facts say.
+        # The facts hold one kind for several excluded agencies; the origin excludes each of them.
         excluded=city.kinds.get(min(excluded, default=""), ""),
         band=agreement.band_at(received_at, city.zone),
     )
@@ -64,15 +79,46 @@ def situation_from_report(
     return situation, origin
 
 
-def report_from_json(title: str, content: Mapping[str, Any], city: City) -> Report:
-    """A report in the form in which it is posted to intake; ValidationError names fields that do not fit.
+def _situation(triage: TriageFacts, *, lives_in_city: bool, centre: str, excluded: str, band: TimeBand) -> Situation:
+    """The facts of a report; `centre` and `excluded` are kinds of agencies, empty when there is none.
 
-    Identity and narrative are not read: no clause may depend on them.
+    A sign of trafficking counts as trafficking, because waiting for certainty costs the child. The engine adds what the
+    facts imply, see `implications.normalize_situation`.
+    """
+    violence = {kind.value for kind in triage.violence}
+    if triage.trafficking_sign is Answer.YES:
+        violence.add(Violence.TRAFFICKING.value)
+    return complete_situation({
+        VIOLENCE.name: frozenset(violence),
+        **{name: _single(getattr(triage, name).value) for name in ANSWERS},
+        "place": _single(triage.place.value),
+        "age_band": _single(triage.age_band.value),
+        "perpetrator_relation": _single(triage.perpetrator_relation.value),
+        RESIDENCE.name: _single(Residence.KELURAHAN.value if lives_in_city else UNKNOWN),
+        CENTRE.name: _single(centre or UNKNOWN),
+        EXCLUDED.name: _single(excluded or NONE),
+        TIME.name: _single(band.value),
+    })  # fmt: skip
+
+
+_singles: Final[dict[str, frozenset[str]]] = {
+    value: frozenset({value}) for fact in FACTS if not fact.holds_many for value in fact.values
+}
+
+
+def _single(value: str) -> frozenset[str]:
+    return _singles[value]
+
+
+def report_from_json(title: str, content: Mapping[str, Any], city: City) -> Report:
+    """Reads a report in the form in which it is posted to intake; ValidationError names the fields that do not fit.
+
+    Identity and narrative are ignored, because no clause may depend on them.
     """
     given = {name: value for name, value in content.items() if name not in _NOT_READ}
     unknown = given.keys() - TriageFacts.model_fields.keys() - {"age"}
     if unknown:
-        msg = f"no report has {', '.join(sorted(unknown))}"
+        msg = f"a report has no field {', '.join(sorted(unknown))}"
         raise ReportUnreadable(msg)
     ward = city.find_kelurahan(str(given.get("kelurahan", "")))
     known = {kind.value for kind in Violence}
@@ -82,7 +128,7 @@ def report_from_json(title: str, content: Mapping[str, Any], city: City) -> Repo
         | {
             "kelurahan": ward.code if ward else "",
             "age_band": AgeBand.of(given.get("age")),
-            "violence": [word if word in known else Violence.UNKNOWN for word in given.get("violence", ())],
+            "violence": [kind if kind in known else Violence.UNKNOWN for kind in given.get("violence", ())],
         }
     )
     received_at = content.get("received_at")
@@ -90,38 +136,62 @@ def report_from_json(title: str, content: Mapping[str, Any], city: City) -> Repo
 
 
 def read_report(path: Path, agreement: Agreement, city: City) -> tuple[Situation, Origin]:
-    """A file with a report: as JSON or YAML for intake, or with facts of the agreement as its examples have them."""
+    """Reads a file with one report: as posted to intake, or as facts of the agreement, in JSON or YAML."""
     try:
-        told = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         msg = f"{path}: not YAML or JSON in UTF-8"
         raise ReportUnreadable(msg) from error
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         msg = f"{path}: write one report, as fields and values"
         raise ReportUnreadable(msg)
-    if "channel" in told:
-        try:
-            report = report_from_json(path.name, told, city)
-            unknown = set(report.facts.excluded_agencies) - city.agency_codes
-            if unknown:
-                msg = f"{path}: no agency has the code {', '.join(sorted(unknown))}"
-                raise ReportUnreadable(msg)
-            return report.situation(agreement)
-        except ValidationError as error:
-            fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors(include_input=False))
-            msg = f"{path}: intake would refuse {fields}"
-            raise ReportUnreadable(msg) from error
+    if "channel" in content:
+        return _report_for_intake(str(path), path.name, content, city).situation(agreement)
     try:
-        seen_as = meant({name: str(word) for name, word in told.items()})
-        return seen_as, origin_for(seen_as, city)
+        situation = situation_from_text({name: str(value) for name, value in content.items()})
+        return situation, origin_for(situation, city)
     except KeyError as error:
         known = ", ".join(fact.name for fact in FACTS)
-        msg = f"{path}: {error.args[0]} is no fact and no value of one; the facts are {known}"
+        msg = f"{path}: {error.args[0]} is neither a fact nor a value of one; the facts are {known}"
         raise ReportUnreadable(msg) from error
 
 
+def read_reports(path: Path, city: City) -> list[Report]:
+    """Reads a YAML list of reports as posted to intake; an additional `title` names one in the output."""
+    try:
+        listed = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        msg = f"{path}: not YAML or JSON in UTF-8"
+        raise ReportUnreadable(msg) from error
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+        msg = f"{path}: write a list of reports, each as fields and values"
+        raise ReportUnreadable(msg)
+    return [
+        _report_for_intake(f"{path}, report {number}", str(entry.pop("title", number)), entry, city)
+        for number, entry in enumerate(listed, 1)
+    ]
+
+
+def _report_for_intake(position: str, title: str, content: Mapping[str, Any], city: City) -> Report:
+    """The report, with its position in every refusal."""
+    try:
+        report = report_from_json(title, content, city)
+    except ValidationError as error:
+        fields = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors(include_input=False))
+        msg = f"{position}: intake would refuse {fields}"
+        raise ReportUnreadable(msg) from error
+    except ReportUnreadable as error:
+        msg = f"{position}: {error}"
+        raise ReportUnreadable(msg) from error
+    unknown = set(report.facts.excluded_agencies) - city.agency_codes
+    if unknown:
+        msg = f"{position}: no agency has the code {', '.join(sorted(unknown))}"
+        raise ReportUnreadable(msg)
+    return report
+
+
 _WEIGHTS: Final[Mapping[str, Mapping[str, int]]] = {
-    # Shares of a year of an invented city; only their order follows what SIMFONI PPA publishes.
+    # Shares in an invented city; only their order follows the figures that SIMFONI PPA publishes.
     "violence": {"sexual": 38, "physical": 26, "psychological": 20, "neglect": 8, "other": 4, "exploitation": 2,
                  "trafficking": 1, "unknown": 3},
     "place": {"household": 52, "school": 14, "public_facility": 12, "online": 9, "other": 10, "workplace": 3},
@@ -139,11 +209,11 @@ _WEIGHTS: Final[Mapping[str, Mapping[str, int]]] = {
     "perpetrator_lives_with_child": {"no": 58, "yes": 28, "unknown": 14},
 }  # fmt: skip
 _HOURS: Final = (1, 1, 1, 1, 1, 2, 3, 6, 9, 10, 10, 8, 6, 8, 9, 8, 6, 6, 7, 8, 7, 5, 3, 2)
-"""How many reports come in each hour of the day, relative to one another."""
+"""Relative number of reports in each hour of the day."""
 
 
 def invented_year(city: City, year: int, count: int, seed: int) -> Iterator[Report]:
-    """So many reports of one year, the same for the same seed, in the order of time."""
+    """Invented reports of one year in order of time; the same seed gives the same reports."""
     chance = random.Random(seed)
     start = datetime(year, 1, 1, tzinfo=city.zone)
     days = (datetime(year + 1, 1, 1, tzinfo=city.zone) - start).days

@@ -1,4 +1,4 @@
-"""The rights ledger as a decision opens it: each right of the child and what the agreement says of it."""
+"""Opens the rights ledger of a decision: the state of each right of the child at triage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from simpul_schema.vocabulary import Right, RightState
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a right stands, and why where that needs a reason."""
+    """The state of a right, and its reason where the state needs one."""
 
     state: RightState
     reason: str = ""
@@ -20,11 +20,11 @@ class Entry:
 Ledger = Mapping[Right, Entry]
 
 BY_THE_AGREEMENT: Final = "agreement"
-"""The reason stands in a clause; its words tell what happened to the child, so they are not kept in clear."""
+"""The reason is in a clause; its text reveals what happened to the child, so the ledger does not store it."""
 
 
 def open_ledger(decision: Decision) -> Ledger:
-    """The ledger at triage: referred where a service is asked, not applicable where the agreement says why."""
+    """The ledger at triage: `referred` where a service is needed, `not_applicable` where a clause gives the reason."""
     waived = {
         clause.effect.right: Entry(
             RightState.UNANSWERED if clause.effect.ask_again else RightState.NOT_APPLICABLE, BY_THE_AGREEMENT

@@ -1,4 +1,4 @@
-"""A year of invented reports on a simulated clock: who gets how much, and what becomes of the deadlines."""
+"""Simulates a year of invented reports: the workload of each agency, deadlines met, escalations."""
 
 import random
 from collections import defaultdict
@@ -16,19 +16,19 @@ from simpul_city import City
 from simpul_schema.vocabulary import ReferralRole, Urgency
 
 _REACTION: Final[Mapping[Urgency, float]] = {Urgency.HIGH: 5, Urgency.MEDIUM: 50, Urgency.LOW: 600}
-"""Minutes until somebody looks, in the middle, while the office is open."""
+"""Median minutes until somebody opens a referral while the office is open."""
 _ON_DUTY_FACTOR: Final = 1.8
-"""So much slower when only the duty contact is there."""
+"""Reaction time outside office hours, relative to office hours."""
 _SPREAD: Final = 0.8
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 _WARDS: Final = "satgas-kel-"
 _WORK: Final = (2, 6)
-"""Minutes an agency is busy with one referral; what comes meanwhile waits."""
+"""Minutes that one referral takes an agency, from and to; later referrals wait."""
 
 
 @dataclass(slots=True)
 class Load:
-    """What a year brings one agency."""
+    """The workload of one agency in a year."""
 
     referrals: int = 0
     led: int = 0
@@ -36,27 +36,27 @@ class Load:
     met: int = 0
     reminded: int = 0
     escalated: int = 0
-    to_the_top: int = 0
+    twice_overdue: int = 0
     free_at: datetime = _LONG_AGO
 
     @property
     def median_minutes(self) -> float:
-        """Half of the answers took no longer."""
+        """Median time to answer."""
         return median(self.minutes) if self.minutes else 0.0
 
     @property
     def slow_minutes(self) -> float:
-        """Nine of ten answers took no longer."""
+        """90th percentile of the time to answer."""
         return quantiles(self.minutes, n=10)[-1] if len(self.minutes) > 1 else self.median_minutes
 
     @property
     def met_share(self) -> float:
-        """Of the answers, those that came in time."""
+        """Share of answers within the deadline."""
         return self.met / self.referrals if self.referrals else 1.0
 
 
-def joined(loads: Sequence[Load]) -> Load:
-    """The loads of several agencies as one."""
+def combine_loads(loads: Sequence[Load]) -> Load:
+    """The combined workload of several agencies."""
     names = ("referrals", "led", "met", "reminded", "escalated", "to_the_top")
     sums = {name: sum(getattr(load, name) for load in loads) for name in names}
     return Load(**sums, minutes=[minutes for load in loads for minutes in load.minutes])
@@ -64,7 +64,7 @@ def joined(loads: Sequence[Load]) -> Load:
 
 @dataclass(frozen=True, slots=True)
 class Year:
-    """What came out."""
+    """The result of a simulation."""
 
     reports: int
     loads: Mapping[str, Load]
@@ -72,15 +72,15 @@ class Year:
     urgency: Mapping[Urgency, int]
 
     def rows(self) -> list[tuple[str, Load]]:
-        """Agencies by their load; the task forces of the kelurahan as one row."""
+        """Agencies by workload, highest first; the task forces of the kelurahan are one row."""
         wards = {code: load for code, load in self.loads.items() if code.startswith(_WARDS)}
         rows = [(code, load) for code, load in self.loads.items() if code not in wards]
-        rows += [(f"{_WARDS}* ({len(wards)})", joined(list(wards.values())))] if wards else []
+        rows += [(f"{_WARDS}* ({len(wards)})", combine_loads(list(wards.values())))] if wards else []
         return sorted(rows, key=lambda row: -row[1].referrals)
 
 
 def simulate(agreement: Agreement, city: City, reports: Sequence[Report], seed: int) -> Year:
-    """Let the reports come in and the agencies answer; the same seed gives the same year."""
+    """Simulate the reports and the agencies' answers; the same seed gives the same result."""
     chance = random.Random(seed)
     engines = Engines(agreement)
     loads: dict[str, Load] = defaultdict(Load)
@@ -94,12 +94,12 @@ def simulate(agreement: Agreement, city: City, reports: Sequence[Report], seed: 
         months[now.astimezone(city.zone).month - 1] += len(plan.referrals)
         urgencies[plan.urgency] += 1
         for agency in dict.fromkeys(referral.agency for referral in plan.referrals):
-            _looks(loads[agency], now, plan.urgency, _is_open(agreement, city, agency, now), chance)
+            _schedule_answer(loads[agency], now, plan.urgency, _is_open(agreement, city, agency, now), chance)
         for referral in plan.referrals:
             load = loads[referral.agency]
             load.referrals += 1
             load.led += referral.role is ReferralRole.LEAD
-            _note(load, now, plan.answer_by, _answered(load, chance))
+            _record_answer(load, now, plan.answer_by, _next_answer(load, chance))
     return Year(len(reports), dict(loads), months, urgencies)
 
 
@@ -108,23 +108,23 @@ def _is_open(agreement: Agreement, city: City, agency: str, now: datetime) -> bo
     return party is not None and agreement.band_at(now, city.zone) in party.open_in
 
 
-def _looks(load: Load, now: datetime, urgency: Urgency, is_open: bool, chance: random.Random) -> None:
-    """Somebody sees the case; its referrals to the agency are then answered one after the other."""
+def _schedule_answer(load: Load, now: datetime, urgency: Urgency, is_open: bool, chance: random.Random) -> None:
+    """Sets when the agency starts on the case; it then answers the referrals of the case one after the other."""
     after = _REACTION[urgency] * (1 if is_open else _ON_DUTY_FACTOR) * chance.lognormvariate(0, _SPREAD)
-    # An urgent case does not queue behind the others.
+    # A case with high urgency does not wait for the others.
     begins = now if urgency is Urgency.HIGH else max(now, load.free_at)
     load.free_at = begins + timedelta(minutes=after)
 
 
-def _answered(load: Load, chance: random.Random) -> datetime:
+def _next_answer(load: Load, chance: random.Random) -> datetime:
     load.free_at += timedelta(minutes=chance.uniform(*_WORK))
     return load.free_at
 
 
-def _note(load: Load, offered: datetime, due: datetime, answered: datetime) -> None:
+def _record_answer(load: Load, offered: datetime, due: datetime, answered: datetime) -> None:
     passed = (answered - offered) / (due - offered) if due > offered else 2.0
     load.minutes.append((answered - offered) / timedelta(minutes=1))
     load.met += passed <= 1
     load.reminded += passed > 0.5
     load.escalated += passed > 1
-    load.to_the_top += passed > 2
+    load.twice_overdue += passed > 2

@@ -1,10 +1,10 @@
-"""Which version decides: proven, signed by its parties, and active from an instant. Anything else is refused."""
+"""Finds the version that decides: proven, signed by its parties and active. Every other version is refused."""
 
 import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -24,8 +24,8 @@ from simpul_seal import Directory, KeyRing, SealError, sign, verify
 SIGNATURES_FOLDER: Final = "signatures"
 SIGNATURE_DOMAIN: Final = "simpul-agreement-v1"
 """Signed in front of the text, so that it never passes for an event, nor an event for it."""
-LOOK: Final = 10.0
-"""Seconds between looks for a new version."""
+POLL_INTERVAL: Final = timedelta(seconds=10)
+"""Time between two checks for a new version."""
 
 log = structlog.get_logger()
 
@@ -41,14 +41,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a version has come, and what it lacks for the next step."""
+    """The state of a version, and what it lacks for the next state."""
 
     state: State
     lacking: tuple[str, ...] = ()
 
 
 def signatories(agreement: Agreement, city: City) -> list[str]:
-    """The agencies whose signature the agreement needs; of a kind with many, each of them."""
+    """The codes of the agencies that must sign, each agency of a kind."""
     codes: list[str] = []
     for party in (party for party in agreement.parties if party.signs):
         if party.code == SATGAS_OF_RESIDENCE:
@@ -61,7 +61,7 @@ def signatories(agreement: Agreement, city: City) -> list[str]:
 
 
 def sign_version(folder: Path, ring: KeyRing, now: datetime) -> Path:
-    """Put a party's signature beside the agreement; it covers the text as it stands now."""
+    """Store a party's signature of the current text and proof in the version's folder."""
     text = json.dumps({
         "version": folder.name, "digest": digest_of(folder), "proof": _digest_of_proof(folder), "party": ring.party,
         "signed_at": now.isoformat(),
@@ -75,11 +75,11 @@ def sign_version(folder: Path, ring: KeyRing, now: datetime) -> Path:
 
 
 def standing_of(folder: Path, agreement: Agreement, city: City, directory: Directory, now: datetime) -> Standing:
-    """How far a version has come."""
+    """Determine the state of a version."""
     digest = digest_of(folder)
     proof = Proof.read(folder)
     if proof is None or not proof.is_of(agreement, digest):
-        lacking = "no proof" if proof is None else "the proof is of another text, or of fewer properties than today's"
+        lacking = "no proof" if proof is None else "the proof is of another text, or of fewer properties"
         return Standing(State.DRAFT, (f"{lacking}; run `simpul agreement check {folder}`",))
     missing = [code for code in signatories(agreement, city) if not _has_signed(folder, code, digest, directory)]
     if missing:
@@ -90,7 +90,7 @@ def standing_of(folder: Path, agreement: Agreement, city: City, directory: Direc
 
 
 def _has_signed(folder: Path, party: str, digest: str, directory: Directory) -> bool:
-    """A key that has been replaced since then still vouches for what it signed while it was valid."""
+    """Whether a party has signed; a replaced key still counts for what it signed while it was valid."""
     try:
         file = json.loads((folder / SIGNATURES_FOLDER / f"{party}.json").read_bytes())
         signed = json.loads(file["signed"])
@@ -113,56 +113,56 @@ def _hint(folder: Path, party: str) -> str:
 
 
 def _digest_of_proof(folder: Path) -> str:
-    """A party signs the text together with what was proven of it."""
+    """A signature covers the text and its proof."""
     return sha256((folder / PROOF_FILE).read_bytes()).hexdigest()
 
 
 class Versions:
-    """Every version that may decide, by name; a bad one never replaces a good one."""
+    """Every version that may decide, by name; an invalid version never replaces a valid one."""
 
     def __init__(self, folder: Path, city: City, directory: Directory) -> None:
         self._folder = folder
         self._city = city
         self._directory = directory
         self._engines: Mapping[str, Engines] = {}
-        self._seen: dict[str, str] = {}
+        self._refusals: dict[str, str] = {}
         self._read_from: frozenset[tuple[str, int, int]] = frozenset()
         self._missed: set[str] = set()
 
-    async def keep_reading(self) -> None:
-        """Look for new versions until cancelled."""
+    async def watch_for_versions(self) -> None:
+        """Load new versions as they appear, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_INTERVAL.total_seconds())
             if self._on_disk() != self._read_from:
                 await asyncio.to_thread(self.read, datetime.now(UTC))
 
     def read(self, now: datetime) -> None:
-        """Take new versions; what is refused is logged once for each change, and those that were taken stay."""
+        """Load new versions; a refusal is logged once per change, and loaded versions stay."""
         on_disk = self._on_disk()
         found = dict(self._engines)
         for folder in sorted(path.parent for path in self._folder.glob(f"*/{AGREEMENT_FILE}")):
-            reason = self._take(folder, now, found)
-            if reason and self._seen.get(folder.name) != reason:
+            reason = self._load_version(folder, now, found)
+            if reason and self._refusals.get(folder.name) != reason:
                 log.warning("agreement_refused", version=folder.name, reason=reason)
-            self._seen[folder.name] = reason
+            self._refusals[folder.name] = reason
         self._engines = found
         self._read_from = on_disk
 
     def _on_disk(self) -> frozenset[tuple[str, int, int]]:
-        """What would have to be read again, told by size and time of change."""
+        """Size and modification time of every file, to detect changes."""
         files = (path for path in self._folder.rglob("*") if path.suffix in (".yaml", ".json"))
         return frozenset((str(path), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in files)
 
-    def _take(self, folder: Path, now: datetime, found: dict[str, Engines]) -> str:
-        """Why a version was not taken; empty when it was, or already is."""
+    def _load_version(self, folder: Path, now: datetime, found: dict[str, Engines]) -> str:
+        """Load a version; returns why it was refused, or an empty text."""
         try:
-            agreement = read_agreement(folder, self._city, with_places=False)
+            agreement = read_agreement(folder, self._city, with_positions=False)
             standing = standing_of(folder, agreement, self._city, self._directory, now)
         except AgreementInvalid as error:
             first = error.findings[0].where
             return f"{len(error.findings)} findings, the first at {first}"
         except Exception as error:
-            # A folder that nobody can read must not keep the others from being read.
+            # An unreadable folder must not prevent the other versions from being loaded.
             return f"cannot be read: {type(error).__name__}"
         if standing.state in (State.DRAFT, State.PROVEN):
             return standing.state.value
@@ -170,20 +170,20 @@ class Versions:
             found[folder.name] = Engines(agreement, digest_of(folder))
             log.info("agreement_loaded", version=folder.name, count=len(agreement.clauses))
         elif found[folder.name].agreement != agreement:
-            # Running cases keep the text they began with: a signed version is never changed, only followed by another.
+            # Open cases keep the text that decided them, so a signed version never changes; a new one follows it.
             return "changed after it was loaded; give the new text a new version"
         return ""
 
     def active(self, now: datetime) -> Engines:
-        """The version for cases that begin now; AgreementMissing when there is none."""
-        begun = [engines for engines in self._engines.values() if engines.agreement.active_from <= now]
-        if not begun:
+        """The version for new cases; raises AgreementMissing when no version is active."""
+        started = [engines for engines in self._engines.values() if engines.agreement.active_from <= now]
+        if not started:
             msg = (
-                f"no version under {self._folder} is proven, signed and active; run `simpul agreement status` on it "
-                "to see what it lacks"
+                f"no version under {self._folder} is proven, signed and active; `simpul agreement status VERSION` "
+                "shows what a version lacks"
             )
             raise AgreementMissing(msg)
-        return max(begun, key=lambda engines: engines.agreement.active_from)
+        return max(started, key=lambda engines: engines.agreement.active_from)
 
     def of(self, version: str) -> Engines:
         """The version a running case began with; the active one where that is not loaded.

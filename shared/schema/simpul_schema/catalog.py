@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from simpul_schema.names import EVENTS, REFERRALS, REPLIES
 
+SERVICES = ("intake", "routing", "notify", "desk")
+"""The city's services, in the order in which a report passes through them."""
 ANY_AGENCY = "agency"
 """Stands for every agency of the city, as publisher or as consumer."""
 

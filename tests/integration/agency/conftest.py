@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from simpul_agency import Agency, AgencySettings
 from simpul_agency.broker_api import BrokerApi
-from simpul_cli.backends import Backends
 from simpul_cli.topology import apply_topology
+from simpul_dev.backends import Backends
 from simpul_runtime.topology import topology_of
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.names import REFERRALS, REPLIES, routing_key, topic_of

@@ -26,8 +26,8 @@ from simpul_agency.handoff.document import COLUMNS
 from simpul_agency.handoff.table import Table
 from simpul_agency.received import Received
 from simpul_agency.sandbox.process import free_port
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
+from simpul_dev.backends import Backends
 from simpul_schema.messages import ReferralOfferedV1
 from simpul_seal import verify
 from tests.integration.agency.conftest import SAMPLES, Town

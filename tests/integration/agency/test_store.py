@@ -11,8 +11,8 @@ import pytest
 from simpul_agency.drivers import StoreMissing, driver_for
 from simpul_agency.records import Account, Arrived, Draft, Due, Handled, ParkedBody, SignedBody, Unreadable
 from simpul_agency.store import Store
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
+from simpul_dev.backends import Backends
 
 PATIENCE = 60.0
 

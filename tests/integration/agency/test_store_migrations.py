@@ -25,8 +25,8 @@ from simpul_agency.records import Arrived, Draft, Handled, SignedBody
 from simpul_agency.store import Store, StoreNewer
 from simpul_agency.store.tables import METADATA
 from simpul_agency.store.version import NEWEST, REVISIONS
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
+from simpul_dev.backends import Backends
 from tests.integration.agency.conftest import Town
 from tests.support.ledger import eventually
 

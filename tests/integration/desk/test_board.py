@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_desk import repository
 from simpul_desk.consumers import board_handlers
 from simpul_desk.repository import BoardLine
+from simpul_dev.backends import Backends
 from simpul_runtime.database import engine_for
 from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 
-from simpul_cli.local import LocalCity
+from simpul_dev.local_city import LocalCity
 from tests.support.form import ShownForm
 
 NUMBERS = ("129", "08111-129-129", "110", "119")

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from simpul_agency.enrolment import Enrolment, make_certificate_request, make_keys, write_json
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_cli.app import app
-from simpul_cli.backends import Backends
+from simpul_dev.backends import Backends
 from simpul_seal import Directory
 
 CODE = "satgas-kel-dermo"

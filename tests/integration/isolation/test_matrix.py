@@ -12,8 +12,8 @@ from aiormq.exceptions import AMQPError
 from simpul_agency.broker_api import BrokerApi
 from simpul_city import FilteredQueue
 from simpul_cli.agency import accounts
-from simpul_cli.backends import Backends
 from simpul_cli.topology import apply_topology, differences
+from simpul_dev.backends import Backends
 from simpul_runtime.topology import declare_filtered_queue, topology_of
 from simpul_schema.names import DEAD, EVENTS, REFERRALS, REPLIES, UNROUTED, agency_inbox
 

@@ -14,9 +14,9 @@ import asyncpg
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
-from simpul_cli.demo.handset import ACCOUNT, PASSWORD, Handset
+from simpul_dev.backends import Backends
+from simpul_dev.demo.handset import ACCOUNT, PASSWORD, Handset
 from simpul_notify.channels import Channel, KannelSms, SmtpMail
 from simpul_notify.consumers import alert_handlers
 from simpul_notify.domain import Roster

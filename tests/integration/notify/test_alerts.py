@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 
-from simpul_cli.backends import Backends
+from simpul_dev.backends import Backends
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.migrations import migrate_async
 from simpul_schema.references import referral_code

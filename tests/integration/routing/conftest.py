@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from simpul_agreement import Versions
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
+from simpul_dev.backends import Backends
 from simpul_routing.consumers import handlers
 from simpul_routing.use_cases import (
     DecideExclusions,

@@ -9,8 +9,8 @@ import pytest
 
 from simpul_agreement.model import ClockName
 from simpul_agreement.rights import Entry
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
+from simpul_dev.backends import Backends
 from simpul_routing import repository
 from simpul_routing.api.queries import build_timeline
 from simpul_routing.domain.clocks import ReferralClock

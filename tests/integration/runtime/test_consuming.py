@@ -12,7 +12,7 @@ import pytest
 from aiormq.abc import AbstractChannel
 from faststream.rabbit import RabbitBroker
 
-from simpul_cli.backends import Backends
+from simpul_dev.backends import Backends
 from simpul_runtime import consuming
 from simpul_runtime.acknowledging import Acknowledgements
 from simpul_runtime.consuming import QueueConsumer

@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_cli.parked import list_parked, replay_parked
+from simpul_dev.backends import Backends
 from simpul_runtime.database import engine_for, utc_now
 from simpul_runtime.errors import Unprocessable
 from simpul_runtime.inbox import Delivery, Inbox

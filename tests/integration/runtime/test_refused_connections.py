@@ -8,8 +8,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
+from simpul_dev.backends import Backends
 from simpul_runtime.database import engine_for, is_fault_of_data
 from simpul_runtime.inbox import Delivery, Inbox
 from simpul_runtime.migrations import migrate_async

@@ -14,9 +14,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_desk.tables import DeskTable
+from simpul_dev.backends import Backends
 from simpul_intake.tables import IntakeTable
 from simpul_notify.tables import NotifyTable
 from simpul_routing.tables import RoutingTable

@@ -13,9 +13,9 @@ import pytest
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from simpul_cli.backends import Backends
 from simpul_cli.databases import create_databases
 from simpul_cli.keys import create_keys, directory_file, key_file, rotate_keys
+from simpul_dev.backends import Backends
 from simpul_intake import publisher
 from simpul_intake.api import ReportIn
 from simpul_runtime.database import engine_for, utc_now

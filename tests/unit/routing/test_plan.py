@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpul_agreement.engine import Decision, Origin
-from simpul_agreement.facts import situation_of
 from simpul_agreement.model import Within
 from simpul_agreement.plan import CasePlan, plan_case
 from simpul_agreement.reports import situation_from_report
@@ -112,10 +111,10 @@ def test_an_unknown_kelurahan_or_centre_is_not_known_rather_than_an_error() -> N
     assert origin == Origin()
 
 
-def test_a_report_says_every_fact() -> None:
-    band = kediri().band_at(NOW, CITY.zone)
+def test_a_report_has_a_value_for_every_fact() -> None:
+    situation, _ = situation_from_report(facts(), CITY, kediri(), NOW)
 
-    assert situation_of(facts(), lives_in_city=False, centre="", excluded="", band=band).keys() == told().keys()
+    assert situation.keys() == told().keys()
 
 
 def stored(report: str = "one", origin: Origin = HOME, **what: str) -> StoredFacts:

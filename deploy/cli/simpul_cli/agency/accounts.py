@@ -1,4 +1,4 @@
-"""The city's side of an agency: its queue and its account on the broker, with what it may do there."""
+"""An agency's queues and its user on the broker, with the permissions of the user."""
 
 import asyncio
 import secrets
@@ -18,7 +18,7 @@ from simpul_schema.names import agency_inbox
 
 
 class State(StrEnum):
-    """How an agency stands on the broker."""
+    """The state of an agency on the broker."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -28,7 +28,7 @@ class State(StrEnum):
 
 
 class QueueNotEmpty(Exception):
-    """The agency's queue holds messages that nobody has taken; have them taken, or hand the referrals over, first."""
+    """The agency's queue holds messages; let the agency consume them, or reroute the referrals, first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Standing:
 
 
 async def standing_of(api: BrokerApi, agency: str) -> Standing:
-    """How an agency stands."""
+    """The state of an agency on the broker."""
     queue = await api.call("GET", "queues", "{vhost}", agency_inbox(agency)) or {}
     return Standing(
         agency=agency,
@@ -60,7 +60,7 @@ async def _state(api: BrokerApi, agency: str) -> State:
     if user is None:
         return State.MISSING
     if user.get("tags"):
-        # An administrator may do anything, an impersonator say it as anybody.
+        # An administrator may do anything, and an impersonator may publish in any name.
         return State.ALTERED
     held = await _held(api, account.user)
     if held == _written(account):
@@ -69,7 +69,7 @@ async def _state(api: BrokerApi, agency: str) -> State:
 
 
 async def _held(api: BrokerApi, user: str) -> dict[str, Any]:
-    """What the broker lets a user do in this virtual host."""
+    """The permissions of a user in this virtual host."""
     permission = await api.call("GET", "permissions", "{vhost}", user) or {}
     topics = await api.call("GET", "topic-permissions", "{vhost}", user) or []
     return {
@@ -118,9 +118,9 @@ async def _take_tags(api: BrokerApi, user: str) -> None:
 
 
 async def suspend(api: BrokerApi, agency: str) -> None:
-    """Let an agency do nothing until it is added again; its queue keeps what comes, and its connections are closed."""
+    """Revoke an agency's permissions and close its connections; its queue keeps new messages."""
     await _permit(api, agency_account(agency, is_suspended=True))
-    # A consumer that is at work already would go on: the broker asks only once.
+    # The broker checks permissions only when a consumer starts, so a running one would continue.
     await api.call("DELETE", *_connections(agency))
 
 
@@ -187,7 +187,7 @@ def address_for(amqp_url: str, agency: str, password: str) -> str:
 
 
 async def differences(api: BrokerApi, agencies: Iterable[str]) -> list[str]:
-    """Accounts that are not what is declared, one sentence each; a suspended agency is no difference."""
+    """Differences between users and their declaration, one sentence each; a suspended agency is not one."""
     found = []
     for agency in agencies:
         state = await _state(api, agency)

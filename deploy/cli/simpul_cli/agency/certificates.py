@@ -17,11 +17,11 @@ from simpul_schema.names import broker_user
 
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 397
-"""No longer than what browsers accept, so that a renewal is never forgotten for years."""
+"""The longest validity that browsers accept; a renewal is due at least once a year."""
 
 
 class RequestRefused(Exception):
-    """The certificate request is not one of this agency; the message says why."""
+    """The certificate request does not belong to this agency; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Authority:
 
     @property
     def pem(self) -> str:
-        """What an agency needs to recognise the broker."""
+        """The certificate with which an agency verifies the broker, in PEM."""
         return _public_pem(self.certificate)
 
     def for_broker(self, hosts: Sequence[str], now: datetime) -> tuple[str, str]:
@@ -73,17 +73,17 @@ class Authority:
         return _public_pem(certificate), _private_pem(key)
 
     def for_agency(self, agency: str, request: str, now: datetime) -> str:
-        """The certificate that the agency asked for; RequestRefused when the request is forged or another's."""
+        """The certificate for an agency's request; RequestRefused when the request is forged or of another agency."""
         try:
-            asked = x509.load_pem_x509_csr(request.encode())
+            csr = x509.load_pem_x509_csr(request.encode())
         except ValueError as error:
             msg = "the enrolment holds no certificate request"
             raise RequestRefused(msg) from error
         name = _name(broker_user(agency))
-        if not asked.is_signature_valid or asked.subject != name:
+        if not csr.is_signature_valid or csr.subject != name:
             msg = f"the certificate request is not one of {agency}, or was altered"
             raise RequestRefused(msg)
-        public = asked.public_key()
+        public = csr.public_key()
         if not isinstance(public, ec.EllipticCurvePublicKey):
             msg = "the certificate request holds a key of a kind that `simpul-agency init` does not make"
             raise RequestRefused(msg)

@@ -31,12 +31,13 @@ T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, help="Agencies on the city's broker.")
 
 DirectoryFile = Annotated[
-    Path, typer.Option("--directory", envvar="SIMPUL_DIRECTORY_FILE", help="everybody's public keys", exists=True)
+    Path, typer.Option("--directory", envvar="SIMPUL_DIRECTORY_FILE", help="public keys of all parties", exists=True)
 ]
 EnrolmentFile = Annotated[
-    Path | None, typer.Option("--enrolment", help="what the agency sent, made by `simpul-agency init`", exists=True)
+    Path | None,
+    typer.Option("--enrolment", help="enrolment request of the agency, made by `simpul-agency init`", exists=True),
 ]
-WelcomeFile = Annotated[Path | None, typer.Option("--to", help="new file for the agency: address, directory, ...")]
+ResponseFile = Annotated[Path | None, typer.Option("--to", help="new file for the agency: address, directory, ...")]
 AuthorityDir = Annotated[
     Path | None,
     typer.Option("--authority", envvar="SIMPUL_AUTHORITY_DIR", help="folder of `simpul tls init`", exists=True),
@@ -45,7 +46,7 @@ Broker = Annotated[
     str | None,
     typer.Option("--broker", envvar="SIMPUL_AGENCY_BROKER", help="amqps://host:5671/ as agencies reach it"),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="only say what would change")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="show the changes without making them")]
 
 
 def _on_broker(api: str, work: Callable[[BrokerApi], Coroutine[Any, Any, T]]) -> T:
@@ -56,8 +57,8 @@ def _on_broker(api: str, work: Callable[[BrokerApi], Coroutine[Any, Any, T]]) ->
     return asyncio.run(run())
 
 
-def _refuse(words: object) -> NoReturn:
-    typer.echo(str(words), err=True)
+def _refuse(reason: object) -> NoReturn:
+    typer.echo(str(reason), err=True)
     raise typer.Exit(2)
 
 
@@ -88,9 +89,9 @@ def _certificate(authority: Path | None, code: str, enrolment: Enrolment | None)
     return signed, signing.pem
 
 
-def _write_welcome(path: Path, welcome: Welcome) -> None:
+def _write_response(path: Path, response: Welcome) -> None:
     try:
-        write_json(path, welcome)
+        write_json(path, response)
     except FileExistsError:
         _refuse(f"{path} exists; choose another file")
 
@@ -102,16 +103,16 @@ def add(
     amqp_url: Amqp,
     directory: DirectoryFile,
     enrolment_file: EnrolmentFile = None,
-    to: WelcomeFile = None,
+    to: ResponseFile = None,
     authority: AuthorityDir = None,
     broker_url: Broker = None,
     renew: Annotated[bool, typer.Option(help="give it a new password")] = False,
     dry_run: DryRun = False,
     city_dir: CityDir = KEDIRI,
 ) -> None:
-    """Give an agency its queues, account and place in the directory, or put them right; a suspended one works again.
+    """Create or repair an agency's queues, broker user and directory entry; ends a suspension.
 
-    Running it again changes nothing.
+    Idempotent.
     """
     city = _known(code, city_dir)
     known = Directory.read(directory)
@@ -127,14 +128,14 @@ def add(
         typer.echo(f"{code}: {standing.state.value}, {change}{', with a new password' if needs_password else ''}{keys}")
         return
     if (needs_password or after is not known) and to is None:
-        _refuse("say with --to where the file for the agency is to be written")
+        _refuse("name the file for the agency with --to")
     if not any(keys.is_valid_at(utc_now()) for keys in keys_of(after, code)):
         _refuse(f"{code} has no valid keys in {directory}; pass --enrolment with what `simpul-agency init` made there")
     password = secrets.token_urlsafe(32) if needs_password else None
     if to:
         url = SecretStr(accounts.address_for(broker_url or amqp_url, code, password)) if password else None
         certificate, recognised = _certificate(authority, code, enrolment)
-        _write_welcome(
+        _write_response(
             to,
             Welcome(
                 city=city.code, agency=code, amqp_url=url, directory=after.described(), certificate=certificate,
@@ -149,7 +150,7 @@ def add(
 
 @app.command("list")
 def list_all(api: Api, city_dir: CityDir = KEDIRI) -> None:
-    """How every agency stands on the broker."""
+    """List the state of every agency on the broker."""
     codes = sorted(City.read(city_dir).agency_codes)
 
     async def all_of(broker: BrokerApi) -> list[accounts.Standing]:
@@ -170,7 +171,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
     city_dir: CityDir = KEDIRI,
 ) -> None:
-    """Everything the city knows of an agency: account, queues, what it may do, keys."""
+    """Show an agency's broker user, queues, permissions and keys."""
     city, now = _known(code, city_dir), utc_now()
     standing = _on_broker(api, lambda broker: accounts.standing_of(broker, code))
     account = agency_account(code, is_suspended=standing.state is accounts.State.SUSPENDED)
@@ -188,7 +189,7 @@ def show(
             },
         },
         "may_read": account.read,
-        "may_say": account.topics,
+        "may_publish": account.topics,
         "keys": [
             {
                 "keyid": key.keyid,
@@ -215,11 +216,11 @@ def rotate_key(
     to: Annotated[Path, typer.Option("--to", help="new file for the agency, with the new directory")],
     directory: DirectoryFile,
     authority: AuthorityDir = None,
-    overlap_days: Annotated[int, typer.Option(min=0, help="the old keys count so long still; 0 after a theft")] = 7,
+    overlap_days: Annotated[int, typer.Option(min=0, help="days until the old keys end; 0 after a theft")] = 7,
     dry_run: DryRun = False,
     city_dir: CityDir = KEDIRI,
 ) -> None:
-    """Enrol an agency's new keys beside its old ones, and renew its certificate."""
+    """Enrol an agency's new keys, keep its old ones for a while, and renew its certificate."""
     city = _known(code, city_dir)
     enrolment, known = _read(enrolment_file, city, code), Directory.read(directory)
     after = enrol(known, enrolment.public_keys(), utc_now(), overlap=timedelta(days=overlap_days))
@@ -231,19 +232,19 @@ def rotate_key(
         typer.echo(f"{code}: these keys would be enrolled; the others would end in {overlap_days} days")
         return
     certificate, recognised = _certificate(authority, code, enrolment)
-    _write_welcome(
+    _write_response(
         to,
         Welcome(
             city=city.code, agency=code, directory=after.described(), certificate=certificate, authority=recognised
         ),
     )
     after.write(directory)
-    typer.echo(f"{code}: the new keys count now, the others end in {overlap_days} days; give {to} to the agency")
+    typer.echo(f"{code}: the new keys are valid now, the others end in {overlap_days} days; give {to} to the agency")
 
 
 @app.command("suspend")
 def suspend(code: str, api: Api, dry_run: DryRun = False, city_dir: CityDir = KEDIRI) -> None:
-    """Let an agency do nothing until it is added again; its queue keeps what comes."""
+    """Suspend an agency until it is added again; its queue keeps new messages."""
     _known(code, city_dir)
     if dry_run:
         typer.echo(f"{code}: would be suspended, and its connections closed")
@@ -256,7 +257,7 @@ def suspend(code: str, api: Api, dry_run: DryRun = False, city_dir: CityDir = KE
 def remove(
     code: str, api: Api, amqp_url: Amqp, directory: DirectoryFile, dry_run: DryRun = False, city_dir: CityDir = KEDIRI
 ) -> None:
-    """Take an agency's account and queues away and end its keys; refused while messages wait in its inbox."""
+    """Delete an agency's broker user and queues and end its keys; refused while messages wait in its inbox."""
     if dry_run:
         standing = _on_broker(api, lambda broker: accounts.standing_of(broker, code))
         typer.echo(f"{code}: {standing.state.value}, {standing.messages} messages wait; would be removed if none do")
@@ -269,4 +270,4 @@ def remove(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     end_keys(Directory.read(directory), code, utc_now()).write(directory)
-    typer.echo(f"{code}: removed; its keys count no more")
+    typer.echo(f"{code}: removed; its keys have ended")

@@ -13,16 +13,16 @@ from simpul_seal import Directory, PublicKeys
 
 
 class NotEnrolled(Exception):
-    """The enrolment is not one of this agency; the message says what is wrong with it."""
+    """The enrolment request does not belong to this agency; the message gives the reason."""
 
 
 def read_enrolment(path: Path, city: str, agency: str) -> Enrolment:
-    """What the agency sent; NotEnrolled when it is about another one or holds no keys."""
+    """Read an enrolment request; NotEnrolled when it is of another agency or has no keys."""
     try:
         enrolment = Enrolment.model_validate_json(path.read_text())
         keys = enrolment.public_keys()
     except (ValidationError, ValueError, KeyError) as error:
-        msg = f"{path} is no enrolment; the agency makes one with `simpul-agency init`"
+        msg = f"{path} is not an enrolment request; the agency creates one with `simpul-agency init`"
         raise NotEnrolled(msg) from error
     if (enrolment.city, enrolment.agency, keys.party) != (city, agency, agency):
         msg = f"{path} enrols {enrolment.agency} in {enrolment.city}, not {agency} in {city}"
@@ -40,7 +40,7 @@ def read_enrolment(path: Path, city: str, agency: str) -> Enrolment:
 def enrol(directory: Directory, keys: PublicKeys, now: datetime, *, overlap: timedelta) -> Directory:
     """The directory with these keys valid from now; the agency's others end after `overlap`.
 
-    With a key that is there already nothing changes.
+    Nothing changes when the key is already enrolled.
     """
     if any(entry.keyid == keys.keyid for entry in directory.entries):
         return directory
@@ -50,7 +50,7 @@ def enrol(directory: Directory, keys: PublicKeys, now: datetime, *, overlap: tim
 
 
 def end_keys(directory: Directory, agency: str, now: datetime) -> Directory:
-    """The directory in which none of the agency's keys counts any more; they stay, so that the past can be read."""
+    """The directory with the agency's keys ended; they stay, so that older messages can be verified."""
     return Directory(_each(directory, agency, lambda entry: replace(entry, not_after=min(entry.not_after, now))))
 
 

@@ -11,12 +11,12 @@ from simpul_agreement.engine import Origin
 from simpul_agreement.model import (
     ADDRESSEE,
     KECAMATAN_OF_RESIDENCE,
-    RUNG_ABOVE,
+    LEVEL_ABOVE,
     Agreement,
     Clause,
     ClockName,
     ClockRuns,
-    Rung,
+    EscalationLevel,
     Step,
 )
 from simpul_routing.domain.lifecycle import ReplyKind
@@ -150,7 +150,7 @@ def escalation_targets(
     """
     for clause in clauses:
         match clause.effect:
-            case Rung(step=at, to=to, also=also) if at is step:
+            case EscalationLevel(step=at, to=to, also=also) if at is step:
                 levels = [_resolve_level(selector, agreement, addressee, origin) for selector in to]
                 additional = [_resolve_level(selector, agreement, addressee, origin) for selector in also]
                 return tuple(dict.fromkeys(code for code in (*_first(levels), *additional) if code))
@@ -167,7 +167,7 @@ def _resolve_level(selector: str, agreement: Agreement, addressee: Addressee, or
     if selector == ADDRESSEE:
         return addressee.agency
     code = selector
-    if selector == RUNG_ABOVE:
+    if selector == LEVEL_ABOVE:
         # The level above depends on the agency, not on where the child lives.
         above = agreement.of_kind.get(addressee.kind)
         code = above.above if above else ""

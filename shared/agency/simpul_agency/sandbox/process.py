@@ -11,6 +11,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,20 +86,21 @@ def spawn(
 
     Call it from the main thread: the kernel watches the thread that started it.
     """
-
-    def ask_for_death_signal() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, death)
-
     with log.open("ab") as output:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=dict(env),
-            start_new_session=True, preexec_fn=ask_for_death_signal, **who,
+            start_new_session=True, preexec_fn=partial(request_parent_death_signal, death), **who,
         )  # fmt: skip
 
 
 def die_with_parent() -> None:
     """For Popen's preexec_fn: the kernel kills the child when the thread that started it ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    request_parent_death_signal(signal.SIGKILL)
+
+
+def request_parent_death_signal(sent: signal.Signals) -> None:
+    """Let the kernel send this process a signal when the thread that started it ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, sent)
 
 
 def wait_until(

@@ -1,7 +1,7 @@
 """Prover 1: every situation is one bit of an integer, and a question is a few operations on such integers.
 
-A question is laid out over the facts that its clauses read. A fact that none of them reads cannot change the answer,
-so its values are not walked one by one; nothing is sampled and nothing is skipped.
+A question is laid out over the facts that its clauses read. A fact that none of them reads cannot change the answer and
+is left out; nothing is sampled and nothing is skipped.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from simpul_agreement.facts import (
 from simpul_agreement.model import (
     ADDRESSEE,
     COMPLAINT_CENTRE,
-    RUNG_ABOVE,
+    LEVEL_ABOVE,
     Agreement,
     BasisIs,
     Clause,
@@ -30,28 +30,28 @@ from simpul_agreement.model import (
     ClockRuns,
     Condition,
     Disclosure,
+    EscalationLevel,
     Mediation,
     Party,
-    Rung,
     ServiceNeeded,
     SuspectServedBy,
     UrgencyIs,
 )
 from simpul_agreement.properties import (
     Addressed,
-    Asked,
     BasisIsNot,
     CentreSupports,
     ClockAtMost,
     Demand,
+    EscalationReachesSomebody,
     ExcludedGetNothing,
     Hidden,
-    LadderGoesOn,
     Leads,
     MediationIsLocked,
     OneLeadForEachRight,
     Property,
     Reachable,
+    ServiceRequired,
     SuspectElsewhere,
     UrgencyMustBe,
 )
@@ -77,7 +77,7 @@ _ADDRESSING: Final = frozenset({EXCLUDED.name, RESIDENCE.name, CENTRE.name})
 
 
 class BitsetProver:
-    """Answers every question about the clauses that count on one day."""
+    """Answers every question about the clauses that are valid on one day."""
 
     name = "bitset"
 
@@ -104,15 +104,15 @@ class BitsetProver:
         """A situation that shows the defect, or None."""
         match question:
             case Gap(topic=topic):
-                return self._gap(self._on(topic))
+                return self._gap(self._clauses_on(topic))
             case RightGap(right=right):
                 return self._gap([clause for clause in self.clauses if needs(clause, right) or waives(clause, right)])
             case Overlap(topic=topic):
-                return self.differ(combinations(self._on(topic), 2))
+                return self.find_conflict(combinations(self._clauses_on(topic), 2))
             case RightOverlap(right=right):
                 needing = [clause for clause in self.clauses if needs(clause, right)]
                 waiving = [clause for clause in self.clauses if waives(clause, right)]
-                return self.differ((one, other) for one in needing for other in waiving)
+                return self.find_conflict((one, other) for one in needing for other in waiving)
             case Dead(clause=name):
                 clause = self.agreement.by_id[name]
                 return None if self.view(clause).effective(clause) else NOTHING_KNOWN
@@ -120,14 +120,14 @@ class BitsetProver:
                 return next((s for demand in wanted.must for s in self._violations(wanted, demand)), None)
 
     def view(self, *clauses: Clause, facts: Iterable[str] = ()) -> View:
-        """A view wide enough for these clauses."""
+        """A view over every fact that these clauses read."""
         read = frozenset(self.facts_read(clauses) | set(facts))
         if read not in self._views:
             self._views[read] = View(self, read)
         return self._views[read]
 
     def facts_read(self, clauses: Iterable[Clause]) -> set[str]:
-        """The facts on which it depends whether these clauses decide."""
+        """The facts that determine whether these clauses decide."""
         found: set[str] = set()
         for clause in clauses:
             for reader in (clause, *self.over[clause.id]):
@@ -136,15 +136,15 @@ class BitsetProver:
             found |= self.facts_read(self.urgency)
         return found - {URGENCY.name}
 
-    def _on(self, topic: tuple[str, str]) -> list[Clause]:
+    def _clauses_on(self, topic: tuple[str, str]) -> list[Clause]:
         return [clause for clause in self.clauses if clause.topic == topic]
 
     def _gap(self, clauses: Sequence[Clause]) -> Situation | None:
         view = self.view(*clauses)
         return _witness(view, view.everything & ~view.any_effective(clauses))
 
-    def differ(self, pairs: Iterable[tuple[Clause, Clause]]) -> Situation | None:
-        """A situation in which two of a pair both decide, and say different things."""
+    def find_conflict(self, pairs: Iterable[tuple[Clause, Clause]]) -> Situation | None:
+        """A situation in which both clauses of a pair decide, with different effects."""
         for one, other in pairs:
             if one.effect != other.effect:
                 view = self.view(one, other)
@@ -164,12 +164,12 @@ class BitsetProver:
     def _cases(  # noqa: C901, PLR0912 - one short branch for each demand
         self, demand: Demand
     ) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
-        """Clauses and facts to look at, and the situations that violate the demand among them."""
-        # Here and below, a lambda made in a loop keeps its own value of the loop's variable as a default; mypy cannot
-        # infer the type of such a lambda, which is what the ignores are for.
+        """The clauses and facts that a demand depends on, and a function for the situations that violate it."""
+        # Here and below, a lambda in a loop keeps the loop variable as a default argument. mypy cannot infer the type
+        # of such a lambda, hence the ignores.
         everywhere = set(_ADDRESSING)
         match demand:
-            case Asked(service=service):
+            case ServiceRequired(service=service):
                 clauses = self._serving(service)
                 yield clauses, everywhere, lambda view: view.everything & ~_led(view, clauses)
             case Leads(service=service, kind=kind):
@@ -182,7 +182,7 @@ class BitsetProver:
                         clauses,
                         everywhere,
                         lambda view, k=centre: (  # type: ignore[misc]
-                            view.centre(k) & ~view.excluded(k) & ~_asked(view, clauses, k)
+                            view.centre(k) & ~view.excluded(k) & ~_addressed(view, clauses, k)
                         ),
                     )
             case Addressed(kind=kind):
@@ -198,7 +198,7 @@ class BitsetProver:
                 clauses = [c for c in self.urgency if c.effect == UrgencyIs(urgency)]
                 yield clauses, set(), lambda view: view.everything & ~view.any_effective(clauses)
             case ClockAtMost():
-                clauses = [c for c in self.clauses if _keeps(c, demand)]
+                clauses = [c for c in self.clauses if _meets_limit(c, demand)]
                 yield clauses, set(), lambda view: view.everything & ~view.any_effective(clauses)
             case SuspectElsewhere():
                 yield from self._suspect()
@@ -215,8 +215,8 @@ class BitsetProver:
                                     view.effective(c) & ~_led(view, [c])
                                 ),
                             )
-            case LadderGoesOn():
-                yield from self._ladders()
+            case EscalationReachesSomebody():
+                yield from self._unanswered_escalations()
             case Reachable():
                 for clause in self._services:
                     for kind in AgencyKind:
@@ -224,40 +224,40 @@ class BitsetProver:
                             [clause],
                             everywhere | {TIME.name},
                             lambda view, c=clause, k=kind: (  # type: ignore[misc]
-                                _asked(view, [c], k) & ~self._there(view, self.agreement.of_kind[k.value])
+                                _addressed(view, [c], k) & ~self._reachable(view, self.agreement.of_kind[k.value])
                             ),
                         )
-                for rung, party in self._on_the_ladder():
+                for level, party in self._escalation_targets():
                     yield (
-                        [rung],
+                        [level],
                         {TIME.name},
-                        lambda view, r=rung, p=party: (  # type: ignore[misc]
-                            view.effective(r) & ~self._there(view, p)
+                        lambda view, e=level, p=party: (  # type: ignore[misc]
+                            view.effective(e) & ~self._reachable(view, p)
                         ),
                     )
             case Hidden(kind=kind, sections=sections):
                 for clause in self._services:
-                    for opening in self._on(("disclosure", _need(clause).service.value)):
+                    for opening in self._clauses_on(("disclosure", _need(clause).service.value)):
                         if isinstance(opening.effect, Disclosure) and opening.effect.sections & sections:
                             yield (
                                 [clause, opening],
                                 everywhere,
                                 lambda view, c=clause, o=opening: (  # type: ignore[misc]
-                                    _asked(view, [c], kind) & view.effective(o)
+                                    _addressed(view, [c], kind) & view.effective(o)
                                 ),
                             )
 
     def _serving(self, service: Service) -> list[Clause]:
-        return self._on(("service", service.value))
+        return self._clauses_on(("service", service.value))
 
     def _never_addressed(self, kind: AgencyKind) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
-        """Clauses that read few facts first: as soon as some of them together reach the kind, it is reached."""
+        """Adds clauses that read few facts first, and stops as soon as they address the kind in every situation."""
         able = sorted(self._services, key=lambda clause: len(self.facts_read([clause])))
         reaching = [c for c in able if kind in _kinds(self.agreement, _need(c))]
         for count in range(1, len(reaching) + 1):
             clauses = reaching[:count]
             view = self.view(*clauses, facts=_ADDRESSING)
-            if not view.everything & ~view.excluded(kind) & ~_asked(view, clauses, kind) or count == len(reaching):
+            if not view.everything & ~view.excluded(kind) & ~_addressed(view, clauses, kind) or count == len(reaching):
                 break
             try:
                 Layout(self.facts_read(reaching[: count + 1]) | _ADDRESSING)
@@ -265,7 +265,7 @@ class BitsetProver:
                 break
         else:
             clauses = []
-        yield clauses, set(_ADDRESSING), lambda view: ~view.excluded(kind) & ~_asked(view, clauses, kind)
+        yield clauses, set(_ADDRESSING), lambda view: ~view.excluded(kind) & ~_addressed(view, clauses, kind)
 
     def _suspect(self) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
         serving = [clause for clause in self.clauses if isinstance(clause.effect, SuspectServedBy)]
@@ -279,7 +279,7 @@ class BitsetProver:
                         [clause, suspect],
                         set(_ADDRESSING),
                         lambda view, c=clause, s=suspect, e=effect, k=kind: (  # type: ignore[misc]
-                            _asked(view, [c], k) & view.effective(s) & view.first(e.lead).get(k, 0)
+                            _addressed(view, [c], k) & view.effective(s) & view.first(e.lead).get(k, 0)
                         ),
                     )
 
@@ -290,71 +290,71 @@ class BitsetProver:
                     [clause],
                     set(_ADDRESSING),
                     lambda view, c=clause, k=kind: (  # type: ignore[misc]
-                        _asked(view, [c], k) & view.excluded(k)
+                        _addressed(view, [c], k) & view.excluded(k)
                     ),
                 )
-        for rung in (clause for clause in self.clauses if isinstance(clause.effect, Rung)):
-            effect = rung.effect
-            assert isinstance(effect, Rung)  # noqa: S101 - chosen so above
+        for level in (clause for clause in self.clauses if isinstance(clause.effect, EscalationLevel)):
+            effect = level.effect
+            assert isinstance(effect, EscalationLevel)  # noqa: S101 - chosen so above
             everybody = (*effect.to, *effect.also)
             yield (
-                [rung],
+                [level],
                 set(_ADDRESSING),
-                lambda view, r=rung, codes=everybody: (  # type: ignore[misc]
-                    view.effective(r) & ~self._anybody(view, codes)
+                lambda view, c=level, codes=everybody: (  # type: ignore[misc]
+                    view.effective(c) & ~self._any_not_excluded(view, codes)
                 ),
             )
 
-    def _ladders(self) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
-        """A rung that cannot be told goes on to the next in the list; the list must not end before somebody is told."""
-        rungs = [clause for clause in self.clauses if isinstance(clause.effect, Rung)]
+    def _unanswered_escalations(self) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
+        """Where every party that a level could inform is excluded; an excluded party passes to the next in the list."""
+        levels = [clause for clause in self.clauses if isinstance(clause.effect, EscalationLevel)]
         for clause in self._services:
-            for rung in rungs:
-                effect = rung.effect
-                assert isinstance(effect, Rung)  # noqa: S101 - chosen so above
+            for level in levels:
+                effect = level.effect
+                assert isinstance(effect, EscalationLevel)  # noqa: S101 - chosen so above
                 for kind in AgencyKind:
                     yield (
-                        [clause, rung],
+                        [clause, level],
                         set(_ADDRESSING),
-                        lambda view, c=clause, r=rung, e=effect, k=kind: (  # type: ignore[misc]
-                            _asked(view, [c], k) & view.effective(r) & ~self._told(view, e, k)
+                        lambda view, c=clause, r=level, e=effect, k=kind: (  # type: ignore[misc]
+                            _addressed(view, [c], k) & view.effective(r) & ~self._informed(view, e, k)
                         ),
                     )
 
-    def _told(self, view: View, rung: Rung, addressee: AgencyKind) -> int:
+    def _informed(self, view: View, level: EscalationLevel, addressee: AgencyKind) -> int:
         mask = 0
-        for selector in rung.to:
+        for selector in level.to:
             if selector == ADDRESSEE:
-                # It has the referral, so it is there and not excluded.
+                # It has the referral, so it is not excluded.
                 return view.everything
-            code = self.agreement.of_kind[addressee.value].above if selector == RUNG_ABOVE else selector
+            code = self.agreement.of_kind[addressee.value].above if selector == LEVEL_ABOVE else selector
             if code in self.agreement.party_of:
-                mask |= view.told(code)
+                mask |= view.not_excluded(code)
         return mask
 
-    def _anybody(self, view: View, codes: Iterable[str]) -> int:
-        """Where one of them may be told at all; who is excluded is passed over by the ladder itself."""
+    def _any_not_excluded(self, view: View, codes: Iterable[str]) -> int:
+        """Where at least one of them is not excluded."""
         mask = 0
         for code in codes:
-            if code in (ADDRESSEE, RUNG_ABOVE):
+            if code in (ADDRESSEE, LEVEL_ABOVE):
                 return view.everything
-            mask |= view.told(code)
+            mask |= view.not_excluded(code)
         return mask
 
-    def _on_the_ladder(self) -> Iterator[tuple[Clause, Party]]:
-        """Who may be told by which rung, besides the agency itself."""
-        for rung in (clause for clause in self.clauses if isinstance(clause.effect, Rung)):
-            effect = rung.effect
-            assert isinstance(effect, Rung)  # noqa: S101 - chosen so above
+    def _escalation_targets(self) -> Iterator[tuple[Clause, Party]]:
+        """Each escalation level with every party that it may inform, except the addressee."""
+        for level in (clause for clause in self.clauses if isinstance(clause.effect, EscalationLevel)):
+            effect = level.effect
+            assert isinstance(effect, EscalationLevel)  # noqa: S101 - chosen so above
             above = [party.above for party in self.agreement.parties if party.kind and party.above]
-            codes = above if RUNG_ABOVE in effect.to else []
+            codes = above if LEVEL_ABOVE in effect.to else []
             for code in dict.fromkeys((*codes, *effect.to, *effect.also)):
                 if code in self.agreement.party_of:
-                    yield rung, self.agreement.party_of[code]
+                    yield level, self.agreement.party_of[code]
 
     @staticmethod
-    def _there(view: View, party: Party) -> int:
-        """Where somebody of the party is in the office or on duty."""
+    def _reachable(view: View, party: Party) -> int:
+        """Where the party's office is open or its duty contact can be reached."""
         bands = frozenset(band.value for band in party.open_in | party.duty_in)
         return view.layout.holding(Condition(TIME.name, bands)) if bands else 0
 
@@ -365,7 +365,7 @@ def _witness(view: View, mask: int) -> Situation | None:
 
 
 def _served(view: View, serving: Iterable[Clause]) -> int:
-    """Where somebody serves the suspect."""
+    """Where a party serves the suspect."""
     mask = 0
     for clause in serving:
         assert isinstance(clause.effect, SuspectServedBy)  # noqa: S101 - chosen so by the caller
@@ -375,12 +375,12 @@ def _served(view: View, serving: Iterable[Clause]) -> int:
 
 
 def _need(clause: Clause) -> ServiceNeeded:
-    assert isinstance(clause.effect, ServiceNeeded)  # noqa: S101 - asked of service clauses only
+    assert isinstance(clause.effect, ServiceNeeded)  # noqa: S101 - the caller passes service clauses only
     return clause.effect
 
 
 def _led(view: View, clauses: Iterable[Clause], kind: AgencyKind | None = None) -> int:
-    """Where somebody (of the kind, when one is named) leads by one of the clauses."""
+    """Where one of the clauses gives a lead, of the kind when one is named."""
     mask = 0
     for clause in clauses:
         for led_by, where in view.first(_need(clause).lead).items():
@@ -389,8 +389,8 @@ def _led(view: View, clauses: Iterable[Clause], kind: AgencyKind | None = None) 
     return mask
 
 
-def _asked(view: View, clauses: Iterable[Clause], kind: AgencyKind) -> int:
-    """Where a party of the kind leads or supports by one of the clauses."""
+def _addressed(view: View, clauses: Iterable[Clause], kind: AgencyKind) -> int:
+    """Where one of the clauses makes a party of the kind lead or support."""
     mask = 0
     for clause in clauses:
         mask |= view.effective(clause) & view.addressed(_need(clause)).get(kind, 0)
@@ -405,7 +405,7 @@ def _kinds(agreement: Agreement, need: ServiceNeeded) -> set[AgencyKind]:
     return {party.kind for party in parties if party and party.kind}
 
 
-def _keeps(clause: Clause, demand: ClockAtMost) -> bool:
+def _meets_limit(clause: Clause, demand: ClockAtMost) -> bool:
     match clause.effect:
         case ClockRuns(clock=ClockName() as clock, service=service, within=within):
             return (

@@ -1,4 +1,4 @@
-"""Situations laid out as the bits of integers, and what clauses say in each of them."""
+"""Situations as the bits of integers, and the effect of clauses in each of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
@@ -32,7 +32,7 @@ WIDEST: Final = 1 << 27
 
 
 class InForce(Protocol):
-    """The clauses that count on one day."""
+    """The clauses that are valid on one day."""
 
     agreement: Agreement
 
@@ -64,14 +64,14 @@ class Layout:
         self.everything = (1 << self.cells) - 1
         for fact in self.facts:
             if fact.holds_many:
-                # A report names at least one kind, so the empty set stands for no report.
+                # A report names at least one kind, so the empty set is not a situation.
                 self.everything &= ~self._repeated(fact.name, {0})
         self.everything &= ~self._not_normalized()
 
     def _not_normalized(self) -> int:
-        """What lacks a kind of violence that its facts imply.
+        """The situations that lack a kind of violence which their facts imply.
 
-        An implication that reads a fact outside the layout forbids nothing here: that fact may have another value.
+        An implication that reads a fact outside the layout excludes nothing, because that fact may have another value.
         """
         names = {fact.name for fact in self.facts}
         mask = 0
@@ -106,7 +106,7 @@ class Layout:
         return pattern & ((1 << self.cells) - 1)
 
     def situation(self, mask: int) -> Situation:
-        """The first situation of a set; the facts outside the layout are not known, or implied."""
+        """The first situation of a set; facts outside the layout have their default, or are implied."""
         index = (mask & -mask).bit_length() - 1
         found = dict(NOTHING_KNOWN)
         for fact, size in zip(self.facts, self._sizes, strict=True):
@@ -118,7 +118,7 @@ class Layout:
         return normalize_situation(found)
 
     def count(self, mask: int) -> int:
-        """How many whole situations a set stands for; the facts outside the layout are counted, not walked."""
+        """The number of complete situations in a set; facts outside the layout multiply it."""
         inside, linked = {fact.name for fact in self.facts}, linked_facts()
         others = prod(len(f.values) for f in FACTS if f not in (*linked, VIOLENCE) and f.name not in inside)
         total = 0
@@ -133,7 +133,7 @@ class Layout:
 
 
 class View:
-    """What the clauses say in each situation of one layout."""
+    """The effect of the clauses in each situation of one layout."""
 
     def __init__(self, clauses: InForce, facts: Iterable[str]) -> None:
         self._clauses = clauses
@@ -184,25 +184,25 @@ class View:
         return self.layout.holding(Condition(EXCLUDED.name, frozenset({kind.value})))
 
     def available(self, selector: str) -> dict[AgencyKind | None, int]:
-        """Of which kind the party behind a selector is, and in which situations it may be addressed."""
+        """The kind of the party behind a selector, and the situations in which it may be addressed."""
         if selector == COMPLAINT_CENTRE:
             return {kind: self.centre(kind) & ~self.excluded(kind) for kind in AgencyKind}
         party = self._clauses.agreement.party_of.get(selector)
         if party is None:
-            # Told as a finding of its own; here it is nobody.
+            # An unknown selector has a finding of its own; here nobody is available.
             return {}
-        mask = self.told(selector)
+        mask = self.not_excluded(selector)
         if party.kind in (AgencyKind.SATGAS_KELURAHAN, AgencyKind.SATGAS_KECAMATAN):
             mask &= ~self.layout.holding(Condition(RESIDENCE.name, frozenset({UNKNOWN})))
         return {party.kind: mask}
 
-    def told(self, code: str) -> int:
-        """The situations in which a party may be told, because it is not excluded."""
+    def not_excluded(self, code: str) -> int:
+        """The situations in which a party is not excluded."""
         kind = self._clauses.agreement.excluded_with(code)
         return self.everything & ~(self.excluded(kind) if kind else 0)
 
     def first(self, selectors: Sequence[str]) -> dict[AgencyKind | None, int]:
-        """Which kind is the first of the selectors that may be addressed, and in which situations."""
+        """The kind of the first selector that may be addressed, and the situations in which it is the first."""
         found: dict[AgencyKind | None, int] = {}
         left = self.everything
         for selector in selectors:
@@ -214,7 +214,7 @@ class View:
         return found
 
     def addressed(self, need: ServiceNeeded) -> dict[AgencyKind | None, int]:
-        """Which kinds lead or support, and in which situations, once the service is needed."""
+        """The kinds that lead or support a needed service, and the situations in which they do."""
         found = self.first(need.lead)
         for selector in need.support:
             for kind, mask in self.available(selector).items():

@@ -1,4 +1,4 @@
-"""What is asked of an agreement. Both provers answer the same list, each in its own way."""
+"""The questions about an agreement that both provers answer, each in its own way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ from simpul_schema.vocabulary import Right
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Is there a situation to which no clause of the topic answers?"""
+    """Is there a situation in which no clause decides the topic?"""
 
     topic: Topic
 
 
 @dataclass(frozen=True, slots=True)
 class RightGap:
-    """Is there a situation in which a right is neither served nor said not to need a service?"""
+    """Is there a situation in which a right has neither a service nor a `not_needed`?"""
 
     right: Right
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Is there a situation in which two clauses of the topic say different things?"""
+    """Is there a situation in which two clauses decide the topic differently?"""
 
     topic: Topic
 
 
 @dataclass(frozen=True, slots=True)
 class RightOverlap:
-    """Is there a situation in which a right is served and said not to need a service?"""
+    """Is there a situation in which a right has both a service and a `not_needed`?"""
 
     right: Right
 
@@ -54,15 +54,15 @@ class Broken:
 
 Question = Gap | RightGap | Overlap | RightOverlap | Dead | Broken
 Answers = dict[Question, Situation | None]
-"""For each question a situation that shows the defect, or None where there is none; for a dead clause any situation."""
+"""For each question a situation that shows the defect, or None; for a dead clause any situation."""
 
 
 class TooWide(Exception):
-    """A question reads more facts than can be laid out in memory; split the clause it names."""
+    """A question reads more facts than fit into memory; split the clause that it names."""
 
 
 def questions_on(agreement: Agreement, day: date) -> Sequence[Question]:
-    """Everything that must have the answer no on that day."""
+    """The questions for one day; each must be answered with no."""
     clauses = clauses_on(agreement, day)
     topics = list(dict.fromkeys(clause.topic for clause in clauses))
     return [
@@ -76,15 +76,15 @@ def questions_on(agreement: Agreement, day: date) -> Sequence[Question]:
 
 
 def clauses_on(agreement: Agreement, day: date) -> list[Clause]:
-    """The clauses that count on that day."""
+    """The clauses that are valid on that day."""
     return [clause for clause in agreement.clauses if clause.is_valid_on(day)]
 
 
 def needs(clause: Clause, right: Right) -> bool:
-    """Whether the clause asks a service for the right."""
+    """Whether the clause requires a service for the right."""
     return isinstance(clause.effect, ServiceNeeded) and clause.effect.right is right
 
 
 def waives(clause: Clause, right: Right) -> bool:
-    """Whether the clause says that the right needs no service."""
+    """Whether the clause gives a reason why the right needs no service."""
     return isinstance(clause.effect, RightNotNeeded) and clause.effect.right is right

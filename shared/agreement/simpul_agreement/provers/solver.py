@@ -1,6 +1,6 @@
-"""Prover 2: the same questions put to the solver Z3, as formulas over all facts at once.
+"""Prover 2: the same questions as formulas over all facts for the solver Z3.
 
-Written from the definition of the agreement and not from prover 1, so that a mistake in one is seen in the other.
+It is written from the definition of the agreement and not from prover 1, so a mistake in one shows in the other.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from simpul_agreement.model import (
     ADDRESSEE,
     COMPLAINT_CENTRE,
     KECAMATAN_OF_RESIDENCE,
-    RUNG_ABOVE,
+    LEVEL_ABOVE,
     SATGAS_OF_RESIDENCE,
     Agreement,
     BasisIs,
@@ -24,9 +24,9 @@ from simpul_agreement.model import (
     Condition,
     Disclosure,
     Effect,
+    EscalationLevel,
     Mediation,
     Party,
-    Rung,
     ServiceNeeded,
     SuspectServedBy,
     UrgencyIs,
@@ -34,18 +34,18 @@ from simpul_agreement.model import (
 )
 from simpul_agreement.properties import (
     Addressed,
-    Asked,
     BasisIsNot,
     CentreSupports,
     ClockAtMost,
     Demand,
+    EscalationReachesSomebody,
     ExcludedGetNothing,
     Hidden,
-    LadderGoesOn,
     Leads,
     MediationIsLocked,
     OneLeadForEachRight,
     Reachable,
+    ServiceRequired,
     SuspectElsewhere,
     UrgencyMustBe,
 )
@@ -66,7 +66,7 @@ Formula = Any
 
 
 class SolverProver:
-    """Answers every question about the clauses that count on one day."""
+    """Answers every question about the clauses that are valid on one day."""
 
     name = "z3"
 
@@ -100,12 +100,12 @@ class SolverProver:
         """A situation that shows the defect, or None."""
         match question:
             case Gap(topic=topic):
-                said = self._saying(lambda effect: topic_of(effect) == topic)
-                return self._model(self._none(said))
+                deciding = self._deciding(lambda effect: topic_of(effect) == topic)
+                return self._model(self._none(deciding))
             case RightGap(right=right):
-                return self._model(self._none(self._saying(lambda effect: getattr(effect, "right", None) is right)))
+                return self._model(self._none(self._deciding(lambda effect: getattr(effect, "right", None) is right)))
             case Overlap(topic=topic):
-                return self._model(self._differing(lambda effect: topic_of(effect) == topic))
+                return self._model(self._conflicting(lambda effect: topic_of(effect) == topic))
             case RightOverlap(right=right):
                 of_right = [(n, c) for n, c in self._clauses.items() if getattr(c.effect, "right", None) is right]
                 served = [self._in_force[n] for n, c in of_right if isinstance(c.effect, ServiceNeeded)]
@@ -173,23 +173,23 @@ class SolverProver:
         winners = [other for other in self._clauses.values() if clause.id in other.overrides]
         return self._and(self._fits(clause), *(self._not(self._fits(other)) for other in winners))
 
-    def _saying(self, is_wanted: Callable[[Effect], bool]) -> list[Formula]:
+    def _deciding(self, is_wanted: Callable[[Effect], bool]) -> list[Formula]:
         return [self._in_force[name] for name, clause in self._clauses.items() if is_wanted(clause.effect)]
 
-    def _differing(self, is_wanted: Callable[[Effect], bool]) -> Formula:
+    def _conflicting(self, is_wanted: Callable[[Effect], bool]) -> Formula:
         by_effect: dict[Effect, list[Formula]] = {}
         for name, clause in self._clauses.items():
             if is_wanted(clause.effect):
                 by_effect.setdefault(clause.effect, []).append(self._in_force[name])
-        said = [self._any(formulas) for formulas in by_effect.values()]
-        if len(said) < 2:
+        effects = [self._any(formulas) for formulas in by_effect.values()]
+        if len(effects) < 2:
             return z3.BoolVal(False, self._context)
-        return self._not(z3.AtMost(*said, 1))
+        return self._not(z3.AtMost(*effects, 1))
 
     # Parties
 
-    def _may_be_told(self, selector: str, kind: AgencyKind | None) -> Formula:
-        """Where a selector stands for a party of the kind that may be addressed; kind None is one outside referrals."""
+    def _may_be_addressed(self, selector: str, kind: AgencyKind | None) -> Formula:
+        """Where a selector is an addressable party of the kind; kind None is a party that takes no referrals."""
         party = self.agreement.party_of.get(selector)
         if selector == COMPLAINT_CENTRE:
             if kind is None:
@@ -211,17 +211,17 @@ class SolverProver:
         kinds = (*AgencyKind, None)
         return self._any(
             self._and(
-                self._may_be_told(selector, kind),
-                *(self._not(self._may_be_told(b, other)) for b in selectors[:place] for other in kinds),
+                self._may_be_addressed(selector, kind),
+                *(self._not(self._may_be_addressed(b, other)) for b in selectors[:position] for other in kinds),
             )
-            for place, selector in enumerate(selectors)
+            for position, selector in enumerate(selectors)
         )
 
     def _leads(self, need: ServiceNeeded, kind: AgencyKind) -> Formula:
         return self._chosen(need.lead, kind)
 
     def _takes_part(self, need: ServiceNeeded, kind: AgencyKind) -> Formula:
-        return self._any((self._leads(need, kind), *(self._may_be_told(s, kind) for s in need.support)))
+        return self._any((self._leads(need, kind), *(self._may_be_addressed(s, kind) for s in need.support)))
 
     def _services(self) -> list[tuple[Formula, ServiceNeeded]]:
         return [
@@ -238,7 +238,7 @@ class SolverProver:
     def _met(self, demand: Demand) -> Formula:  # noqa: C901, PLR0911, PLR0912 - one branch for each demand
         services = self._services()
         match demand:
-            case Asked(service=service):
+            case ServiceRequired(service=service):
                 return self._any(
                     self._and(holds, self._any(self._chosen(need.lead, kind) for kind in (*AgencyKind, None)))
                     for holds, need in services if need.service is service
@@ -261,13 +261,13 @@ class SolverProver:
                     for kind in AgencyKind
                 ))  # fmt: skip
             case MediationIsLocked():
-                return self._any(self._saying(lambda effect: effect == Mediation(is_locked=True)))
+                return self._any(self._deciding(lambda effect: effect == Mediation(is_locked=True)))
             case BasisIsNot(basis=basis):
-                return self._none(self._saying(lambda effect: effect == BasisIs(basis)))
+                return self._none(self._deciding(lambda effect: effect == BasisIs(basis)))
             case UrgencyMustBe(urgency=urgency):
                 return self._urgency_is(urgency.value)
             case ClockAtMost(clock=clock, limit=limit, service=service):
-                return self._any(self._saying(
+                return self._any(self._deciding(
                     lambda effect: isinstance(effect, ClockRuns) and effect.clock is clock
                     and effect.service is service and effect.within.working_days == 0 and effect.within.time <= limit
                 ))  # fmt: skip
@@ -283,18 +283,18 @@ class SolverProver:
                     ))
                     for holds, need in services
                 ))  # fmt: skip
-            case LadderGoesOn():
-                return self._ladder_goes_on()
+            case EscalationReachesSomebody():
+                return self._escalation_reaches_somebody()
             case Reachable():
-                return self._and(self._ladder_is_reachable(), *(
-                    self._any((self._not(self._involved(kind)), self._is_there(self.agreement.of_kind[kind.value])))
+                return self._and(self._escalation_is_reachable(), *(
+                    self._any((self._not(self._involved(kind)), self._is_reachable(self.agreement.of_kind[kind.value])))
                     for kind in AgencyKind
                 ))  # fmt: skip
             case Hidden(kind=kind, sections=sections):
                 return self._none(
                     self._and(holds, self._takes_part(need, kind), opened)
                     for holds, need in services
-                    for opened in self._saying(
+                    for opened in self._deciding(
                         lambda effect, wanted=need.service: isinstance(effect, Disclosure)  # type: ignore[misc]
                         and effect.service is wanted and bool(effect.sections & sections)
                     )
@@ -306,7 +306,7 @@ class SolverProver:
             for name, clause in self._clauses.items()
             if isinstance(clause.effect, SuspectServedBy)
         ]
-        somebody = self._any(
+        served = self._any(
             self._and(holds, self._chosen(lead, kind)) for holds, lead in serving for kind in (*AgencyKind, None)
         )
         shared = self._any(
@@ -314,34 +314,36 @@ class SolverProver:
             for holds, lead in serving
             for kind in AgencyKind
         )
-        return self._and(somebody, self._not(shared))
+        return self._and(served, self._not(shared))
 
     def _excluded_get_nothing(self) -> Formula:
-        told_nobody = [
-            self._and(self._in_force[name], self._none(self._is_told(selector, AgencyKind.HUB) for selector in codes))
+        uninformed = [
+            self._and(
+                self._in_force[name], self._none(self._is_informed(selector, AgencyKind.HUB) for selector in codes)
+            )
             for name, clause in self._clauses.items()
-            if isinstance(clause.effect, Rung)
+            if isinstance(clause.effect, EscalationLevel)
             for codes in [(*clause.effect.to, *clause.effect.also)]
-            if not {ADDRESSEE, RUNG_ABOVE} & set(codes)
+            if not {ADDRESSEE, LEVEL_ABOVE} & set(codes)
         ]
-        asked = [self._and(self._values["excluded", kind.value], self._involved(kind)) for kind in AgencyKind]
-        return self._none([*told_nobody, *asked])
+        addressed = [self._and(self._values["excluded", kind.value], self._involved(kind)) for kind in AgencyKind]
+        return self._none([*uninformed, *addressed])
 
-    def _ladder_goes_on(self) -> Formula:
+    def _escalation_reaches_somebody(self) -> Formula:
         stuck = []
         for name, clause in self._clauses.items():
-            if not isinstance(clause.effect, Rung):
+            if not isinstance(clause.effect, EscalationLevel):
                 continue
             for kind in AgencyKind:
-                told = [self._is_told(selector, kind) for selector in clause.effect.to]
-                stuck.append(self._and(self._in_force[name], self._involved(kind), self._none(told)))
+                informed = [self._is_informed(selector, kind) for selector in clause.effect.to]
+                stuck.append(self._and(self._in_force[name], self._involved(kind), self._none(informed)))
         return self._none(stuck)
 
-    def _is_told(self, selector: str, addressee: AgencyKind) -> Formula:
-        """The rung above an agency follows from the agency, not from where the child lives."""
+    def _is_informed(self, selector: str, addressee: AgencyKind) -> Formula:
+        """Where an escalation informs the selector; the level above depends on the addressee only."""
         if selector == ADDRESSEE:
             return self._not(self._values["excluded", addressee.value])
-        code = self.agreement.of_kind[addressee.value].above if selector == RUNG_ABOVE else selector
+        code = self.agreement.of_kind[addressee.value].above if selector == LEVEL_ABOVE else selector
         if not code:
             return z3.BoolVal(False, self._context)
         if code not in self.agreement.party_of:
@@ -349,17 +351,17 @@ class SolverProver:
         kind = self.agreement.excluded_with(code)
         return z3.BoolVal(True, self._context) if kind is None else self._not(self._values["excluded", kind.value])
 
-    def _ladder_is_reachable(self) -> Formula:
-        """Whoever a rung may tell, besides the agency itself, is there or on duty."""
+    def _escalation_is_reachable(self) -> Formula:
+        """Every party that an escalation may inform, except the addressee, can be reached."""
         absent = []
         for name, clause in self._clauses.items():
-            if isinstance(clause.effect, Rung):
+            if isinstance(clause.effect, EscalationLevel):
                 codes = {*clause.effect.to, *clause.effect.also}
-                if RUNG_ABOVE in codes:
+                if LEVEL_ABOVE in codes:
                     codes |= {party.above for party in self.agreement.parties if party.kind}
                 parties = [party for party in self.agreement.parties if party.code in codes]
-                absent += [self._and(self._in_force[name], self._not(self._is_there(party))) for party in parties]
+                absent += [self._and(self._in_force[name], self._not(self._is_reachable(party))) for party in parties]
         return self._none(absent)
 
-    def _is_there(self, party: Party) -> Formula:
+    def _is_reachable(self, party: Party) -> Formula:
         return self._any(self._values["time_of_report", band.value] for band in party.open_in | party.duty_in)

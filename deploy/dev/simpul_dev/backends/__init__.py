@@ -5,7 +5,7 @@ In this order: addresses from the environment; a Docker engine that answers; pri
 
 from simpul_agency.sandbox.process import BackendsMissing
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
-from simpul_cli.backends.acquire import Backends, acquire
-from simpul_cli.backends.postgres import PrivatePostgres
+from simpul_dev.backends.acquire import Backends, acquire
+from simpul_dev.backends.postgres import PrivatePostgres
 
 __all__ = ["Backends", "BackendsMissing", "PrivatePostgres", "PrivateRabbit", "acquire"]

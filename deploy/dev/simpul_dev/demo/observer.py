@@ -1,4 +1,4 @@
-"""A consumer of its own on the public events, to count what was said on the bus."""
+"""A consumer of the public events that records them."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sends the invented reports and follows them to the far ends: agencies, handset, mailbox."""
+"""Sends the invented reports and checks what arrives at agencies, handset and mailbox."""
 
 import asyncio
 import json
@@ -13,11 +13,11 @@ import aiohttp
 import asyncpg
 
 from simpul_agency.broker_api import BrokerApi
-from simpul_cli.databases import SERVICES
-from simpul_cli.demo.observer import Observer
-from simpul_cli.invented_reports import InventedReport
-from simpul_cli.local import LocalCity
 from simpul_cli.parked import count_parked
+from simpul_dev.demo.invented_reports import InventedReport
+from simpul_dev.demo.observer import Observer
+from simpul_dev.local_city import LocalCity
+from simpul_schema.catalog import SERVICES
 from simpul_schema.names import UNROUTED
 
 ARRIVE_WITHIN = 60.0
@@ -54,7 +54,7 @@ async def send(city: LocalCity, reports: Sequence[InventedReport], advance: Call
 
 @dataclass(slots=True)
 class FarEnds:
-    """What agencies, handset and mailbox have, and what was said on the bus."""
+    """What agencies, handset and mailbox received, and the events on the bus."""
 
     received: list[dict[str, Any]]
     arrivals: list[dict[str, Any]]
@@ -62,9 +62,9 @@ class FarEnds:
     alerts: int
     failed: int
     suppressed: frozenset[str]
-    """Referrals that were answered before an alert of theirs left, which then nobody needed."""
+    """Referrals that were answered before their alert was sent, which made it unnecessary."""
     reviews: int = 0
-    """Cases in which somebody is asked about a suggested exclusion."""
+    """Cases with a suggested exclusion to decide."""
 
     @property
     def delivered(self) -> dict[str, dict[str, Any]]:
@@ -79,9 +79,9 @@ class FarEnds:
         referred = {event["correlationid"] for event in self.offered.values()}
         offered = {event["data"]["referral_id"] for event in self.offered.values()}
         reached = {self._referral_of(arrival) for arrival in self.arrivals}
-        told = len(offered - reached - self.suppressed)
-        unseen = max(self.alerts - len(self.arrivals), 0)
-        return len(case_ids - referred) + len(offered - self.delivered.keys()) + max(told, unseen)
+        unalerted = len(offered - reached - self.suppressed)
+        unreceived = max(self.alerts - len(self.arrivals), 0)
+        return len(case_ids - referred) + len(offered - self.delivered.keys()) + max(unalerted, unreceived)
 
     def _referral_of(self, arrival: Mapping[str, Any]) -> str:
         codes = {line["code"]: referral for referral, line in self.delivered.items()}
@@ -95,8 +95,8 @@ class FarEnds:
         return [(codes.get(match[0], ""), arrival) for match, arrival in found if match]
 
 
-async def look(city: LocalCity, observer: Observer) -> FarEnds:
-    """Ask the far ends."""
+async def read_far_ends(city: LocalCity, observer: Observer) -> FarEnds:
+    """Read what the far ends received so far."""
     async with aiohttp.ClientSession() as session, session.get(f"{city.url('handset')}/messages") as answer:
         arrivals = await answer.json()
     lines = city.ledger.read_text().splitlines() if city.ledger.exists() else []
@@ -121,11 +121,11 @@ async def _suppressed(database_url: str) -> frozenset[str]:
 
 
 async def wait_for_arrival(city: LocalCity, observer: Observer, case_ids: set[str], within: float) -> FarEnds:
-    """What the far ends have once nothing is missing and nothing more comes, or when time is up."""
+    """Wait until nothing is missing and nothing more arrives, or until the time is up."""
     deadline = time.monotonic() + within
     before = -1
     while True:
-        ends = await look(city, observer)
+        ends = await read_far_ends(city, observer)
         now = len(ends.received) + len(ends.arrivals) + len(observer.events)
         if (ends.missing(case_ids) == 0 and now == before) or time.monotonic() > deadline:
             return ends
@@ -148,11 +148,11 @@ async def summarise(city: LocalCity, reports: Sequence[InventedReport], ends: Fa
     for report in accepted:
         sent_at[report.case_id] = min(sent_at.get(report.case_id, report.sent_at), report.sent_at)
     to_agency = [1000 * (line["at"] - sent_at[line["case_id"]]) for line in ends.delivered.values()]
-    first_told: dict[str, float] = {}
+    first_alerted: dict[str, float] = {}
     for referral, arrival in ends.referral_arrivals():
-        first_told[referral] = min(first_told.get(referral, arrival["at"]), arrival["at"])
+        first_alerted[referral] = min(first_alerted.get(referral, arrival["at"]), arrival["at"])
     to_alert = [
-        1000 * (at - sent_at[ends.delivered[referral]["case_id"]]) for referral, at in first_told.items() if referral
+        1000 * (at - sent_at[ends.delivered[referral]["case_id"]]) for referral, at in first_alerted.items() if referral
     ]
     channels = Counter(arrival["channel"] for arrival in ends.arrivals)
     async with BrokerApi(city.backends.rabbitmq_api) as api:

@@ -1,7 +1,6 @@
-"""A whole city on this machine, every service its own process; for the demo and for the tests."""
+"""A whole city on this machine, each service in its own process; for the demo and the tests."""
 
 import asyncio
-import ctypes
 import json
 import os
 import secrets
@@ -14,26 +13,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simpul_agency.enrolment import write_secret
-from simpul_agency.sandbox.process import answers_http, free_port
+from simpul_agency.sandbox.process import answers_http, die_with_parent, free_port
 from simpul_agreement import read_agreement
 from simpul_agreement.versions import sign_version, signatories
 from simpul_city import City
 from simpul_cli.agency.accounts import add_all
-from simpul_cli.backends.acquire import Backends
-from simpul_cli.databases import SERVICES, create_databases, migrate_services
-from simpul_cli.demo.handset import ACCOUNT, PASSWORD, ca_file
+from simpul_cli.databases import create_databases, migrate_services
 from simpul_cli.keys import create_keys, directory_file, key_file
 from simpul_cli.topology import prepare_broker
+from simpul_dev.backends.acquire import Backends
+from simpul_dev.demo.handset import ACCOUNT, PASSWORD, ca_file
 from simpul_intake.centre_tokens import add_token
 from simpul_intake.vault import create_master_key
 from simpul_runtime.database import utc_now
+from simpul_schema.catalog import SERVICES
 from simpul_seal import KeyRing
-
-_PR_SET_PDEATHSIG = 1
 
 
 class NotStarted(Exception):
-    """A process of the city did not come up; the message shows the end of its log."""
+    """A process of the city did not start; the message shows the end of its log."""
 
 
 @dataclass
@@ -49,9 +47,9 @@ class LocalCity:
     database_prefix: str = "simpul_"
     environment: dict[str, str] = field(default_factory=dict)
     api_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
-    """What routing's HTTP API asks for."""
+    """The token of routing's HTTP API."""
     centre_tokens: dict[str, str] = field(default_factory=dict, repr=False)
-    """What each complaint centre shows intake; every agency of the city is one."""
+    """The token of each complaint centre for intake; every agency of the city is one."""
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -68,7 +66,7 @@ class LocalCity:
 
     @property
     def ledger(self) -> Path:
-        """What the agencies received, written by themselves."""
+        """The file in which the agencies record what they received."""
         return self.folder / "received.jsonl"
 
     def token_of(self, centre: str) -> dict[str, str]:
@@ -106,7 +104,7 @@ class LocalCity:
         return await add_all(self.backends.rabbitmq_api, self.backends.amqp_url, codes)
 
     def _sign_agreement(self) -> None:
-        """Every party signs, on a copy: nobody has signed the one in the repository."""
+        """Every party signs a copy; the agreement in the repository stays unsigned."""
         signed = self.folder / "signed-city"
         shutil.copytree(self.city_dir, signed)
         self.city_dir = signed
@@ -131,7 +129,7 @@ class LocalCity:
             time.sleep(0.02)
 
     def wait_ready(self, *names: str, within: float = 60) -> None:
-        """Return when all of them are ready; NotStarted names the one that is not, and why."""
+        """Wait until all of them are ready; NotStarted names the one that is not, with its log."""
         deadline = time.monotonic() + within
         for name in names:
             while not self._is_ready(name):
@@ -143,13 +141,13 @@ class LocalCity:
                 time.sleep(0.05)
 
     def kill(self, name: str) -> None:
-        """End a process the hard way."""
+        """Kill a process."""
         process = self.processes.pop(name)
         process.kill()
         process.wait(10)
 
     def stop(self) -> None:
-        """Ask all processes to stop, and end those that do not."""
+        """Stop all processes, and kill those that do not end in time."""
         for process in self.processes.values():
             process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 15
@@ -173,32 +171,21 @@ class LocalCity:
 
     def _command(self, name: str) -> list[str]:
         if name == "handset":
-            return [
-                "-m",
-                "simpul_cli",
-                "handset",
-                str(self.folder),
-                str(self.ports["handset"]),
-                str(self.ports["smtp"]),
-            ]
+            ports = [str(self.ports["handset"]), str(self.ports["smtp"])]
+            return ["-m", "simpul_dev", "handset", str(self.folder), *ports]
         if name == "agencies":
             (self.folder / "agencies.ready").unlink(missing_ok=True)
             answer = "--accept" if self.accept else "--no-accept"
             only = [f"--only={code}" for code in self.consuming]
             paths = [str(self.city_dir), str(self.keys), str(self.ledger), str(self.folder / "addresses.json")]
-            return ["-m", "simpul_cli", "agencies", *paths, answer, *only]
+            return ["-m", "simpul_dev", "agencies", *paths, answer, *only]
         return ["-m", f"simpul_{name}"]
 
     def _spawn(self, name: str, arguments: list[str]) -> "subprocess.Popen[bytes]":
-        libc = ctypes.CDLL(None)
-
-        def end_with_parent() -> None:
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
         with self.log(name).open("ab") as output:
             return subprocess.Popen(
                 [sys.executable, *arguments], env=self._environment(name), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, start_new_session=True, preexec_fn=end_with_parent,
+                stdout=output, stderr=output, start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
 
     def _environment(self, name: str) -> dict[str, str]:

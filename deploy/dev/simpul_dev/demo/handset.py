@@ -40,7 +40,7 @@ class Arrival:
 
 
 class Handset:
-    """Holds what arrived, newest last; can be told to fail for a while."""
+    """Holds what arrived, newest last; can fail on request."""
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
@@ -80,7 +80,7 @@ class Handset:
         return web.Response(text="ok")
 
     async def page(self, _: web.Request) -> web.Response:
-        """What a person sees."""
+        """The page for people."""
         shown: dict[str, list[str]] = {"sms": [], "mail": []}
         for arrival in reversed(self.arrivals):
             subject = f"<strong>{html.escape(arrival.subject)}</strong>\n" if arrival.subject else ""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from simpul_agency.sandbox.process import BackendsMissing
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
-from simpul_cli.backends.postgres import PrivatePostgres
+from simpul_dev.backends.postgres import PrivatePostgres
 
 POSTGRES_IMAGE = os.environ.get("POSTGRES_IMAGE", "postgres:17")
 RABBITMQ_IMAGE = os.environ.get("RABBITMQ_IMAGE", "rabbitmq:4-management")
@@ -18,7 +18,7 @@ RABBITMQ_IMAGE = os.environ.get("RABBITMQ_IMAGE", "rabbitmq:4-management")
 
 @dataclass
 class Backends:
-    """Addresses of the servers, and what ends them."""
+    """Addresses of the servers; closing it stops the servers."""
 
     postgres_url: str
     amqp_url: str
@@ -39,9 +39,9 @@ class Backends:
         self._ending.close()
 
 
-def acquire(say: Callable[[str], None] = lambda _: None) -> Backends:
-    """Servers to work with; BackendsMissing when there are none, with what to do about it."""
-    return _from_environment() or _from_docker(say) or _private()
+def acquire(report: Callable[[str], None] = lambda _: None) -> Backends:
+    """Find or start servers; BackendsMissing with the remedy when that fails."""
+    return _from_environment() or _from_docker(report) or _private()
 
 
 def _from_environment() -> Backends | None:
@@ -56,7 +56,7 @@ def _from_environment() -> Backends | None:
     return Backends(str(given[0]), str(given[1]), str(given[2]), "environment")
 
 
-def _from_docker(say: Callable[[str], None]) -> Backends | None:
+def _from_docker(report: Callable[[str], None]) -> Backends | None:
     if not os.environ.get("DOCKER_HOST") and not Path("/var/run/docker.sock").exists():
         return None
     import docker  # noqa: PLC0415 - the client is slow to import and most runs need none
@@ -76,7 +76,7 @@ def _from_docker(say: Callable[[str], None]) -> Backends | None:
         rabbit = ending.enter_context(RabbitMqContainer(RABBITMQ_IMAGE).with_exposed_ports(5672, 15672))
     except (DockerException, OSError, TimeoutError) as error:
         ending.close()
-        say(f"a Docker engine answers but could not run {POSTGRES_IMAGE} and {RABBITMQ_IMAGE} "
+        report(f"a Docker engine answers but could not run {POSTGRES_IMAGE} and {RABBITMQ_IMAGE} "
             f"({type(error).__name__}); using private servers")  # fmt: skip
         return None
     host = rabbit.get_container_host_ip()

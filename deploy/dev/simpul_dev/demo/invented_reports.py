@@ -1,4 +1,4 @@
-"""The invented reports of `invented_reports.yaml`: the demo sends them, `simpul agreement diff` decides them again."""
+"""Reads the invented reports of `invented_reports.yaml`, which the demo sends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 
 @dataclass(slots=True)
 class InventedReport:
-    """One report, and what intake answered once it was sent."""
+    """One report with intake's answer."""
 
     title: str
     body: Mapping[str, Any] = field(repr=False)
@@ -30,21 +30,21 @@ class InventedReport:
 
 def read_reports(zone: Any) -> list[InventedReport]:
     """The reports of the file, with fresh ids; a retry carries the id of the report it repeats."""
-    listed = YAML(typ="safe", pure=True).load((files("simpul_cli") / "invented_reports.yaml").read_text("utf-8"))
+    listed = YAML(typ="safe", pure=True).load((files("simpul_dev.demo") / "invented_reports.yaml").read_text("utf-8"))
     reports: list[InventedReport] = []
     for entry in listed:
-        body = {name: value for name, value in entry.items() if name not in ("title", "twin_of", "received", "token")}
-        twin = entry.get("twin_of")
-        body["report_id"] = reports[twin - 1].body["report_id"] if twin else str(uuid4())
+        body = {name: value for name, value in entry.items() if name not in ("title", "repeats", "received", "token")}
+        repeated = entry.get("repeats")
+        body["report_id"] = reports[repeated - 1].body["report_id"] if repeated else str(uuid4())
         if "received" in entry:
             body["received_at"] = _last(entry["received"], utc_now().astimezone(zone)).isoformat()
         reports.append(InventedReport(entry["title"], body, is_anonymous=not entry.get("token")))
     return reports
 
 
-def _last(words: str, now: datetime) -> datetime:
+def _last(text: str, now: datetime) -> datetime:
     """`friday 22:15`: the last one before now."""
-    day, _, clock = words.partition(" ")
+    day, _, clock = text.partition(" ")
     hour, minute = map(int, clock.split(":"))
     back = (now.weekday() - _DAYS.index(day)) % 7
     moment = (now - timedelta(days=back)).replace(hour=hour, minute=minute, second=0, microsecond=0)
