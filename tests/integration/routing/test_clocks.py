@@ -173,6 +173,9 @@ async def test_a_case_that_cannot_be_decrypted_does_not_hold_up_the_clocks_of_ot
     for case in (broken, sound):
         referral = room.find_data("referral.offered.v1", case_id=str(case))[0]
         assert [wire_name for wire_name, _ in answer_steps(room, referral)] == list(STEPS)
+    # Its exclusions are unknown, so only the level above every agency is notified.
+    offer = room.find_data("referral.offered.v1", case_id=str(broken))[0]
+    assert [targets for _, targets in answer_steps(room, offer)] == [[], ["city-board"], ["city-board"]]
 
 
 async def test_two_laws_that_set_the_same_deadline_make_one_of_it(room: Room) -> None:

@@ -159,6 +159,17 @@ def escalation_targets(
     return ()
 
 
+def targets_without_facts(step: Step, agreement: Agreement) -> tuple[str, ...]:
+    """Returns whom a step notifies for a case that cannot be decrypted, so that its exclusions are unknown.
+
+    These are the levels above every agency, and only from the deadline on (R6).
+    """
+    if step is Step.HALF:
+        return ()
+    above = {party.above for party in agreement.parties}
+    return tuple(p.code for p in agreement.parties if p.code in above and p.kind is None and not p.part_of)
+
+
 def _first(codes: Iterable[str]) -> tuple[str, ...]:
     return next(((code,) for code in codes if code), ())
 

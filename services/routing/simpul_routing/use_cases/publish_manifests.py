@@ -5,7 +5,7 @@ agencies are locked by the loops alone, in the order of the agencies, and no rep
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -164,7 +164,9 @@ class PublishManifests:
     async def _answer_request(self, transaction: Transaction, request: ResendRequest) -> None:
         agency = request.window.agency
         sent = await repository.find_events_to_resend(transaction, request.window)
-        closed = await self._find_closed_cases(transaction, agency, {event.case_id for event in sent})
+        closed = await self._find_closed_cases(
+            transaction, agency, {event.case_id for event in sent}, self._is_closed_or_unreadable
+        )
         await repository.requeue_events(transaction, [e.message_id for e in sent if e.case_id not in closed])
         events = [
             AccountedEvent(number=event.number, event_id=event.event_id, is_withheld=event.case_id in closed)
@@ -179,13 +181,15 @@ class PublishManifests:
     async def find_withheld(self, transaction: Transaction, held: Sequence[HeldEvent]) -> set[UUID]:
         """Finds held events that their agency must not receive any more.
 
-        The agency was excluded from the case, or the referral ended before the agency received the offer.
+        The agency was excluded from the case, or the referral ended before the agency received the offer. Raises for
+        a case that cannot be decrypted: held events that are found here are deleted.
         """
         to_agencies = [event for event in held if event.exchange == REFERRALS]
         withheld: set[UUID] = set()
         for agency in sorted({event.agency for event in to_agencies}):
             own = [event for event in to_agencies if event.agency == agency]
-            closed = await self._find_closed_cases(transaction, agency, {event.case_id for event in own})
+            case_ids = {event.case_id for event in own}
+            closed = await self._find_closed_cases(transaction, agency, case_ids, self._is_closed_to)
             withheld |= {event.event_id for event in own if event.case_id in closed}
         offers = {
             event.subject for event in to_agencies if event.sequence == 1 and event.subject.startswith("referral/")
@@ -195,18 +199,27 @@ class PublishManifests:
             event.event_id for event in to_agencies if event.subject in offers and _referral_id(event.subject) in ended
         }
 
-    async def _find_closed_cases(self, transaction: Transaction, agency: str, case_ids: Iterable[UUID]) -> set[UUID]:
+    async def _find_closed_cases(
+        self,
+        transaction: Transaction,
+        agency: str,
+        case_ids: Iterable[UUID],
+        is_closed: Callable[[str, StoredCase], bool],
+    ) -> set[UUID]:
         """Finds the cases that exclude this agency, themselves or through the case that they were merged into."""
         cases = await repository.load_cases(transaction.connection, set(case_ids))
         merged_into = {case.merged_into for case in cases.values() if case.merged_into}
         cases |= await repository.load_cases(transaction.connection, merged_into)
-        closed = {case_id for case_id, case in cases.items() if self._is_closed_to(agency, case)}
+        closed = {case_id for case_id, case in cases.items() if is_closed(agency, case)}
         return closed | {case_id for case_id, case in cases.items() if case.merged_into in closed}
 
     def _is_closed_to(self, agency: str, case: StoredCase) -> bool:
+        return agency in decrypt_facts(self._keys, case).origin.excluded
+
+    def _is_closed_or_unreadable(self, agency: str, case: StoredCase) -> bool:
         """Whether the case excludes the agency; a case that cannot be decrypted counts as closed to everybody."""
         try:
-            return agency in decrypt_facts(self._keys, case).origin.excluded
+            return self._is_closed_to(agency, case)
         except Exception as error:
             log.error("case_not_readable", case_id=case.case_id, exc_info=error)
             return True

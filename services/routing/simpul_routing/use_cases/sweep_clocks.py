@@ -10,10 +10,10 @@ import structlog
 from prometheus_client import Counter
 
 from simpul_agreement import Versions
-from simpul_agreement.model import ClockName
+from simpul_agreement.model import ClockName, Step
 from simpul_city import City
 from simpul_routing import publisher, repository
-from simpul_routing.domain.clocks import Addressee, ReferralClock, escalation_targets
+from simpul_routing.domain.clocks import Addressee, ReferralClock, escalation_targets, targets_without_facts
 from simpul_routing.domain.exclusions import Waiting, protective_services
 from simpul_routing.domain.lifecycle import TERMINAL
 from simpul_routing.domain.referral import StoredReferral
@@ -115,24 +115,24 @@ class SweepClocks:
             if step is None or has_ended:
                 updated.append((referral_id, ReferralClock(clock.clock, clock.started_at, clock.due_at, None)))
                 continue
-            targets = self._escalation_targets_or_none(referral, clock, cases)
+            targets = self._targets_or_highest_levels(referral, clock, step, cases)
             transaction.announce(publisher.clock_step(referral, clock, step, targets))
             CLOCK_STEPS.labels(clock.clock.value, step.value).inc()
             updated.append((referral_id, clock.after_step(step)))
         await repository.update_clock_steps(transaction, updated)
         return len(due)
 
-    def _escalation_targets_or_none(
-        self, referral: StoredReferral, clock: ReferralClock, cases: Mapping[UUID, StoredCase]
+    def _targets_or_highest_levels(
+        self, referral: StoredReferral, clock: ReferralClock, step: Step, cases: Mapping[UUID, StoredCase]
     ) -> tuple[str, ...]:
-        """Returns no targets for a case that cannot be decrypted, so that it does not hold up the clocks of others."""
+        """Returns the levels above every agency for a case that cannot be decrypted; it holds up no other clocks."""
         try:
             return self._escalation_targets(referral, clock, cases[referral.case_id])
         except Exception as error:
             log.error(
                 "escalation_targets_unknown", referral_id=referral.referral_id, case_id=referral.case_id, exc_info=error
             )
-            return ()
+            return targets_without_facts(step, self._versions.active(utc_now()).agreement)
 
     def _escalation_targets(self, referral: StoredReferral, clock: ReferralClock, case: StoredCase) -> tuple[str, ...]:
         if clock.step is None:

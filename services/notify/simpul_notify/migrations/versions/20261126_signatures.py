@@ -3,7 +3,7 @@
 from simpul_runtime.migrations.messaging import keep_signatures_beside_bodies
 
 revision = "20261126_signatures"
-down_revision = "20261126_occasions"
+down_revision = "20261126_responders"
 
 
 def upgrade() -> None:

@@ -3,7 +3,7 @@
 from simpul_runtime.migrations.messaging import keep_signatures_beside_bodies
 
 revision = "20261126_signatures"
-down_revision = "20261126_exclusions"
+down_revision = "20261126_manifests"
 
 
 def upgrade() -> None:
