@@ -111,7 +111,7 @@ def test_breaking_change_names_the_consumers() -> None:
 
 def test_removed_message_breaks_every_consumer() -> None:
     assert contract.breaks({"case.closed.v1": {}}, {}) == [
-        "case.closed.v1: removed (breaks: every consumer); publish a .v2 beside it"
+        "case.closed.v1: removed (breaks: every consumer); publish a .v2 as well"
     ]
 
 

@@ -24,10 +24,10 @@ def read_escalation_levels(agreements: Path) -> dict[str, str]:
 
 def _parties_in_escalation_policies(clauses: Path) -> set[str]:
     named: set[str] = set()
-    # Parsing YAML is slow, and only one of many files contains the escalation policy, which the agreement calls ladder.
-    for path in (path for path in clauses.glob("*.yaml") if "ladder:" in path.read_text(encoding="utf-8")):
+    # Parsing YAML is slow, and only one of many files contains the escalation policy.
+    for path in (path for path in clauses.glob("*.yaml") if "escalation_level:" in path.read_text(encoding="utf-8")):
         for effect in (clause["then"] for chapter in read_yaml(path)["chapters"] for clause in chapter["clauses"]):
-            for selectors in (effect.get("to", ()), effect.get("also", ())) if "ladder" in effect else ():
+            for selectors in (effect.get("to", ()), effect.get("also", ())) if "escalation_level" in effect else ():
                 named |= {selectors} if isinstance(selectors, str) else set(selectors)
     return named
 

@@ -42,12 +42,12 @@ def add_fact(monkeypatch: pytest.MonkeyPatch) -> Callable[[Room], None]:
             if isinstance(clause.effect, RightNotNeeded) and clause.effect.right is Right.SOCIAL_REHABILITATION
         )  # fmt: skip
         added = replace(a_clause("WEA-1", shelter, weapon_at_home=["yes"]), overrides=waiving)
-        following = replace(
+        next_version = replace(
             kediri(), version="2026-12", active_from=START + timedelta(hours=1), clauses=(*kediri().clauses, added)
         )
         running = room.versions.of("2026-11")
         room.versions._engines = {
-            "2026-11": Engines(running.agreement, running.digest), "2026-12": Engines(following, "next"),
+            "2026-11": Engines(running.agreement, running.digest), "2026-12": Engines(next_version, "next"),
         }  # fmt: skip
 
     return release
@@ -78,10 +78,10 @@ async def test_an_open_case_without_the_added_fact_is_swept_replanned_and_explai
 
 async def test_a_new_case_is_decided_by_the_added_fact(room: Room, add_fact: Callable[[Room], None]) -> None:
     add_fact(room)
-    following = room.versions.active(START + timedelta(hours=2))
+    next_version = room.versions.active(START + timedelta(hours=2))
     situation = facts.situation_from_text({"violence": "physical", "safe_now": "yes", WEAPON.name: "yes"})
 
-    decision = following.on(START.date()).decide(situation, engine.Origin())
+    decision = next_version.on(START.date()).decide(situation, engine.Origin())
 
-    assert following.agreement.version == "2026-12"
+    assert next_version.agreement.version == "2026-12"
     assert "WEA-1" in decision.clause_ids

@@ -35,7 +35,7 @@ async def test_an_unanswered_referral_is_escalated_through_the_weekend(room: Roo
     ]
 
 
-async def test_a_case_whose_agreement_is_gone_keeps_its_ladder_and_its_replies(room: Room) -> None:
+async def test_a_case_whose_agreement_is_gone_keeps_its_escalation_and_its_replies(room: Room) -> None:
     case = await room.report(violence=["sexual"], sexual_under_72h="yes", suggested_exclusions=["ylpa"])
     exam, pep = room.find_offer(case, "forensic_exam"), room.find_offer(case, "pep_72h")
     await room.rows("UPDATE referral SET agreement = '2025-01'")
@@ -46,7 +46,7 @@ async def test_a_case_whose_agreement_is_gone_keeps_its_ladder_and_its_replies(r
     await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
     await room.reply("declined", exam, reason="no_capacity")
 
-    assert [told for _, told in answer_steps(room, exam)] == [
+    assert [targets for _, targets in answer_steps(room, exam)] == [
         ["rs-rujukan"], ["uptd-ppa"], ["uptd-ppa-head", "city-board"]
     ]  # fmt: skip
     assert len(room.find_data("referral.exclusion_suggested.v1")) == 4

@@ -69,8 +69,8 @@ def test_the_levels_are_those_of_the_agreement() -> None:
 def test_a_party_named_only_by_an_escalation_policy_is_a_level(tmp_path: Path) -> None:
     version = tmp_path / "2027-01"
     shutil.copytree(KEDIRI / "agreement" / "2026-11", version)
-    ladder = version / "clauses" / "80-ladder-retention.yaml"
-    ladder.write_text(ladder.read_text().replace("also: [city-board]", "also: bapas"))
+    clauses = version / "clauses" / "80-escalation-retention.yaml"
+    clauses.write_text(clauses.read_text().replace("also: [city-board]", "also: bapas"))
 
     assert read_escalation_levels(tmp_path) == LEVELS | {"bapas": ""}
 
