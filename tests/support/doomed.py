@@ -61,5 +61,7 @@ def arm(point: str, count: int) -> None:
 
 if __name__ == "__main__":
     service, where, times = sys.argv[1:]
+    # A service reads its own command line.
+    del sys.argv[1:]
     arm(where, int(times))
     importlib.import_module(f"simpul_{service}.app").main()
