@@ -11,7 +11,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from simpul_dev.backends import Backends
+from simpul_dev.backends import Backends, PrivateRabbit
 from simpul_dev.local_city import LocalCity
 from tests.conftest import KEDIRI
 from tests.support.ledger import eventually, rows
@@ -27,8 +27,11 @@ def silent_city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) ->
     """A city whose agencies do not answer until a test starts them; the hospital's never does."""
     folder = tmp_path_factory.mktemp("silent")
     folder.chmod(0o755)
+    # A broker of its own: on a shared one another city's services would take half of its messages.
+    rabbit = PrivateRabbit()
+    own = Backends(backends.postgres_url, rabbit.amqp_url, rabbit.api_url, backends.origin)
     city = LocalCity(
-        folder, backends, KEDIRI, consuming=WITH_A_CONSUMER, database_prefix=f"silent_{uuid4().hex[:6]}_",
+        folder, own, KEDIRI, consuming=WITH_A_CONSUMER, database_prefix=f"silent_{uuid4().hex[:6]}_",
         environment={"SIMPUL_FIRST_RETRY_DELAY": "0.2"},
     )  # fmt: skip
     try:
@@ -38,6 +41,7 @@ def silent_city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) ->
         yield city
     finally:
         city.stop()
+        rabbit.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
