@@ -147,7 +147,7 @@ def test_a_folder_in_place_of_a_file_is_a_finding(version: Path, file: str) -> N
     (version / file).unlink()
     (version / file).mkdir()
 
-    assert "a folder stands where a file should" in findings(version)
+    assert "this is a folder, not a file" in findings(version)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def test_a_folder_in_place_of_a_file_is_a_finding(version: Path, file: str) -> N
     [
         ("{safe_now: []}", "has one value at a time"),
         ("{safe_now: {none: [yes]}}", "has one value at a time"),
-        ("{violence: {any: []}}", "names nothing"),
-        ("{urgency: [high]}", "decides the urgency by the urgency"),
+        ("{violence: {any: []}}", "the condition on violence is empty"),
+        ("{urgency: [high]}", "derives the urgency from the urgency"),
     ],
 )
 def test_a_condition_that_could_be_read_in_two_ways_is_refused(
@@ -176,7 +176,7 @@ def test_a_party_that_takes_no_referrals_can_neither_lead_nor_support(version: P
 def test_a_party_that_ends_to_count_must_not_be_asked_later(version: Path, edit: Edit) -> None:
     edit(HEAD, "    kind: hospital\n", "    kind: hospital\n    valid_until: 2027-01-01\n")
 
-    assert "addresses rs-rujukan, which counts only until 2027-01-01" in findings(version)
+    assert "addresses rs-rujukan, which is valid only until 2027-01-01" in findings(version)
 
 
 def test_the_report_of_a_broken_property_shows_it_when_it_is_explained(
@@ -223,20 +223,20 @@ def test_a_clause_that_begins_later_and_an_override_for_a_time_can_be_proven(ver
 @pytest.mark.parametrize(
     ("file", "old", "new", "expected"),
     [
-        (HEAD, "days: saturday-sunday", "days: sunday-saturday", "the earlier of the week first"),
-        (HEAD, "party: bapas", "party: city-board", "city-board stands 2 times"),
-        (HEAD, "part_of: uptd-ppa", "part_of: uptd-pa", "part of uptd-pa, which is not a party of its own"),
+        (HEAD, "days: saturday-sunday", "days: sunday-saturday", "starts with the earlier day"),
+        (HEAD, "party: bapas", "party: city-board", "city-board is listed 2 times"),
+        (HEAD, "part_of: uptd-ppa", "part_of: uptd-pa", "part of uptd-pa, which is not an independent party"),
         (
             "scenarios.yaml",
             "centre: satgas-kel-lirboyo",
             "centre: satgas-kel-lirboyoo",
-            "satgas-kel-lirboyoo is no agency",
+            "the city has no agency satgas-kel-lirboyoo",
         ),
         (
             "scenarios.yaml",
             "report: {violence: physical,",
             "report: {urgency: high,",
-            "urgency is not a fact that a report can have",
+            "urgency is neither a fact that a report can have",
         ),
     ],
 )

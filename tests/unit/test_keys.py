@@ -194,6 +194,15 @@ def test_after_a_theft_the_new_keys_count_at_once_and_no_other(folder: Path) -> 
     ]
 
 
+def test_after_a_theft_the_next_ordinary_rotation_is_not_held_up(folder: Path) -> None:
+    rotated(folder, "routing")
+    stolen = rotated(folder, "routing", overlap=timedelta())
+
+    following = rotated(folder, "routing")
+
+    assert len(following.entries) == len(stolen.entries) + 1
+
+
 def test_keys_that_have_ended_are_renewed_at_once(folder: Path) -> None:
     late = NOW + timedelta(days=400)
 

@@ -101,7 +101,7 @@ def rotate_keys(
     """
     known = _read_directory(directory)
     rings = {party: _read_ring(folder, party) for party in parties}
-    waiting = {entry.party for entry in known.entries if entry.not_before > now}
+    waiting = {entry.party for entry in known.entries if now < entry.not_before < entry.not_after}
     rotations = [
         rotation_of(ring, known, now, overlap) for party, ring in rings.items() if not (overlap and party in waiting)
     ]

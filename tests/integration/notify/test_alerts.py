@@ -428,7 +428,9 @@ async def test_alerts_of_an_older_version_are_sent_unless_answered(room: Room) -
         " VALUES ('/kediri/routing', $1, 'referral.accepted.v1', $2, 2, '\\x00', 'done')",
         uuid4(), f"referral/{answered}",
     )  # fmt: skip
-    await migrate_async(room.url, "simpul_notify")
+    await migrate_async(room.url, "simpul_notify", "20261126_responders")
+    # The messaging tables are at the newest revision already.
+    await room.rows("UPDATE alembic_version SET version_num = '20261126_signatures'")
     async with room.running():
         await room.wait_until_none_is_pending()
 
