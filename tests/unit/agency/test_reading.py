@@ -1,6 +1,7 @@
 """What an agency gets to read of a request to decide about suggested exclusions."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -64,13 +65,14 @@ def test_an_event_of_the_store_is_opened_although_its_key_has_ended_and_nothing_
     later = NOW + timedelta(days=2)
 
     assert reader.verified(body, signature, NOW) == reader.stored(body)
-    for refused, why in (
+    refusals: tuple[tuple[Callable[[], object], ParkReason], ...] = (
         (lambda: reader.verified(body, signature, later), ParkReason.UNKNOWN_KEY),
         (lambda: reader.verified(body, "", NOW), ParkReason.UNSIGNED),
         (lambda: Reader("ylpa", agency, Directory([routing_keys])).stored(body), ParkReason.FOR_ANOTHER_AGENCY),
         (lambda: reader.stored(body.replace(b"offered.v1", b"offered.v9")), ParkReason.UNKNOWN_TYPE),
         (lambda: reader.stored(body.replace(b'"answer_by"', b'"other"')), ParkReason.INVALID),
-    ):
+    )
+    for refused, why in refusals:
         with pytest.raises(NotReadable) as refusal:
             refused()
         assert refusal.value.reason is why
