@@ -1,6 +1,7 @@
 """What an agency gets to read of a request to decide about suggested exclusions."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -8,6 +9,7 @@ import pytest
 
 from simpul_agency.handoff.document import document
 from simpul_agency.reading import NotReadable, Reader
+from simpul_schema.samples import samples
 from simpul_schema.vocabulary import ParkReason
 from simpul_seal import Directory, generate, seal_section
 from tests.support.signing import signed
@@ -51,3 +53,26 @@ def test_who_is_asked_reads_which_agencies_wait_and_nobody_else_does() -> None:
     with pytest.raises(NotReadable) as refusal:
         stranger.opened(stranger.verified(body, signature, NOW))
     assert refusal.value.reason is ParkReason.CANNOT_OPEN
+
+
+def test_an_event_of_the_store_is_opened_although_its_key_has_ended_and_nothing_else_is_believed() -> None:
+    routing, routing_keys = generate("routing", not_before=NOW - timedelta(days=1), not_after=NOW + timedelta(days=1))
+    agency, _ = generate("dinsos-peksos", not_before=NOW, not_after=NOW + timedelta(days=1))
+    offer = json.loads(next(body for name, _, body in samples() if name == "referral.offered.v1"))
+    offer["data"] |= {"agency": "dinsos-peksos", "sealed": {}}
+    body, signature = signed(offer, routing)
+    reader = Reader("dinsos-peksos", agency, Directory([routing_keys]))
+    later = NOW + timedelta(days=2)
+
+    assert reader.verified(body, signature, NOW) == reader.stored(body)
+    refusals: tuple[tuple[Callable[[], object], ParkReason], ...] = (
+        (lambda: reader.verified(body, signature, later), ParkReason.UNKNOWN_KEY),
+        (lambda: reader.verified(body, "", NOW), ParkReason.UNSIGNED),
+        (lambda: Reader("ylpa", agency, Directory([routing_keys])).stored(body), ParkReason.FOR_ANOTHER_AGENCY),
+        (lambda: reader.stored(body.replace(b"offered.v1", b"offered.v9")), ParkReason.UNKNOWN_TYPE),
+        (lambda: reader.stored(body.replace(b'"answer_by"', b'"other"')), ParkReason.INVALID),
+    )
+    for refused, why in refusals:
+        with pytest.raises(NotReadable) as refusal:
+            refused()
+        assert refusal.value.reason is why

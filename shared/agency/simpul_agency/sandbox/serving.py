@@ -21,11 +21,13 @@ from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_agency.sandbox.scenarios import SCENARIOS
 from simpul_schema.references import referral_code
 from simpul_schema.vocabulary import CancelReason, ReplanReason
+from simpul_seal import sign
 
 BEAT: Final = 20.0
 """Seconds between two accounts."""
 _CONTROL: Final = "sandbox.control"
 _ADDRESS: Final = "sandbox.url"
+_NO_EVENT: Final = b"\x00 this is no event"
 
 TRIGGERS: Mapping[str, str] = {
     "referral.offered": "a new referral",
@@ -135,7 +137,7 @@ class _Desk:
         if what == "heartbeat":
             await city.beat(3 * BEAT)
         elif what == "poison":
-            await city.publish(b"\x00 this is no event")
+            await city.publish(_NO_EVENT, sign(_NO_EVENT, city.rings["routing"]))
         elif what == "forged":
             await city.send(city.offer(scenario), by="intake", is_counted=False)
         elif what == "lost":
