@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from simpul_agreement import AgreementMissing, Versions, read_agreement
 from simpul_agreement.check import check_version
@@ -145,6 +146,16 @@ def test_a_next_version_takes_over_and_the_old_one_stays_for_its_cases(version: 
     assert found.active(NOW).agreement.version == "2026-11"
     assert found.active(datetime(2026, 12, 2, tzinfo=UTC)).agreement.version == "2026-12"
     assert found.of("2026-11").agreement.version == "2026-11"
+
+
+def test_cases_of_a_version_that_is_not_loaded_go_on_by_the_active_one(version: Path) -> None:
+    sign(version)
+    found = versions(version)
+
+    with capture_logs() as logs:
+        assert [found.of("2025-01"), found.of("2025-01")] == [found.active(NOW)] * 2
+
+    assert [(entry["event"], entry["version"]) for entry in logs] == [("agreement_of_running_cases_missing", "2025-01")]
 
 
 def test_a_folder_that_nobody_can_read_keeps_no_other_from_being_read(version: Path) -> None:

@@ -110,6 +110,7 @@ class Versions:
         self._engines: Mapping[str, Engines] = {}
         self._seen: dict[str, str] = {}
         self._read_from: frozenset[tuple[str, int, int]] = frozenset()
+        self._missed: set[str] = set()
 
     async def keep_reading(self) -> None:
         """Look for new versions until cancelled."""
@@ -168,5 +169,15 @@ class Versions:
         return max(begun, key=lambda engines: engines.agreement.active_from)
 
     def of(self, version: str) -> Engines:
-        """The version a running case began with; KeyError when this process has not loaded it."""
-        return self._engines[version]
+        """The version a running case began with; the active one where that is not loaded.
+
+        Its folder may be gone, or its proof may be of fewer properties than those of a newer program. A child whose
+        deadlines nobody hears of is worse off than one whose case goes on by the newer text.
+        """
+        found = self._engines.get(version)
+        if found is None:
+            if version not in self._missed:
+                self._missed.add(version)
+                log.error("agreement_of_running_cases_missing", version=version)
+            found = self.active(datetime.now(UTC))
+        return found

@@ -37,12 +37,22 @@ class KeyWatch:
 
     def measure(self, now: datetime) -> None:
         """Set the metric of every party, and log today's warnings if that was not done yet."""
-        for party, end in self._ends(now).items():
+        ends = self._ends(now)
+        for party, end in ends.items():
             KEY_EXPIRY.labels(party).set(end.timestamp() if end else 0)
-        findings = (*self.problems(now), *self.warnings(now))
-        if findings and self._logged_on != now.date():
+        if self._logged_on != now.date() and (self.problems(now) or self.warnings(now)):
             self._logged_on = now.date()
-            log.warning("keys_need_renewal", findings=findings)
+            self._log_warnings(ends, now)
+
+    def _log_warnings(self, ends: Mapping[str, datetime | None], now: datetime) -> None:
+        """One line for each party: a log holds codes and numbers, so a sentence about all of them would be redacted."""
+        for party, end in ends.items():
+            if not self._keys.has_usable_key(party, now):
+                log.error("keys_unusable", party=party)
+            elif end and end - now < WARNING_PERIOD:
+                log.warning("keys_need_renewal", party=party, days=(end - now).days)
+        if self._not_in_ring(now):
+            log.error("keys_not_in_key_file", party=self._keys.party)
 
     def problems(self, now: datetime) -> list[str]:
         """Why this service cannot sign; empty when it can."""

@@ -19,9 +19,9 @@ import structlog
 ALLOWED: Final = frozenset(
     {
         "event", "level", "logger", "timestamp", "service", "error", "at", "reason", "type", "source", "queue",
-        "exchange", "routing_key", "message_id", "event_id", "case_id", "referral_id", "alert_id", "agency", "state",
-        "channel", "status", "reference", "attempts", "count", "seconds", "port", "path", "url", "signal",
-        "kelurahan_known", "version",
+        "exchange", "routing_key", "message_id", "event_id", "case_id", "referral_id", "alert_id", "agency", "party",
+        "state", "channel", "status", "reference", "attempts", "count", "seconds", "days", "port", "path", "url",
+        "signal", "task", "withheld", "kelurahan_known", "version",
     }
 )  # fmt: skip
 _SAFE_TEXT: Final = re.compile(r"[A-Za-z0-9_./:<>{}\-]{0,120}")

@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from simpul_seal.encoding import decode, encode
 from simpul_seal.errors import UnknownKey
 
+_ANY_KEY = X25519PrivateKey.from_private_bytes(b"\x01" * 32)
+"""With a point that allows no secret, an exchange fails whatever the other key is."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublicKeys:
@@ -33,6 +36,15 @@ class PublicKeys:
     def is_valid_at(self, moment: datetime) -> bool:
         """Whether the keys may be used at that moment."""
         return self.not_before <= moment < self.not_after
+
+    @property
+    def can_be_sealed_to(self) -> bool:
+        """Whether anything can be sealed to these keys: a few points of the curve, zero among them, allow no secret."""
+        try:
+            _ANY_KEY.exchange(self.sealing)
+        except ValueError:
+            return False
+        return True
 
     @property
     def fingerprint(self) -> str:
@@ -147,7 +159,9 @@ class Directory:
         self._entries = entries
         self._by_keyid = {entry.keyid: entry for entry in entries}
         self._by_party: dict[str, list[PublicKeys]] = {}
-        for entry in sorted(entries, key=lambda entry: entry.not_before, reverse=True):
+        # Keys that nothing can be sealed to still tell who signed; for everything else their party has none.
+        usable = [entry for entry in entries if entry.can_be_sealed_to]
+        for entry in sorted(usable, key=lambda entry: entry.not_before, reverse=True):
             self._by_party.setdefault(entry.party, []).append(entry)
 
     @classmethod

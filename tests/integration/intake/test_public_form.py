@@ -70,7 +70,12 @@ FILE = '--b\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\
         (FILE, "multipart/form-data; boundary=b", 400, UNREADABLE),
         (multipart(a_form()), "multipart/form-data; boundary=b; charset=undefined", 400, UNREADABLE),
     ],
-)
+    # Written out, because a name made from a random id differs between the processes that share the tests.
+    ids=[
+        "no id", "no UUID", "empty", "garbage", "unknown channel", "unknown language", "61 fields", "JSON", "text",
+        "no type", "no boundary", "not multipart", "file", "unknown charset",
+    ],
+)  # fmt: skip
 async def test_what_cannot_be_taken_is_explained_with_the_emergency_numbers_and_a_form(
     city: LocalCity, body: str | bytes, kind: str, status: int, told: str
 ) -> None:

@@ -98,8 +98,11 @@ def test_an_enrolment_of_somebody_else_or_with_another_key_id_is_refused(operato
     stolen.write_text(json.dumps(named | {"keys": named["keys"] | {"keyid": f"{CODE}.0000000000000000"}}))
     nothing = operator.folder / "nothing"
     nothing.write_text("{}")
+    weak = operator.folder / "weak"
+    # Thirty-two zero bytes: a point with which no secret can be agreed.
+    weak.write_text(json.dumps(named | {"keys": named["keys"] | {"sealing": "A" * 43}}))
 
-    for path in (other, elsewhere, stolen, nothing):
+    for path in (other, elsewhere, stolen, nothing, weak):
         code, told = operator("agency", "add", CODE, "--enrolment", str(path), "--to", str(operator.folder / "w"))
         assert code == 2
         assert str(path) in told.replace("\n", "")

@@ -83,13 +83,21 @@ class Room:
             self.transactions, self.roster, TEXTS, channels, timedelta(seconds=self.retry_first), self.concurrency
         )
         self.handlers = handlers(RecordAlerts(self.roster, self.sender.send_soon), EndAlerts(LEVELS))
-        running = asyncio.create_task(self.sender.run())
+        self.running_sender = asyncio.create_task(self.sender.run())
         try:
             yield self
         finally:
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
+            await self._stop_sender()
+
+    async def restart(self) -> None:
+        """The sender ends and begins again, with the same channels."""
+        await self._stop_sender()
+        self.running_sender = asyncio.create_task(self.sender.run())
+
+    async def _stop_sender(self) -> None:
+        self.running_sender.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.running_sender
 
     async def receive(self, wire_name: str, *referrals: Referral, **data: Any) -> None:
         """Events of one type arrive together, one for each referral."""

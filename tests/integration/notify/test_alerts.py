@@ -334,6 +334,29 @@ async def test_a_row_that_cannot_be_read_does_not_keep_the_others_from_being_sen
     assert await room.states(channel="pigeon") == ["failed"]
 
 
+async def test_a_sender_that_starts_while_the_database_is_away_works_once_it_is_back(room: Room) -> None:
+    await room.rows("ALTER TABLE alert RENAME TO away")
+    async with room.running():
+        await asyncio.sleep(0.3)
+        await room.rows("ALTER TABLE away RENAME TO alert")
+        await room.offer(Referral())
+        await room.wait_until_none_waits()
+
+    assert await room.states() == ["sent", "sent"]
+
+
+async def test_a_sender_that_is_started_again_goes_on_sending(room: Room) -> None:
+    async with room.running():
+        await room.offer(Referral())
+        await room.wait_until_none_waits()
+        # As `keep_running` does when a loop of the sender has ended.
+        await room.restart()
+        await room.offer(Referral())
+        await room.wait_until_none_waits()
+
+    assert await room.states() == ["sent"] * 4
+
+
 async def test_a_message_that_cannot_be_made_does_not_keep_the_others_from_being_sent(room: Room) -> None:
     [person] = ROSTER.on_duty["rs-rujukan"]
     broken = replace(person, addresses={**person.addresses, AlertChannel.MAIL: "igd@rs-rujukan.example\nx"})
@@ -422,7 +445,7 @@ async def _back_to_before(room: Room) -> None:
         " step smallint NOT NULL, contact text NOT NULL, channel text NOT NULL, urgency text NOT NULL,"
         " answer_by timestamptz NOT NULL, state text NOT NULL, attempts smallint NOT NULL, due_at timestamptz NOT NULL,"
         " created_at timestamptz NOT NULL, settled_at timestamptz, UNIQUE (referral_id, step, contact, channel))"),
-        "UPDATE alembic_version SET version_num = '20261124_accounts'",
+        "UPDATE alembic_version SET version_num = '20261126_held_events'",
     ]  # fmt: skip
     for statement in statements:
         await room.rows(statement)

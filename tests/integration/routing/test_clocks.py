@@ -35,6 +35,25 @@ async def test_an_unanswered_referral_is_escalated_through_the_weekend(room: Roo
     ]
 
 
+async def test_a_case_whose_agreement_is_not_loaded_is_still_escalated_and_served(room: Room) -> None:
+    case = await room.report(violence=["sexual"], sexual_under_72h="yes", suggested_exclusions=["ylpa"])
+    exam, pep = room.find_offer(case, "forensic_exam"), room.find_offer(case, "pep_72h")
+    await room.rows("UPDATE referral SET agreement = '2025-01'")
+    await room.rows("UPDATE case_plan SET agreement = '2025-01'")
+
+    await room.reply("accepted", pep)
+    await room.reply("started", pep)
+    await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
+    await room.reply("declined", exam, reason="no_capacity")
+
+    assert [targets for _, targets in answer_steps(room, exam)] == [
+        ["rs-rujukan"], ["uptd-ppa"], ["uptd-ppa-head", "city-board"]
+    ]  # fmt: skip
+    assert len(room.find_data("referral.exclusion_suggested.v1")) == 4
+    assert [entry["referral_id"] for entry in room.find_data("referral.started.v1")] == [pep["referral_id"]]
+    assert [entry["referral_id"] for entry in room.find_data("referral.rerouted.v1")] == [exam["referral_id"]]
+
+
 async def test_a_later_exclusion_is_published_once_even_without_a_referral(room: Room) -> None:
     case = await room.report(violence=["physical"], safe_now="yes")
     agencies = {entry["agency"] for entry in room.find_data("referral.offered.v1", case_id=str(case))}

@@ -1,14 +1,17 @@
 """An agency without a usable key holds up no other, and receives its referrals once it has a key."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
 from simpul_schema.messages import ReferralAmendedV1, ReferralOfferedV1
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.vocabulary import CancelReason
-from simpul_seal import open_section
+from simpul_seal import Directory, open_section
 from tests.integration.routing.conftest import START, Room
 
 REPORT: dict[str, Any] = {"violence": ["sexual"], "sexual_under_72h": "yes", "place": "school"}
@@ -60,6 +63,20 @@ async def test_the_others_get_their_referrals_and_the_one_without_a_key_waits(ro
     assert all(offer["sealed"] == {} for offer in of_late)
     assert await in_outbox(room, LATE) == []
     assert await held(room) == len(of_late)
+
+
+async def test_a_key_to_which_nothing_can_be_sealed_counts_as_none(room: Room) -> None:
+    keys = Directory.read(room.directory_file).entries
+    nowhere = X25519PublicKey.from_public_bytes(bytes(32))
+    Directory([replace(key, sealing=nowhere) if key.party == LATE else key for key in keys]).write(room.directory_file)
+
+    case = await room.report(**REPORT)
+
+    agencies = {offer["agency"] for offer in room.find_data("referral.offered.v1", case_id=str(case))}
+    assert agencies > {LATE, "polres-ppa"}
+    assert await in_outbox(room, "polres-ppa", "offered")
+    assert await in_outbox(room, LATE) == []
+    assert await held(room) > 0
 
 
 async def test_what_waited_is_sent_once_in_order_when_the_key_is_enrolled(room: Room) -> None:

@@ -1,5 +1,6 @@
 """Keys are asked to be renewed before they end."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from structlog.testing import capture_logs
 
 from simpul_cli.keys import create_keys, directory_file, key_file, rotate_keys
 from simpul_runtime.key_watch import KeyWatch
+from simpul_runtime.logging import configure_logging
 from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.signing import Keys
 from simpul_seal import Directory, KeyRing, WatchedDirectory, WatchedKeyRing
@@ -110,4 +112,24 @@ def test_the_log_is_told_once_a_day(folder: Path) -> None:
         for minutes in range(0, 2 * 24 * 60, 30):
             watch.measure(NOW + timedelta(minutes=minutes))
 
-    assert [entry["event"] for entry in logs] == ["keys_need_renewal"] * 2
+    assert [(entry["event"], entry["party"]) for entry in logs] == [("keys_unusable", "satgas-kel-bujel")] * 2
+
+
+def test_the_log_as_it_is_written_names_the_party_and_the_days(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging("routing", "INFO")
+
+    watch_of(folder).measure(NOW + YEAR - 59 * DAY)
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    named = {(line["event"], line["party"], line.get("days")) for line in lines}
+    assert ("keys_need_renewal", "ylpa", 59) in named
+    assert ("keys_unusable", "satgas-kel-bujel", None) in named
+
+
+def test_the_log_names_a_service_whose_own_keys_have_ended(folder: Path) -> None:
+    with capture_logs() as logs:
+        watch_of(folder, "intake").measure(NOW + YEAR)
+
+    assert ("keys_unusable", "intake") in [(entry["event"], entry["party"]) for entry in logs]

@@ -68,5 +68,12 @@ def test_password_in_an_address_is_cut_out() -> None:
     assert line["url"] == "amqp://127.0.0.1:5672/"
 
 
+@pytest.mark.parametrize("key", ["party", "task"])
+def test_whom_and_what_an_alarm_is_about_can_be_read(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    structlog.get_logger().error("events_wait_for_key", **{key: "satgas-kel-bandar-lor"})
+
+    assert json.loads(capsys.readouterr().out)[key] == "satgas-kel-bandar-lor"
+
+
 def test_no_allowed_key_is_made_for_content() -> None:
     assert not ALLOWED & {"name", "child_name", "body", "payload", "text", "message", "phone", "address", "nik"}

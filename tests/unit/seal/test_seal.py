@@ -2,6 +2,7 @@
 
 import json
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 import rfc8785
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,3 +173,16 @@ def test_a_fingerprint_is_the_same_for_the_same_keys_alone() -> None:
 
     assert read.fingerprint == PUBLIC.fingerprint != OTHER_PUBLIC.fingerprint
     assert len(read.fingerprint.split(" ")) == 8
+
+
+def test_a_key_to_which_nothing_can_be_sealed_is_none_but_still_tells_who_signed() -> None:
+    moment = datetime(2026, 11, 24, tzinfo=UTC)
+    _, public = generate("ylpa", not_before=moment - timedelta(days=1), not_after=moment + timedelta(days=1))
+    nowhere = replace(public, sealing=X25519PublicKey.from_public_bytes(bytes(32)))
+    directory = Directory([nowhere])
+
+    assert public.can_be_sealed_to
+    assert not nowhere.can_be_sealed_to
+    assert directory.valid_keys("ylpa", moment) == []
+    assert directory.usable_until("ylpa", moment) is None
+    assert directory.key(nowhere.keyid, moment) is nowhere

@@ -31,6 +31,9 @@ def read_enrolment(path: Path, city: str, agency: str) -> Enrolment:
     if keys.keyid != expected:
         msg = f"{path}: the key id does not follow from the key; the agency makes a new one with `simpul-agency init`"
         raise NotEnrolled(msg)
+    if not keys.can_be_sealed_to:
+        msg = f"{path}: nothing can be sealed to these keys; the agency makes new ones with `simpul-agency init`"
+        raise NotEnrolled(msg)
     return enrolment
 
 

@@ -36,9 +36,10 @@ class KannelSms:
             return Outcome.UNKNOWN
 
     async def close(self) -> None:
-        """Let go of the session."""
-        if self._session is not None:
-            await self._session.close()
+        """Let go of the session; a later text opens another, because a closed one refuses everything for ever."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
 
 def _outcome(status: int) -> Outcome:

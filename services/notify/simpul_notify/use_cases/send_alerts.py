@@ -89,6 +89,7 @@ class SendAlerts:
         self._renewals: Batcher[Alert, Alert | None] = Batcher("renewals", self._renew)
         self._health = ProviderHealth()
         self._oldest_urgent: dict[str, float] = {}
+        self._has_taken_over = False
 
     def send_soon(self, alert: Alert) -> None:
         """Send an alert; one that is under way is left alone, and when too many are the sweep takes it later."""
@@ -207,14 +208,20 @@ class SendAlerts:
             transaction.after_commit += [partial(self.send_soon, alert) for alert in send]
 
     async def _keep_sweeping(self) -> None:
-        async with self._transactions.begin() as transaction:
-            await repository.take_over(transaction)
         while True:
             try:
+                await self._take_over_once()
                 await self._sweep()
             except Exception as error:
                 log.warning("sweep_failed", exc_info=error)
             await asyncio.sleep(SWEEP)
+
+    async def _take_over_once(self) -> None:
+        """What an earlier process left untried is due at once; the database may be away when this one starts."""
+        if not self._has_taken_over:
+            async with self._transactions.begin() as transaction:
+                await repository.take_over(transaction)
+            self._has_taken_over = True
 
     async def _sweep(self) -> None:
         # A provider that hangs with all it may hold must not hold up the alerts of another.
