@@ -132,3 +132,22 @@ async def test_a_request_that_cannot_be_answered_does_not_hold_up_those_of_other
 
     assert answered == ["uptd-ppa"]
     assert later == ["uptd-ppa", "ylpa"]
+
+
+async def test_the_loop_answers_a_request_at_once_and_publishes_manifests_at_its_interval(room: Room) -> None:
+    await room.report()
+    room.manifests._interval = timedelta(seconds=3)
+    loop = asyncio.create_task(room.manifests.run())
+    try:
+        await room.receive([build_request("uptd-ppa")])
+        async with asyncio.timeout(30):
+            while len(room.find_data("referral.heartbeat.v1")) < 2:  # noqa: ASYNC110 - the room has no event for it
+                await asyncio.sleep(0.02)
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
+
+    first = room.find_data("referral.heartbeat.v1")[0]
+    assert first["agency"] == "uptd-ppa"
+    assert await room.rows("SELECT 1 FROM resend_request") == []
+    assert len({data["agency"] for data in room.find_data("referral.heartbeat.v1")}) > 1

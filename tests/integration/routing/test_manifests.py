@@ -253,9 +253,9 @@ async def test_an_exclusion_holds_for_a_duplicate_merged_into_the_case(room: Roo
 
 async def test_an_agency_seen_while_others_are_recorded_is_recorded_next(room: Room) -> None:
     await publish_manifests(room)
-    await room.receive([build_request("ylpa")])
+    await room.receive([build_request("ylpa", first_number=1)])
     async with room.transaction() as transaction:
-        room.manifests.note_agencies(transaction, [build_request(AGENCY)])
+        room.manifests.note_agencies(transaction, [build_request(AGENCY, first_number=1)])
         await room.manifests.record_seen_agencies()
     missed = "SELECT agency FROM agency_manifest WHERE missed_manifests = 0 ORDER BY agency"
     recorded_first = [row["agency"] for row in await room.rows(missed)]
