@@ -1,4 +1,4 @@
-"""Keys of a city: made once, never overwritten, renewed beside the old ones."""
+"""Keys of a city: created once, never overwritten, rotated while the old ones stay valid."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -60,12 +60,12 @@ def test_a_second_run_changes_no_byte_and_names_what_is_there(tmp_path: Path) ->
     init(tmp_path)
     before = digests(tmp_path)
 
-    code, said = init(tmp_path)
+    code, output = init(tmp_path)
 
     assert code == 2
     assert digests(tmp_path) == before
-    assert str(tmp_path / "secrets" / "vault.key") in said.replace("\n", "")
-    assert "simpul keys rotate" in said.replace("\n", " ")
+    assert str(tmp_path / "secrets" / "vault.key") in output.replace("\n", "")
+    assert "simpul keys rotate" in output.replace("\n", " ")
 
 
 @pytest.mark.parametrize("left", ["secrets/vault.key", "secrets/notify.key.json", "directory/directory.json"])
@@ -73,11 +73,11 @@ def test_one_file_of_an_earlier_city_is_enough_to_write_nothing(tmp_path: Path, 
     (tmp_path / left).parent.mkdir(parents=True)
     (tmp_path / left).write_text("precious")
 
-    code, said = init(tmp_path)
+    code, output = init(tmp_path)
 
     assert code == 2
     assert digests(tmp_path) == {left: sha256(b"precious").hexdigest()}
-    assert left in said.replace("\n", "")
+    assert left in output.replace("\n", "")
 
 
 def test_the_procedure_of_the_earlier_manual_cannot_destroy_the_vault_key(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def _prepare(checkout: Path) -> tuple[int, str]:
-    words = ["prepare", "--host", "broker.kota.example", "--root", str(checkout)]
-    done = CliRunner().invoke(app, [*words, "--city-dir", str(ROOT / "deploy/kediri")])
+    arguments = ["prepare", "--host", "broker.kota.example", "--root", str(checkout)]
+    done = CliRunner().invoke(app, [*arguments, "--city-dir", str(ROOT / "deploy/kediri")])
     return done.exit_code, done.output
 
 

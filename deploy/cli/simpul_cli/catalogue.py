@@ -152,7 +152,7 @@ def _fixtures_of(valid: dict[str, Any]) -> dict[str, Any]:
     invalid = [
         ("data is missing", {name: value for name, value in valid.items() if name != "data"}),
         ("another type", valid | {"type": "something.else.v1"}),
-        ("the sequence is not a number of ten digits", valid | {"sequence": "1"}),
+        ("the sequence is no number of ten digits", valid | {"sequence": "1"}),
         (f"data.{named} is wrong in kind", valid | {"data": data | {named: wrong}}),
     ]
     return {"valid": _signed(valid), "invalid": [{"why": why} | _signed(event) for why, event in invalid]}

@@ -28,7 +28,12 @@ from simpul_city import City, CityInvalid
 from simpul_schema.vocabulary import Urgency
 from simpul_seal import Directory, KeyRing, generate
 
-app = typer.Typer(no_args_is_help=True, help="The agreement between the agencies: proven, explained, compared, signed.")
+app = typer.Typer(
+    no_args_is_help=True,
+    # A traceback with local variables would show the facts of a report.
+    pretty_exceptions_enable=False,
+    help="The agreement between the agencies: proven, explained, compared, signed.",
+)
 
 ReportFile = Annotated[
     Path, typer.Argument(help="a report as posted to intake, or facts of the agreement; JSON or YAML")

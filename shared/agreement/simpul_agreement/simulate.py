@@ -57,7 +57,7 @@ class Load:
 
 def combine_loads(loads: Sequence[Load]) -> Load:
     """The combined workload of several agencies."""
-    names = ("referrals", "led", "met", "reminded", "escalated", "to_the_top")
+    names = ("referrals", "led", "met", "reminded", "escalated", "twice_overdue")
     sums = {name: sum(getattr(load, name) for load in loads) for name in names}
     return Load(**sums, minutes=[minutes for load in loads for minutes in load.minutes])
 

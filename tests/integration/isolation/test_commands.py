@@ -35,16 +35,16 @@ class Operator:
         self.directory = self.folder / "directory.json"
         self.directory.write_text('{"keys": []}')
 
-    def __call__(self, *words: str) -> tuple[int, str]:
+    def __call__(self, *arguments: str) -> tuple[int, str]:
         environment = {
             "SIMPUL_RABBITMQ_API": self.backends.rabbitmq_api, "SIMPUL_AMQP_URL": self.backends.amqp_url,
             "SIMPUL_DIRECTORY_FILE": str(self.directory), **self.environment,
         }  # fmt: skip
-        done = CliRunner().invoke(app, list(words), env=environment)
+        done = CliRunner().invoke(app, list(arguments), env=environment)
         return done.exit_code, done.output
 
     def enrolment(self, name: str, agency: str = CODE, city: str = "kediri") -> Path:
-        """What an agency sends."""
+        """The enrolment request of an agency."""
         _, keys = make_keys(agency, datetime.now(UTC))
         request = make_certificate_request(agency, self.folder / f"{name}.tls.key")
         path = self.folder / name
@@ -52,7 +52,7 @@ class Operator:
         return path
 
     def shown_keys(self) -> list[dict[str, Any]]:
-        """The agency's keys as `show` tells them."""
+        """The agency's keys as `show` lists them."""
         found: list[dict[str, Any]] = json.loads(self("agency", "show", CODE, "--json")[1])["keys"]
         return found
 
@@ -66,14 +66,14 @@ def operator(backends: Backends, tmp_path: Path) -> Iterator[Operator]:
 
 
 def test_an_agency_is_added_once_and_what_it_needs_goes_into_one_file_of_its_own(operator: Operator) -> None:
-    welcome, enrolment = operator.folder / "welcome.json", str(operator.enrolment("one"))
+    response, enrolment = operator.folder / "response.json", str(operator.enrolment("one"))
     add = ("agency", "add", CODE, "--enrolment", enrolment)
     would = operator(*add, "--dry-run")
     without = operator(*add)
-    unknown = operator("agency", "add", CODE, "--to", str(welcome))
-    added = operator(*add, "--to", str(welcome))
+    unknown = operator("agency", "add", CODE, "--to", str(response))
+    added = operator(*add, "--to", str(response))
     again = operator(*add)
-    lost = operator(*add, "--renew", "--to", str(welcome))
+    lost = operator(*add, "--renew", "--to", str(response))
 
     assert (would[0], "missing, would become active, with a new password, its keys would be enrolled" in would[1]) == (
         0, True,
@@ -81,8 +81,8 @@ def test_an_agency_is_added_once_and_what_it_needs_goes_into_one_file_of_its_own
     assert (without[0], "--to" in without[1]) == (2, True)
     assert (unknown[0], "has no valid keys" in unknown[1]) == (2, True)
     assert added[0] == again[0] == 0
-    assert welcome.stat().st_mode & 0o077 == 0
-    given = json.loads(welcome.read_text())
+    assert response.stat().st_mode & 0o077 == 0
+    given = json.loads(response.read_text())
     assert given["amqp_url"].startswith(f"amqp://agency.{CODE}:")
     assert given["directory"] == json.loads(operator.directory.read_text())
     # The password stands in the file alone.
@@ -103,9 +103,9 @@ def test_an_enrolment_of_somebody_else_or_with_another_key_id_is_refused(operato
     weak.write_text(json.dumps(named | {"keys": named["keys"] | {"sealing": "A" * 43}}))
 
     for path in (other, elsewhere, stolen, nothing, weak):
-        code, told = operator("agency", "add", CODE, "--enrolment", str(path), "--to", str(operator.folder / "w"))
+        code, output = operator("agency", "add", CODE, "--enrolment", str(path), "--to", str(operator.folder / "w"))
         assert code == 2
-        assert str(path) in told.replace("\n", "")
+        assert str(path) in output.replace("\n", "")
     assert Directory.read(operator.directory).entries == ()
 
 
@@ -155,10 +155,10 @@ def test_the_list_shows_how_every_agency_stands(operator: Operator) -> None:
 
 
 def test_a_code_that_is_none_is_refused_with_those_that_are_near(operator: Operator) -> None:
-    code, told = operator("agency", "suspend", "satgas-kel-bandar-lo")
+    code, output = operator("agency", "suspend", "satgas-kel-bandar-lo")
 
     assert code == 2
-    assert "satgas-kel-bandar-lor" in told
+    assert "satgas-kel-bandar-lor" in output
 
 
 async def test_only_who_has_a_certificate_of_the_city_reaches_the_encrypted_port(operator: Operator) -> None:
@@ -173,12 +173,12 @@ async def test_only_who_has_a_certificate_of_the_city_reaches_the_encrypted_port
             "SIMPUL_AGENCY_BROKER": f"amqps://localhost:{broker.tls_port}/",
         }  # fmt: skip
         add = ("agency", "add", CODE, "--enrolment", str(operator.enrolment("one")))
-        given = operator.folder / "welcome"
+        given = operator.folder / "response"
         added = await asyncio.to_thread(operator, *add, "--authority", str(authority), "--to", str(given))
         assert added[0] == 0
-        welcome = json.loads(given.read_text())
-        url = f"{welcome['amqp_url']}"
-        own = _context(operator, welcome["authority"], welcome["certificate"], "one.tls.key")
+        response = json.loads(given.read_text())
+        url = f"{response['amqp_url']}"
+        own = _context(operator, response["authority"], response["certificate"], "one.tls.key")
         async with await aio_pika.connect(url, ssl_context=own) as connection:
             channel = await connection.channel()
             await channel.get_queue(f"agency.{CODE}.inbox", ensure=False)
@@ -187,9 +187,9 @@ async def test_only_who_has_a_certificate_of_the_city_reaches_the_encrypted_port
         forged = _signed_by(stranger, request)
         for certificate, key in ((None, None), (forged, "one.tls.key")):
             with pytest.raises((AMQPError, OSError)):
-                await aio_pika.connect(url, ssl_context=_context(operator, welcome["authority"], certificate, key))
+                await aio_pika.connect(url, ssl_context=_context(operator, response["authority"], certificate, key))
         # Another city's authority does not vouch for this broker.
-        elsewhere = _context(operator, (stranger / "authority.pem").read_text(), welcome["certificate"], "one.tls.key")
+        elsewhere = _context(operator, (stranger / "authority.pem").read_text(), response["certificate"], "one.tls.key")
         with pytest.raises((AMQPError, OSError)):
             await aio_pika.connect(url, ssl_context=elsewhere)
     finally:

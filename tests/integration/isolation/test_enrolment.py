@@ -33,7 +33,7 @@ class Country:
     agency: Path
     broker: PrivateRabbit
 
-    def simpul(self, *words: str, expected: int = 0) -> str:
+    def simpul(self, *arguments: str, expected: int = 0) -> str:
         """The city's operator at the command line."""
         environment = {
             "SIMPUL_RABBITMQ_API": self.broker.api_url, "SIMPUL_AMQP_URL": self.broker.amqp_url,
@@ -41,15 +41,17 @@ class Country:
             "SIMPUL_AUTHORITY_DIR": str(self.city / "tls"),
             "SIMPUL_AGENCY_BROKER": f"amqps://localhost:{self.broker.tls_port}/",
         }  # fmt: skip
-        return self._run("simpul", words, Path.cwd(), environment, expected)
+        return self._run("simpul", arguments, Path.cwd(), environment, expected)
 
-    def simpul_agency(self, *words: str, expected: int = 0, **environment: str) -> str:
+    def simpul_agency(self, *arguments: str, expected: int = 0, **environment: str) -> str:
         """The agency's engineer at the command line."""
-        return self._run("simpul-agency", words, self.agency, environment, expected)
+        return self._run("simpul-agency", arguments, self.agency, environment, expected)
 
-    def _run(self, name: str, words: tuple[str, ...], where: Path, environment: dict[str, str], expected: int) -> str:
+    def _run(
+        self, name: str, arguments: tuple[str, ...], where: Path, environment: dict[str, str], expected: int
+    ) -> str:
         done = subprocess.run(
-            [str(BIN / name), *words], cwd=where, env={"PATH": os.environ["PATH"], "COLUMNS": "200", **environment},
+            [str(BIN / name), *arguments], cwd=where, env={"PATH": os.environ["PATH"], "COLUMNS": "200", **environment},
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == expected, done.stdout + done.stderr
@@ -57,12 +59,12 @@ class Country:
 
     def admit(self) -> None:
         """The first day."""
-        told = self.simpul_agency("init", CODE)
+        output = self.simpul_agency("init", CODE)
         enrolment = self.agency / f"{CODE}.enrolment.json"
-        added = self.simpul("agency", "add", CODE, "--enrolment", str(enrolment), "--to", str(self.city / "welcome"))
-        fingerprint = next(line for line in told.splitlines() if "phone" in line).partition(": ")[2]
+        added = self.simpul("agency", "add", CODE, "--enrolment", str(enrolment), "--to", str(self.city / "response"))
+        fingerprint = next(line for line in output.splitlines() if "phone" in line).partition(": ")[2]
         assert fingerprint in added
-        self.simpul_agency("join", str(self.city / "welcome"))
+        self.simpul_agency("join", str(self.city / "response"))
 
     async def offer(self, town: Town) -> None:
         """Routing sends a referral, sealed to the agency's newest key."""
@@ -121,16 +123,16 @@ async def test_from_the_first_file_to_renewed_keys_without_a_restart_of_the_city
 async def test_what_does_not_fit_is_refused_with_what_to_do(country: Country) -> None:
     await asyncio.to_thread(country.admit)
     again = await asyncio.to_thread(lambda: country.simpul_agency("init", CODE, expected=2))
-    welcome = json.loads((country.city / "welcome").read_text())
-    (country.agency / "other").write_text(json.dumps(welcome | {"directory": {"keys": []}}))
+    response = json.loads((country.city / "response").read_text())
+    (country.agency / "other").write_text(json.dumps(response | {"directory": {"keys": []}}))
     (country.agency / "nothing").write_text("{}")
-    (country.agency / "misdirected").write_text(json.dumps(welcome | {"agency": "polres-ppa"}))
+    (country.agency / "misdirected").write_text(json.dumps(response | {"agency": "polres-ppa"}))
     misdirected = await asyncio.to_thread(lambda: country.simpul_agency("join", "misdirected", expected=2))
     settings = (country.agency / "simpul-agency.env").read_text()
     own = settings.replace("sqlite:///", "postgresql://theirs/")
     (country.agency / "simpul-agency.env").write_text(own)
-    (country.agency / "welcome-again").write_text((country.city / "welcome").read_text())
-    await asyncio.to_thread(country.simpul_agency, "join", "welcome-again")
+    (country.agency / "response-again").write_text((country.city / "response").read_text())
+    await asyncio.to_thread(country.simpul_agency, "join", "response-again")
     assert "postgresql://theirs/" in (country.agency / "simpul-agency.env").read_text()
     assert 'CODE="polres-ppa"' not in (country.agency / "simpul-agency.env").read_text()
     assert "this file is for polres-ppa" in misdirected

@@ -38,7 +38,7 @@ class Try:
 
     @property
     def is_allowed(self) -> bool:
-        """An agency takes from its own queue and says its own replies; nothing else."""
+        """An agency consumes from its own queue and publishes its own replies, and nothing else."""
         if self.operation == "publish":
             return self.resource == REPLIES and self.key == f"reply.{self.user}.accepted.v1"
         # Emptying its own queue harms nobody but itself.
