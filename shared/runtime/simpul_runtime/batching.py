@@ -96,6 +96,8 @@ class Batcher(Generic[Item, Result]):
             if not self._waiting:
                 self._arrived.clear()
                 self._stuck_since = None
+                # Whoever comes next must not wait for the failures of those before.
+                self._wait = SHORTEST_WAIT
 
     def _next_batch(self) -> list[_Entry[Item, Result]]:
         """The first that wait; one that failed repeatedly comes alone."""
@@ -142,6 +144,8 @@ class Batcher(Generic[Item, Result]):
                 _resolve(entry.outcome, error)
             else:
                 left.append(entry)
+        if not left:
+            return
         if len(batch) == 1:
             self._waiting.extend(left)
         else:

@@ -80,7 +80,7 @@ async def publish(backends: Backends, queue: str, body: bytes) -> None:
 async def test_a_signature_comes_beside_its_body_and_what_is_none_can_be_stored(
     arrivals: Arrivals, backends: Backends
 ) -> None:
-    values = ("v1 key signature", "a\x00b", b"\xff\xfe", 7, "x" * 5_000)
+    values = ("v1 key signature", "a\x00b", bytearray(b"\xff\xfe"), 7, "x" * 5_000)
     async with await aio_pika.connect(backends.amqp_url) as connection:
         channel = await connection.channel(on_return_raises=True)
         for value in values:

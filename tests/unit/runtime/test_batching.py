@@ -153,3 +153,22 @@ async def test_it_tells_how_long_items_wait_without_a_batch_being_finished() -> 
 
     assert batcher.stuck_seconds == 0
     running.cancel()
+
+
+async def test_a_newcomer_does_not_wait_for_the_failures_of_those_before() -> None:
+    is_away = True
+
+    async def process(items: Sequence[int]) -> list[int | Exception]:
+        if is_away:
+            raise ConnectionError
+        return list(items)
+
+    batcher: Batcher[int, int] = Batcher("test", process, attempts=6)
+    running = asyncio.create_task(batcher.run())
+    with pytest.raises(ConnectionError):
+        await batcher.submit(1)
+    is_away = False
+
+    async with asyncio.timeout(0.5):
+        assert await batcher.submit(2) == 2
+    running.cancel()
