@@ -200,7 +200,7 @@ BREAKING: dict[str, tuple[Clause, ...]] = {
         a_clause("LADDER", ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("ylpa", "uptd-ppa"))),
         a_clause("ESC-2", EscalationLevel(Step.DUE, ("level_above",))),
     ),
-    "the_neighbourhood_learns_no_story": (
+    "the_neighbourhood_gets_no_narrative": (
         a_clause("STORY", ServiceNeeded(Service.OUTREACH, Right.PROMPT_RESPONSE, ("satgas_of_residence",))),
         a_clause("STORY-2", Disclosure(Service.OUTREACH, frozenset({Section.NARRATIVE}))),
     ),
@@ -231,6 +231,6 @@ def test_every_property_can_fail() -> None:
         an_agreement(a_clause("IDLE", ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("ylpa",)))),
         parties=tuple(replace(party, duty_in=frozenset()) for party in kediri().parties),
     )
-    broken |= broken_in(idle) & {"nobody_unreachable_is_asked"}
+    broken |= broken_in(idle) & {"nobody_unreachable_is_addressed"}
 
     assert broken == {wanted.name for wanted in PROPERTIES}
