@@ -92,4 +92,4 @@ async def test_a_report_of_an_impossible_year_is_refused_alone(breakable: Breaka
 
     assert [status for status, _ in answers] == [202, 422, 202, 202]
     assert "Tahun harus antara 2000 dan 2199" in answers[1][1]
-    assert "The year must lie between 2000 and 2199" in answers[1][1]
+    assert "The year must be between 2000 and 2199" in answers[1][1]
