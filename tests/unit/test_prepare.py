@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -80,3 +81,24 @@ def test_a_lost_key_is_named_and_not_made_anew(checkout: Path) -> None:
     assert code == 2
     assert "vault.key missing" in output
     assert _contents(checkout) == before
+
+
+@pytest.mark.parametrize("host", ["amqps://broker.kota.example:5671/", "broker kota", "", "-broker"])
+def test_what_is_not_a_host_name_prepares_nothing(tmp_path: Path, host: str) -> None:
+    done = CliRunner().invoke(app, ["prepare", "--host", host, "--root", str(tmp_path)])
+
+    assert done.exit_code == 2
+    assert "without scheme and port" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_is_never_written_into_another_kind_of_file(tmp_path: Path) -> None:
+    directory, tokens = tmp_path / "directory.json", tmp_path / "new" / "tokens.json"
+    directory.write_text('{"keys": [{"party": "ylpa"}]}')
+
+    refused = CliRunner().invoke(app, ["centre", "add-token", "ylpa", "--file", str(directory)])
+    issued = CliRunner().invoke(app, ["centre", "add-token", "ylpa", "--file", str(tokens)])
+
+    assert (refused.exit_code, issued.exit_code) == (2, 0)
+    assert directory.read_text() == '{"keys": [{"party": "ylpa"}]}'
+    assert json.loads(tokens.read_text()).keys() == {"ylpa"}

@@ -57,6 +57,10 @@ def prepare_deployment(
     city_dir: CityDir = KEDIRI,
 ) -> None:
     """Create what docker-compose.yml needs: keys, certificates and .env. Running it again replaces nothing."""
+    for name in host:
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", name):
+            typer.echo(f"{name!r} is not a host name; write it without scheme and port: broker.kota.example", err=True)
+            raise typer.Exit(2)
     preparation = prepare.Preparation(root)
     try:
         made = {
@@ -222,7 +226,8 @@ def _report_rotations(
         typer.echo(f"{party}: new keys {'would count' if dry_run else 'count'} {since}")
     if rotations and not dry_run:
         typer.echo(
-            f"before the new keys count: restart these services (docker compose restart {' '.join(rotated)}) and give "
+            f"{'before the new keys count' if any(r.old_until for r in rotations) else 'now'}: restart these services "
+            f"(docker compose restart {' '.join(rotated)}), back up their key files and give "
             f"every agency {directory}; deploy/README.md says how"
         )
 
@@ -248,12 +253,16 @@ def centre_add_token(
     file: Annotated[Path, typer.Option(envvar="SIMPUL_CENTRE_TOKENS_FILE", help="file that intake reads")],
 ) -> None:
     """Issue a token to a complaint centre and print it once; the file stores only a digest."""
-    from simpul_intake.centre_tokens import add_token  # noqa: PLC0415 - only this command needs intake
+    from simpul_intake.centre_tokens import NoTokenFile, add_token  # noqa: PLC0415 - only this command needs intake
 
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code):
         typer.echo(f"{code!r} is not a code: use lower-case letters, digits and hyphens", err=True)
         raise typer.Exit(2)
-    typer.echo(add_token(file, code))
+    try:
+        typer.echo(add_token(file, code))
+    except NoTokenFile as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
 
 
 @contract_app.command("check")

@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 _TOKEN_BYTES = 32
+_DIGEST_LETTERS = 64
 
 
 class CentreTokens:
@@ -40,9 +41,17 @@ class CentreTokens:
 
 
 def add_token(path: Path, centre: str) -> str:
-    """Issues an additional token to a centre and returns it; the file stores only its digest."""
+    """Issues an additional token to a centre and returns it; the file stores only its digest.
+
+    Raises NoTokenFile for a file that holds something else, such as the directory of public keys.
+    """
     token = secrets.token_urlsafe(_TOKEN_BYTES)
+    path.parent.mkdir(parents=True, exist_ok=True)
     stored: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
+    digests = [digest for listed in stored.values() for digest in listed]
+    if not all(isinstance(digest, str) and len(digest) == _DIGEST_LETTERS for digest in digests):
+        msg = f"{path} holds something else than tokens of complaint centres; name another file"
+        raise NoTokenFile(msg)
     stored.setdefault(centre, []).append(_digest(token))
     # An atomic replace, because intake may read the file at any moment.
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -50,6 +59,10 @@ def add_token(path: Path, centre: str) -> str:
     temporary.chmod(0o644)
     temporary.replace(path)
     return token
+
+
+class NoTokenFile(Exception):
+    """The file exists and holds no digests of tokens; the message names it."""
 
 
 def _digest(token: str) -> str:
