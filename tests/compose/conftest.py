@@ -46,7 +46,7 @@ class Deployment:
     ports: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("INTAKE", "DESK", "AMQPS", "AGENCY_HEALTH", "AGENCY_PAGES", "HANDSET", "SMTP"):
+        for name in ("INTAKE", "ROUTING", "DESK", "AMQPS", "AGENCY_HEALTH", "AGENCY_PAGES", "HANDSET", "SMTP"):
             self.ports[name] = free_port()
 
     @property
@@ -86,6 +86,7 @@ class Deployment:
             "COMPOSE_PROJECT_NAME": project,
             "SIMPUL_VERSION": self.version,
             "INTAKE_PORT": str(self.ports["INTAKE"]),
+            "ROUTING_PORT": str(self.ports["ROUTING"]),
             "DESK_PORT": str(self.ports["DESK"]),
             # Only from this machine: a test opens no port to others.
             "AMQPS_PORT": f"127.0.0.1:{self.ports['AMQPS']}",

@@ -110,7 +110,7 @@ def test_base_images_can_be_replaced() -> None:
 def test_only_the_encrypted_port_of_the_broker_is_open_to_others() -> None:
     published = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}
 
-    assert set(published) == {"intake", "desk", "rabbitmq"}
+    assert set(published) == {"intake", "routing", "desk", "rabbitmq"}
     assert published.pop("rabbitmq") == ["${AMQPS_PORT:-5671}:5671"]
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
 
