@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from simpul_dev.backends import Backends, acquire
 from simpul_dev.demo.observer import Observer
@@ -15,6 +16,10 @@ from simpul_dev.local_city import ALL, LocalCity
 
 # An office proxy could not reach this machine.
 os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1,localhost")))
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("simpul", deadline=None)
+settings.load_profile("simpul")
+
 KEDIRI = Path(__file__).parent.parent / "deploy" / "kediri"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MEMBERS = sorted(path.parent for path in ROOT.glob("*/*/pyproject.toml"))
 NEEDS_AN_EXTRA = {
     # The extras `commands`, `prove` and `render`; tests/agreement/test_extras.py tries the commands without them.
