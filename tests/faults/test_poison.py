@@ -45,8 +45,11 @@ async def send(city: BreakableCity, count: int) -> set[str]:
 
 async def readiness(city: BreakableCity) -> list[int]:
     async with aiohttp.ClientSession() as session:
-        answers = [await session.get(f"{city.url(service)}/health/ready") for service in ("routing", "notify")]
-        return [answer.status for answer in answers]
+        found = []
+        for service in ("routing", "notify"):
+            async with session.get(f"{city.url(service)}/health/ready") as answer:
+                found.append(answer.status)
+        return found
 
 
 async def test_events_that_cannot_be_used_are_parked_and_reports_flow(breakable: BreakableCity) -> None:
