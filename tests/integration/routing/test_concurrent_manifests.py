@@ -72,8 +72,9 @@ async def mark_published(room: Room, seed: int) -> None:
         await asyncio.sleep(0.005)
 
 
-async def run_manifest_loop(room: Room) -> None:
-    while True:
+async def run_manifest_loop(room: Room, is_over: asyncio.Event) -> None:
+    """Ends between two rounds: a cancellation just after a commit would lose what the room counts."""
+    while not is_over.is_set():
         await room.manifests.record_seen_agencies()
         await room.manifests.answer_resend_requests()
         await room.manifests.publish_manifests()
@@ -90,13 +91,17 @@ async def test_requests_replies_marks_and_manifests_do_not_deadlock(room: Room) 
 
     with capture_logs() as logs:
         async with more_connections(room):
-            background = [asyncio.create_task(run_manifest_loop(room)), asyncio.create_task(mark_published(room, 3))]
+            is_over = asyncio.Event()
+            loop = asyncio.create_task(run_manifest_loop(room, is_over))
+            background = [loop, asyncio.create_task(mark_published(room, 3))]
             async with asyncio.timeout(60):
                 requests = await asyncio.gather(*(receive_batches(room, offers, seed) for seed in (1, 2)))
+            is_over.set()
+            await asyncio.wait([loop], timeout=30)
             for task in background:
                 task.cancel()
             failed = [outcome for outcome in await asyncio.gather(*background, return_exceptions=True)
-                      if not isinstance(outcome, asyncio.CancelledError)]  # fmt: skip
+                      if outcome is not None and not isinstance(outcome, asyncio.CancelledError)]  # fmt: skip
         await room.manifests.answer_resend_requests()
 
     answers = [event for event in room.events if event["type"] == "referral.heartbeat.v1" and event.get("causationid")]
