@@ -160,14 +160,14 @@ def _fixtures_of(valid: dict[str, Any]) -> dict[str, Any]:
 
 def transition_fixtures() -> list[dict[str, str]]:
     """The outcome of each reply in each state; declines are for lack of capacity, with low urgency."""
-    return [_transition(state, said) for state in ReferralState for said in ReplyKind]
+    return [_transition(state, kind) for state in ReferralState for kind in ReplyKind]
 
 
-def _transition(state: ReferralState, said: ReplyKind) -> dict[str, str]:
+def _transition(state: ReferralState, kind: ReplyKind) -> dict[str, str]:
     standing = Standing("dinsos-peksos", state, Urgency.LOW, has_first_aid=False)
-    reason = DeclineReason.NO_CAPACITY if said is ReplyKind.DECLINED else None
-    known = {"state": state.value, "reply": f"reply.referral.{said.value}.v1"}
-    match judge_reply(standing, "dinsos-peksos", said, reason):
+    reason = DeclineReason.NO_CAPACITY if kind is ReplyKind.DECLINED else None
+    known = {"state": state.value, "reply": f"reply.referral.{kind.value}.v1"}
+    match judge_reply(standing, "dinsos-peksos", kind, reason):
         case ReferralState() as after:
             return known | {"becomes": after.value}
         case Unchanged() as why:
