@@ -306,7 +306,7 @@ def _account(heartbeat: ReferralHeartbeatV1) -> Account:
         source=heartbeat.source,
         sequence=heartbeat.position,
         last_number=data.last_number,
-        said_at=heartbeat.time.timestamp(),
+        issued_at=heartbeat.time.timestamp(),
         allowance=(data.next_by - heartbeat.time).total_seconds(),
         events=tuple((one.number, str(one.event_id), one.is_withheld) for one in data.events),
     )

@@ -75,7 +75,7 @@ class Account:
     source: str
     sequence: int
     last_number: int
-    said_at: float
+    issued_at: float
     allowance: float
     """Seconds until the next account is missed."""
     events: tuple[tuple[int, str, bool], ...]
@@ -90,11 +90,11 @@ class Standing:
     last_number: int
     settled: int
     """All up to this number are here, or withheld."""
-    heard_at: float
+    received_at: float
     """When the last account came, by our clock."""
-    said_at: float
+    issued_at: float
     """When it was made, by the city's."""
-    quiet_until: float
+    next_due_at: float
     holes: tuple[tuple[int, int], ...]
     """The first ranges of numbers that are missing."""
 
@@ -105,7 +105,7 @@ class Standing:
 
     def is_silent(self, now: float) -> bool:
         """Whether an account is missed."""
-        return now > self.quiet_until
+        return now > self.next_due_at
 
 
 @dataclass(frozen=True)

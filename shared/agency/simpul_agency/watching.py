@@ -117,7 +117,7 @@ class Watching:
             return
         self._note(found, fresh, now)
         moments = [self._asked[question.name][0] for question in found]
-        moments += [city.quiet_until for city in standings if not city.is_silent(now)]
+        moments += [city.next_due_at for city in standings if not city.is_silent(now)]
         moments += [now + self._patience] if some_wait else []
         moments += [self._alive_at] if standings else []
         self._look_at = min(self._look_at, min(moments, default=inf))

@@ -85,7 +85,7 @@ async def test_a_city_that_falls_silent_is_asked_and_is_silent_no_more_when_it_a
 
     assert [window["first_number"] for window in await asks(town, 1)] == [1]
     found = await standing(agency)
-    assert found.is_silent(found.quiet_until + 1)
+    assert found.is_silent(found.next_due_at + 1)
 
     # An account that was overheard and comes again is no sign of life.
     await town.send(town.heartbeat(1, 0, {}, seconds=1000))
@@ -93,7 +93,7 @@ async def test_a_city_that_falls_silent_is_asked_and_is_silent_no_more_when_it_a
 
     async def hears_again() -> bool:
         later = await standing(agency)
-        return found.quiet_until < later.quiet_until < found.quiet_until + 500
+        return found.next_due_at < later.next_due_at < found.next_due_at + 500
 
     await eventually(hears_again)
     await agency.stop()

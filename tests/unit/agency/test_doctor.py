@@ -66,7 +66,7 @@ def test_a_directory_in_which_the_citys_keys_end_soon_is_told(settings: AgencySe
 
 @pytest.mark.parametrize(("seconds", "told"), [(0, ""), (-90, "behind"), (90, "ahead")])
 def test_a_clock_that_is_wrong_shows_in_the_last_heartbeat(seconds: int, told: str) -> None:
-    finding = doctor._clock(replace(HEARD, heard_at=HEARD.said_at + seconds))
+    finding = doctor._clock(replace(HEARD, received_at=HEARD.issued_at + seconds))
 
     assert told in finding.problem
     # What is old may only have waited in the queue.

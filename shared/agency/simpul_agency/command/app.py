@@ -242,7 +242,7 @@ def proof(as_json: Annotated[bool, typer.Option("--json", help="for programs")] 
             "sources": [
                 {
                     "source": city.source, "sent": city.last_number, "here": city.settled, "missing": city.hole,
-                    "accounted_at": _moment(city.said_at), "is_silent": city.is_silent(now),
+                    "accounted_at": _moment(city.issued_at), "is_silent": city.is_silent(now),
                 }
                 for city in standings
             ],
@@ -252,7 +252,7 @@ def proof(as_json: Annotated[bool, typer.Option("--json", help="for programs")] 
         if city.hole is not None:
             typer.echo(f"{city.source}: {city.hole[0]} to {city.hole[1]} are missing of {city.last_number}")
         else:
-            typer.echo(f"{city.source}: all {city.last_number} events up to {_moment(city.said_at)} are here")
+            typer.echo(f"{city.source}: all {city.last_number} events up to {_moment(city.issued_at)} are here")
         if city.is_silent(now):
             typer.echo(f"{city.source}: no account since then, though one was due")
     if not standings:

@@ -225,7 +225,7 @@ def _heartbeat(city: Standing) -> Finding:
 
 def _clock(city: Standing) -> Finding:
     """What comes from the future shows a clock that is behind; what is old may only have waited."""
-    ahead = timedelta(seconds=city.heard_at - city.said_at)
+    ahead = timedelta(seconds=city.received_at - city.issued_at)
     if ahead < -SKEW:
         return Finding(
             "clock", f"is {-ahead.total_seconds():.0f} s behind the city's", "set this machine's clock (NTP)"

@@ -77,7 +77,7 @@ async def settle(tables: Tables) -> list[Standing]:
 def _row(account: Account, now: float) -> dict[str, Any]:
     return {
         "source": account.source, "sequence": account.sequence, "last_number": account.last_number,
-        "settled_number": 0, "received_at": now, "issued_at": account.said_at,
+        "settled_number": 0, "received_at": now, "issued_at": account.issued_at,
         "next_due_at": now + account.allowance,
     }  # fmt: skip
 
