@@ -1,29 +1,33 @@
 """A referral as a FHIR R4 bundle, with the status codes of HL7's BSeR, for hospitals whose software speaks FHIR.
 
-The child is not identified: the patient carries a masked name and what the sealed facts tell, if they are given.
-BSeR's profiles ask for more than a city may send (a practitioner's role, an identified patient), so the bundle claims
-base FHIR and none of them.
+Each of its services is a service request with its task. The child is identified only to an agency that holds that
+section of the dossier; else the patient carries a masked name and what the sealed facts contain, if they are given.
+BSeR's profiles ask for more than a city may send, such as a practitioner's role, so the bundle claims base FHIR and
+none of them.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final
-from uuid import uuid5
+from uuid import UUID, uuid5
 
-from simpul_schema.messages.referral import ReferralFacts, ReferralOfferedV1
+from simpul_schema.envelope import SectionContent
+from simpul_schema.messages.dossier import DossierIdentity, DossierLogistics
+from simpul_schema.messages.referral import ReferralAmendedV1, ReferralFacts, ReferralOfferedV1, RequestedService
 from simpul_schema.references import referral_code
-from simpul_schema.vocabulary import Sex, Urgency
+from simpul_schema.vocabulary import DossierSection, Sex, Urgency
 
 BSER: Final = "http://hl7.org/fhir/us/bser/CodeSystem/TaskBusinessStatusCS"
 """HL7 BSeR 2.0.0-ballot, TaskBusinessStatusCS and its table of harmonised state transitions."""
-OWN: Final = "urn:simpul:referral-state"
+OWN: Final = "urn:simpul:service-state"
 """For what BSeR has no code; its value set may be extended."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a referral stands, in FHIR's words."""
+    """Where a service stands, in FHIR's words."""
 
     task: str
     """Task.status."""
@@ -33,6 +37,17 @@ class Status:
     request: str = "active"
     """ServiceRequest.status."""
     system: str = BSER
+
+
+@dataclass(frozen=True)
+class ExportedService:
+    """One service of the referral, and where it stands."""
+
+    requested: RequestedService
+    requested_at: datetime
+    """When the city asked for it."""
+    state: str
+    """The wire name of the last event or reply that changed where it stands."""
 
 
 _CREATED: Final = "Service Request Created"
@@ -54,79 +69,122 @@ STATUS: Final[Mapping[str, Status]] = {
     "referral.cancelled.v1": Status("cancelled", "6.0", "Service Request Fulfillment Cancelled", "revoked"),
     "referral.revoked.v1": Status("cancelled", "6.0", "Service Request Fulfillment Cancelled", "revoked"),
 }
-"""By the wire name of what was said last and changes where the referral stands."""
+"""Keyed by the wire name of the last event or reply that changes the state of the service."""
 _PRIORITY: Final[Mapping[Urgency, str]] = {Urgency.HIGH: "stat", Urgency.MEDIUM: "urgent", Urgency.LOW: "routine"}
+NIK: Final = "https://fhir.kemkes.go.id/id/nik"
+"""The system of population numbers in SATUSEHAT, the health ministry's FHIR platform."""
+_FULL_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NO_DOSSIER: Final[Mapping[DossierSection, SectionContent]] = {}
 _MASKED: Final = {
     "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "masked"}]
 }
 
 
 def as_bundle(
-    offer: ReferralOfferedV1,
-    state: str,
+    letter: ReferralOfferedV1 | ReferralAmendedV1,
+    services: Sequence[ExportedService],
     facts: ReferralFacts | None,
     modified: datetime,
-    *,
-    urgency: Urgency,
-    answer_by: datetime,
+    dossier: Mapping[DossierSection, SectionContent] = _NO_DOSSIER,
 ) -> dict[str, Any]:
-    """The bundle: task, service request, patient, the city and the agency.
+    """The bundle: a task and a service request for each service, the patient, the city and the agency.
 
-    `state` is the wire name of what was said last; urgency, deadline and facts are those of now.
+    The service requests share a requisition, the id of the referral, which is also the group of the tasks. `letter` is
+    any event with the ids of the referral; services, facts and dossier are the current ones.
     """
-    data, status = offer.data, STATUS.get(state, STATUS[offer.type])
-    task, request, patient, city, agency = (f"urn:uuid:{_id(offer, place)}" for place in range(5))
-    identifier = {
-        "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "PLAC"}]},
-        "system": "urn:ietf:rfc:3986",
-        "value": f"urn:uuid:{data.referral_id}",
-    }
-    resources = {
-        task: {
+    data = letter.data
+    parties = _Parties(*(f"urn:uuid:{uuid5(data.referral_id, name)}" for name in ("patient", "city", "agency")))
+    requisition = _identifier(data.referral_id)
+    resources: dict[str, dict[str, Any]] = {}
+    for one in services:
+        task, request = (f"urn:uuid:{uuid5(one.requested.service_id, name)}" for name in ("task", "request"))
+        resources[task] = {
             "resourceType": "Task",
-            "identifier": [identifier],
-            "status": status.task,
-            "businessStatus": {"coding": [{"system": status.system, "code": status.code, "display": status.display}]},
-            "intent": "order",
-            "priority": _PRIORITY[urgency],
-            "code": {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]},
+            "identifier": [_identifier(one.requested.service_id)],
+            "groupIdentifier": requisition,
+            **_task_status(one),
             "description": referral_code(data.referral_id),
             "focus": {"reference": request},
-            "for": {"reference": patient},
-            "authoredOn": _moment(offer.time),
+            "for": {"reference": parties.patient},
+            "authoredOn": _moment(one.requested_at),
             "lastModified": _moment(modified),
-            "requester": {"reference": city},
-            "owner": {"reference": agency},
-            "restriction": {"period": {"end": _moment(answer_by)}},
-        },
-        request: {
-            "resourceType": "ServiceRequest",
-            "identifier": [identifier],
-            "status": status.request,
-            "intent": "order",
-            "priority": _PRIORITY[urgency],
-            "code": {
-                "coding": [
-                    {"system": "urn:simpul:service", "code": data.service.value, "display": data.service.label("en")}
-                ],
-                "text": data.service.label("id"),
-            },
-            "subject": {"reference": patient},
-            "authoredOn": _moment(offer.time),
-            "requester": {"reference": city},
-            "performer": [{"reference": agency}],
-        },
-        patient: {"resourceType": "Patient", "name": [_MASKED], "gender": _gender(facts)},
-        city: {"resourceType": "Organization", "name": offer.source.split("/")[1]},
-        agency: {"resourceType": "Organization", "name": data.agency},
+            "requester": {"reference": parties.city},
+            "owner": {"reference": parties.agency},
+            "restriction": {"period": {"end": _moment(one.requested.answer_by)}},
+        }
+        resources[request] = _service_request(one, requisition, parties)
+    resources |= {
+        parties.patient: _patient(facts, dossier),
+        parties.city: {"resourceType": "Organization", "name": letter.source.split("/")[1]},
+        parties.agency: {"resourceType": "Organization", "name": data.agency},
     }
     entries = [{"fullUrl": url, "resource": resource} for url, resource in resources.items()]
     return {"resourceType": "Bundle", "type": "collection", "timestamp": _moment(modified), "entry": entries}
 
 
-def _id(offer: ReferralOfferedV1, place: int) -> str:
-    """The same for the same referral, so that an import twice changes nothing."""
-    return str(uuid5(offer.data.referral_id, str(place)))
+@dataclass(frozen=True)
+class _Parties:
+    """References that are the same for the same referral, so that an import twice changes nothing."""
+
+    patient: str
+    city: str
+    agency: str
+
+
+def _task_status(one: ExportedService) -> dict[str, Any]:
+    status = STATUS.get(one.state, STATUS[ReferralOfferedV1.WIRE_NAME])
+    return {
+        "status": status.task,
+        "businessStatus": {"coding": [{"system": status.system, "code": status.code, "display": status.display}]},
+        "intent": "order",
+        "priority": _PRIORITY[one.requested.urgency],
+        "code": {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]},
+    }
+
+
+def _service_request(one: ExportedService, requisition: dict[str, Any], parties: _Parties) -> dict[str, Any]:
+    status, service = STATUS.get(one.state, STATUS[ReferralOfferedV1.WIRE_NAME]), one.requested.service
+    return {
+        "resourceType": "ServiceRequest",
+        "identifier": [_identifier(one.requested.service_id)],
+        "requisition": requisition,
+        "status": status.request,
+        "intent": "order",
+        "priority": _PRIORITY[one.requested.urgency],
+        "code": {
+            "coding": [{"system": "urn:simpul:service", "code": service.value, "display": service.label("en")}],
+            "text": service.label("id"),
+        },
+        "subject": {"reference": parties.patient},
+        "authoredOn": _moment(one.requested_at),
+        "requester": {"reference": parties.city},
+        "performer": [{"reference": parties.agency}],
+    }
+
+
+def _patient(facts: ReferralFacts | None, dossier: Mapping[DossierSection, SectionContent]) -> dict[str, Any]:
+    """Identifies the patient by the sections that the agency holds; what it does not hold is masked or left out."""
+    patient: dict[str, Any] = {"resourceType": "Patient", "name": [_MASKED], "gender": _gender(facts)}
+    identity, logistics = dossier.get(DossierSection.IDENTITY), dossier.get(DossierSection.LOGISTICS)
+    if isinstance(identity, DossierIdentity):
+        patient |= {"name": [{"text": identity.child_name} if identity.child_name else _MASKED]}
+        if identity.nik:
+            patient["identifier"] = [{"system": NIK, "value": identity.nik}]
+        if _FULL_DATE.fullmatch(identity.birth_date):
+            patient["birthDate"] = identity.birth_date
+        if identity.guardian_name:
+            patient["contact"] = [{"name": {"text": identity.guardian_name}}]
+    if isinstance(logistics, DossierLogistics) and logistics.address:
+        patient["address"] = [{"text": logistics.address}]
+    return patient
+
+
+def _identifier(reference: UUID) -> dict[str, Any]:
+    return {
+        "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "PLAC"}]},
+        "system": "urn:ietf:rfc:3986",
+        "value": f"urn:uuid:{reference}",
+    }
 
 
 def _gender(facts: ReferralFacts | None) -> str:

@@ -1,6 +1,19 @@
-"""Closed sets of the domain, with the words people see: Bahasa Indonesia first, English second."""
+"""The enumerations of the contract, each value with its labels: Bahasa Indonesia first, English second.
+
+An enumeration with a fallback is extensible: a later version may add values, and a reader that does not know a value
+takes it for the fallback. All others are closed.
+"""
 
 import enum
+from typing import Any, ClassVar, Final
+
+from pydantic import GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
+
+RECEIVED: Final = object()
+"""Validation context of values that another party wrote; see `ContractModel.read`."""
+OUTSIDE_CITY: Final = "outside"
+"""Stands where a kelurahan or kecamatan is named, for one that is known to lie outside the city."""
 
 
 class Term(str, enum.Enum):
@@ -8,6 +21,12 @@ class Term(str, enum.Enum):
 
     id_label: str
     en_label: str
+    fallback_code: ClassVar[str]
+    """The code that a reader takes an unknown one for; empty for a closed enumeration."""
+
+    def __init_subclass__(cls, *, fallback: str = "", **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        cls.fallback_code = fallback
 
     def __new__(cls, code: str, id_label: str = "", en_label: str = "") -> "Term":
         """A member with its labels; a lookup by code alone finds the member that has them."""
@@ -21,13 +40,31 @@ class Term(str, enum.Enum):
         return str(self.value)
 
     def label(self, language: str) -> str:
-        """The words a person sees; `language` is `id` or `en`."""
+        """The text that people read; `language` is `id` or `en`."""
         return self.en_label if language == "en" else self.id_label
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validates as any enumeration does, and replaces unknown values in what another party wrote."""
+        if not cls.fallback_code:
+            return handler(source)
+        return core_schema.with_info_before_validator_function(
+            cls._replace_unknown,
+            core_schema.enum_schema(cls, list(cls), sub_type="str"),
+            ref=f"{cls.__module__}.{cls.__qualname__}:{id(cls)}",
+        )
 
-class Violence(Term):
+    @classmethod
+    def _replace_unknown(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.context is RECEIVED and isinstance(value, str) and value not in cls._value2member_map_:
+            return cls.fallback_code
+        return value
+
+
+class Violence(Term, fallback="unknown"):
     """Kinds of violence, the seven of SIMFONI PPA, and `unknown` at intake."""
 
+    # Not known yet is the fallback, because a person then finds out what happened (rule R9).
     PHYSICAL = "physical", "Fisik", "Physical"
     PSYCHOLOGICAL = "psychological", "Psikis", "Psychological"
     SEXUAL = "sexual", "Seksual", "Sexual"
@@ -156,12 +193,13 @@ class Right(Term):
     RESTITUTION = "restitution", "Restitusi", "Restitution"
 
 
-class RightState(Term):
+class RightState(Term, fallback="unanswered"):
     """Where a right of the child stands in the ledger of its case."""
 
     UNANSWERED = "unanswered", "belum dijawab", "not answered yet"
     OFFERED = "offered", "ditawarkan", "offered"
     REFUSED_BY_VICTIM = "refused_by_victim", "ditolak korban", "refused by the victim"
+    PLANNED = "planned", "direncanakan", "planned"
     REFERRED = "referred", "dirujuk", "referred"
     IN_PROGRESS = "in_progress", "sedang dilayani", "being served"
     FULFILLED = "fulfilled", "terpenuhi", "fulfilled"
@@ -176,12 +214,23 @@ class CaseEnd(Term):
     TRANSFERRED = "transferred", "dilimpahkan ke daerah lain", "transferred to another region"
 
 
-class Service(Term):
-    """One need that one agency answers; a referral is one service by one agency."""
+class PlanEnd(Term, fallback="closed"):
+    """How a proposed service plan ended."""
 
-    CASE_MANAGEMENT = "case_management", "Manajemen kasus", "Case management"
+    CONFIRMED = "confirmed", "disahkan", "confirmed"
+    SENT = "sent", "dikirim pada batas waktunya", "sent at its deadline"
+    CLOSED = "closed", "tidak diperlukan lagi", "no longer needed"
+    MOVED = "moved", "dialihkan ke pengelola kasus lain", "moved to another case manager"
+
+
+class Service(Term, fallback="manual_triage"):
+    """One need of the child that one agency answers; a referral asks one agency for one or more services."""
+
+    # Manual triage is the fallback, because a person then finds out which service the child needs.
+    CASE_MANAGEMENT = "case_management", "Pengelolaan kasus", "Case management"
     OUTREACH = "outreach", "Penjangkauan", "Outreach"
     EMERGENCY_PROTECTION = "emergency_protection", "Perlindungan darurat", "Emergency protection"
+    POLICE_REPORT = "police_report", "Laporan polisi", "Police report"
     FORENSIC_EXAM = "forensic_exam", "Visum", "Forensic examination"
     MEDICAL_CARE = "medical_care", "Perawatan medis", "Medical care"
     PEP_72H = "pep_72h", "Pencegahan 72 jam", "72-hour treatment"
@@ -208,7 +257,19 @@ class ReferralRole(Term):
     SUPPORT = "support", "Pendukung", "Support"
 
 
-class DeclineReason(Term):
+class ActorRole(Term):
+    """In which role a person acts on a case; an agreement names the roles that may open a mediation."""
+
+    CASE_MANAGER = "case_manager", "Pengelola kasus", "Case manager"
+    COORDINATOR = "coordinator", "Koordinator kasus", "Case coordinator"
+    AGENCY_LEAD = "agency_lead", "Pimpinan lembaga", "Agency lead"
+    RESPONDER = "responder", "Petugas layanan", "Responder"
+    OPERATOR = "operator", "Operator sistem", "System operator"
+    EMERGENCY_READER = "emergency_reader", "Pembaca darurat", "Emergency reader"
+    """Reads one case for an hour, for a reason that a second person confirmed."""
+
+
+class DeclineReason(Term, fallback="other"):
     """Why an agency cannot serve a referral. Routing reroutes the referral; a decline never ends a service."""
 
     OUTSIDE_MANDATE = "outside_mandate", "Di luar mandat", "Outside its mandate"
@@ -231,30 +292,35 @@ class ReferralOutcome(Term):
     NOT_NEEDED = "not_needed", "Tidak diperlukan", "Not needed"
 
 
-class ReplyRefusal(Term):
+class ReplyRefusal(Term, fallback="not_now"):
     """Why a reply changed nothing; routing notifies the agency."""
 
     UNKNOWN_REFERRAL = "unknown_referral", "Rujukan ini tidak dikenal.", "This referral is not known."
     NOT_ITS_REFERRAL = (
         "not_its_referral",
-        "Rujukan ini ditujukan kepada instansi lain.",
+        "Rujukan ini ditujukan kepada lembaga lain.",
         "This referral is addressed to another agency.",
+    )
+    UNKNOWN_SERVICE = (
+        "unknown_service",
+        "Layanan ini bukan bagian dari rujukan tersebut.",
+        "This service is not part of the referral.",
     )
     REROUTED = (
         "rerouted",
-        "Rujukan ini sudah dilimpahkan ke instansi lain.",
-        "This referral was rerouted to another agency.",
+        "Layanan ini sudah dilimpahkan ke lembaga lain.",
+        "This service was rerouted to another agency.",
     )
-    ALREADY_ENDED = "already_ended", "Rujukan ini sudah selesai.", "This referral has already ended."
+    ALREADY_ENDED = "already_ended", "Layanan ini sudah berakhir.", "This service has already ended."
     NOT_YET_ACCEPTED = (
         "not_yet_accepted",
-        "Terima rujukan ini dahulu, baru laporkan pelayanannya.",
-        "Accept the referral first, then report its service.",
+        "Terima layanan ini dahulu, baru laporkan pelaksanaannya.",
+        "Accept the service first, then report on it.",
     )
     NOT_NOW = (
         "not_now",
-        "Balasan ini tidak sesuai dengan keadaan rujukan sekarang.",
-        "This reply does not fit where the referral stands.",
+        "Balasan ini tidak sesuai dengan keadaan layanan sekarang.",
+        "This reply does not fit where the service stands.",
     )
     FIRST_AID_FIRST = (
         "first_aid_first",
@@ -263,31 +329,48 @@ class ReplyRefusal(Term):
     )
 
 
-class CancelReason(Term):
-    """Why a referral was cancelled."""
+class CancelReason(Term, fallback="other"):
+    """Why services were cancelled."""
 
     CASE_ENDED = "case_ended", "Kasus sudah diakhiri", "The case ended"
     CASE_MERGED = "case_merged", "Sudah ditangani dalam kasus lain anak ini", "Served in another case of this child"
-    TAKEN_BACK = "taken_back", "Ditarik oleh manajer kasus", "Taken back by the case manager"
+    TAKEN_BACK = "taken_back", "Ditarik oleh pengelola kasus", "Taken back by the case manager"
     ENTERED_IN_ERROR = "entered_in_error", "Salah input", "Entered in error"
+    OTHER = "other", "Alasan lain", "Another reason"
 
 
-class ReplanReason(Term):
+class ReplanReason(Term, fallback="other"):
     """What made routing decide a case again."""
 
     FACTS_AMENDED = "facts_amended", "Ada fakta baru", "New facts"
-    URGENCY_CHANGED = "urgency_changed", "Tingkat risiko diubah", "The risk was changed"
-    AGENCY_EXCLUDED = "agency_excluded", "Sebuah instansi dikecualikan", "An agency was excluded"
+    URGENCY_CHANGED = "urgency_changed", "Kegentingan diubah", "The urgency was changed"
+    AGENCY_EXCLUDED = "agency_excluded", "Sebuah lembaga dikecualikan", "An agency was excluded"
     EXCLUSION_REJECTED = "exclusion_rejected", "Usulan pengecualian ditolak", "A suggested exclusion was rejected"
     CASE_REOPENED = "case_reopened", "Kasus dibuka kembali", "The case was reopened"
     DUPLICATE_MERGED = "duplicate_merged", "Kasus ganda digabung", "A duplicate case was merged"
+    OTHER = "other", "Alasan lain", "Another reason"
 
 
-class AlertChannel(Term):
+class AlertChannel(Term, fallback="other"):
     """How a responder is alerted."""
 
     SMS = "sms", "SMS", "SMS"
     MAIL = "mail", "E-mail", "E-mail"
+    OTHER = "other", "Kanal lain", "Another channel"
+
+
+class StepReason(Term, fallback="deadline"):
+    """Why a step of a clock was taken."""
+
+    DEADLINE = "deadline", "Batas waktu", "Its time has come"
+    NOBODY_REACHED = "nobody_reached", "Tidak ada yang dapat dihubungi", "Nobody could be reached"
+
+
+class AgencyAlarm(Term, fallback="silent"):
+    """Why an agency does not see its referrals."""
+
+    SILENT = "silent", "Sistem lembaga tidak menjawab", "Its system is silent"
+    PARKED = "parked", "Pesan tidak dapat dibaca", "It could not use a message"
 
 
 class AlertFailure(Term):
@@ -297,7 +380,7 @@ class AlertFailure(Term):
     NOBODY_ON_DUTY = "nobody_on_duty", "Tidak ada petugas jaga", "Nobody on duty"
 
 
-class ParkReason(Term):
+class ParkReason(Term, fallback="invalid"):
     """Why a message was parked: by a service, or by an agency that reports it to the city."""
 
     TOO_LARGE = "too_large", "Terlalu besar", "Too large"
@@ -308,8 +391,29 @@ class ParkReason(Term):
     UNKNOWN_TYPE = "unknown_type", "Jenis tidak dikenal", "A type that this version does not know"
     UNAUTHORIZED_PUBLISHER = "unauthorized_publisher", "Di luar kewenangan pengirim", "Its sender may not publish this"
     INVALID = "invalid", "Tidak sesuai kontrak", "Against the contract"
-    FOR_ANOTHER_AGENCY = "for_another_agency", "Untuk instansi lain", "For another agency"
+    FOR_ANOTHER_AGENCY = "for_another_agency", "Untuk lembaga lain", "For another agency"
     CANNOT_OPEN = "cannot_open", "Tidak dapat dibuka", "Sealed to another key, or moved from another event"
     ID_REUSED = "id_reused", "Id yang sama, isi lain", "The same id came before with other content"
     UNSTORABLE = "unstorable", "Tidak dapat disimpan", "The database refuses to store it"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted", "Selalu gagal diproses", "Its handler failed again and again"
+
+
+class DossierSection(Term):
+    """A part of what is known of the child that is disclosed as a whole."""
+
+    IDENTITY = "identity", "Identitas", "Identity"
+    NARRATIVE = "narrative", "Kronologi", "Chronology"
+    MEDICAL = "medical", "Data medis", "Medical data"
+    LEGAL = "legal", "Data hukum", "Legal data"
+    SCHOOL = "school", "Data sekolah", "School data"
+    LOGISTICS = "logistics", "Kontak/logistik", "Contact/logistics"
+
+
+class DisclosureBasis(Term):
+    """The legal basis on which an agency learns who the child is (R7)."""
+
+    GUARDIAN_CONSENT = "guardian_consent", "Persetujuan wali", "Consent of the guardian"
+    CHILD_CONSENT = "child_consent", "Persetujuan anak", "Consent of the child"
+    LEGAL_DUTY = "legal_duty", "Kewajiban hukum", "Legal duty"
+    VITAL_INTEREST = "vital_interest", "Kepentingan vital anak", "Vital interest of the child"
+    PUBLIC_TASK = "public_task", "Tugas pelayanan publik", "Public task"

@@ -1,4 +1,4 @@
-"""What is read of a body that nobody has verified, and what an envelope may hold."""
+"""Limits of the parser and of the envelope."""
 
 import json
 import time
@@ -22,12 +22,12 @@ def test_brackets_inside_of_strings_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 980, 100_000])
-def test_what_is_nested_too_deep_is_refused(depth: int) -> None:
+def test_a_body_that_is_nested_too_deep_is_refused(depth: int) -> None:
     with pytest.raises(NotReadableJson, match="nested deeper"):
         read_json(b"[" * depth + b"]" * depth)
 
 
-def test_a_body_made_to_be_slow_is_refused_in_no_time() -> None:
+def test_a_crafted_body_is_refused_in_linear_time() -> None:
     started = time.process_time()
 
     with pytest.raises(NotReadableJson):

@@ -1,16 +1,17 @@
-"""What intake says about a case."""
+"""Events of intake and routing about cases."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from simpul_schema.envelope import Event, EventData, Instant
+from simpul_schema.envelope import ContractModel, Event, EventData, Instant, SectionContent, Sections
 from simpul_schema.vocabulary import (
     AgeBand,
     Answer,
     CaseEnd,
     Channel,
+    DossierSection,
     Place,
     ReferralRole,
     Relation,
@@ -24,37 +25,73 @@ from simpul_schema.vocabulary import (
     Violence,
 )
 
+EVENT_TIME: Final = r"^(\d{4}-\d{2}-\d{2}(T\d{2})?)?$"
+"""A day, or a day and an hour, as the clocks of the city show them; empty if it is not known."""
+MAX_QUESTION: Final = 500
+"""Characters of one question to the reporting person."""
 
-class TriageFacts(BaseModel):
-    """T1: what routing needs to decide; travels only sealed, in the section `triage`."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+class TriageFacts(SectionContent):
+    """The facts that routing decides on (tier T1), sealed to routing in the section `triage`."""
+
+    SECTION: ClassVar[str] = "triage"
+    RECIPIENT: ClassVar[str] = "routing"
 
     channel: Channel = Field(description="how the report came in")
     complaint_centre: str = Field(default="", description="agency code of the centre that took the report")
     reporter: Reporter = Field(description="who reports")
-    violence: tuple[Violence, ...] = Field(min_length=1, description="kinds of violence, each once")
+    violence: tuple[Violence, ...] = Field(min_length=1, description="kinds of violence, without duplicates")
     place: Place = Field(description="where it happened")
-    kelurahan: str = Field(default="", description="official code of the kelurahan; empty when not one of the city's")
-    sex: Sex = Sex.UNKNOWN
-    age_band: AgeBand = AgeBand.UNKNOWN
-    perpetrator_relation: Relation = Relation.UNKNOWN
-    perpetrator_is_child: Answer = Answer.UNKNOWN
-    perpetrator_lives_with_child: Answer = Answer.UNKNOWN
-    safe_now: Answer = Answer.UNKNOWN
-    injured: Answer = Answer.UNKNOWN
-    sexual_under_72h: Answer = Answer.UNKNOWN
-    suicidal_sign: Answer = Answer.UNKNOWN
-    trafficking_sign: Answer = Answer.UNKNOWN
-    pregnant: Answer = Answer.UNKNOWN
-    disability_need: Answer = Answer.UNKNOWN
-    in_school: Answer = Answer.UNKNOWN
+    happened_at: str = Field(
+        default="",
+        pattern=EVENT_TIME,
+        description="when it happened, in local time: a day and an hour such as 2026-11-24T21, a day, or nothing",
+    )
+    event_kelurahan: str = Field(
+        default="",
+        description="official code of the kelurahan where it happened; `outside` if that is outside the city; empty if "
+        "it is not known",
+    )
+    kelurahan: str = Field(
+        default="",
+        description="official code of the kelurahan where the child lives; `outside` if that is outside the city; "
+        "empty if it is not known",
+    )
+    sex: Sex = Field(default=Sex.UNKNOWN, description="sex of the child")
+    age_band: AgeBand = Field(default=AgeBand.UNKNOWN, description="age of the child, as a band")
+    perpetrator_relation: Relation = Field(default=Relation.UNKNOWN, description="what the suspect is to the child")
+    perpetrator_is_child: Answer = Field(default=Answer.UNKNOWN, description="whether the suspect is under 18")
+    perpetrator_lives_with_child: Answer = Field(
+        default=Answer.UNKNOWN, description="whether the suspect lives in the child's household"
+    )
+    guardian_relation: Relation = Field(default=Relation.UNKNOWN, description="what the guardian is to the child")
+    guardian_is_suspect: Answer = Field(
+        default=Answer.UNKNOWN, description="whether the guardian and the suspect are the same person"
+    )
+    suspect_has_phone: Answer = Field(
+        default=Answer.UNKNOWN, description="whether the telephone of the child's family is the suspect's"
+    )
+    safe_now: Answer = Field(default=Answer.UNKNOWN, description="whether the child is safe now")
+    injured: Answer = Field(default=Answer.UNKNOWN, description="whether the child is injured")
+    sexual_under_72h: Answer = Field(
+        default=Answer.UNKNOWN,
+        description="whether sexual violence happened in the 72 hours before the report, from a reporter who knows no "
+        "day; `happened_at` together with sexual violence says the same",
+    )
+    suicidal_sign: Answer = Field(default=Answer.UNKNOWN, description="whether there are signs of suicidal thoughts")
+    trafficking_sign: Answer = Field(default=Answer.UNKNOWN, description="whether there are signs of trafficking")
+    pregnant: Answer = Field(default=Answer.UNKNOWN, description="whether the child is pregnant")
+    disability_need: Answer = Field(
+        default=Answer.UNKNOWN, description="whether the child needs support because of a disability"
+    )
+    in_school: Answer = Field(default=Answer.UNKNOWN, description="whether the child attends a school")
     excluded_agencies: tuple[str, ...] = Field(
-        default=(), description="agency codes that are too close to the suspect and receive nothing"
+        default=(), description="codes of agencies that are too close to the suspect and receive nothing"
     )
     suggested_exclusions: tuple[str, ...] = Field(
         default=(),
-        description="the same as a source says that nobody knows: they wait until a person has decided",
+        description="the same, suggested by an unverified source; they receive nothing until a person decides. One "
+        "that was named again stands here again",
     )
 
 
@@ -65,24 +102,22 @@ class CaseReportedData(EventData):
     received_at: Instant = Field(description="when the complaint centre received the report, UTC")
 
 
-class RightEntry(BaseModel):
-    """One right of the child and where it stands."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+class RightEntry(ContractModel):
+    """One right of the child and its state."""
 
     right: Right = Field(description="the right")
-    state: RightState = Field(description="where it stands now")
+    state: RightState = Field(description="its state now")
 
 
 class RightChangedData(EventData):
-    """Rights that changed together; at triage all eight, later those that moved."""
+    """Rights that changed together: at triage all eight, later those whose state changed."""
 
     case_id: UUID = Field(description="random reference of the case")
-    rights: tuple[RightEntry, ...] = Field(min_length=1, description="each right that changed, with its new state")
+    rights: tuple[RightEntry, ...] = Field(min_length=1, description="each changed right with its new state")
 
 
 class RightChangedV1(Event):
-    """Sent by routing when the rights ledger of a case was opened or changed."""
+    """Sent by routing when the rights ledger of a case is opened or changed."""
 
     WIRE_NAME: ClassVar[str] = "right.changed.v1"
     type: Literal["right.changed.v1"] = "right.changed.v1"
@@ -90,7 +125,7 @@ class RightChangedV1(Event):
 
 
 class CaseClosedData(EventData):
-    """A case ended, and how."""
+    """A closed case and its outcome."""
 
     case_id: UUID = Field(description="random reference of the case")
     end: CaseEnd = Field(description="how it ended")
@@ -98,7 +133,7 @@ class CaseClosedData(EventData):
 
 
 class CaseClosedV1(Event):
-    """Sent by routing when a case was terminated."""
+    """Sent by routing when a case is closed."""
 
     WIRE_NAME: ClassVar[str] = "case.closed.v1"
     type: Literal["case.closed.v1"] = "case.closed.v1"
@@ -106,14 +141,14 @@ class CaseClosedV1(Event):
 
 
 class CaseReopenedData(EventData):
-    """A terminated case goes on."""
+    """A closed case that was reopened."""
 
     case_id: UUID = Field(description="random reference of the case")
     reopened_at: Instant = Field(description="when, UTC")
 
 
 class CaseReopenedV1(Event):
-    """Sent by routing when a terminated case was opened again."""
+    """Sent by routing when a closed case is reopened."""
 
     WIRE_NAME: ClassVar[str] = "case.reopened.v1"
     type: Literal["case.reopened.v1"] = "case.reopened.v1"
@@ -121,15 +156,15 @@ class CaseReopenedV1(Event):
 
 
 class CaseMergedData(EventData):
-    """Two cases turned out to be one child's."""
+    """Two cases that are about the same child."""
 
-    case_id: UUID = Field(description="random reference of the case that ends here")
-    into: UUID = Field(description="random reference of the case that goes on")
+    case_id: UUID = Field(description="random reference of the case that ends")
+    into: UUID = Field(description="random reference of the case that continues")
     merged_at: Instant = Field(description="when, UTC")
 
 
 class CaseMergedV1(Event):
-    """Sent by routing when a case went on in another one of the same child."""
+    """Sent by routing when a case is merged into another case of the same child."""
 
     WIRE_NAME: ClassVar[str] = "case.merged.v1"
     type: Literal["case.merged.v1"] = "case.merged.v1"
@@ -137,22 +172,71 @@ class CaseMergedV1(Event):
 
 
 class CaseVoidedData(EventData):
-    """The case should never have been entered."""
+    """A case that was entered in error."""
 
     case_id: UUID = Field(description="random reference of the case")
     voided_at: Instant = Field(description="when, UTC")
 
 
 class CaseVoidedV1(Event):
-    """Sent by routing when a case was marked as entered in error."""
+    """Sent by routing when a case is marked as entered in error."""
 
     WIRE_NAME: ClassVar[str] = "case.voided.v1"
     type: Literal["case.voided.v1"] = "case.voided.v1"
     data: CaseVoidedData
 
 
+class CaseErasedData(EventData):
+    """What intake's vault has erased of a case, because its period is over or a person ordered it."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    sections: tuple[DossierSection, ...] = Field(description="the sections of which nothing may be kept")
+    is_whole_case: bool = Field(description="whether nothing of the case is left in the vault")
+    erased_at: Instant = Field(description="when, UTC; what is added to a section later is not meant")
+
+
+class CaseErasedV1(Event):
+    """Sent by intake when sections of a case, or the whole case, were erased from the vault."""
+
+    WIRE_NAME: ClassVar[str] = "case.erased.v1"
+    type: Literal["case.erased.v1"] = "case.erased.v1"
+    # A stream of its own, so that an erasure never waits for an event about the case that is missing.
+    subject: str = Field(pattern=r"^erasure/[0-9a-f-]{36}$", description="the erasures of the case")
+    data: CaseErasedData
+
+
+class ReporterQuestion(SectionContent):
+    """What the case manager asks the reporting person (tier T3), sealed to intake in the section `question`."""
+
+    SECTION: ClassVar[str] = "question"
+    RECIPIENT: ClassVar[str] = "intake"
+
+    text: str = Field(
+        min_length=1, max_length=MAX_QUESTION, description="the question, as whoever holds the receipt reads it"
+    )
+
+
+class CaseQuestionSentData(EventData):
+    """A question to the person who reported the case."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    question_id: UUID = Field(description="random reference of the question")
+    sent_at: Instant = Field(description="when, UTC")
+
+
+class CaseQuestionSentV1(Event):
+    """Sent by routing when the case manager asks the reporting person, who answers with the receipt."""
+
+    WIRE_NAME: ClassVar[str] = "case.question_sent.v1"
+    SECTIONS: ClassVar[Sections] = (ReporterQuestion,)
+    type: Literal["case.question_sent.v1"] = "case.question_sent.v1"
+    # A stream of its own, so that no question waits for an event about the case that is missing.
+    subject: str = Field(pattern=r"^question/[0-9a-f-]{36}$", description="the question")
+    data: CaseQuestionSentData
+
+
 class CaseAgencyExcludedData(EventData):
-    """An agency is too close to the suspect; it receives nothing more of the case, escalation included."""
+    """An agency that is too close to the suspect; it receives nothing more about the case, not even escalations."""
 
     case_id: UUID = Field(description="random reference of the case")
     agency: str = Field(description="code of the agency")
@@ -160,7 +244,7 @@ class CaseAgencyExcludedData(EventData):
 
 
 class CaseAgencyExcludedV1(Event):
-    """Sent by routing when an agency was excluded from a case after its report."""
+    """Sent by routing when an agency is excluded from a case after the report."""
 
     WIRE_NAME: ClassVar[str] = "case.agency_excluded.v1"
     type: Literal["case.agency_excluded.v1"] = "case.agency_excluded.v1"
@@ -169,31 +253,30 @@ class CaseAgencyExcludedV1(Event):
     data: CaseAgencyExcludedData
 
 
-class ReplannedReferral(BaseModel):
-    """One referral and what is asked of whom in it."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+class ReplannedService(ContractModel):
+    """One service with its referral, agency and role."""
 
     referral_id: UUID = Field(description="random reference of the referral")
+    service_id: UUID = Field(description="random reference of the service in the referral")
     agency: str = Field(description="code of the agency")
-    service: Service = Field(description="what is asked")
+    service: Service = Field(description="the service")
     role: ReferralRole = Field(description="whether the agency leads the service or supports it")
 
 
 class CaseReplannedData(EventData):
-    """What exactly changed; nothing else did."""
+    """The changes of the plan; everything else stays as it was."""
 
     case_id: UUID = Field(description="random reference of the case")
-    why: ReplanReason = Field(description="what made routing decide again")
+    why: ReplanReason = Field(description="why routing decided again")
     agreement: str = Field(description="version of the agreement that decided")
-    urgency: Urgency = Field(description="of the case from now on")
-    added: tuple[ReplannedReferral, ...] = Field(description="asked from now on")
-    withdrawn: tuple[ReplannedReferral, ...] = Field(description="no longer asked")
-    kept: tuple[ReplannedReferral, ...] = Field(description="still open and unchanged in agency and service")
+    urgency: Urgency = Field(description="urgency of the case from now on")
+    added: tuple[ReplannedService, ...] = Field(description="services that were added")
+    withdrawn: tuple[ReplannedService, ...] = Field(description="services that were withdrawn")
+    kept: tuple[ReplannedService, ...] = Field(description="services that stay open with the same agency")
 
 
 class CaseReplannedV1(Event):
-    """Sent by routing when it decided a case again."""
+    """Sent by routing when it has decided a case again."""
 
     WIRE_NAME: ClassVar[str] = "case.replanned.v1"
     type: Literal["case.replanned.v1"] = "case.replanned.v1"
@@ -201,24 +284,26 @@ class CaseReplannedV1(Event):
 
 
 class CaseReportedV1(Event):
-    """Sent by intake when a report was accepted and stored."""
+    """Sent by intake when a report has been accepted and stored."""
 
     WIRE_NAME: ClassVar[str] = "case.reported.v1"
+    SECTIONS: ClassVar[Sections] = (TriageFacts,)
     type: Literal["case.reported.v1"] = "case.reported.v1"
     data: CaseReportedData
 
 
 class CaseAmendedData(EventData):
-    """New facts; all facts of the case as they stand now are in the section `triage`, sealed to routing."""
+    """Amended facts; all current facts of the case are in the section `triage`, sealed to routing."""
 
     case_id: UUID = Field(description="random reference of the case")
     amended_at: Instant = Field(description="when intake stored the new facts, UTC")
-    revision: int = Field(ge=2, description="which revision of the facts this is; the report was the first")
+    revision: int = Field(ge=2, description="revision of the facts; the report is revision 1")
 
 
 class CaseAmendedV1(Event):
-    """Sent by intake when facts of a case were added or corrected; routing decides the case again."""
+    """Sent by intake when facts of a case are added or corrected; routing decides the case again."""
 
     WIRE_NAME: ClassVar[str] = "case.amended.v1"
+    SECTIONS: ClassVar[Sections] = (TriageFacts,)
     type: Literal["case.amended.v1"] = "case.amended.v1"
     data: CaseAmendedData

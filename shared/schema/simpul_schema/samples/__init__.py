@@ -1,6 +1,8 @@
-"""Samples of every event, all content invented; `<wire name>.json`, more as `<wire name>-<case>.json`.
+"""Samples of every event and of every sealed section, all content invented.
 
-`signatures.json` has the signature of each file, by its name, made with the test keys of `simpul_schema.fixtures`.
+`<wire name>.json` is a sample of an event, `<wire name>-<case>.json` a further one. `signatures.json` has the signature
+of each file, by its name. `sections/<name>.json` is the content that is sealed in the samples of events. All are signed
+and sealed with the test keys of `simpul_schema.fixtures`.
 """
 
 import json
@@ -12,12 +14,17 @@ SIGNATURES: Final = "signatures.json"
 
 
 def samples() -> Iterator[tuple[str, str, bytes]]:
-    """Each sample as (wire name, file name, bytes)."""
+    """Yields each sample of an event as (wire name, file name, bytes)."""
     for entry in sorted(files(__name__).iterdir(), key=lambda entry: entry.name):
         if entry.name.endswith(".json") and entry.name != SIGNATURES:
             yield entry.name.removesuffix(".json").partition("-")[0], entry.name, entry.read_bytes()
 
 
 def signatures() -> dict[str, str]:
-    """The value of the header `simpul-signature` that belongs to each sample, by file name."""
+    """Returns the value of the header `simpul-signature` that belongs to each sample, by file name."""
     return dict(json.loads((files(__name__) / SIGNATURES).read_bytes()))
+
+
+def section_sample(name: str) -> bytes:
+    """Returns the sample of the content of a sealed section; raises FileNotFoundError if there is none."""
+    return (files(__name__) / "sections" / f"{name}.json").read_bytes()
