@@ -1,4 +1,4 @@
-"""Acknowledges deliveries once they are stored: many with one frame, and never one that is not stored."""
+"""Acknowledges stored deliveries, many with one frame, and never one that is not stored."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,15 +12,15 @@ from aiormq.exceptions import AMQPError
 
 from simpul_runtime.supervision import is_cancelled
 
-SEND_WITHIN: Final = 5.0
-"""Seconds; a link that takes nothing for so long is dead."""
+SEND_TIMEOUT: Final = 5.0
+"""Seconds after which a connection that accepts nothing counts as lost."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What one delivery is acknowledged by: its tag counts from 1 in its channel."""
+    """The channel and delivery tag of a delivery; tags count from 1 in each channel."""
 
     channel: AbstractChannel
     tag: int
@@ -28,15 +28,15 @@ class Receipt:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far one channel's deliveries are stored."""
+    """The stored deliveries of one channel."""
 
     stored_up_to: int = 0
     stored_beyond: set[int] = field(default_factory=set)
 
-    def add(self, tags: Iterable[int]) -> tuple[int, list[int]]:
-        """Note what is stored now; returns the tag up to which everything is (0 for none), and what lies beyond.
+    def add_tags(self, tags: Iterable[int]) -> tuple[int, list[int]]:
+        """Adds stored deliveries; returns the tag up to which all are stored (0 for none), and the tags beyond it.
 
-        That tag is always one of `tags`: the broker closes a channel that acknowledges up to a tag it has settled.
+        The first is always one of `tags`, because the broker closes a channel that acknowledges a settled tag again.
         """
         new = set(tags)
         self.stored_beyond |= new
@@ -48,38 +48,38 @@ class _Progress:
 
 
 class Acknowledgements:
-    """Of all channels on which deliveries arrive."""
+    """Acknowledges the deliveries of all channels."""
 
     def __init__(self) -> None:
         self._channels: WeakKeyDictionary[Any, _Progress] = WeakKeyDictionary()
 
     async def acknowledge(self, receipts: Iterable[Receipt]) -> None:
-        """Tell the broker that these are stored.
+        """Acknowledges stored deliveries.
 
-        Deliveries of a channel that is gone cannot be acknowledged: the broker delivers them again, and the inbox
-        knows them.
+        Deliveries of a closed channel cannot be acknowledged; the broker delivers them again and the inbox ignores
+        them.
         """
         tags: dict[AbstractChannel, list[int]] = {}
         for receipt in receipts:
             tags.setdefault(receipt.channel, []).append(receipt.tag)
         for channel, stored in tags.items():
-            up_to, beyond = self._channels.setdefault(channel, _Progress()).add(stored)
+            up_to, beyond = self._channels.setdefault(channel, _Progress()).add_tags(stored)
             frames = [(up_to, True)] if up_to else []
-            await _send(channel, [*frames, *((tag, False) for tag in beyond)])
+            await _send_acknowledgements(channel, [*frames, *((tag, False) for tag in beyond)])
 
     async def reject(self, receipt: Receipt) -> None:
-        """Have the broker put a delivery that could not even be parked into the dead-letter queue."""
+        """Rejects a delivery that could not even be parked; the broker moves it to the dead-letter queue."""
         try:
-            async with asyncio.timeout(SEND_WITHIN):
+            async with asyncio.timeout(SEND_TIMEOUT):
                 await receipt.channel.basic_reject(receipt.tag, requeue=False)
         except (AMQPError, OSError, RuntimeError, TimeoutError) as error:
             log.warning("rejection_failed", exc_info=error)
-        self._channels.setdefault(receipt.channel, _Progress()).add([receipt.tag])
+        self._channels.setdefault(receipt.channel, _Progress()).add_tags([receipt.tag])
 
 
-async def _send(channel: AbstractChannel, frames: Iterable[tuple[int, bool]]) -> None:
+async def _send_acknowledgements(channel: AbstractChannel, frames: Iterable[tuple[int, bool]]) -> None:
     try:
-        async with asyncio.timeout(SEND_WITHIN):
+        async with asyncio.timeout(SEND_TIMEOUT):
             for tag, multiple in frames:
                 if channel.is_closed:
                     return

@@ -1,4 +1,4 @@
-"""The page that describes a service's API: Swagger UI from files of this installation, no other host involved."""
+"""Serves the API documentation: Swagger UI from the installed files, without any other host."""
 
 from importlib.resources import files
 

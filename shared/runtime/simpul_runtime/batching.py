@@ -1,4 +1,4 @@
-"""Group commit: whatever arrives while one batch is being processed forms the next."""
+"""Group commit: the items that arrive while a batch is processed form the next batch."""
 
 import asyncio
 from collections import deque
@@ -9,17 +9,17 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from simpul_runtime.database import is_fault_of_data
+from simpul_runtime.database import is_data_error
 from simpul_runtime.metrics import BATCH_SIZE
 
-BUSY: Final = 8
-"""A batch of so many items says that more are on their way."""
-GATHER: Final = 0.004
-"""Seconds the next batch then waits to fill; a quiet stream never waits."""
-TOGETHER: Final = 2
-"""Failures after which an item is processed alone, so that it holds up no others."""
-SHORTEST_WAIT, LONGEST_WAIT = 0.05, 5.0
-"""Seconds before a failed batch is tried again, doubling."""
+BUSY_BATCH_SIZE: Final = 8
+"""A batch of at least this size indicates that more items are about to arrive."""
+LINGER: Final = 0.004
+"""Seconds the next batch then waits for more items; without load no batch waits."""
+MAX_FAILURES_TOGETHER: Final = 2
+"""Failures after which an item is processed alone, so that it delays no others."""
+MIN_RETRY_DELAY, MAX_RETRY_DELAY = 0.05, 5.0
+"""Seconds before a failed batch is processed again, doubling."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,14 +35,13 @@ class _Entry(Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects items from many tasks and gives them to one `process` call at a time.
+    """Collects items from many tasks and processes them in batches, one batch at a time.
 
-    `process` returns one result per item, an exception standing for a refusal of that item alone. When it raises,
-    nothing of the batch was done. An error that comes from the data (`is_fault_of_data`) is the end of an item that
-    was processed alone, so a batch that raises one is processed again item by item. Any other error is tried again
-    after a growing wait, up to `attempts` times, and then the callers get it. Without a limit they keep waiting and
-    nothing is lost; after two failures an item is then processed alone and behind all others, for it may be at fault
-    after all.
+    `process` returns one result per item; an exception as result refuses that item alone. If it raises, nothing of the
+    batch was done. After a data error (`is_data_error`) the items are processed again one by one, and the item that
+    raises it alone is refused with it. After any other error the batch is processed again after a growing delay, up to
+    `attempts` times; then the callers get the error. Without a limit the callers wait and nothing is lost; an item that
+    has failed MAX_FAILURES_TOGETHER times is then processed alone and after all others, because it may be the cause.
     """
 
     def __init__(
@@ -59,15 +58,15 @@ class Batcher(Generic[Item, Result]):
         self._attempts = attempts
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._arrived = asyncio.Event()
-        self._wait = SHORTEST_WAIT
+        self._retry_delay = MIN_RETRY_DELAY
         self._stuck_since: float | None = None
 
     async def submit(self, item: Item) -> Result:
-        """Wait until the item was processed in some batch."""
+        """Waits until a batch has processed the item; returns its result."""
         return await self.post(item)
 
     def post(self, item: Item) -> "asyncio.Future[Result]":
-        """Hand over an item; the future tells what became of it."""
+        """Adds an item; the returned future gets its result."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Result] = loop.create_future()
         self._waiting.append(_Entry(item, outcome))
@@ -78,43 +77,43 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def stuck_seconds(self) -> float:
-        """How long items have been waiting without any batch being finished; 0 when none waits."""
+        """Seconds that items have waited without a batch being finished; 0 if none waits."""
         return 0.0 if self._stuck_since is None else asyncio.get_running_loop().time() - self._stuck_since
 
     async def run(self) -> None:
-        """Process batches until cancelled."""
-        busy = False
+        """Processes batches until cancelled."""
+        is_busy = False
         while True:
             await self._arrived.wait()
-            if busy and len(self._waiting) < self._limit:
-                await asyncio.sleep(GATHER)
-            batch = self._next_batch()
-            busy = len(batch) >= BUSY
+            if is_busy and len(self._waiting) < self._limit:
+                await asyncio.sleep(LINGER)
+            batch = self._take_batch()
+            is_busy = len(batch) >= BUSY_BATCH_SIZE
             if batch:
                 BATCH_SIZE.labels(self._name).observe(len(batch))
-                await self._settle(batch)
+                await self._process_batch(batch)
             if not self._waiting:
                 self._arrived.clear()
                 self._stuck_since = None
-                # Whoever comes next must not wait for the failures of those before.
-                self._wait = SHORTEST_WAIT
+                # New items must not wait because earlier ones failed.
+                self._retry_delay = MIN_RETRY_DELAY
 
-    def _next_batch(self) -> list[_Entry[Item, Result]]:
-        """The first that wait; one that failed repeatedly comes alone."""
+    def _take_batch(self) -> list[_Entry[Item, Result]]:
+        """Takes the next items; one that failed repeatedly forms a batch alone."""
         batch: list[_Entry[Item, Result]] = []
         while self._waiting and len(batch) < self._limit:
-            if batch and (self._goes_alone(batch[0]) or self._goes_alone(self._waiting[0])):
+            if batch and (self._is_processed_alone(batch[0]) or self._is_processed_alone(self._waiting[0])):
                 break
             entry = self._waiting.popleft()
-            # A caller that gave up (its client left) no longer needs the work.
+            # A caller that was cancelled, such as after its client disconnected, no longer needs a result.
             if not entry.outcome.done():
                 batch.append(entry)
         return batch
 
-    def _goes_alone(self, entry: _Entry[Item, Result]) -> bool:
-        return self._attempts is None and entry.failures >= TOGETHER
+    def _is_processed_alone(self, entry: _Entry[Item, Result]) -> bool:
+        return self._attempts is None and entry.failures >= MAX_FAILURES_TOGETHER
 
-    async def _settle(self, batch: Sequence[_Entry[Item, Result]]) -> None:
+    async def _process_batch(self, batch: Sequence[_Entry[Item, Result]]) -> None:
         try:
             results = await self._process([entry.item for entry in batch])
         except asyncio.CancelledError:
@@ -122,39 +121,39 @@ class Batcher(Generic[Item, Result]):
             raise
         except Exception as error:
             log.warning("batch_failed", type=self._name, count=len(batch), exc_info=error)
-            await self._settle_failed(batch, error)
+            await self._retry_failed(batch, error)
             return
         for entry, result in zip(batch, results, strict=True):
-            _resolve(entry.outcome, result)
-        self._wait = SHORTEST_WAIT
+            _set_outcome(entry.outcome, result)
+        self._retry_delay = MIN_RETRY_DELAY
         self._stuck_since = asyncio.get_running_loop().time()
 
-    async def _settle_failed(self, batch: Sequence[_Entry[Item, Result]], error: Exception) -> None:
-        if is_fault_of_data(error):
+    async def _retry_failed(self, batch: Sequence[_Entry[Item, Result]], error: Exception) -> None:
+        if is_data_error(error):
             if len(batch) == 1:
-                _resolve(batch[0].outcome, error)
+                _set_outcome(batch[0].outcome, error)
                 return
             for entry in batch:
-                await self._settle([entry])
+                await self._process_batch([entry])
             return
-        left = []
+        retried = []
         for entry in batch:
             entry.failures += 1
             if self._attempts is not None and entry.failures >= self._attempts:
-                _resolve(entry.outcome, error)
+                _set_outcome(entry.outcome, error)
             else:
-                left.append(entry)
-        if not left:
+                retried.append(entry)
+        if not retried:
             return
         if len(batch) == 1:
-            self._waiting.extend(left)
+            self._waiting.extend(retried)
         else:
-            self._waiting.extendleft(reversed(left))
-        await asyncio.sleep(self._wait)
-        self._wait = min(self._wait * 2, LONGEST_WAIT)
+            self._waiting.extendleft(reversed(retried))
+        await asyncio.sleep(self._retry_delay)
+        self._retry_delay = min(self._retry_delay * 2, MAX_RETRY_DELAY)
 
 
-def _resolve(outcome: "asyncio.Future[Result]", result: Result | Exception) -> None:
+def _set_outcome(outcome: "asyncio.Future[Result]", result: Result | Exception) -> None:
     with suppress(asyncio.InvalidStateError):
         if isinstance(result, Exception):
             outcome.set_exception(result)

@@ -1,4 +1,4 @@
-"""Starts a service from its command line: `--help` lists the settings, and a wrong setting is named in plain words."""
+"""Reads a service's settings: `--help` lists them, and missing or invalid ones are named."""
 
 import argparse
 import textwrap
@@ -31,12 +31,12 @@ def read_settings(service: str, form: type[S], arguments: Sequence[str] | None =
     try:
         return form()
     except ValidationError as error:
-        problems = [f"  {_variable(form, str(problem['loc'][0]))}: {problem['msg']}" for problem in error.errors()]
+        problems = [f"  {_name_setting(form, problem['loc'])}{problem['msg']}" for problem in error.errors()]
         parser.exit(2, "\n".join(["these settings are missing or wrong; --help describes them:", *problems, ""]))
 
 
 def describe_settings(form: type[ServiceSettings]) -> str:
-    """Every environment variable with its description, the required ones first."""
+    """Describes every environment variable, the required ones first."""
     fields = sorted(form.model_fields.items(), key=lambda item: not item[1].is_required())
     return "\n".join(["environment variables:", *(line for item in fields for line in _describe(form, *item))])
 
@@ -44,6 +44,11 @@ def describe_settings(form: type[ServiceSettings]) -> str:
 def _describe(form: type[ServiceSettings], name: str, field: FieldInfo) -> Iterator[str]:
     yield f"  {_variable(form, name)} ({_presence(field)})"
     yield from textwrap.wrap(field.description or "", 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
+
+
+def _name_setting(form: type[ServiceSettings], location: tuple[int | str, ...]) -> str:
+    """The variable in front of its problem; empty when the problem lies in several settings together."""
+    return f"{_variable(form, str(location[0]))}: " if location else ""
 
 
 def _variable(form: type[ServiceSettings], name: str) -> str:

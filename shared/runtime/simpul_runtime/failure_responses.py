@@ -1,17 +1,37 @@
 """Renders failures and refusals: a page for a person, JSON with both languages for a program."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
-from simpul_city import City
 from simpul_runtime.failures import FAILURE_MESSAGES, Failure, FailureCode, Refusal
-from simpul_runtime.languages import SOURCE_LANGUAGE, language_of
-from simpul_runtime.translations import Translations, load_translations, page_templates, translate_all
+from simpul_runtime.languages import language_of
+from simpul_runtime.translations import page_templates
 from simpul_runtime.validation import FieldProblem
+from simpul_schema.translations import SOURCE_LANGUAGE, Translations, load_translations, translate_all
+
+
+class EmergencyNumber(Protocol):
+    """A number for immediate help, as `emergency.html` shows it."""
+
+    @property
+    def number(self) -> str:
+        """The number as people write it."""
+
+    @property
+    def digits(self) -> str:
+        """The number as a phone dials it."""
+
+    @property
+    def name(self) -> Mapping[str, str]:
+        """Who answers, by language."""
+
+    @property
+    def is_call(self) -> bool:
+        """False for a number that takes written messages only."""
 
 
 class FailureOut(BaseModel):
@@ -47,8 +67,8 @@ DOCUMENTED_FAILURES: Final[dict[int | str, dict[str, Any]]] = {
 class FailureResponses:
     """Answers failed requests in the language and format that they accept."""
 
-    def __init__(self, city: City) -> None:
-        self._city = city
+    def __init__(self, emergency_numbers: Sequence[EmergencyNumber]) -> None:
+        self._emergency_numbers = emergency_numbers
         self._pages = {lang: env.get_template("failure.html") for lang, env in page_templates("simpul_runtime").items()}
 
     def respond(self, request: Request, failure: Failure, headers: Mapping[str, str] | None = None) -> Response:
@@ -64,7 +84,7 @@ class FailureResponses:
     def _render_page(self, request: Request, failure: Failure) -> str:
         return self._pages[language_of(request)].render(
             failure=failure,
-            emergency_numbers=self._city.emergency_numbers,
+            emergency_numbers=self._emergency_numbers,
             # Reloading is safe for requests without side effects only.
             reload_after=failure.retry_after if request.method in ("GET", "HEAD") else 0,
         )

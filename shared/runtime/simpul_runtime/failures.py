@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from simpul_runtime.metrics import REQUESTS_FAILED
-from simpul_runtime.translations import gettext_noop
+from simpul_schema.translations import gettext_noop
 
 log = structlog.get_logger()
 
@@ -33,6 +33,7 @@ class FailureCode(StrEnum):
     UNREADABLE = "unreadable"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     INVALID = "invalid"
+    TOO_MANY = "too_many"
     REFUSED = "refused"
 
 
@@ -54,6 +55,7 @@ FAILURE_MESSAGES: Final[Mapping[FailureCode, str]] = {
         "The request did not come from this form and was not stored. Fill in the form and send it."
     ),
     FailureCode.INVALID: gettext_noop("Some fields are not valid. Correct them and send the request again."),
+    FailureCode.TOO_MANY: gettext_noop("Too many requests came from this connection. Nothing was stored."),
     FailureCode.REFUSED: gettext_noop("This request cannot be served."),
 }
 """What a person reads."""
@@ -102,6 +104,7 @@ _BY_STATUS: Final = {
     413: FailureCode.TOO_LARGE,
     415: FailureCode.UNSUPPORTED_MEDIA_TYPE,
     422: FailureCode.INVALID,
+    429: FailureCode.TOO_MANY,
 }
 
 

@@ -4,10 +4,9 @@ from typing import Final
 
 from fastapi import Request
 
-LANGUAGES: Final = ("id", "en")
+from simpul_schema.translations import LANGUAGES
+
 DEFAULT_LANGUAGE: Final = "id"
-SOURCE_LANGUAGE: Final = "en"
-"""The language of the messages in the code."""
 _OLD_CODES = {"in": "id"}
 """Old versions of Android and Java use `in` for Indonesian."""
 

@@ -1,7 +1,7 @@
-"""Structured logs that hold ids, codes, counts and times, and nothing else.
+"""Structured logs that hold ids, codes, counts and times only.
 
-The rule is a list of what may be written, not of what may not: a key that is not on it is replaced, and an exception
-is written as its type and place, because its words may quote a value.
+Keys are allowed one by one: the value of any other key is replaced. An exception is written as its type and its place
+in the code, because its message may quote a value.
 """
 
 import logging
@@ -19,9 +19,9 @@ import structlog
 ALLOWED: Final = frozenset(
     {
         "event", "level", "logger", "timestamp", "service", "error", "at", "reason", "type", "source", "queue",
-        "exchange", "routing_key", "message_id", "event_id", "case_id", "referral_id", "alert_id", "agency", "party",
-        "state", "channel", "status", "reference", "attempts", "count", "seconds", "days", "port", "path", "url",
-        "signal", "task", "withheld", "kelurahan_known", "version",
+        "exchange", "routing_key", "message_id", "event_id", "case_id", "referral_id", "service_id", "alert_id",
+        "agency", "party", "state", "channel", "status", "reference", "attempts", "count", "seconds", "days", "port",
+        "path", "url", "signal", "task", "withheld", "kelurahan_known", "version", "key_id", "erased", "reduced",
     }
 )  # fmt: skip
 _SAFE_TEXT: Final = re.compile(r"[A-Za-z0-9_./:<>{}\-]{0,120}")
@@ -30,7 +30,7 @@ REDACTED: Final = "[redacted]"
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Keep allowed keys with values that look like ids, codes, counts or times; replace everything else."""
+    """Keeps allowed keys whose values look like ids, codes, counts or times; replaces all other values."""
     for key, value in event.items():
         if key not in ALLOWED:
             event[key] = REDACTED
@@ -64,7 +64,7 @@ def _exception_as_place(_: Any, __: str, event: MutableMapping[str, Any]) -> Mut
 
 
 class _TemplateOnly(logging.Formatter):
-    """Library records: the template without its arguments, which may hold values."""
+    """Formats the records of libraries without message and arguments, which may hold personal data."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: MutableMapping[str, Any] = {
@@ -81,7 +81,7 @@ class _TemplateOnly(logging.Formatter):
 
 
 def configure_logging(service: str, level: str) -> None:
-    """JSON lines on standard output, of this service and of its libraries."""
+    """Makes this service and its libraries log JSON lines to standard output."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stdout, force=True)
     logging.getLogger().handlers[0].setFormatter(_TemplateOnly())
     structlog.configure(

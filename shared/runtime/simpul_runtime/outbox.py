@@ -1,25 +1,24 @@
-"""Events are written in the transaction that changes the state they announce."""
+"""Writes events into the outbox, in the transaction that changes the state they report."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import BigInteger, LargeBinary, Text, Uuid
+from sqlalchemy.types import BigInteger, Text
 
-from simpul_runtime.held import Draft, HeldEvent, OutboxRow, hold, store_held
+from simpul_runtime.held_events import HeldEvent, hold_event, store_held_events
+from simpul_runtime.outbox_message import OutboxMessage, store_messages
 from simpul_runtime.signing import Keys
-from simpul_schema import Event, service_source
+from simpul_runtime.unsigned_event import UnsignedEvent
+from simpul_schema import Event, SectionContent, service_source
 from simpul_schema.catalog import row_of
 from simpul_schema.names import EVENTS, routing_key
-
-HOT: Final = timedelta(seconds=5)
-"""How long the writer's own relay may take before any other may publish the row."""
 
 _NEXT_SEQUENCES = text("""
     INSERT INTO stream (subject, last) SELECT * FROM unnest(:subjects, :counts)
@@ -28,145 +27,123 @@ _NEXT_SEQUENCES = text("""
         SELECT DISTINCT h.exchange || ' ' || h.waits_for FROM held_event h WHERE h.subject = stream.subject)
 """).bindparams(bindparam("subjects", type_=ARRAY(Text)), bindparam("counts", type_=ARRAY(BigInteger)))
 
-_STORE = text("""
-    INSERT INTO outbox (message_id, exchange, routing_key, body, signature, event_id, correlation_id, due_at)
-    SELECT m, x, k, b, s, e, c, CAST(:due_at AS timestamptz)
-    FROM unnest(:message_ids, :exchanges, :keys, :bodies, :signatures, :event_ids, :correlations)
-        AS r (m, x, k, b, s, e, c)
-""").bindparams(
-    bindparam("message_ids", type_=ARRAY(Uuid)), bindparam("exchanges", type_=ARRAY(Text)),
-    bindparam("keys", type_=ARRAY(Text)), bindparam("bodies", type_=ARRAY(LargeBinary)),
-    bindparam("signatures", type_=ARRAY(Text)),
-    bindparam("event_ids", type_=ARRAY(Uuid)), bindparam("correlations", type_=ARRAY(Uuid)),
-)  # fmt: skip
+
+class UndeclaredSection(TypeError):
+    """A section is sealed into a message that does not declare it, so its content is not part of the contract."""
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """An event to be: everything but its place in the stream and its signature."""
+class OutgoingEvent:
+    """An event to publish, before it has an id, a position in its stream and a signature."""
 
     message: type[Event]
     subject: str
     case_id: UUID
     data: dict[str, Any]
     agency: str = ""
-    """The agency it is sent to; without one only those hear it who follow all events."""
+    """The agency it is addressed to; empty for an event that only services receive."""
     topic: str = ""
-    """`<service>.<urgency>` of the referral it is about, by which the agency may sort it into queues."""
+    """`<service>.<urgency>` of its referral, by which an agency may sort events into queues."""
     causation: UUID | None = None
-    sealed: dict[str, tuple[str, BaseModel]] = field(default_factory=dict)
-    """section -> (recipient, content)"""
+    sealed: dict[str, tuple[str, SectionContent]] = field(default_factory=dict)
+    """Section -> (recipient, content); raises UndeclaredSection if the message does not declare the section."""
     is_perishable: bool = False
-    """Worth nothing later: not announced at all while this service has no valid key, instead of held."""
+    """Whether the event is dropped, not held, if the service has no valid key to sign it with."""
+    event_id: UUID | None = None
+    """Chosen by the service where it has to recognise the event later; random otherwise."""
+
+    def __post_init__(self) -> None:
+        declared = {section.SECTION: section for section in self.message.SECTIONS}
+        for name, (_, content) in self.sealed.items():
+            if name not in declared or not isinstance(content, declared[name]):
+                msg = f"{self.message.WIRE_NAME} declares no section {name} of {type(content).__name__}"
+                raise UndeclaredSection(msg)
 
 
 class Outbox:
-    """Numbers, seals, signs and stores announcements."""
+    """Numbers, seals, signs and stores outgoing events."""
 
     def __init__(self, city: str, service: str, keys: Keys) -> None:
         self._source = service_source(city, service)
         self._keys = keys
 
-    async def write(
-        self, connection: AsyncConnection, announcements: Sequence[Announcement], now: datetime
-    ) -> list[OutboxRow]:
-        """Store one row for each destination of each announcement; three statements whatever their number.
+    async def enqueue(
+        self, connection: AsyncConnection, events: Sequence[OutgoingEvent], now: datetime
+    ) -> list[OutboxMessage]:
+        """Stores one message for each destination of each event, with three statements for any number of events.
 
-        What cannot be sealed or signed now is held, and what follows it to the same destination with it. Returns the
-        rows that may be published.
+        An event that cannot be sealed or signed now is held, and so is every later event of its stream to the same
+        destination. Returns the messages that may be published.
         """
-        lapsed = "" if self._keys.can_sign(now) else self._keys.party
-        announcements = [entry for entry in announcements if not (lapsed and entry.is_perishable)]
-        if not announcements:
+        keys = self._keys.freeze()
+        keyless_signer = "" if keys.can_sign(now) else keys.party
+        events = [event for event in events if not (keyless_signer and event.is_perishable)]
+        if not events:
             return []
-        positions, waits = await self._positions(connection, announcements)
-        rows: list[OutboxRow] = []
+        sequences, awaited = await self._assign_sequences(connection, events)
+        messages: list[OutboxMessage] = []
         held: list[HeldEvent] = []
-        for announcement, position in zip(announcements, positions, strict=True):
+        for event, sequence in zip(events, sequences, strict=True):
             body, signature = b"", ""
-            drafts = self._drafts(announcement, position, now)
-            without_key = drafts[0].recipients_without_key(self._keys, now) if drafts else frozenset()
-            for draft in drafts:
-                stream = announcement.subject, draft.exchange
-                waits_for = waits.get(stream) or lapsed or draft.waits_for(without_key)
+            copies = self._build_copies(event, sequence, now)
+            without_key = copies[0].find_recipients_without_key(keys, now) if copies else frozenset()
+            for copy in copies:
+                stream = event.subject, copy.exchange
+                waits_for = awaited.get(stream) or keyless_signer or copy.choose_awaited_party(without_key)
                 if waits_for:
-                    waits[stream] = waits_for
-                    held.append(hold(draft, waits_for, self._keys))
+                    awaited[stream] = waits_for
+                    held.append(hold_event(copy, waits_for, keys))
                     continue
                 if not body:
-                    body = draft.body(self._keys, now, without_key)
-                    signature = self._keys.sign(body, now)
-                rows.append(draft.row(body, signature))
-        await store_rows(connection, rows, now)
-        await store_held(connection, held)
-        return rows
+                    body = copy.build_body(keys, now, without_key)
+                    signature = keys.sign(body, now)
+                messages.append(copy.to_message(body, signature))
+        await store_messages(connection, messages, now)
+        await store_held_events(connection, held)
+        return messages
 
-    async def _positions(
-        self, connection: AsyncConnection, announcements: Sequence[Announcement]
+    async def _assign_sequences(
+        self, connection: AsyncConnection, events: Sequence[OutgoingEvent]
     ) -> tuple[list[int], dict[tuple[str, str], str]]:
-        """The sequence of each, and for whose key earlier events of these streams wait, by subject and exchange."""
-        counts: dict[str, int] = {}
-        for announcement in announcements:
-            counts[announcement.subject] = counts.get(announcement.subject, 0) + 1
-        # Sorted, so that two transactions never wait for each other in a circle.
+        """Returns the sequence of each event, and the party that held events of a subject and exchange wait for."""
+        counts = Counter(event.subject for event in events)
+        # Sorted, so that two transactions lock the streams in the same order.
         subjects = sorted(counts)
-        found = (
-            await connection.execute(
-                _NEXT_SEQUENCES, {"subjects": subjects, "counts": [counts[subject] for subject in subjects]}
-            )
-        ).all()
-        following = {subject: last - counts[subject] for subject, last, _ in found}
-        positions = []
-        for announcement in announcements:
-            following[announcement.subject] += 1
-            positions.append(following[announcement.subject])
-        waits = [(subject, *wait.split(" ")) for subject, _, subject_waits in found for wait in subject_waits]
-        return positions, {(subject, exchange): party for subject, exchange, party in waits}
+        values = {"subjects": subjects, "counts": [counts[subject] for subject in subjects]}
+        found = (await connection.execute(_NEXT_SEQUENCES, values)).all()
+        last = {subject: highest - counts[subject] for subject, highest, _ in found}
+        sequences = []
+        for event in events:
+            last[event.subject] += 1
+            sequences.append(last[event.subject])
+        awaited = [(subject, *entry.split(" ")) for subject, _, entries in found for entry in entries]
+        return sequences, {(subject, exchange): party for subject, exchange, party in awaited}
 
-    def _drafts(self, announcement: Announcement, position: int, now: datetime) -> list[Draft]:
-        event = self._event(announcement, uuid4(), position, now)
+    def _build_copies(self, outgoing: OutgoingEvent, sequence: int, now: datetime) -> list[UnsignedEvent]:
+        """Builds the event once for each destination."""
+        event = self._build_event(outgoing, sequence, now)
         sections = {
-            section: (recipient, content.model_dump_json())
-            for section, (recipient, content) in announcement.sealed.items()
+            section: (recipient, content.model_dump_json()) for section, (recipient, content) in outgoing.sealed.items()
         }
-        wire_name, agency = announcement.message.WIRE_NAME, announcement.agency
+        wire_name, agency = outgoing.message.WIRE_NAME, outgoing.agency
         return [
-            Draft(event, sections, agency, exchange, routing_key(exchange, wire_name, agency, announcement.topic))
+            UnsignedEvent(event, sections, agency, exchange, routing_key(exchange, wire_name, agency, outgoing.topic))
             for exchange in row_of(wire_name).exchanges
             if exchange == EVENTS or agency
         ]
 
-    def _event(self, announcement: Announcement, event_id: UUID, position: int, now: datetime) -> Event:
-        # The constructor is strict: a field that the contract lacks or a value it forbids never leaves.
-        return announcement.message.model_validate(
+    def _build_event(self, outgoing: OutgoingEvent, sequence: int, now: datetime) -> Event:
+        # Validated strictly: a field that the contract lacks or a value that it forbids is never published.
+        return outgoing.message.model_validate(
             {
-                "id": event_id,
+                "id": outgoing.event_id or uuid4(),
                 "source": self._source,
-                "type": announcement.message.WIRE_NAME,
-                "subject": announcement.subject,
+                "type": outgoing.message.WIRE_NAME,
+                "subject": outgoing.subject,
                 "time": now,
-                "sequence": f"{position:010d}",
-                "correlationid": announcement.case_id,
-                "causationid": announcement.causation,
-                "data": announcement.data,
+                "sequence": f"{sequence:010d}",
+                "correlationid": outgoing.case_id,
+                "causationid": outgoing.causation,
+                "data": outgoing.data,
             }
         )
-
-
-async def store_rows(connection: AsyncConnection, rows: Sequence[OutboxRow], now: datetime) -> None:
-    """Put rows into the outbox, in this order."""
-    if not rows:
-        return
-    await connection.execute(
-        _STORE,
-        {
-            "message_ids": [row.message_id for row in rows],
-            "exchanges": [row.exchange for row in rows],
-            "keys": [row.routing_key for row in rows],
-            "bodies": [row.body for row in rows],
-            "signatures": [row.signature for row in rows],
-            "event_ids": [row.event_id for row in rows],
-            "correlations": [row.correlation_id for row in rows],
-            "due_at": now + HOT,
-        },
-    )

@@ -1,13 +1,13 @@
-"""Publishes what the outbox holds, with confirms, on a connection of its own.
+"""Publishes outbox messages with confirms, on a connection of its own.
 
-Committed rows arrive from memory and are published at once; rows that a crash, a refused publish or an outage left
-behind are swept from the table. A row is marked only after the broker confirmed it, so a crash in between publishes
-it twice with the same ids, and the inbox absorbs that.
+Committed messages arrive from memory and are published at once; messages that a crash, a refused publish or an outage
+left in the table are found by polling. A message is marked as published only after the broker confirmed it. A crash in
+between publishes it twice with the same ids, and the inbox drops the second delivery.
 
-A row that cannot be published harms no other. What the broker or the client refuses is put off by itself. When a
-channel dies or confirms are missing, each of the rows in flight may be the reason: they are suspects, and published
-one by one behind all others. One that fails alone is put off, and with it for a while everything that goes the same
-way (to the same exchange and agency), so that a missing exchange or a queue that takes nothing costs one try.
+A message that cannot be published must not delay others. If the broker or the client refuses it, it alone is deferred.
+If a channel closes or confirms are missing, any message in flight may be the cause: all of them become suspects and are
+published one by one after the others. A suspect that fails alone is deferred, and its route (exchange and addressee) is
+blocked for a while, so that a missing exchange or a full queue costs one attempt and not one per message.
 """
 
 import asyncio
@@ -28,49 +28,57 @@ from pamqp.commands import Basic
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from simpul_runtime.broker_addresses import BrokerAddresses
 from simpul_runtime.database import utc_now
-from simpul_runtime.held import OutboxRow
 from simpul_runtime.metrics import EVENTS_PUBLISHED, EVENTS_REFUSED, OUTBOX_OLDEST, OUTBOX_PENDING
-from simpul_runtime.outbox import HOT
+from simpul_runtime.outbox_message import LEASE, OutboxMessage
 from simpul_runtime.supervision import is_cancelled, keep_running
 from simpul_schema.envelope import CONTENT_TYPE
 from simpul_seal import SIGNATURE_HEADER
 
-WINDOW: Final = 200
-"""Publishes in flight at once; the gain flattens at 100 to 200."""
-MEMORY: Final = 20_000
-"""Rows kept in memory while the broker lags; the table holds the others."""
-AHEAD: Final = 200
-"""Rows a consumer may be ahead of the broker's confirms before it takes the next batch."""
-CONFIRM_WITHIN: Final = 5.0
-"""Seconds; aio-pika's and FastStream's own timeouts do not cover a frozen broker."""
-POLL: Final = 1.0
-"""Seconds between sweeps of the table."""
-BLOCKED: Final = 10.0
-"""Seconds for which nothing is sent the way on which a row failed alone."""
-RECONNECT_AFTER: Final = 0.2
-"""Seconds, doubling up to 5."""
-_REFUSED: Final = (DeliveryError, ValueError, TypeError, struct.error)
-"""The broker or the client refuses this one row: no queue, a full queue, a routing key that is too long."""
-_NO_EXCHANGE: Final = re.compile("no exchange '([^']*)'")
+MAX_IN_FLIGHT: Final = 200
+"""Messages published without waiting for a confirm; more than 100 to 200 gain little."""
+MAX_IN_MEMORY: Final = 20_000
+"""Committed messages kept in memory while the broker is slow; the others are read from the table later."""
+HIGH_WATERMARK: Final = 200
+"""Messages in memory above which the inbox waits before it takes its next batch."""
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds."""
+CONFIRM_TIMEOUT: Final = 5.0
+"""Seconds; the timeouts of aio-pika and FastStream do not cover a frozen broker."""
+POLL_INTERVAL: Final = 1.0
+"""Seconds between two reads of the table."""
+MEASURE_INTERVAL: Final = 2.0
+"""Seconds between two updates of the metrics."""
+MARK_INTERVAL: Final = 0.1
+"""Seconds in which confirms are collected to mark their messages together; a crash before that publishes them again."""
+MARK_RETRY_DELAY: Final = 1.0
+"""Seconds until messages are marked as published again after the database failed."""
+ROUTE_BLOCK: Final = 10.0
+"""Seconds for which a route is blocked after a message failed on it alone."""
+MIN_RECONNECT_DELAY, MAX_RECONNECT_DELAY = 0.2, 5.0
+"""Seconds until the next attempt to connect, doubling."""
+_REFUSALS: Final = (DeliveryError, ValueError, TypeError, struct.error)
+"""The broker or the client refused this one message: no queue, a full queue, a routing key that is too long."""
+_MISSING_EXCHANGE: Final = re.compile("no exchange '([^']*)'")
 
 log = structlog.get_logger()
 
 _TAKE_DUE = text("""
     UPDATE outbox SET due_at = now() + :lease
-    WHERE message_id IN (
+    WHERE message_id = ANY (ARRAY(
         SELECT message_id FROM outbox WHERE published_at IS NULL AND due_at <= now()
-        ORDER BY due_at LIMIT :window FOR UPDATE SKIP LOCKED)
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED))
     RETURNING message_id, exchange, routing_key, body, coalesce(signature, ''), event_id, correlation_id
 """)
-_TAKE_OVER = text("UPDATE outbox SET due_at = now() WHERE published_at IS NULL AND due_at > now()")
-_MARK = text("UPDATE outbox SET published_at = now() WHERE message_id = ANY(:ids)")
+_END_LEASES = text("UPDATE outbox SET due_at = now() WHERE published_at IS NULL AND due_at > now()")
+_MARK_PUBLISHED = text("UPDATE outbox SET published_at = now() WHERE message_id = ANY(:ids)")
 _DEFER = text("""
     UPDATE outbox SET attempts = attempts + 1, last_error = :error,
         due_at = now() + least(interval '1 second' * 2 ^ least(attempts, 6), interval '1 minute')
     WHERE message_id = ANY(:ids)
 """)
-_POSTPONE = text(
+_DEFER_BRIEFLY = text(
     "UPDATE outbox SET due_at = now() + interval '1 second', last_error = :error WHERE message_id = ANY(:ids)"
 )
 _LAG = text("""
@@ -81,63 +89,67 @@ _LAG = text("""
 
 
 SignAgain: TypeAlias = Callable[[bytes, datetime], tuple[bytes, str]]
-"""Takes the signature out of a body; returns the rest and the signature to send beside it."""
+"""Removes an embedded signature from a body; returns the remaining body and its signature."""
 
 
-class WayBlocked(Exception):
-    """Another row failed on the same way a moment ago; this one waits without being tried."""
+class RouteBlocked(Exception):
+    """Another message failed on this route a moment ago; this one was not tried."""
 
 
-class Relay:
-    """One per process; any number of processes may share a table."""
+class OutboxRelay:
+    """Publishes outbox messages; one per process, and any number of processes may share a table."""
 
-    def __init__(self, engine: AsyncEngine, amqp_url: str, sign_again: SignAgain) -> None:
-        """With `sign_again`, what to do with rows of a version that put the signature into the body."""
+    def __init__(self, engine: AsyncEngine, addresses: BrokerAddresses, sign_again: SignAgain) -> None:
+        """Takes `sign_again` for messages that an earlier version stored with the signature inside the body."""
         self._engine = engine
-        self._amqp_url = amqp_url
+        self._addresses = addresses
         self._sign_again = sign_again
-        self._hot: deque[OutboxRow] = deque(maxlen=MEMORY)
+        self._committed: deque[OutboxMessage] = deque(maxlen=MAX_IN_MEMORY)
         self._confirmed: list[UUID] = []
-        self._wake = asyncio.Event()
-        self._caught_up = asyncio.Event()
-        self._marking = asyncio.Event()
+        self._wake_up = asyncio.Event()
+        self._has_capacity = asyncio.Event()
+        self._must_mark = asyncio.Event()
         self._suspects: dict[UUID, int] = {}
-        self._left: list[OutboxRow] = []
+        """Message id -> number of attempts in which it failed alone."""
+        self._untried_suspects: list[OutboxMessage] = []
         self._blocked_until: dict[str, float] = {}
-        self._has_taken_over = False
+        self._has_ended_leases = False
         self.is_connected = False
         self.oldest_seconds = 0.0
 
-    def hand_over(self, rows: Sequence[OutboxRow]) -> None:
-        """Publish rows that were just committed."""
+    def publish_soon(self, messages: Sequence[OutboxMessage]) -> None:
+        """Publishes messages that were just committed."""
         if self.is_connected:
-            self._hot.extend(rows)
-            self._wake.set()
+            self._committed.extend(messages)
+            self._wake_up.set()
 
-    async def has_room(self) -> None:
-        """Return when the relay is not far behind: what waits in the broker costs no memory here."""
-        while self.is_connected and len(self._hot) > AHEAD:
-            self._caught_up.clear()
-            await self._caught_up.wait()
+    async def wait_for_capacity(self) -> None:
+        """Waits until few messages are in memory; deliveries that wait in the broker use no memory here."""
+        while self.is_connected and len(self._committed) > HIGH_WATERMARK:
+            self._has_capacity.clear()
+            await self._has_capacity.wait()
 
     async def run(self) -> None:
-        """Publish until cancelled; reconnect with growing waits."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(keep_running("relay", self._keep_publishing))
-            tasks.create_task(keep_running("relay_marks", self._keep_marking))
-            tasks.create_task(keep_running("relay_measures", self._keep_measuring))
+        """Publishes until cancelled; reconnects after growing delays."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(keep_running("relay", self._keep_publishing))
+                tasks.create_task(keep_running("relay_marks", self._keep_marking))
+                tasks.create_task(keep_running("relay_measures", self._keep_measuring))
+        finally:
+            await self._mark_confirmed()
 
     async def _keep_publishing(self) -> None:
-        wait = RECONNECT_AFTER
+        delay = MIN_RECONNECT_DELAY
         while True:
             try:
-                await self._take_over()
-                async with asyncio.timeout(10):
-                    link = await aio_pika.connect(self._amqp_url)
-                async with link:
-                    channel = await link.channel(publisher_confirms=True, on_return_raises=True)
-                    self.is_connected, wait = True, RECONNECT_AFTER
-                    await self._publish_from(await channel.get_underlay_channel())
+                await self._end_leases()
+                async with asyncio.timeout(CONNECT_TIMEOUT):
+                    connection = await aio_pika.connect(self._addresses.next())
+                async with connection:
+                    channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                    self.is_connected, delay = True, MIN_RECONNECT_DELAY
+                    await self._publish_on(await channel.get_underlay_channel())
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
@@ -147,111 +159,113 @@ class Relay:
             except Exception as error:
                 log.error("relay_failed", exc_info=error)
             self.is_connected = False
-            self._hot.clear()
-            self._caught_up.set()
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, 5.0)
+            self._committed.clear()
+            self._has_capacity.set()
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, MAX_RECONNECT_DELAY)
 
-    async def _take_over(self) -> None:
-        """Once, at the start: what an earlier process took and did not publish."""
-        if not self._has_taken_over:
+    async def _end_leases(self) -> None:
+        """Makes the messages due that an earlier process leased and did not publish; once per process."""
+        if not self._has_ended_leases:
             async with self._engine.begin() as connection:
-                await connection.execute(_TAKE_OVER)
-            self._has_taken_over = True
+                await connection.execute(_END_LEASES)
+            self._has_ended_leases = True
 
-    async def _publish_from(self, channel: ConfirmChannel) -> None:
+    async def _publish_on(self, channel: ConfirmChannel) -> None:
         loop = asyncio.get_running_loop()
         next_poll = loop.time()
         while not channel.is_closed:
-            # Before the look into memory: what is handed over during a sweep must still end the wait.
-            self._wake.clear()
-            rows: Sequence[OutboxRow] = [self._hot.popleft() for _ in range(min(len(self._hot), WINDOW))]
-            if self._left:
-                rows, self._left = [*rows, *self._left], []
-            self._caught_up.set()
-            if not rows and loop.time() >= next_poll:
-                rows = await self._take_due()
-                next_poll = loop.time() + (0 if len(rows) == WINDOW else POLL)
-            if rows:
-                await self._publish(channel, rows)
+            # Cleared before memory is read: messages that arrive during a poll must still end the wait.
+            self._wake_up.clear()
+            count = min(len(self._committed), MAX_IN_FLIGHT)
+            messages: Sequence[OutboxMessage] = [self._committed.popleft() for _ in range(count)]
+            if self._untried_suspects:
+                messages, self._untried_suspects = [*messages, *self._untried_suspects], []
+            self._has_capacity.set()
+            if not messages and loop.time() >= next_poll:
+                messages = await self._take_due()
+                next_poll = loop.time() + (0 if len(messages) == MAX_IN_FLIGHT else POLL_INTERVAL)
+            if messages:
+                await self._publish(channel, messages)
                 continue
             try:
                 async with asyncio.timeout(max(next_poll - loop.time(), 0.01)):
-                    await self._wake.wait()
+                    await self._wake_up.wait()
             except TimeoutError:
                 continue
 
-    async def _publish(self, channel: ConfirmChannel, rows: Sequence[OutboxRow]) -> None:
-        """All at once but the suspects, which follow one by one; ConnectionError when the channel can do no more."""
+    async def _publish(self, channel: ConfirmChannel, messages: Sequence[OutboxMessage]) -> None:
+        """Publishes messages together, then the suspects one by one; ConnectionError if the channel is unusable."""
         if not (self._suspects or self._blocked_until):
-            await self._publish_together(channel, rows)
+            await self._publish_together(channel, messages)
             return
-        open_ways = await self._without_blocked(rows)
-        suspects = [row for row in open_ways if row.message_id in self._suspects]
-        others = [row for row in open_ways if row.message_id not in self._suspects]
-        for position, group in enumerate([others, *([row] for row in suspects)]):
-            # What the next connection takes first, should this one end here.
-            self._left = suspects[position:]
+        unblocked = await self._defer_blocked(messages)
+        suspects = [message for message in unblocked if message.message_id in self._suspects]
+        others = [message for message in unblocked if message.message_id not in self._suspects]
+        for position, group in enumerate([others, *([message] for message in suspects)]):
+            # If this connection fails, the next one starts with these.
+            self._untried_suspects = suspects[position:]
             await self._publish_together(channel, group)
-        self._left = []
+        self._untried_suspects = []
 
-    async def _without_blocked(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
+    async def _defer_blocked(self, messages: Sequence[OutboxMessage]) -> list[OutboxMessage]:
+        """Defers the messages whose route is blocked; returns the others."""
         now = asyncio.get_running_loop().time()
-        self._blocked_until = {way: until for way, until in self._blocked_until.items() if until > now}
-        is_open = [self._blocked_until.keys().isdisjoint(_ways_of(row)) for row in rows]
-        blocked = [row.message_id for row, free in zip(rows, is_open, strict=True) if not free]
-        await self._put_off(_DEFER, dict.fromkeys(blocked, WayBlocked()))
-        return [row for row, free in zip(rows, is_open, strict=True) if free]
+        self._blocked_until = {route: until for route, until in self._blocked_until.items() if until > now}
+        is_open = [self._blocked_until.keys().isdisjoint(_routes_of(message)) for message in messages]
+        blocked = [message.message_id for message, free in zip(messages, is_open, strict=True) if not free]
+        await self._defer(_DEFER, dict.fromkeys(blocked, RouteBlocked()))
+        return [message for message, free in zip(messages, is_open, strict=True) if free]
 
-    async def _publish_together(self, channel: ConfirmChannel, rows: Sequence[OutboxRow]) -> None:
-        if not rows:
+    async def _publish_together(self, channel: ConfirmChannel, messages: Sequence[OutboxMessage]) -> None:
+        if not messages:
             return
-        publishing = [asyncio.create_task(self._publish_row(channel, row)) for row in rows]
+        publishing = [asyncio.create_task(self._publish_message(channel, message)) for message in messages]
         try:
-            await asyncio.wait(publishing, timeout=CONFIRM_WITHIN)
+            await asyncio.wait(publishing, timeout=CONFIRM_TIMEOUT)
         finally:
             for task in publishing:
                 task.cancel()
-        outcomes = [_outcome_of(task) for task in publishing]
-        failed = {row.message_id: o for row, o in zip(rows, outcomes, strict=True) if o is not None}
-        confirmed = [row.message_id for row in rows if row.message_id not in failed]
+        errors = [_error_of(task) for task in publishing]
+        failed = {message.message_id: e for message, e in zip(messages, errors, strict=True) if e is not None}
+        confirmed = [message.message_id for message in messages if message.message_id not in failed]
         self._confirmed += confirmed
-        self._marking.set()
+        self._must_mark.set()
         EVENTS_PUBLISHED.inc(len(confirmed))
         if self._suspects:
             for message_id in confirmed:
                 self._suspects.pop(message_id, None)
         if failed:
-            await self._settle_failed(rows, failed)
+            await self._settle_failed(messages, failed)
 
-    async def _settle_failed(self, rows: Sequence[OutboxRow], failed: dict[UUID, BaseException]) -> None:
-        """Put off what failed; ConnectionError when it was the channel."""
-        unclear = {message_id: error for message_id, error in failed.items() if not isinstance(error, _REFUSED)}
+    async def _settle_failed(self, messages: Sequence[OutboxMessage], failed: dict[UUID, BaseException]) -> None:
+        """Defers failed messages; ConnectionError if the channel failed and not only single messages."""
+        unclear = {message_id: error for message_id, error in failed.items() if not isinstance(error, _REFUSALS)}
         refused = {message_id: error for message_id, error in failed.items() if message_id not in unclear}
-        self._note_suspects(rows, unclear)
-        await self._put_off(_DEFER, refused)
-        # Most of those that were in flight together are as good as any.
-        await self._put_off(_DEFER if len(rows) == 1 else _POSTPONE, unclear)
+        self._add_suspects(messages, unclear)
+        await self._defer(_DEFER, refused)
+        # Of many messages in flight at most a few can be the cause, so the delay is short.
+        await self._defer(_DEFER if len(messages) == 1 else _DEFER_BRIEFLY, unclear)
         if unclear:
             msg = "the channel no longer confirms"
             raise ConnectionError(msg)
 
-    def _note_suspects(self, rows: Sequence[OutboxRow], unclear: dict[UUID, BaseException]) -> None:
-        """Each that failed without an answer to itself; the way is closed where the fault is known to be there."""
-        until = asyncio.get_running_loop().time() + BLOCKED
+    def _add_suspects(self, messages: Sequence[OutboxMessage], unclear: dict[UUID, BaseException]) -> None:
+        """Adds messages that failed together with the channel; blocks a route that is known to be the cause."""
+        until = asyncio.get_running_loop().time() + ROUTE_BLOCK
         for message_id, error in unclear.items():
-            alone = self._suspects.get(message_id, 0) + (len(rows) == 1)
-            self._suspects[message_id] = alone
-            missing = _NO_EXCHANGE.search(str(error))
+            failures_alone = self._suspects.get(message_id, 0) + (len(messages) == 1)
+            self._suspects[message_id] = failures_alone
+            missing = _MISSING_EXCHANGE.search(str(error))
             if missing:
                 self._blocked_until[missing.group(1)] = until
-            elif len(rows) == 1 and (alone > 1 or isinstance(error, AMQPChannelError | TimeoutError)):
-                self._blocked_until[_ways_of(rows[0])[-1]] = until
-        if len(self._suspects) > MEMORY:
+            elif len(messages) == 1 and (failures_alone > 1 or isinstance(error, AMQPChannelError | TimeoutError)):
+                self._blocked_until[_routes_of(messages[0])[-1]] = until
+        if len(self._suspects) > MAX_IN_MEMORY:
             # Other processes have published most of them.
             self._suspects.clear()
 
-    async def _put_off(self, how: TextClause, failed: Mapping[UUID, BaseException]) -> None:
+    async def _defer(self, statement: TextClause, failed: Mapping[UUID, BaseException]) -> None:
         causes: dict[str, list[UUID]] = {}
         for message_id, error in failed.items():
             causes.setdefault(type(error).__name__, []).append(message_id)
@@ -259,52 +273,63 @@ class Relay:
             EVENTS_REFUSED.labels(cause).inc(len(ids))
             log.warning("publish_refused", reason=cause, count=len(ids))
             async with self._engine.begin() as connection:
-                await connection.execute(how, {"ids": ids, "error": cause})
+                await connection.execute(statement, {"ids": ids, "error": cause})
 
-    async def _publish_row(self, channel: ConfirmChannel, row: OutboxRow) -> None:
+    async def _publish_message(self, channel: ConfirmChannel, message: OutboxMessage) -> None:
         await channel.basic_publish(
-            row.body,
-            exchange=row.exchange,
-            routing_key=row.routing_key,
+            message.body,
+            exchange=message.exchange,
+            routing_key=message.routing_key,
             mandatory=True,
             wait=False,  # type: ignore[call-arg]  # the real channel takes it, its abstract class does not say so
             properties=Basic.Properties(
-                # Unique for each destination: two in flight with one id would mix up their returns.
-                message_id=str(row.message_id),
-                correlation_id=str(row.correlation_id),
+                # Unique for each destination: returns of two messages in flight with one id would be mixed up.
+                message_id=str(message.message_id),
+                correlation_id=str(message.correlation_id),
                 content_type=CONTENT_TYPE,
                 delivery_mode=2,
-                # Kept for `simpul topology resend`: an alternate exchange forgets where a message came from.
-                headers={"simpul-exchange": row.exchange, SIGNATURE_HEADER: row.signature},
+                # Read by `simpul topology resend`, because an alternate exchange hides the original one.
+                headers={"simpul-exchange": message.exchange, SIGNATURE_HEADER: message.signature},
             ),
         )
 
-    async def _take_due(self) -> list[OutboxRow]:
+    async def _take_due(self) -> list[OutboxMessage]:
         async with self._engine.begin() as connection:
-            found = await connection.execute(_TAKE_DUE, {"lease": HOT, "window": WINDOW})
-            return [self._signed(OutboxRow(*row)) for row in found]
+            found = await connection.execute(_TAKE_DUE, {"lease": LEASE, "limit": MAX_IN_FLIGHT})
+            return [self._sign_embedded(OutboxMessage(*row)) for row in found]
 
-    def _signed(self, row: OutboxRow) -> OutboxRow:
-        if row.signature:
-            return row
-        body, signature = self._sign_again(row.body, utc_now())
-        return replace(row, body=body, signature=signature)
+    def _sign_embedded(self, message: OutboxMessage) -> OutboxMessage:
+        """Replaces an embedded signature; returns other messages unchanged."""
+        if message.signature:
+            return message
+        body, signature = self._sign_again(message.body, utc_now())
+        return replace(message, body=body, signature=signature)
 
     async def _keep_marking(self) -> None:
         while True:
-            await self._marking.wait()
-            self._marking.clear()
-            ids, self._confirmed = self._confirmed, []
-            if not ids:
-                continue
-            try:
-                async with self._engine.begin() as connection:
-                    await connection.execute(_MARK, {"ids": ids})
-            except Exception as error:
-                log.warning("marking_failed", count=len(ids), exc_info=error)
-                self._confirmed = ids + self._confirmed
-                await asyncio.sleep(1)
-                self._marking.set()
+            await self._must_mark.wait()
+            await asyncio.sleep(MARK_INTERVAL)
+            self._must_mark.clear()
+            if not await self._mark_confirmed():
+                await asyncio.sleep(MARK_RETRY_DELAY)
+                self._must_mark.set()
+
+    async def _mark_confirmed(self) -> bool:
+        """Marks confirmed messages as published; returns False if the database failed, and keeps them then."""
+        ids, self._confirmed = self._confirmed, []
+        if not ids:
+            return True
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(_MARK_PUBLISHED, {"ids": ids})
+        except BaseException as error:
+            self._confirmed = ids + self._confirmed
+            if not isinstance(error, Exception):
+                # The relay is being stopped, and marks them as the last thing it does.
+                raise
+            log.warning("outbox_marking_failed", count=len(ids), exc_info=error)
+            return False
+        return True
 
     async def _keep_measuring(self) -> None:
         while True:
@@ -314,17 +339,17 @@ class Relay:
                 OUTBOX_PENDING.set(pending)
                 OUTBOX_OLDEST.set(self.oldest_seconds)
             except Exception as error:
-                log.warning("measuring_failed", exc_info=error)
-            await asyncio.sleep(2)
+                log.warning("outbox_measurement_failed", exc_info=error)
+            await asyncio.sleep(MEASURE_INTERVAL)
 
 
-def _ways_of(row: OutboxRow) -> tuple[str, str]:
-    """The exchange, and what is addressed there to one agency or is about one thing."""
-    return row.exchange, f"{row.exchange} {'.'.join(row.routing_key.split('.')[:2])}"
+def _routes_of(message: OutboxMessage) -> tuple[str, str]:
+    """Returns the exchange, and the exchange with the first two words of the key, which name the addressee."""
+    return message.exchange, f"{message.exchange} {'.'.join(message.routing_key.split('.')[:2])}"
 
 
-def _outcome_of(task: "asyncio.Task[None]") -> BaseException | None:
-    """None when the broker confirmed; a confirm that is missing counts as a failure."""
+def _error_of(task: "asyncio.Task[None]") -> BaseException | None:
+    """Returns why a publish failed, a missing confirm included; None if the broker confirmed it."""
     if not task.done():
         return TimeoutError()
     return ConnectionError() if task.cancelled() else task.exception()

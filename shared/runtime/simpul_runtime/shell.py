@@ -1,4 +1,4 @@
-"""What surrounds every request: limits on size and time, security headers, an answer when something fails."""
+"""Wraps every request: limits its size and time, adds security headers, and answers failures."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -26,38 +26,38 @@ _HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", _POLICY),
 )
-_POLICY_HEADER: Final = b"content-security-policy"
 MAX_DISCARDED_BYTES: Final = 8 * 1024 * 1024
-"""How much of a refused body is read and thrown away: a browser shows an answer only after it could send its body."""
+"""How much of a refused body is read and discarded; a browser shows the response only after sending its body."""
 DISCARD_TIMEOUT: Final = 5.0
-"""Seconds that this may take."""
+"""Seconds for discarding a body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may cost."""
+    """Limits of one request."""
 
     body_bytes: int = 256 * 1024
     seconds: float = 9.0
-    """From the end of the request's body to the start of the answer: a slow connection uses up none of it."""
+    """From the end of the request's body to the start of the response, so that a slow client uses up none of it."""
 
 
 class BodyTooLarge(HTTPException):
-    """The request is larger than the service reads; send less."""
+    """The request is larger than the service accepts; send less."""
 
     def __init__(self) -> None:
         super().__init__(status_code=413)
 
 
 class Shell:
-    """Plain ASGI, because it is on every request."""
+    """Middleware in plain ASGI, because every request passes it."""
 
     def __init__(self, app: Any, limits: Mapping[str, Limits], failures: FailureResponses) -> None:
-        """`limits` has the paths whose limits are not the usual ones."""
+        """Takes `limits` of the paths whose limits differ from the default."""
         self._app = app
         self._limits = limits
-        self._usual = Limits()
+        self._default = Limits()
         self._failures = failures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +65,7 @@ class Shell:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._limits.get(scope["path"], self._usual))
+        exchange = _Exchange(scope, receive, send, self._limits.get(scope["path"], self._default))
         try:
             async with exchange.time_limit:
                 exchange.check_declared_size()
@@ -80,7 +80,7 @@ class Shell:
 
 
 class _Exchange:
-    """One request and its answer, under limits."""
+    """A request and its response, under limits."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limits: Limits) -> None:
         self._receive, self._send, self._limits = receive, send, limits
@@ -98,7 +98,7 @@ class _Exchange:
             raise BodyTooLarge
 
     async def receive(self) -> Message:
-        """The next part of the request's body; BodyTooLarge when there is too much of it."""
+        """Receives the next part of the body; raises BodyTooLarge if there is too much of it."""
         message = await self._receive()
         self._read += len(message.get("body", b""))
         if self._read > self._limits.body_bytes:
@@ -109,7 +109,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Adds the headers; from the start of the answer on there is no limit of time."""
+        """Sends a message; adds the headers and lifts the time limit when the response starts."""
         if message["type"] == "http.response.start":
             if message["status"] == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 await self._discard_body()
@@ -119,13 +119,13 @@ class _Exchange:
         await self._send(message)
 
     def end_time_limit(self) -> None:
-        """Lets the answer take as long as its reader needs."""
+        """Lifts the time limit, because a slow client may take long to read the response."""
         if self._is_limited:
             self._is_limited = False
             self.time_limit.reschedule(None)
 
     def leave_time_limit(self) -> None:
-        """Notes that the limit is over, because the application has ended."""
+        """Notes that the time limit is over, because the application has returned."""
         self._is_limited = False
 
     async def _discard_body(self) -> None:
@@ -138,8 +138,7 @@ class _Exchange:
 
 
 def _with_security_headers(given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    headers = [*given, *_HEADERS]
-    # A page that needs another policy, such as the API documentation, brings its own.
-    if all(name != _POLICY_HEADER for name, _ in headers):
-        headers.append((_POLICY_HEADER, _POLICY))
-    return headers
+    headers = list(given)
+    names = {name for name, _ in headers}
+    # A response that needs another value, such as the policy of the API documentation, brings its own.
+    return headers + [header for header in _HEADERS if header[0] not in names]

@@ -1,15 +1,15 @@
-"""A service's keys at work: sign, verify, seal and open sections."""
+"""A service's keys: signs and verifies events, seals and opens sections, encrypts what the service stores."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from simpul_runtime.database import utc_now
 from simpul_runtime.errors import Unprocessable
-from simpul_schema import Event
+from simpul_schema import Event, SectionContent
 from simpul_schema.vocabulary import ParkReason
 from simpul_seal import (
     Directory,
@@ -18,81 +18,80 @@ from simpul_seal import (
     Rejection,
     VerifiedEvent,
     WatchedKeyRing,
-    lock,
+    decrypt,
+    encrypt,
     open_section,
     seal_section,
     sign,
-    unlock,
     verify_event,
 )
 from simpul_seal.embedded import sign_again
 
-Content = TypeVar("Content", bound=BaseModel)
+Content = TypeVar("Content", bound=SectionContent)
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """This service's private keys and everybody's public ones."""
+    """This service's private keys and every party's public keys."""
 
     source: KeyRing | WatchedKeyRing
     directory: Directory
 
     @property
     def ring(self) -> KeyRing:
-        """This service's private keys as they are now."""
+        """This service's current private keys."""
         return self.source.ring if isinstance(self.source, WatchedKeyRing) else self.source
 
     @property
     def party(self) -> str:
-        """The service whose keys these are."""
+        """The service that owns the private keys."""
         return self.ring.party
 
+    def freeze(self) -> "Keys":
+        """Returns the keys as they are now, for a batch of messages: their files are looked at once."""
+        return Keys(self.ring, self.directory.freeze())
+
     def can_sign(self, now: datetime) -> bool:
-        """Whether others accept what this service signs now."""
-        return self._valid_ring(now) is not None
+        """Whether receivers accept the service's signatures now."""
+        return self._find_valid_ring(now) is not None
 
     def has_usable_key(self, party: str, now: datetime) -> bool:
-        """Whether something can be sealed to that party now."""
+        """Whether a section can be sealed to that party now."""
         return bool(self.directory.valid_keys(party, now))
 
     def sign(self, body: bytes, now: datetime) -> str:
-        """The signature that travels beside a body, under the newest of this service's keys that counts now."""
-        return sign(body, self._signing_ring(now))
+        """Signs a body with the newest of this service's keys that is valid now."""
+        return sign(body, self.choose_ring(now))
 
     def sign_again(self, body: bytes, now: datetime) -> tuple[bytes, str]:
-        """An event of a version that signed inside the body: without that signature, and with one beside it."""
-        return sign_again(body, self._signing_ring(now))
+        """Removes the signature that an earlier version embedded in a body; returns the rest and its signature."""
+        return sign_again(body, self.choose_ring(now))
 
-    def _signing_ring(self, now: datetime) -> KeyRing:
-        return self._valid_ring(now) or self.ring
+    def choose_ring(self, now: datetime) -> KeyRing:
+        """Returns the keys with which the service signs now: the newest that receivers accept."""
+        return self._find_valid_ring(now) or self.ring
 
-    def _valid_ring(self, now: datetime) -> KeyRing | None:
+    def _find_valid_ring(self, now: datetime) -> KeyRing | None:
         ring = self.ring
         valid = self.directory.valid_keys(ring.party, now)
         return next((key for entry in valid if (key := ring.key(entry.keyid))), None)
 
     def verify(self, body: bytes, signature: str, now: datetime) -> VerifiedEvent | Rejection:
-        """The event that somebody else has published, or why it is none."""
+        """Verifies an event of another party."""
         return verify_event(body, signature, self.directory, now)
 
-    def seal(
+    def seal_section(
         self, content: bytes, *, recipient: str, event_id: UUID, case_id: UUID, section: str, now: datetime
     ) -> dict[str, str]:
-        """One section sealed to the recipient's current key; UnknownKey when it has none."""
+        """Seals a section to the recipient's current key; raises UnknownKey if it has none."""
         key = self.directory.current(recipient, now)
         return seal_section(content, key, event_id=event_id, case_id=case_id, section=section)
 
-    def lock(self, content: bytes, *, place: str) -> bytes:
-        """Something only this service may read again, bound to the place where it is kept."""
-        # The key that also signs: every replica can open it, whenever each of them read the new key file.
-        return lock(content, self._signing_ring(utc_now()), place=place)
+    def open_section(self, event: Event, section: str, content: type[Content]) -> Content:
+        """Opens a section sealed to this service.
 
-    def unlock(self, locked: bytes, *, place: str) -> bytes:
-        """What `lock` gave; NotForUs when it was altered or moved."""
-        return unlock(locked, self.ring, place=place)
-
-    def open(self, event: Event, section: str, content: type[Content]) -> Content:
-        """A section sealed to this service; Unprocessable when it is missing, not for us or not as agreed."""
+        Raises Unprocessable if the section is missing, sealed to somebody else or not valid.
+        """
         sealed = event.data.sealed.get(section)  # type: ignore[attr-defined]  # every message class has data
         if sealed is None:
             raise Unprocessable(ParkReason.INVALID, f"no sealed section {section}")
@@ -100,8 +99,17 @@ class Keys:
             opened = open_section(
                 sealed.ciphertext, self.ring, event_id=event.id, case_id=event.correlationid, section=section
             )
-            return content.model_validate_json(opened)
+            return content.read_json(opened)
         except NotForUs as error:
             raise Unprocessable(ParkReason.CANNOT_OPEN, section) from error
         except ValidationError as error:
             raise Unprocessable(ParkReason.INVALID, section) from error
+
+    def encrypt(self, content: bytes, *, associated_data: str) -> bytes:
+        """Encrypts content that only this service reads; `associated_data` names the row and column that keep it."""
+        # With the key that also signs: it is in every replica's ring, whenever each of them read the new key file.
+        return encrypt(content, self.choose_ring(utc_now()), associated_data=associated_data)
+
+    def decrypt(self, encrypted: bytes, *, associated_data: str) -> bytes:
+        """Decrypts content; raises NotForUs if it was altered or moved to another row or column."""
+        return decrypt(encrypted, self.ring, associated_data=associated_data)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
-from simpul_runtime.translations import gettext_noop
+from simpul_schema.translations import gettext_noop
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "json_invalid": gettext_noop("The request is not valid JSON."),
     "timezone_aware": gettext_noop("The time needs a UTC offset, such as +07:00."),
     "year_out_of_range": gettext_noop("The year must be between {ge} and {le}; check the date."),
+    "date_impossible": gettext_noop("There is no such date of birth; check day, month and year."),
+    "event_time_impossible": gettext_noop(
+        "Write when it happened as 2026-11-24T21 (day and hour) or 2026-11-24 (day), in local time."
+    ),
     "datetime_from_date_parsing": gettext_noop("Write the time as 2026-11-24T22:15+07:00."),
 }
 """Pydantic's error type -> message."""

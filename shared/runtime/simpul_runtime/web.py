@@ -1,23 +1,28 @@
-"""The web application that every service starts from: health, metrics, API documentation, explained errors."""
+"""The web application every service starts from: health, API documentation, explained errors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
 from simpul_runtime.api_docs import add_api_docs
-from simpul_runtime.failure_responses import DOCUMENTED_FAILURES, FailureResponses, invalid_request_response
+from simpul_runtime.audit import sign_head
+from simpul_runtime.database import utc_now
+from simpul_runtime.failure_responses import (
+    DOCUMENTED_FAILURES,
+    EmergencyNumber,
+    FailureResponses,
+    invalid_request_response,
+)
 from simpul_runtime.failures import request_failure
-from simpul_runtime.metrics import REGISTRY
 from simpul_runtime.service import Service
 from simpul_runtime.shell import Limits, Shell
-from simpul_runtime.translations import load_translations
 from simpul_runtime.validation import explain_error
+from simpul_schema.translations import load_translations
 
 _FRAMEWORK_DETAILS: Final = frozenset(
     {*(status.phrase for status in HTTPStatus), "There was an error parsing the body"}
@@ -25,13 +30,26 @@ _FRAMEWORK_DETAILS: Final = frozenset(
 """Details that Starlette and FastAPI generate; they are replaced by translated messages."""
 
 
-def shell_for(service: Service, *, title: str, description: str, limits: Mapping[str, Limits] | None = None) -> FastAPI:
+def create_web_app(
+    service: Service,
+    *,
+    title: str,
+    description: str,
+    emergency_numbers: Sequence[EmergencyNumber],
+    limits: Mapping[str, Limits] | None = None,
+) -> FastAPI:
     """Creates a service's web application; `limits` maps paths to limits that differ from the default."""
     web = FastAPI(
-        title=title, description=description, version="0.1.0", lifespan=service.lifespan, docs_url=None, redoc_url=None,
-        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"}, responses=DOCUMENTED_FAILURES,
-    )  # fmt: skip
-    failures = FailureResponses(service.city)
+        title=title,
+        description=description,
+        version="0.1.0",
+        lifespan=service.lifespan,
+        docs_url=None,
+        redoc_url=None,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        responses=DOCUMENTED_FAILURES,
+    )
+    failures = FailureResponses(emergency_numbers)
     web.add_middleware(Shell, limits=limits or {}, failures=failures)
     add_api_docs(web)
 
@@ -41,13 +59,19 @@ def shell_for(service: Service, *, title: str, description: str, limits: Mapping
 
     @web.get("/health/ready", tags=["operation"], summary="Database, broker, consumers and relay work")
     async def ready(response: Response) -> dict[str, Any]:
-        problems = await service.troubles()
+        problems = await service.find_readiness_problems()
         response.status_code = 503 if problems else 200
-        return {"status": "not ready" if problems else "ready", "problems": problems, "warnings": service.warnings()}
+        return {
+            "status": "not ready" if problems else "ready",
+            "problems": problems,
+            "warnings": service.find_warnings(),
+        }
 
-    @web.get("/metrics", tags=["operation"], summary="Prometheus metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
+    @web.get("/audit/head", tags=["operation"], summary="The end of the audit at the last full hour, signed")
+    async def audit_head() -> dict[str, str]:
+        async with service.engine.connect() as connection:
+            head = await sign_head(connection, service.keys, utc_now())
+        return head.to_dict()
 
     @web.get("/favicon.ico", include_in_schema=False)
     async def icon() -> Response:

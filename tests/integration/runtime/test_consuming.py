@@ -1,4 +1,4 @@
-"""The consumer on a real broker: it takes what is there, and takes it again after whatever happened."""
+"""The consumer on a real broker: it consumes its queue, and resumes after every fault."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,11 +10,11 @@ from uuid import uuid4
 import aio_pika
 import pytest
 from aiormq.abc import AbstractChannel
-from faststream.rabbit import RabbitBroker
 
 from simpul_dev.backends import Backends
 from simpul_runtime import consuming
 from simpul_runtime.acknowledging import Acknowledgements
+from simpul_runtime.broker_addresses import BrokerAddresses
 from simpul_runtime.consuming import QueueConsumer
 from simpul_runtime.inbox import Delivery
 from tests.support.ledger import eventually
@@ -25,7 +25,7 @@ GOOD = b"good"
 
 @dataclass
 class Arrivals:
-    """What the consumer of one queue handed over, acknowledged at once."""
+    """What the consumer of one queue delivered, acknowledged at once."""
 
     queue: str
     consumer: QueueConsumer
@@ -38,7 +38,7 @@ class Arrivals:
 
 
 @asynccontextmanager
-async def consuming_from(backends: Backends, queue: str) -> AsyncIterator[Arrivals]:
+async def consuming_from(addresses: str, queue: str) -> AsyncIterator[Arrivals]:
     acknowledgements = Acknowledgements()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -49,7 +49,7 @@ async def consuming_from(backends: Backends, queue: str) -> AsyncIterator[Arriva
         if delivery.receipt:
             tasks.add(asyncio.create_task(acknowledgements.acknowledge([delivery.receipt])))
 
-    consumer = QueueConsumer(backends.amqp_url, queue, prefetch=10, deliver=deliver, is_idle=lambda: True)
+    consumer = QueueConsumer(BrokerAddresses(addresses), queue, prefetch=10, deliver=deliver, is_idle=lambda: True)
     found = Arrivals(queue, consumer)
     running = asyncio.create_task(consumer.run())
     try:
@@ -66,7 +66,7 @@ async def arrivals(backends: Backends) -> AsyncIterator[Arrivals]:
         channel = await connection.channel()
         queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
         await queue.bind("amq.topic", f"{name}.#")
-        async with consuming_from(backends, name) as found:
+        async with consuming_from(backends.amqp_url, name) as found:
             yield found
         await queue.delete(if_empty=False, if_unused=False)
 
@@ -77,7 +77,7 @@ async def publish(backends: Backends, queue: str, body: bytes) -> None:
         await channel.default_exchange.publish(aio_pika.Message(body), queue)
 
 
-async def test_a_signature_comes_beside_its_body_and_what_is_none_can_be_stored(
+async def test_a_signature_is_delivered_with_its_body_and_an_invalid_one_can_be_stored(
     arrivals: Arrivals, backends: Backends
 ) -> None:
     values = ("v1 key signature", "a\x00b", bytearray(b"\xff\xfe"), 7, "x" * 5_000)
@@ -88,12 +88,23 @@ async def test_a_signature_comes_beside_its_body_and_what_is_none_can_be_stored(
             await channel.default_exchange.publish(signed, arrivals.queue)
         await channel.default_exchange.publish(aio_pika.Message(GOOD), arrivals.queue)
 
-        async def all_are_there() -> bool:
+        async def all_have_arrived() -> bool:
             return len(arrivals.signatures) == len(values) + 1
 
-        await eventually(all_are_there)
+        await eventually(all_have_arrived)
 
     assert arrivals.signatures == ["v1 key signature", *["unreadable"] * 4, ""]
+
+
+async def test_the_next_node_of_a_cluster_is_consumed_from_when_one_is_away(backends: Backends) -> None:
+    queue = f"consuming-{uuid4().hex[:8]}"
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel()
+        await channel.declare_queue(queue, durable=True, arguments={"x-queue-type": "quorum"})
+        async with consuming_from(f"amqp://127.0.0.1:9/,{backends.amqp_url}", queue) as arrivals:
+            await publish(backends, queue, GOOD)
+            await eventually(lambda: arrivals.has(GOOD), 90)
+        await channel.queue_delete(queue)
 
 
 @pytest.mark.parametrize("fault", FAULTY_PROPERTIES)
@@ -121,25 +132,28 @@ async def test_a_routing_key_that_is_not_utf_8_stops_nothing(arrivals: Arrivals,
     assert arrivals.keys[0] == arrivals.queue + ".\\xff\\xfe"
 
 
-async def test_it_waits_for_a_queue_that_is_missing_at_the_start_and_says_so(
+async def test_it_waits_for_a_missing_queue_and_reports_the_problem(
     backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consuming, "REPLACE_AFTER", 1.0)
     name = f"late-{uuid4().hex[:8]}"
-    async with consuming_from(backends, name) as found, await aio_pika.connect(backends.amqp_url) as connection:
+    async with (
+        consuming_from(backends.amqp_url, name) as found,
+        await aio_pika.connect(backends.amqp_url) as connection,
+    ):
         await asyncio.sleep(2)
-        assert found.consumer.problems() == [f"consumer: cannot consume from {name}"]
+        assert found.consumer.find_problems() == [f"consumer: cannot consume from {name}"]
 
         channel = await connection.channel()
         queue = await channel.declare_queue(name)
         await publish(backends, name, GOOD)
 
         await eventually(lambda: found.has(GOOD), 20)
-        assert found.consumer.problems() == []
+        assert found.consumer.find_problems() == []
         await queue.delete(if_empty=False, if_unused=False)
 
 
-async def test_it_consumes_again_after_its_queue_was_deleted_and_declared_again(
+async def test_it_consumes_again_after_its_queue_was_deleted_and_redeclared(
     arrivals: Arrivals, backends: Backends
 ) -> None:
     await publish(backends, arrivals.queue, b"before")
@@ -148,10 +162,10 @@ async def test_it_consumes_again_after_its_queue_was_deleted_and_declared_again(
         channel = await connection.channel()
         await channel.queue_delete(arrivals.queue)
 
-        async def says_so() -> bool:
-            return bool(arrivals.consumer.problems())
+        async def reports_a_problem() -> bool:
+            return bool(arrivals.consumer.find_problems())
 
-        await eventually(says_so, 10)
+        await eventually(reports_a_problem, 10)
         await channel.declare_queue(arrivals.queue, durable=True, arguments={"x-queue-type": "quorum"})
 
     async def consumes() -> bool:
@@ -162,27 +176,26 @@ async def test_it_consumes_again_after_its_queue_was_deleted_and_declared_again(
     await eventually(consumes, 30)
 
 
-async def test_a_consumer_that_the_library_believes_in_and_the_broker_does_not_is_replaced(
+async def test_a_consumer_that_only_the_library_knows_is_replaced(
     arrivals: Arrivals, backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consuming, "ASK_BROKER", 0.5)
+    monkeypatch.setattr(consuming, "BROKER_CHECK_INTERVAL", 0.5)
     monkeypatch.setattr(consuming, "REPLACE_AFTER", 1.0)
     seen: list[AbstractChannel] = []
-    channel_of = consuming._channel_of
+    consumes = consuming._consumes
 
-    def noting_channel_of(broker: RabbitBroker) -> AbstractChannel | None:
-        channel = channel_of(broker)
-        seen.extend([channel] if channel else [])
-        return channel
+    def noting_consumes(channel: AbstractChannel, tag: str) -> bool:
+        seen.append(channel)
+        return consumes(channel, tag)
 
-    monkeypatch.setattr(consuming, "_channel_of", noting_channel_of)
+    monkeypatch.setattr(consuming, "_consumes", noting_consumes)
     await publish(backends, arrivals.queue, b"before")
     await eventually(lambda: arrivals.has(b"before"), 10)
 
-    async def is_watched() -> bool:
+    async def is_checked() -> bool:
         return bool(seen)
 
-    await eventually(is_watched, 5)
+    await eventually(is_checked, 5)
     channel: Any = seen[-1]
     [tag] = channel.consumers
     callback = channel.consumers[tag]

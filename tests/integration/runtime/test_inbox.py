@@ -1,7 +1,7 @@
 """The inbox on a real database: order, retries, duplicates, parking, replay."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -9,22 +9,25 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import event as database_event
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from simpul_cli.databases import create_databases
 from simpul_cli.parked import list_parked, replay_parked
 from simpul_dev.backends import Backends
-from simpul_runtime.database import engine_for, utc_now
+from simpul_runtime.database import create_engine, utc_now
 from simpul_runtime.errors import Unprocessable
-from simpul_runtime.inbox import Delivery, Inbox
+from simpul_runtime.inbox import Delivery, Handler, Inbox
 from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
+from simpul_schema import Event
 from simpul_schema.envelope import read_json
 from simpul_schema.messages import AlertSentV1
 from simpul_schema.vocabulary import ParkReason
 from simpul_seal import Directory, generate, sign, verification
+from tests.support.databases import create_migrated
 from tests.support.signing import signed
 
 RING, PUBLIC = generate("notify", not_before=utc_now() - timedelta(days=1), not_after=utc_now() + timedelta(days=1))
@@ -32,7 +35,7 @@ RING, PUBLIC = generate("notify", not_before=utc_now() - timedelta(days=1), not_
 
 @dataclass
 class Room:
-    """An inbox on a database of its own, with a handler that notes what it handles."""
+    """An inbox on a database of its own, with a handler that records the events."""
 
     inbox: Inbox
     url: str
@@ -75,43 +78,62 @@ class Room:
 
 def event(subject: UUID, position: int, /, **changes: Any) -> Delivery:
     unsigned = {
-        "specversion": "1.0", "id": str(uuid4()), "source": "/kediri/notify", "type": "alert.sent.v1",
-        "subject": f"referral/{subject}", "time": "2026-11-24T00:00:00Z", "datacontenttype": "application/json",
-        "sequence": f"{position:010d}", "correlationid": str(uuid4()),
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": "/kediri/notify",
+        "type": "alert.sent.v1",
+        "subject": f"referral/{subject}",
+        "time": "2026-11-24T00:00:00Z",
+        "datacontenttype": "application/json",
+        "sequence": f"{position:010d}",
+        "correlationid": str(uuid4()),
         "data": {"alert_id": str(uuid4()), "referral_id": str(subject), "channel": "sms", "attempts": 1, "sealed": {}},
-    }  # fmt: skip
+    }
     return Delivery(*signed(unsigned | changes, RING), "simpul.events", "alert.sent.v1")
 
 
-def of(body: bytes) -> Delivery:
-    """These bytes as notify has signed them."""
+def signed_by_notify(body: bytes) -> Delivery:
+    """Returns these bytes signed by notify."""
     return Delivery(body, sign(body, RING), "simpul.events", "alert.sent.v1")
 
 
 def nested(delivery: Delivery, depth: int) -> bytes:
-    """The same event with something in it that lies deep inside arrays; its signature no longer fits."""
+    """Returns the event with a value nested deep in arrays; its signature no longer fits."""
     return delivery.body.replace(b'"data":{', b'"deep":' + b"[" * depth + b"]" * depth + b',"data":{', 1)
 
 
 @pytest.fixture
 async def room(backends: Backends) -> AsyncIterator[Room]:
-    name = f"inbox_{uuid4().hex[:8]}"
-    await create_databases(backends.postgres_url, {"desk": name})
-    url = backends.database_url(name)
-    await migrate_async(url, "simpul_desk")
-    engine = engine_for(url, connections=3)
+    url = await create_migrated(backends, "desk", f"inbox_{uuid4().hex[:8]}")
+    engine = create_engine(url, connections=3)
     keys = Keys(RING, Directory([PUBLIC]))
     transactions = Transactions(engine, Outbox("kediri", "desk", keys), lambda _: None)
 
     async def handle(transaction: Transaction, events: Sequence[AlertSentV1]) -> None:
         await found.handle(transaction, events)
 
-    async def at_once() -> None:
-        """Always room for more."""
+    async def wait_for_nothing() -> None:
+        """There is always capacity."""
 
-    found = Room(Inbox(engine, transactions, keys, {AlertSentV1: handle}, at_once), url)
+    found = Room(Inbox(engine, transactions, keys, {AlertSentV1: handle}, wait_for_nothing), url)
     yield found
     await engine.dispose()
+
+
+async def test_a_batch_of_any_size_takes_one_statement_and_one_more_for_predecessors(room: Room) -> None:
+    statements: list[str] = []
+
+    def record(_: Any, __: Any, statement: str, *___: Any) -> None:
+        statements.append(statement.split(maxsplit=1)[0])
+
+    subjects = [uuid4() for _ in range(50)]
+    database_event.listen(room.inbox._engine.sync_engine, "before_cursor_execute", record)
+
+    await room.inbox.receive([event(subject, 1) for subject in subjects])
+    await room.inbox.receive([event(subject, 2) for subject in subjects])
+
+    assert statements == ["INSERT", "INSERT", "SELECT"]
+    assert len(room.handled) == 100
 
 
 async def test_an_event_delivered_again_is_handled_once(room: Room) -> None:
@@ -144,7 +166,27 @@ async def test_an_event_waits_for_its_predecessor(room: Room) -> None:
     assert room.handled == [(subject, 1), (subject, 2), (subject, 3)]
 
 
-async def test_a_failing_event_stays_behind_alone_and_is_retried(room: Room) -> None:
+async def test_an_inbox_without_order_handles_a_part_of_a_stream(room: Room) -> None:
+    subject = uuid4()
+    transactions, keys = room.inbox._receiver._transactions, room.inbox._receiver._keys
+
+    async def wait_for_nothing() -> None:
+        """There is always capacity."""
+
+    handlers: Mapping[type[Event], Handler] = {AlertSentV1: room.handle}
+    unordered = Inbox(room.inbox._engine, transactions, keys, handlers, wait_for_nothing, in_order=False)
+    room.failing[5] = OSError()
+
+    await unordered.receive([event(subject, 9), event(subject, 5), event(subject, 7)])
+    room.failing.clear()
+    await room.execute("UPDATE inbox SET due_at = now()")
+    await unordered.sweep()
+
+    assert room.handled == [(subject, 7), (subject, 9), (subject, 5)]
+    assert set((await room.states()).values()) == {"done"}
+
+
+async def test_a_failing_event_is_retried_alone(room: Room) -> None:
     good, bad = uuid4(), uuid4()
     room.failing[7] = OSError()
     await room.inbox.receive([event(good, 1), event(bad, 1)])
@@ -159,12 +201,12 @@ async def test_a_failing_event_stays_behind_alone_and_is_retried(room: Room) -> 
     assert room.handled[-1] == (bad, 7)
 
 
-async def test_a_follower_in_the_same_batch_waits_for_its_failed_predecessor(room: Room) -> None:
+async def test_an_event_waits_for_its_failed_predecessor_of_the_same_batch(room: Room) -> None:
     subject = uuid4()
     room.failing[1] = OSError()
     await room.inbox.receive([event(subject, 1), event(subject, 2)])
     states = await room.states()
-    assert (states[1], states[2]) == ("retrying", "waiting")
+    assert (states[1], states[2]) == ("retrying", "waiting_for_predecessor")
     assert room.handled == []
 
     room.failing.clear()
@@ -191,7 +233,7 @@ async def test_an_event_that_can_never_work_is_parked_at_once_and_can_be_replaye
     assert await room.reasons() == []
 
 
-async def test_an_id_used_again_for_other_content_is_an_alarm(room: Room) -> None:
+async def test_an_id_reused_for_other_content_is_parked(room: Room) -> None:
     subject, same = uuid4(), str(uuid4())
     await room.inbox.receive([event(subject, 1, id=same)])
 
@@ -204,12 +246,12 @@ async def test_an_id_used_again_for_other_content_is_an_alarm(room: Room) -> Non
 @pytest.mark.parametrize(
     ("delivery", "reason"),
     [
-        (of(b"\x00\xff"), "malformed"),
-        (of(b"[]"), "malformed"),
-        (of(b"[" * 5000), "malformed"),
-        (of(b'{"type": 1}'), "malformed"),
-        (of(b"x" * 300_000), "too_large"),
-        (of(b'{"type": "alert.sent.v9"}'), "malformed"),
+        (signed_by_notify(b"\x00\xff"), "malformed"),
+        (signed_by_notify(b"[]"), "malformed"),
+        (signed_by_notify(b"[" * 5000), "malformed"),
+        (signed_by_notify(b'{"type": 1}'), "malformed"),
+        (signed_by_notify(b"x" * 300_000), "too_large"),
+        (signed_by_notify(b'{"type": "alert.sent.v9"}'), "malformed"),
         (event(uuid4(), 1, type="alert.sent.v9"), "unknown_type"),
         (replace(event(uuid4(), 1), signature=""), "unsigned"),
         (replace(event(uuid4(), 1), signature=event(uuid4(), 1).signature), "forged"),
@@ -225,15 +267,15 @@ async def test_an_id_used_again_for_other_content_is_an_alarm(room: Room) -> Non
         (event(uuid4(), 1, subject=f"case/{'a' * 20_000}"), "invalid"),
         (event(uuid4(), 1, time="0001-01-01T00:00:00+14:00"), "invalid"),
         (event(uuid4(), 1, time="9999-12-31T23:59:59-12:00"), "invalid"),
-        (of(nested(event(uuid4(), 1), 980)), "malformed"),
-        (of(nested(event(uuid4(), 1), 200)), "malformed"),
+        (signed_by_notify(nested(event(uuid4(), 1), 980)), "malformed"),
+        (signed_by_notify(nested(event(uuid4(), 1), 200)), "malformed"),
         (replace(event(uuid4(), 1), body=nested(event(uuid4(), 1), 90_000)), "forged"),
-        (of(b'{"type": "alert.sent.v1", "source": "\\ud800"}'), "malformed"),
-        (of(b'{"type": "alert.sent.v1", "id": ' + b"9" * 5_000 + b"}"), "malformed"),
-        (of('{"type": "alert.sent.v1"}'.encode("utf-16")), "malformed"),
+        (signed_by_notify(b'{"type": "alert.sent.v1", "source": "\\ud800"}'), "malformed"),
+        (signed_by_notify(b'{"type": "alert.sent.v1", "id": ' + b"9" * 5_000 + b"}"), "malformed"),
+        (signed_by_notify('{"type": "alert.sent.v1"}'.encode("utf-16")), "malformed"),
     ],
 )
-async def test_what_cannot_be_trusted_or_read_is_parked(room: Room, delivery: Delivery, reason: str) -> None:
+async def test_a_message_that_cannot_be_trusted_or_read_is_parked(room: Room, delivery: Delivery, reason: str) -> None:
     subject = uuid4()
 
     await room.inbox.receive([replace(delivery, routing_key="with\x00nul"), event(subject, 1)])
@@ -242,7 +284,7 @@ async def test_what_cannot_be_trusted_or_read_is_parked(room: Room, delivery: De
     assert room.handled == [(subject, 1)]
 
 
-async def test_nothing_is_parsed_before_its_signature_is_right(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_body_is_parsed_before_its_signature_is_verified(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes] = []
 
     def read(body: bytes) -> object:
@@ -259,16 +301,16 @@ async def test_nothing_is_parsed_before_its_signature_is_right(room: Room, monke
     assert sorted(map(str, await room.reasons())) == ["forged", "unsigned"]
 
 
-async def test_a_parked_message_is_replayed_with_the_signature_it_came_with(room: Room) -> None:
+async def test_a_parked_message_is_replayed_with_its_own_signature(room: Room) -> None:
     subject = uuid4()
     delivery = event(subject, 1)
     room.failing[1] = OSError()
     await room.inbox.receive([delivery])
-    # Its retries go on from what is stored, and end in parking it.
+    # The last attempt is made with the stored message.
     await room.execute("UPDATE inbox SET attempts = 9, due_at = now()")
     await room.inbox.sweep()
     assert await room.reasons() == ["attempts_exhausted"]
-    # Who repeats the body with another signature changes nothing of it.
+    # Copies of the body with another signature do not replace the parked message.
     await room.inbox.receive([replace(delivery, signature=""), replace(delivery, signature="v1 x y")])
     assert sorted(map(str, await room.reasons())) == ["attempts_exhausted", "forged", "unsigned"]
 
@@ -280,7 +322,7 @@ async def test_a_parked_message_is_replayed_with_the_signature_it_came_with(room
     assert sorted(map(str, await room.reasons())) == ["forged", "unsigned"]
 
 
-async def test_what_the_database_refuses_is_parked_alone(room: Room) -> None:
+async def test_a_message_that_the_database_refuses_is_parked_alone(room: Room) -> None:
     subject, other = uuid4(), uuid4()
     await room.execute("ALTER TABLE inbox ADD CHECK (sequence <> 2)")
     batch = [event(subject, 1), event(subject, 2), event(other, 1)]
@@ -292,7 +334,7 @@ async def test_what_the_database_refuses_is_parked_alone(room: Room) -> None:
     assert sorted(room.handled) == sorted([(subject, 1), (other, 1)])
 
 
-async def test_what_can_be_neither_stored_nor_parked_is_told_and_harms_no_neighbour(room: Room) -> None:
+async def test_a_message_that_can_be_neither_stored_nor_parked_is_reported_and_delays_no_others(room: Room) -> None:
     subject = uuid4()
     await room.execute("ALTER TABLE inbox ADD CHECK (sequence <> 2)")
     await room.execute("ALTER TABLE parked ADD CHECK (reason <> 'unstorable')")
@@ -304,7 +346,7 @@ async def test_what_can_be_neither_stored_nor_parked_is_told_and_harms_no_neighb
     assert room.handled == [(subject, 1)]
 
 
-async def test_while_the_database_is_away_nothing_is_parked(room: Room) -> None:
+async def test_while_the_database_is_unavailable_nothing_is_parked(room: Room) -> None:
     subject = uuid4()
     await room.execute("ALTER TABLE inbox RENAME TO away")
 
@@ -316,13 +358,13 @@ async def test_while_the_database_is_away_nothing_is_parked(room: Room) -> None:
 
 
 @pytest.mark.parametrize("routing_key", ["with\x00nul", "half \ud800 pair", "x" * 5_000])
-async def test_whatever_the_routing_key_holds_a_message_can_be_parked(room: Room, routing_key: str) -> None:
+async def test_a_message_with_any_routing_key_can_be_parked(room: Room, routing_key: str) -> None:
     await room.inbox.receive([Delivery(b"no event", "", "simpul.events", routing_key)])
 
     assert await room.reasons() == ["unsigned"]
 
 
-async def test_a_stored_message_of_a_newer_version_waits_and_holds_up_no_other(room: Room) -> None:
+async def test_a_stored_message_of_a_newer_version_waits_and_delays_no_others(room: Room) -> None:
     newer, retried = uuid4(), uuid4()
     room.failing[1] = OSError()
     await room.inbox.receive([event(newer, 1), event(retried, 1)])
@@ -336,7 +378,7 @@ async def test_a_stored_message_of_a_newer_version_waits_and_holds_up_no_other(r
     assert (await room.states_of("alert.sent.v9")) == ["retrying"]
 
 
-async def test_a_stored_message_that_cannot_be_kept_holds_up_no_other(room: Room) -> None:
+async def test_a_stored_message_whose_outcome_cannot_be_stored_delays_no_others(room: Room) -> None:
     room.failing |= {1: OSError(), 2: OSError()}
     first, second = uuid4(), uuid4()
     await room.inbox.receive([event(first, 1), event(second, 1)])
@@ -369,3 +411,62 @@ async def test_a_replay_that_cannot_be_stored_stays_parked_and_the_others_are_re
 
     assert room.handled == [(other, 1)]
     assert await room.reasons() == ["cannot_open"]
+
+
+@pytest.mark.parametrize("service", ["intake", "routing", "notify", "desk"])
+async def test_states_of_messages_stored_by_the_version_before_are_renamed(backends: Backends, service: str) -> None:
+    name = f"states_{uuid4().hex[:8]}"
+    await create_databases(backends.postgres_url, {service: name})
+    url = backends.database_url(name)
+    await migrate_async(url, f"simpul_{service}", "20261126_signatures")
+    connection = await asyncpg.connect(url)
+    # As the version before 20261126_inbox_states left every outbox; only routing's keeps the column.
+    await connection.execute("ALTER TABLE outbox ADD COLUMN IF NOT EXISTS number bigint")
+    for sequence, state in enumerate(("done", "waiting", "retrying"), 1):
+        await connection.execute(
+            "INSERT INTO inbox (source, event_id, type, subject, sequence, digest, state)"
+            " VALUES ('/kediri/notify', $1, 'alert.sent.v1', 'referral/1', $2, '', $3)",
+            uuid4(),
+            sequence,
+            state,
+        )
+
+    await migrate_async(url, f"simpul_{service}")
+
+    states = [row["state"] for row in await connection.fetch("SELECT state FROM inbox ORDER BY sequence")]
+    columns = await connection.fetch(
+        "SELECT 1 FROM information_schema.columns WHERE table_name = 'outbox' AND column_name = 'number'"
+    )
+    await connection.close()
+    assert states == ["done", "waiting_for_predecessor", "retrying"]
+    assert bool(columns) == (service == "routing")
+
+
+async def test_what_a_sender_wrote_is_kept_encrypted_and_its_routing_key_is_masked(room: Room) -> None:
+    room.failing[1] = OSError()
+    noted = event(uuid4(), 1, note="Wenthilora")
+    await room.inbox.receive([Delivery(b"Wenthilora", "v1 Wenthilora", "simpul.replies", "reply.ylpa.wenthilora.v1")])
+    await room.inbox.receive([noted])
+
+    connection = await asyncpg.connect(room.url)
+    stored = await connection.fetch("SELECT parked::text AS row FROM parked UNION ALL SELECT inbox::text FROM inbox")
+    await connection.close()
+    text = "\n".join(row["row"] for row in stored).lower()
+    assert [row["routing_key"] for row in await list_parked(room.url)] == ["reply.ylpa.?.v1"]
+    assert "wenthilora" not in text
+    assert b"wenthilora".hex() not in text
+
+
+async def test_a_message_that_an_older_version_parked_in_clear_is_replayed(room: Room) -> None:
+    old = event(uuid4(), 1)
+    connection = await asyncpg.connect(room.url)
+    await connection.execute(
+        "INSERT INTO parked (digest, reason, exchange, routing_key, body, signature) VALUES ($1, 'x', $2, $3, $4, $5)",
+        old.parked_digest, old.exchange, old.routing_key, old.body, old.signature,
+    )  # fmt: skip
+    await connection.close()
+    await replay_parked(room.url, "all")
+
+    await room.inbox.sweep()
+
+    assert [position for _, position in room.handled] == [1]

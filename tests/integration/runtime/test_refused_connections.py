@@ -1,4 +1,4 @@
-"""A server that refuses connections (it is starting, stopping or full) is no fault of a delivery."""
+"""Deliveries wait while a server refuses connections because it is starting, stopping or full."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,22 +8,21 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from simpul_cli.databases import create_databases
 from simpul_dev.backends import Backends
-from simpul_runtime.database import engine_for, is_fault_of_data
+from simpul_runtime.database import create_engine, is_data_error
 from simpul_runtime.inbox import Delivery, Inbox
-from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.messages import AlertSentV1
 from simpul_seal import Directory
 from tests.integration.runtime.test_inbox import PUBLIC, RING, event
+from tests.support.databases import create_migrated
 
 
 @asynccontextmanager
 async def refusing_server(sqlstate: bytes) -> AsyncIterator[str]:
-    """A server that answers every attempt to connect as PostgreSQL does while it starts, stops or is full."""
+    """Runs a server that refuses connections as PostgreSQL does while it starts, stops or is full."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -45,33 +44,31 @@ async def refusing_server(sqlstate: bytes) -> AsyncIterator[str]:
 
 def inbox_on(url: str) -> tuple[Inbox, Transactions]:
     keys = Keys(RING, Directory([PUBLIC]))
-    transactions = Transactions(engine_for(url, connections=2), Outbox("kediri", "desk", keys), lambda _: None)
+    transactions = Transactions(create_engine(url, connections=2), Outbox("kediri", "desk", keys), lambda _: None)
 
     async def handle(_: Transaction, __: Sequence[AlertSentV1]) -> None:
-        """Takes everything."""
+        """Handles everything."""
 
-    async def at_once() -> None:
-        """Always room for more."""
+    async def wait_for_nothing() -> None:
+        """There is always capacity."""
 
-    return Inbox(transactions._engine, transactions, keys, {AlertSentV1: handle}, at_once), transactions
+    return Inbox(transactions._engine, transactions, keys, {AlertSentV1: handle}, wait_for_nothing), transactions
 
 
 @pytest.mark.parametrize("sqlstate", [b"57P03", b"57P01", b"53300", b"53400", b"28P01", b"3D000", b"55000"])
-async def test_a_server_that_refuses_connections_is_no_fault_of_a_delivery(sqlstate: bytes) -> None:
+async def test_a_refused_connection_is_no_data_error(sqlstate: bytes) -> None:
     async with refusing_server(sqlstate) as url:
         inbox, _ = inbox_on(url)
 
         with pytest.raises(Exception) as refused:  # noqa: PT011 - the driver's errors have no common class
             await inbox.receive([event(uuid4(), 1), event(uuid4(), 1)])
 
-    assert not is_fault_of_data(refused.value)
+    assert not is_data_error(refused.value)
 
 
-async def test_while_the_database_takes_no_connection_no_delivery_is_given_up(backends: Backends) -> None:
+async def test_while_the_database_refuses_connections_deliveries_wait(backends: Backends) -> None:
     name = f"inbox_{uuid4().hex[:8]}"
-    await create_databases(backends.postgres_url, {"desk": name})
-    await migrate_async(backends.database_url(name), "simpul_desk")
-    inbox, transactions = inbox_on(backends.database_url(name))
+    inbox, transactions = inbox_on(await create_migrated(backends, "desk", name))
     administrator = await asyncpg.connect(backends.postgres_url)
     await administrator.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
     deliveries: list[Delivery] = [event(uuid4(), 1) for _ in range(3)]

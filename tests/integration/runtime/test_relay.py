@@ -1,4 +1,4 @@
-"""The relay on real servers, and migrations that give what the tables say."""
+"""The relay on real servers, and migrations that create the tables of the code."""
 
 import asyncio
 import json
@@ -17,45 +17,51 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from simpul_cli.databases import create_databases
 from simpul_desk.tables import DeskTable
 from simpul_dev.backends import Backends
-from simpul_intake.tables import IntakeTable
+from simpul_intake import tables as intake_tables
 from simpul_notify.tables import NotifyTable
-from simpul_routing.tables import RoutingTable
+from simpul_routing import tables as routing_tables
 from simpul_runtime import relay as relay_module
-from simpul_runtime.database import engine_for, utc_now
-from simpul_runtime.held import OutboxRow
+from simpul_runtime.broker_addresses import BrokerAddresses
+from simpul_runtime.database import create_engine, utc_now
 from simpul_runtime.migrations import migrate_async
-from simpul_runtime.relay import Relay
-from simpul_runtime.tables import MESSAGING, OUTBOX
+from simpul_runtime.outbox_message import OutboxMessage
+from simpul_runtime.relay import OutboxRelay
+from simpul_runtime.tables import MESSAGING
 from simpul_seal import Directory, KeyRing, generate, sign, signature_in, verify
 from simpul_seal.embedded import sign_again
+from tests.support.databases import create_migrated
 from tests.support.ledger import eventually
 
+OUTBOX = MESSAGING.tables["outbox"]
 RING, PUBLIC = generate("desk", not_before=utc_now() - timedelta(days=1), not_after=utc_now() + timedelta(days=1))
 
 
-def a_relay(engine: AsyncEngine, backends: Backends, ring: KeyRing = RING) -> Relay:
-    return Relay(engine, backends.amqp_url, lambda body, _: sign_again(body, ring))
+def a_relay(engine: AsyncEngine, backends: Backends, ring: KeyRing = RING, *, before: str = "") -> OutboxRelay:
+    return OutboxRelay(engine, BrokerAddresses(before + backends.amqp_url), lambda body, _: sign_again(body, ring))
 
 
 @pytest.fixture
 async def engine(backends: Backends) -> AsyncIterator[AsyncEngine]:
-    name = f"relay_{uuid4().hex[:8]}"
-    await create_databases(backends.postgres_url, {"desk": name})
-    await migrate_async(backends.database_url(name), "simpul_desk")
-    found = engine_for(backends.database_url(name), connections=5)
+    found = create_engine(await create_migrated(backends, "desk", f"relay_{uuid4().hex[:8]}"), connections=5)
     yield found
     await found.dispose()
 
 
-async def store(engine: AsyncEngine, exchange: str, key: str, *, due_in: float = 0) -> OutboxRow:
-    row = OutboxRow(uuid4(), exchange, key, b"{}", sign(b"{}", RING), uuid4(), uuid4())
+async def store(engine: AsyncEngine, exchange: str, key: str, *, due_in: float = 0) -> OutboxMessage:
+    row = OutboxMessage(uuid4(), exchange, key, b"{}", sign(b"{}", RING), uuid4(), uuid4())
     async with engine.begin() as connection:
         await connection.execute(
             insert(OUTBOX).values(
-                message_id=row.message_id, exchange=exchange, routing_key=key, body=row.body, signature=row.signature,
-                event_id=row.event_id, correlation_id=row.correlation_id, due_at=utc_now() + timedelta(seconds=due_in),
+                message_id=row.message_id,
+                exchange=exchange,
+                routing_key=key,
+                body=row.body,
+                signature=row.signature,
+                event_id=row.event_id,
+                correlation_id=row.correlation_id,
+                due_at=utc_now() + timedelta(seconds=due_in),
             )
-        )  # fmt: skip
+        )
     return row
 
 
@@ -67,36 +73,52 @@ async def unpublished(engine: AsyncEngine) -> dict[object, str | None]:
         return {row.message_id: row.last_error for row in found}
 
 
-async def test_what_is_handed_over_during_a_sweep_does_not_wait_for_the_next_one(
+async def test_the_next_node_of_a_cluster_is_published_to_when_one_is_away(
+    engine: AsyncEngine, backends: Backends
+) -> None:
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        queue = await (await connection.channel()).declare_queue(exclusive=True)
+        await store(engine, "", queue.name)
+        running = asyncio.create_task(a_relay(engine, backends, before="amqp://127.0.0.1:9/,").run())
+
+        async def all_are_published() -> bool:
+            return await unpublished(engine) == {}
+
+        await eventually(all_are_published, 90)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_message_committed_during_a_poll_does_not_wait_for_the_next_one(
     engine: AsyncEngine, backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweeps, under_way = 0, asyncio.Event()
+    polls, is_polling = 0, asyncio.Event()
 
-    async def slow_sweep(_: Relay) -> list[OutboxRow]:
-        nonlocal sweeps
-        sweeps += 1
-        under_way.set()
+    async def slow_poll(_: OutboxRelay) -> list[OutboxMessage]:
+        nonlocal polls
+        polls += 1
+        is_polling.set()
         await asyncio.sleep(0.3)
         return []
 
-    monkeypatch.setattr(Relay, "_take_due", slow_sweep)
+    monkeypatch.setattr(OutboxRelay, "_take_due", slow_poll)
     async with await aio_pika.connect(backends.amqp_url) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
         relay = a_relay(engine, backends)
         running = asyncio.create_task(relay.run())
-        await under_way.wait()
-        relay.hand_over([await store(engine, "", queue.name, due_in=60)])
+        await is_polling.wait()
+        relay.publish_soon([await store(engine, "", queue.name, due_in=60)])
 
-        async def has_come() -> bool:
+        async def has_arrived() -> bool:
             return await queue.get(fail=False) is not None
 
-        await eventually(has_come)
-        assert sweeps == 1
+        await eventually(has_arrived)
+        assert polls == 1
         running.cancel()
 
 
-async def test_what_a_crash_left_behind_is_published_and_an_unroutable_row_stays(
+async def test_messages_left_by_a_crash_are_published_and_an_unroutable_one_stays(
     engine: AsyncEngine, backends: Backends
 ) -> None:
     async with await aio_pika.connect(backends.amqp_url) as connection:
@@ -109,7 +131,7 @@ async def test_what_a_crash_left_behind_is_published_and_an_unroutable_row_stays
         async def is_done() -> bool:
             return await unpublished(engine) == {lost.message_id: "PublishError"}
 
-        await eventually(is_done, 10)
+        await eventually(is_done)
         relay.cancel()
         message = await queue.get(timeout=5)
 
@@ -118,7 +140,64 @@ async def test_what_a_crash_left_behind_is_published_and_an_unroutable_row_stays
     assert message.delivery_mode == 2
 
 
-async def test_rows_that_cannot_be_published_delay_no_others(engine: AsyncEngine, backends: Backends) -> None:
+async def test_confirmed_messages_are_marked_when_the_relay_stops(
+    engine: AsyncEngine, backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "MARK_INTERVAL", 3600.0)
+    async with await aio_pika.connect(backends.amqp_url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        await store(engine, "", queue.name)
+        relay = a_relay(engine, backends)
+        running = asyncio.create_task(relay.run())
+
+        async def is_confirmed() -> bool:
+            return bool(relay._confirmed)
+
+        await eventually(is_confirmed)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    assert await unpublished(engine) == {}
+
+
+async def test_messages_are_marked_although_the_stop_interrupts_their_marking(
+    engine: AsyncEngine, backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with await aio_pika.connect(backends.amqp_url) as connection, engine.connect() as other:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        await store(engine, "", queue.name)
+        relay = a_relay(engine, backends)
+        marking = asyncio.Event()
+        mark = relay._mark_confirmed
+
+        async def noting_mark() -> bool:
+            marking.set()
+            return await mark()
+
+        monkeypatch.setattr(relay, "_mark_confirmed", noting_mark)
+        monkeypatch.setattr(relay_module, "MARK_INTERVAL", 0.5)
+        running = asyncio.create_task(relay.run())
+
+        async def is_confirmed() -> bool:
+            return bool(relay._confirmed)
+
+        await eventually(is_confirmed)
+        # The row is locked, so the statement that marks it waits.
+        await other.execute(select(OUTBOX.c.message_id).with_for_update())
+        await marking.wait()
+        await asyncio.sleep(0)
+        running.cancel()
+        await other.rollback()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    assert await unpublished(engine) == {}
+
+
+async def test_messages_that_cannot_be_published_delay_no_others(engine: AsyncEngine, backends: Backends) -> None:
     async with await aio_pika.connect(backends.amqp_url) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
@@ -134,9 +213,9 @@ async def test_rows_that_cannot_be_published_delay_no_others(engine: AsyncEngine
         async def only_the_faulty_are_left() -> bool:
             return set(await unpublished(engine)) == refused | missing
 
-        await eventually(only_the_faulty_are_left, 15)
+        await eventually(only_the_faulty_are_left)
         later = (await store(engine, "", queue.name)).message_id
-        await eventually(only_the_faulty_are_left, 10)
+        await eventually(only_the_faulty_are_left)
         relay.cancel()
         arrived = set()
         while message := await queue.get(fail=False):
@@ -147,7 +226,7 @@ async def test_rows_that_cannot_be_published_delay_no_others(engine: AsyncEngine
     assert all(left[message_id] for message_id in refused | missing)
 
 
-async def test_rows_for_a_missing_exchange_are_published_once_it_is_there(
+async def test_messages_for_a_missing_exchange_are_published_once_it_exists(
     engine: AsyncEngine, backends: Backends
 ) -> None:
     name = f"late-{uuid4().hex[:8]}"
@@ -157,7 +236,7 @@ async def test_rows_for_a_missing_exchange_are_published_once_it_is_there(
     async def is_put_off() -> bool:
         return "ChannelNotFoundEntity" in (await unpublished(engine)).values()
 
-    await eventually(is_put_off, 10)
+    await eventually(is_put_off)
     async with await aio_pika.connect(backends.amqp_url) as connection:
         channel = await connection.channel()
         exchange = await channel.declare_exchange(name, aio_pika.ExchangeType.FANOUT)
@@ -167,24 +246,24 @@ async def test_rows_for_a_missing_exchange_are_published_once_it_is_there(
         async def is_published() -> bool:
             return row.message_id not in await unpublished(engine)
 
-        await eventually(is_published, 40)
+        await eventually(is_published)
         relay.cancel()
         assert await queue.get(timeout=5)
         await exchange.delete()
 
 
-async def test_a_queue_that_takes_nothing_delays_no_others(
+async def test_a_queue_that_accepts_nothing_delays_no_others(
     engine: AsyncEngine, backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(relay_module, "CONFIRM_WITHIN", 0.5)
-    publish_row = Relay._publish_row
+    monkeypatch.setattr(relay_module, "CONFIRM_TIMEOUT", 0.5)
+    publish_message = OutboxRelay._publish_message
 
-    async def never_confirmed(self: Relay, channel: ConfirmChannel, row: OutboxRow) -> None:
-        await publish_row(self, channel, row)
+    async def never_confirmed(self: OutboxRelay, channel: ConfirmChannel, row: OutboxMessage) -> None:
+        await publish_message(self, channel, row)
         if row.routing_key.startswith("stuck"):
             await asyncio.Event().wait()
 
-    monkeypatch.setattr(Relay, "_publish_row", never_confirmed)
+    monkeypatch.setattr(OutboxRelay, "_publish_message", never_confirmed)
     async with await aio_pika.connect(backends.amqp_url) as connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)
@@ -197,29 +276,33 @@ async def test_a_queue_that_takes_nothing_delays_no_others(
         async def only_the_stuck_are_left() -> bool:
             return set(await unpublished(engine)) == stuck
 
-        await eventually(only_the_stuck_are_left, 15)
+        await eventually(only_the_stuck_are_left)
         await store(engine, "", queue.name)
-        await eventually(only_the_stuck_are_left, 10)
+        await eventually(only_the_stuck_are_left)
         relay.cancel()
 
 
 @pytest.mark.parametrize(
-    ("service", "metadata"),
+    ("service", "metadata", "messaging"),
     [
-        ("intake", IntakeTable.metadata), ("routing", RoutingTable.metadata), ("notify", NotifyTable.metadata),
-        ("desk", DeskTable.metadata),
+        ("intake", intake_tables.IntakeTable.metadata, intake_tables.MESSAGING),
+        ("notify", NotifyTable.metadata, MESSAGING),
+        ("routing", routing_tables.RoutingTable.metadata, routing_tables.MESSAGING),
+        ("desk", DeskTable.metadata, MESSAGING),
     ],
 )  # fmt: skip
-async def test_migrations_give_the_tables_of_the_code(backends: Backends, service: str, metadata: MetaData) -> None:
+async def test_migrations_give_the_tables_of_the_code(
+    backends: Backends, service: str, metadata: MetaData, messaging: MetaData
+) -> None:
     name = f"migrated_{service}_{uuid4().hex[:6]}"
     await create_databases(backends.postgres_url, {service: name})
     await migrate_async(backends.database_url(name), f"simpul_{service}")
 
     def compare(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection)
-        return list(compare_metadata(context, [metadata, MESSAGING]))  # type: ignore[arg-type]
+        return list(compare_metadata(context, [metadata, messaging]))  # type: ignore[arg-type]
 
-    engine = engine_for(backends.database_url(name), connections=1)
+    engine = create_engine(backends.database_url(name), connections=1)
     async with engine.connect() as connection:
         found = await connection.run_sync(compare)
     await engine.dispose()
@@ -227,7 +310,7 @@ async def test_migrations_give_the_tables_of_the_code(backends: Backends, servic
     assert found == []
 
 
-async def test_bytes_and_signature_arrive_together_also_of_a_row_of_the_version_that_signed_inside(
+async def test_bytes_and_signature_arrive_together_even_of_a_row_with_an_embedded_signature(
     engine: AsyncEngine, backends: Backends
 ) -> None:
     queue_name = f"signed-{uuid4().hex[:8]}"
@@ -239,10 +322,15 @@ async def test_bytes_and_signature_arrive_together_also_of_a_row_of_the_version_
         async with engine.begin() as database:
             await database.execute(
                 insert(OUTBOX).values(
-                    message_id=uuid4(), exchange="", routing_key=queue_name, body=json.dumps(before).encode(),
-                    event_id=uuid4(), correlation_id=uuid4(), due_at=utc_now(),
+                    message_id=uuid4(),
+                    exchange="",
+                    routing_key=queue_name,
+                    body=json.dumps(before).encode(),
+                    event_id=uuid4(),
+                    correlation_id=uuid4(),
+                    due_at=utc_now(),
                 )
-            )  # fmt: skip
+            )
         relay = asyncio.create_task(a_relay(engine, backends).run())
 
         arrived = [await eventually_get(queue) for _ in range(2)]

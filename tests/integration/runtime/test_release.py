@@ -1,4 +1,4 @@
-"""What cannot be sealed yet waits, raises an alarm once, and is sealed as soon as it can be."""
+"""Events that cannot be sealed yet are held, raise an alarm once, and are released once they can be sealed."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -13,22 +13,22 @@ import pytest
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from simpul_cli.databases import create_databases
 from simpul_cli.keys import create_keys, directory_file, key_file, rotate_keys
 from simpul_dev.backends import Backends
 from simpul_intake import publisher
 from simpul_intake.api import ReportIn
-from simpul_runtime.database import engine_for, utc_now
-from simpul_runtime.held import OutboxRow
+from simpul_runtime.database import create_engine, utc_now
+from simpul_runtime.held_event_release import HeldEventRelease
 from simpul_runtime.metrics import REGISTRY
-from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox
-from simpul_runtime.release import HeldEventRelease
+from simpul_runtime.outbox_message import OutboxMessage
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transactions
 from simpul_schema.messages import CaseAmendedV1, CaseReportedV1
 from simpul_schema.messages.case import TriageFacts
 from simpul_seal import Directory, KeyRing, VerifiedEvent, WatchedDirectory, WatchedKeyRing
+from tests.support.agreements import CITY
+from tests.support.databases import create_migrated
 from tests.support.reports import a_report
 
 
@@ -40,24 +40,24 @@ class Room:
     url: str
     transactions: Transactions
     release: HeldEventRelease
-    handed_over: list[OutboxRow] = field(default_factory=list)
+    published: list[OutboxMessage] = field(default_factory=list)
 
     async def report(self, case_id: UUID) -> None:
         report = ReportIn.model_validate(a_report()).to_report(utc_now())
         async with self.transactions.begin() as transaction:
-            transaction.announce(publisher.case_reported(report, case_id, "35.71.01.1001"))
+            transaction.enqueue_event(publisher.case_reported(report, case_id, CITY))
 
     async def amend(self, case_id: UUID) -> None:
         report = ReportIn.model_validate(a_report()).to_report(utc_now())
         async with self.transactions.begin() as transaction:
-            transaction.announce(publisher.case_amended(report, case_id, "35.71.01.1001", 2, transaction.now))
+            transaction.enqueue_event(publisher.case_amended(report, case_id, CITY, 2, transaction.now))
 
     def end_keys(self, party: str) -> None:
-        """Its keys count no more, from now on."""
+        """Makes the party's keys expire now."""
         self._set_end(party, utc_now())
 
     def enrol(self, party: str) -> None:
-        """Its keys count again."""
+        """Makes the party's keys valid again."""
         self._set_end(party, utc_now() + timedelta(days=365))
 
     def _set_end(self, party: str, end: Any) -> None:
@@ -73,26 +73,23 @@ class Room:
             await connection.close()
 
     def as_routing(self) -> Keys:
-        """What routing opens them with."""
+        """Returns routing's keys."""
         return Keys(KeyRing.read(key_file(self.folder, "routing")), Directory.read(directory_file(self.folder)))
 
 
 @pytest.fixture
 async def room(backends: Backends, tmp_path: Path) -> AsyncIterator[Room]:
-    name = f"release_{uuid4().hex[:8]}"
-    await create_databases(backends.postgres_url, {"intake": name})
-    url = backends.database_url(name)
-    await migrate_async(url, "simpul_intake")
-    engine = engine_for(url, connections=3)
+    url = await create_migrated(backends, "intake", f"release_{uuid4().hex[:8]}")
+    engine = create_engine(url, connections=3)
     create_keys(tmp_path, ("intake", "routing"), utc_now())
     keys = Keys(WatchedKeyRing(key_file(tmp_path, "intake")), WatchedDirectory(directory_file(tmp_path)))
-    handed_over: list[OutboxRow] = []
+    published: list[OutboxMessage] = []
 
-    def hand_over(rows: Sequence[OutboxRow]) -> None:
-        handed_over.extend(rows)
+    def publish_soon(rows: Sequence[OutboxMessage]) -> None:
+        published.extend(rows)
 
-    transactions = Transactions(engine, Outbox("kediri", "intake", keys), hand_over)
-    yield Room(tmp_path, url, transactions, HeldEventRelease(transactions, keys), handed_over)
+    transactions = Transactions(engine, Outbox("kediri", "intake", keys), publish_soon)
+    yield Room(tmp_path, url, transactions, HeldEventRelease(transactions, keys), published)
     await engine.dispose()
 
 
@@ -102,25 +99,25 @@ def metric(name: str, party: str) -> float:
     return float(line.rpartition(" ")[2])
 
 
-async def test_a_report_is_kept_while_routing_has_no_key_and_arrives_when_it_has(room: Room) -> None:
+async def test_a_report_is_held_while_routing_has_no_key_and_released_with_the_key(room: Room) -> None:
     case_id = uuid4()
     room.end_keys("routing")
     await room.report(case_id)
     await room.amend(case_id)
-    assert (await room.count("outbox"), await room.count("held_event"), room.handed_over) == (0, 2, [])
+    assert (await room.count("outbox"), await room.count("held_event"), room.published) == (0, 2, [])
 
     room.enrol("routing")
-    await room.release.release()
+    await room.release.release_events()
 
-    reported, amended = (json.loads(row.body) for row in room.handed_over)
+    reported, amended = (json.loads(row.body) for row in room.published)
     assert (await room.count("outbox"), await room.count("held_event")) == (2, 0)
     assert (reported["sequence"], amended["sequence"]) == ("0000000001", "0000000002")
-    opened = room.as_routing().open(CaseReportedV1.model_validate(reported), "triage", TriageFacts)
+    opened = room.as_routing().open_section(CaseReportedV1.model_validate(reported), "triage", TriageFacts)
     assert opened.kelurahan == "35.71.01.1001"
-    assert room.as_routing().open(CaseAmendedV1.model_validate(amended), "triage", TriageFacts)
+    assert room.as_routing().open_section(CaseAmendedV1.model_validate(amended), "triage", TriageFacts)
 
 
-async def test_what_follows_a_held_event_waits_behind_it_and_other_cases_do_not(room: Room) -> None:
+async def test_later_events_of_a_held_stream_wait_and_other_cases_do_not(room: Room) -> None:
     first, second = uuid4(), uuid4()
     room.end_keys("routing")
     await room.report(first)
@@ -129,22 +126,22 @@ async def test_what_follows_a_held_event_waits_behind_it_and_other_cases_do_not(
     await room.amend(first)
     await room.report(second)
 
-    assert [row.correlation_id for row in room.handed_over] == [second]
-    await room.release.release()
-    assert [row.correlation_id for row in room.handed_over] == [second, first, first]
-    assert [json.loads(row.body)["sequence"] for row in room.handed_over[1:]] == ["0000000001", "0000000002"]
+    assert [row.correlation_id for row in room.published] == [second]
+    await room.release.release_events()
+    assert [row.correlation_id for row in room.published] == [second, first, first]
+    assert [json.loads(row.body)["sequence"] for row in room.published[1:]] == ["0000000001", "0000000002"]
 
 
-async def test_a_report_that_intake_cannot_sign_waits_for_the_rotation(room: Room) -> None:
+async def test_a_report_that_intake_cannot_sign_is_held_until_the_rotation(room: Room) -> None:
     case_id = uuid4()
     room.end_keys("intake")
     await room.report(case_id)
-    assert room.handed_over == []
+    assert room.published == []
 
     rotate_keys(room.folder, ["intake"], directory_file(room.folder), utc_now(), overlap=timedelta(days=30))
-    await room.release.release()
+    await room.release.release_events()
 
-    [row] = room.handed_over
+    [row] = room.published
     assert isinstance(room.as_routing().verify(row.body, row.signature, utc_now()), VerifiedEvent)
 
 
@@ -156,14 +153,14 @@ async def test_two_processes_release_each_event_once(room: Room) -> None:
 
     async with room.transactions.begin() as transaction:
         await transaction.connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7135713)")
-        assert await room.release.release() == 0
-    assert await room.release.release() == 3
-    assert await room.release.release() == 0
+        assert await room.release.release_events() == 0
+    assert await room.release.release_events() == 3
+    assert await room.release.release_events() == 0
 
-    assert len({row.event_id for row in room.handed_over}) == 3
+    assert len({row.event_id for row in room.published}) == 3
 
 
-async def test_more_than_a_page_is_released_in_one_go(room: Room) -> None:
+async def test_more_than_one_page_is_released_at_once(room: Room) -> None:
     cases = [uuid4() for _ in range(120)]
     room.end_keys("routing")
     for case_id in cases:
@@ -171,9 +168,9 @@ async def test_more_than_a_page_is_released_in_one_go(room: Room) -> None:
     await room.amend(cases[0])
     room.enrol("routing")
 
-    assert await room.release.release() == 121
+    assert await room.release.release_events() == 121
 
-    assert [row.correlation_id for row in room.handed_over if row.correlation_id != cases[0]] == cases[1:]
+    assert [row.correlation_id for row in room.published if row.correlation_id != cases[0]] == cases[1:]
 
 
 async def test_the_alarm_is_raised_once_and_the_metric_names_the_party(room: Room) -> None:
@@ -183,7 +180,7 @@ async def test_the_alarm_is_raised_once_and_the_metric_names_the_party(room: Roo
 
     with capture_logs() as logs:
         for _ in range(3):
-            await room.release.release()
+            await room.release.release_events()
     assert [(entry["event"], entry["log_level"], entry["party"]) for entry in logs] == [
         ("events_wait_for_key", "error", "routing")
     ]
@@ -192,7 +189,7 @@ async def test_the_alarm_is_raised_once_and_the_metric_names_the_party(room: Roo
     assert room.release.held["routing"][0] == 2
 
     room.enrol("routing")
-    await room.release.release()
+    await room.release.release_events()
     assert metric("simpul_held_events", "routing") == 0
     assert metric("simpul_held_oldest_seconds", "routing") == 0
     assert room.release.held == {}

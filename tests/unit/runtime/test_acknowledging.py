@@ -1,4 +1,4 @@
-"""What is acknowledged: all that is stored, and nothing else."""
+"""Exactly the stored deliveries are acknowledged."""
 
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,7 @@ from simpul_runtime.acknowledging import Acknowledgements, Receipt
 
 
 class Broker:
-    """A channel that settles like RabbitMQ, and refuses an acknowledgement up to a tag it does not hold."""
+    """A channel that settles deliveries like RabbitMQ, and refuses to acknowledge an unknown tag."""
 
     is_closed = False
 
@@ -43,7 +43,7 @@ async def test_a_batch_in_order_takes_one_frame() -> None:
     assert (broker.held, broker.frames) == (set(), 2)
 
 
-async def test_a_delivery_that_is_not_stored_is_never_acknowledged_with_later_ones() -> None:
+async def test_a_delivery_that_is_not_stored_is_not_acknowledged_with_later_ones() -> None:
     broker = Broker(5)
 
     await acknowledge(broker, [1, 3, 4, 5])

@@ -1,19 +1,19 @@
-"""A city is read from its folder, and a wrong entry is named."""
+"""A city is read from its folder, and an invalid entry is named."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
-from simpul_city import NATIONAL_EMERGENCY_NUMBERS, City, CityInvalid, FilteredQueue
-from simpul_runtime.topology import declare_filtered_queue
+from simpul_city import City, CityInvalid, FilteredQueue, national_emergency_numbers
+from simpul_cli.city_topology import build_filtered_queue
 from tests.support.agreements import KEDIRI
 
 HOSPITAL = "{code: rs-rujukan,"
 
 
 def a_city(folder: Path, queue: str) -> City:
-    """Kediri with this filtered queue for its hospital."""
+    """Returns Kediri with this filtered queue for its hospital."""
     shutil.copytree(KEDIRI, folder / "city")
     described = folder / "city" / "city.yaml"
     content = described.read_text()
@@ -26,8 +26,8 @@ def test_a_filtered_queue_takes_the_chosen_services_and_urgencies(tmp_path: Path
 
     [queue] = city.filtered_queues_of("rs-rujukan")
     assert queue == FilteredQueue("rs-rujukan", "ward", ("medical_care", "forensic_exam"), ("high",))
-    assert declare_filtered_queue(queue).name == "agency.rs-rujukan.ward.queue"
-    assert [key for _, key in declare_filtered_queue(queue).bindings] == [
+    assert build_filtered_queue(queue).name == "agency.rs-rujukan.ward.queue"
+    assert [key for _, key in build_filtered_queue(queue).bindings] == [
         "referral.rs-rujukan.medical_care.high.#",
         "referral.rs-rujukan.forensic_exam.high.#",
     ]
@@ -37,7 +37,7 @@ def test_a_filtered_queue_takes_the_chosen_services_and_urgencies(tmp_path: Path
 def test_a_queue_without_filters_gets_every_referral(tmp_path: Path) -> None:
     [queue] = a_city(tmp_path, "{name: all}").filtered_queues_of("rs-rujukan")
 
-    assert [key for _, key in declare_filtered_queue(queue).bindings] == ["referral.rs-rujukan.*.*.#"]
+    assert [key for _, key in build_filtered_queue(queue).bindings] == ["referral.rs-rujukan.*.*.#"]
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def a_city_with_numbers(folder: Path, numbers: str | None) -> City:
 
 
 def test_without_numbers_of_its_own_a_city_shows_the_national_ones(tmp_path: Path) -> None:
-    assert a_city_with_numbers(tmp_path, None).emergency_numbers == NATIONAL_EMERGENCY_NUMBERS
+    assert a_city_with_numbers(tmp_path, None).emergency_numbers == national_emergency_numbers()
 
 
 def test_kediri_names_the_national_numbers() -> None:
-    assert City.read(KEDIRI).emergency_numbers == NATIONAL_EMERGENCY_NUMBERS
+    assert City.read(KEDIRI).emergency_numbers == national_emergency_numbers()
 
 
 def test_a_city_may_have_numbers_of_its_own(tmp_path: Path) -> None:

@@ -52,3 +52,13 @@ def test_an_argument_that_no_service_has_is_refused() -> None:
     done = _start("desk", "--port", "8000")
 
     assert (done.returncode, "--port" in done.stderr) == (2, True)
+
+
+def test_settings_that_need_one_another_are_explained(tmp_path: Path) -> None:
+    given = {f"SIMPUL_{name}_FILE": str(tmp_path) for name in ("KEY", "DIRECTORY")}
+
+    done = _start(
+        "intake", SIMPUL_DATABASE_URL="postgresql://", SIMPUL_AMQP_URL="amqp://", SIMPUL_CITY_DIR=str(tmp_path), **given
+    )
+
+    assert (done.returncode, "set SIMPUL_VAULT_KEY_FILE or SIMPUL_VAULT_TRANSIT_URL" in done.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""A log line holds ids and counts; names, texts and secrets never."""
+"""Log lines hold ids and counts, never names, texts or secrets."""
 
 import json
 import logging
@@ -40,7 +40,7 @@ def test_everything_else_is_redacted(fields: dict[str, object], capsys: pytest.C
     assert "9900000000000001" not in written
 
 
-def test_exception_is_written_as_type_and_place_without_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_exception_is_written_as_type_and_place_without_its_message(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         raise ValueError(NAME)
     except ValueError as error:
@@ -52,7 +52,7 @@ def test_exception_is_written_as_type_and_place_without_its_words(capsys: pytest
 
 
 def test_library_line_shows_its_place_and_not_its_arguments(capsys: pytest.CaptureFixture[str]) -> None:
-    # Again, because pytest puts handlers of its own in front between set-up and call.
+    # Called again, because pytest adds its own handlers between setup and call.
     configure_logging("test", "INFO")
 
     logging.getLogger("some.library").error("could not store %s", NAME)
@@ -69,7 +69,7 @@ def test_password_in_an_address_is_cut_out() -> None:
 
 
 @pytest.mark.parametrize("key", ["party", "task"])
-def test_whom_and_what_an_alarm_is_about_can_be_read(key: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_party_and_task_of_an_alarm_are_written(key: str, capsys: pytest.CaptureFixture[str]) -> None:
     structlog.get_logger().error("events_wait_for_key", **{key: "satgas-kel-bandar-lor"})
 
     assert json.loads(capsys.readouterr().out)[key] == "satgas-kel-bandar-lor"

@@ -1,4 +1,4 @@
-"""Limits on requests, and what is answered when something fails."""
+"""Limits of requests, and responses to failures."""
 
 import asyncio
 import json
@@ -19,11 +19,13 @@ from simpul_runtime.logging import configure_logging
 from simpul_runtime.shell import Limits, Shell
 from tests.support.agreements import KEDIRI
 
-FAILURES = FailureResponses(City.read(KEDIRI))
+FAILURES = FailureResponses(City.read(KEDIRI).emergency_numbers)
 
 
-async def ask(app: Any, limits: Limits, parts: AsyncIterator[bytes] | None = None, **headers: str) -> tuple[int, bytes]:
-    """Status and body of the answer; the request has a body when it has parts."""
+async def send_request(
+    app: Any, limits: Limits, parts: AsyncIterator[bytes] | None = None, **headers: str
+) -> tuple[int, bytes]:
+    """Returns status and body of the response; the request has a body if it has parts."""
     given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     if parts:
         given.append((b"transfer-encoding", b"chunked"))
@@ -41,7 +43,7 @@ async def ask(app: Any, limits: Limits, parts: AsyncIterator[bytes] | None = Non
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent)
 
 
-async def answer(send: Any) -> None:
+async def respond(send: Any) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"done"})
 
@@ -49,10 +51,10 @@ async def answer(send: Any) -> None:
 async def read_all(_: Any, receive: Any, send: Any) -> None:
     while (await receive()).get("more_body"):
         pass
-    await answer(send)
+    await respond(send)
 
 
-async def take_a_nap(_: Any, receive: Any, send: Any) -> None:
+async def respond_never(_: Any, receive: Any, send: Any) -> None:
     await asyncio.sleep(10)
 
 
@@ -61,55 +63,59 @@ async def fail(_: Any, receive: Any, send: Any) -> None:
     raise ValueError(message)
 
 
-async def slowly(*parts: bytes) -> AsyncIterator[bytes]:
+async def send_slowly(*parts: bytes) -> AsyncIterator[bytes]:
     for part in parts:
         await asyncio.sleep(0.1)
         yield part
 
 
-async def test_who_takes_too_long_is_stopped_and_the_reader_told() -> None:
-    status, body = await ask(take_a_nap, Limits(seconds=0.05))
+async def test_a_request_that_takes_too_long_is_stopped_and_answered() -> None:
+    status, body = await send_request(respond_never, Limits(seconds=0.05))
 
     assert (status, json.loads(body)["code"]) == (503, "timed_out")
 
 
-async def test_a_slow_connection_uses_up_none_of_the_time() -> None:
-    assert await ask(read_all, Limits(seconds=0.15), slowly(b"a", b"b", b"c")) == (200, b"done")
+async def test_a_slow_upload_does_not_count_against_the_time_limit() -> None:
+    assert await send_request(read_all, Limits(seconds=0.15), send_slowly(b"a", b"b", b"c")) == (200, b"done")
 
 
-async def test_an_answer_that_has_begun_may_take_its_time() -> None:
+async def test_a_response_that_has_started_has_no_time_limit() -> None:
     async def trickle(_: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.sleep(0.2)
         await send({"type": "http.response.body", "body": b"late"})
 
-    assert await ask(trickle, Limits(seconds=0.05)) == (200, b"late")
+    assert await send_request(trickle, Limits(seconds=0.05)) == (200, b"late")
 
 
 async def test_a_body_without_a_declared_size_is_limited_too() -> None:
-    status, body = await ask(read_all, Limits(body_bytes=10), slowly(b"x" * 6, b"x" * 6))
+    status, body = await send_request(read_all, Limits(body_bytes=10), send_slowly(b"x" * 6, b"x" * 6))
 
     assert (status, json.loads(body)["code"]) == (413, "too_large")
 
 
-async def test_whatever_fails_is_logged_once_under_the_reference_that_the_reader_gets(
+async def test_a_failure_is_logged_once_under_the_reference_in_the_response(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging("test", "INFO")
 
-    status, body = await ask(fail, Limits())
+    status, body = await send_request(fail, Limits())
 
     answered, (line,) = json.loads(body), capsys.readouterr().out.splitlines()
     logged = json.loads(line)
     assert (status, answered["code"]) == (503, "unexpected")
     assert (logged["reference"], logged["error"], logged["at"].partition(":")[0]) == (
-        answered["reference"], "ValueError", "test_shell.py",
-    )  # fmt: skip
+        answered["reference"],
+        "ValueError",
+        "test_shell.py",
+    )
     assert "Wenthilora" not in line + body.decode()
 
 
 async def test_a_browser_gets_a_page_in_its_language() -> None:
-    _, page = await ask(fail, Limits(), accept="text/html,*/*;q=0.8", accept_language="en-GB,en;q=0.9,id;q=0.8")
+    _, page = await send_request(
+        fail, Limits(), accept="text/html,*/*;q=0.8", accept_language="en-GB,en;q=0.9,id;q=0.8"
+    )
 
     assert b'<html lang="en">' in page
     assert b"Is anyone in danger right now?" in page

@@ -1,10 +1,10 @@
-"""The message tables as migrations of each service create them; a change is a new function, never an edit."""
+"""The steps by which each service's migrations create and change its message tables; a change is a new function."""
 
 from alembic import op
 
 
 def create_20261124() -> None:
-    """Outbox, stream, inbox, parked. New tables, so no lock on anything in use."""
+    """Creates outbox, stream, inbox and parked. New tables lock nothing that is in use."""
     op.execute("""
         CREATE TABLE outbox (
             message_id uuid PRIMARY KEY,
@@ -55,26 +55,8 @@ def create_20261124() -> None:
     op.execute("CREATE INDEX parked_for_replay ON parked (replay_at) WHERE replay_at IS NOT NULL")
 
 
-def number_what_agencies_were_sent() -> None:
-    """A number for each row that went to an agency.
-
-    A new column without a default: nothing is rewritten. The indexes are built under a lock that lets reads go on.
-    """
-    op.execute("ALTER TABLE outbox ADD COLUMN number bigint")
-    op.execute("""
-        CREATE INDEX outbox_unnumbered ON outbox (created_at)
-        WHERE exchange = 'simpul.referrals' AND number IS NULL""")
-    op.execute("CREATE INDEX outbox_heartbeats ON outbox (created_at) WHERE number = 0")
-    op.execute("""
-        CREATE INDEX outbox_numbered ON outbox (split_part(routing_key, '.', 2), number)
-        WHERE exchange = 'simpul.referrals' AND number > 0""")
-    op.execute("""
-        CREATE INDEX outbox_numbered_at ON outbox (split_part(routing_key, '.', 2), created_at)
-        WHERE exchange = 'simpul.referrals' AND number > 0""")
-
-
-def hold_what_cannot_be_sealed() -> None:
-    """Events that wait until a party has a usable key. A new table, so no lock on anything in use."""
+def add_held_events() -> None:
+    """Creates the table of events that wait until a party has a usable key. It locks nothing that is in use."""
     op.execute("""
         CREATE TABLE held_event (
             position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -93,13 +75,48 @@ def hold_what_cannot_be_sealed() -> None:
     op.execute("CREATE INDEX held_event_party ON held_event (waits_for, position)")
 
 
-def keep_signatures_beside_bodies() -> None:
-    """A signature for each stored body, and one set of reasons for services and agencies.
+def add_signatures() -> None:
+    """Adds a signature to each stored body, and renames the reasons for parking.
 
-    New columns without a volatile default: nothing is rewritten. The two updates touch parked messages only.
+    New columns without a volatile default rewrite no row. The two updates touch parked messages only.
     """
     op.execute("ALTER TABLE outbox ADD COLUMN signature text")
     op.execute("ALTER TABLE inbox ADD COLUMN signature text")
     op.execute("ALTER TABLE parked ADD COLUMN signature text NOT NULL DEFAULT ''")
     op.execute("UPDATE parked SET reason = 'too_large' WHERE reason = 'oversized'")
     op.execute("UPDATE parked SET reason = 'unauthorized_publisher' WHERE reason = 'not_its_to_say'")
+
+
+def rename_inbox_states() -> None:
+    """Renames the state of inbox messages that wait for their predecessor; updates these rows only."""
+    op.execute("UPDATE inbox SET state = 'waiting_for_predecessor' WHERE state = 'waiting'")
+
+
+def add_audit() -> None:
+    """Creates the audit and the head of its chain. It locks nothing that is in use."""
+    op.execute("""
+        CREATE TABLE audit (
+            position bigint PRIMARY KEY,
+            block bigint NOT NULL,
+            at timestamptz NOT NULL,
+            actor text NOT NULL,
+            role text NOT NULL,
+            action text NOT NULL,
+            subject text NOT NULL,
+            detail text NOT NULL,
+            salt bytea NOT NULL,
+            commitment bytea NOT NULL,
+            digest bytea NOT NULL,
+            hash bytea NOT NULL
+        )""")
+    op.execute("CREATE INDEX audit_of_subject ON audit (subject, position)")
+    op.execute("CREATE INDEX audit_of_actor ON audit (actor, position)")
+    op.execute("CREATE INDEX audit_at ON audit (at)")
+    op.execute("""
+        CREATE TABLE audit_head (
+            is_only boolean NOT NULL DEFAULT true PRIMARY KEY CONSTRAINT audit_head_is_only CHECK (is_only),
+            position bigint NOT NULL,
+            hash bytea NOT NULL
+        )""")
+    # 32 zero bytes precede the first block.
+    op.execute("INSERT INTO audit_head (position, hash) VALUES (0, decode(repeat('00', 32), 'hex'))")
