@@ -3,15 +3,15 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ruamel.yaml import YAML
 
-from simpul_schema.vocabulary import Service, Urgency
+from simpul_schema.vocabulary import OUTSIDE_CITY, Service, Urgency
 
 
 class CityInvalid(Exception):
@@ -85,13 +85,10 @@ class EmergencyNumber:
         return re.sub(r"[^0-9+]", "", self.number)
 
 
-NATIONAL_EMERGENCY_NUMBERS: Final = (
-    EmergencyNumber("129", {"id": "SAPA, layanan perempuan dan anak", "en": "SAPA, help for women and children"}),
-    EmergencyNumber("08111-129-129", {"id": "SAPA lewat WhatsApp", "en": "SAPA by WhatsApp"}, is_call=False),
-    EmergencyNumber("110", {"id": "Polisi", "en": "Police"}),
-    EmergencyNumber("119", {"id": "Ambulans", "en": "Ambulance"}),
-)
-"""The numbers of Indonesia; a city overrides them in emergency_numbers.yaml."""
+@cache
+def national_emergency_numbers() -> tuple[EmergencyNumber, ...]:
+    """Reads the numbers of Indonesia; a city overrides them in emergency_numbers.yaml."""
+    return _read_emergency_numbers(Path(__file__).with_name("national_emergency_numbers.yaml"))
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class City:
     kelurahan: tuple[Kelurahan, ...]
     agencies: tuple[Agency, ...]
     filtered_queues: tuple[FilteredQueue, ...] = ()
-    emergency_numbers: tuple[EmergencyNumber, ...] = NATIONAL_EMERGENCY_NUMBERS
+    emergency_numbers: tuple[EmergencyNumber, ...] = field(default_factory=national_emergency_numbers)
 
     @classmethod
     def read(cls, folder: Path) -> "City":
@@ -123,9 +120,14 @@ class City:
         agencies += [Agency(w.satgas, f"Satgas PPA Kelurahan {w.name}", "satgas_kelurahan") for w in wards]
         queues = tuple(_read_filtered_queues(folder, described["agencies"]))
         return cls(
-            described["code"], described["name"], ZoneInfo(described["zone"]), wards, tuple(agencies), queues,
+            described["code"],
+            described["name"],
+            ZoneInfo(described["zone"]),
+            wards,
+            tuple(agencies),
+            queues,
             _read_emergency_numbers(folder / "emergency_numbers.yaml"),
-        )  # fmt: skip
+        )
 
     @cached_property
     def agency_codes(self) -> frozenset[str]:
@@ -155,10 +157,17 @@ class City:
         """The kelurahan with this name, slug or code; None when the city has no such kelurahan."""
         return self._wards.get(" ".join(name_or_code.split()).casefold())
 
+    def locate_kelurahan(self, written: str) -> str:
+        """The code of the kelurahan with this name, slug or code; `outside` stays, and anything else becomes empty."""
+        if written.strip().casefold() == OUTSIDE_CITY:
+            return OUTSIDE_CITY
+        ward = self.find_kelurahan(written)
+        return ward.code if ward else ""
+
 
 def _read_emergency_numbers(path: Path) -> tuple[EmergencyNumber, ...]:
     if not path.exists():
-        return NATIONAL_EMERGENCY_NUMBERS
+        return national_emergency_numbers()
     numbers = tuple(_parse_emergency_number(path, entry) for entry in read_yaml(path) or ())
     if not numbers:
         msg = f"{path} is empty; list at least one number, or delete the file to show the national numbers"

@@ -1,6 +1,6 @@
-"""Events of versions that put the signature into the body: what still waits to be published is signed again.
+"""Signs again the events of versions that put the signature into the body and that still wait to be published.
 
-Delete this file once no database holds such a row any more.
+Delete this file once no database has such a row any more.
 """
 
 import json
@@ -10,7 +10,7 @@ from simpul_seal.signing import sign
 
 
 def sign_again(body: bytes, ring: KeyRing) -> tuple[bytes, str]:
-    """The same event without the signature in it, and the signature beside it; the same bytes each time."""
+    """Returns the event without the signature inside it, and the signature apart; always the same bytes."""
     event = json.loads(body)
     for name in ("keyid", "signature"):
         event.pop(name, None)

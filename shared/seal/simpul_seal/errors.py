@@ -1,21 +1,21 @@
-"""Refusals; none of them carries content."""
+"""Errors of this package; none of them contains content."""
 
 
 class SealError(Exception):
-    """Base of everything this package refuses."""
+    """Base class of the errors of this package."""
 
 
 class UnknownKey(SealError):
-    """The key id is not in the directory, or not valid at that time: fetch the directory again or enrol the key."""
+    """The directory has no such key that is valid at that time: fetch the directory again or enrol the key."""
 
 
 class SignatureMissing(SealError):
-    """No signature came beside the body; the sender puts it into the header `simpul-signature`."""
+    """The header `simpul-signature` is missing."""
 
 
 class SignatureInvalid(SealError):
-    """The body was not signed by the key that the header names, or was altered afterwards."""
+    """The body was not signed with the key that the header names, or was altered afterwards."""
 
 
 class NotForUs(SealError):
-    """The section is sealed to somebody else, to an older key, or was moved from another event."""
+    """The content is sealed to another key, or was moved from another event or another row."""

@@ -1,4 +1,4 @@
-"""Key rings (private halves of one party) and the directory (public halves of all)."""
+"""Key rings (the private keys of one party) and the directory (the public keys of all parties)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from simpul_seal.encoding import decode, encode
 from simpul_seal.errors import UnknownKey
 
 _ANY_KEY = X25519PrivateKey.from_private_bytes(b"\x01" * 32)
-"""With a point that allows no secret, an exchange fails whatever the other key is."""
+"""Used to test public keys: an exchange with a weak point fails for every private key."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKeys:
-    """The public halves a party is known by, valid from `not_before` until before `not_after`."""
+    """The public keys of a party, valid from `not_before` and before `not_after`."""
 
     party: str
     keyid: str
@@ -39,7 +39,7 @@ class PublicKeys:
 
     @property
     def can_be_sealed_to(self) -> bool:
-        """Whether anything can be sealed to these keys: a few points of the curve, zero among them, allow no secret."""
+        """Whether content can be sealed to these keys; weak points of the curve, such as zero, allow no secret."""
         try:
             _ANY_KEY.exchange(self.sealing)
         except ValueError:
@@ -48,12 +48,12 @@ class PublicKeys:
 
     @property
     def fingerprint(self) -> str:
-        """What two people compare on the phone before a key is trusted: eight groups of four."""
+        """Eight groups of four digits that two people compare on the phone before a key is trusted."""
         digest = sha256(self.signing.public_bytes_raw() + self.sealing.public_bytes_raw()).hexdigest()[:32]
         return " ".join(digest[start : start + 4] for start in range(0, 32, 4))
 
-    def described(self) -> dict[str, str]:
-        """As it stands in a directory."""
+    def to_json(self) -> dict[str, str]:
+        """Returns the entry of a directory."""
         return {
             "party": self.party,
             "keyid": self.keyid,
@@ -64,18 +64,18 @@ class PublicKeys:
         }
 
     @classmethod
-    def read(cls, described: dict[str, str]) -> PublicKeys:
-        """What `described` gave; ValueError or KeyError when it is not that."""
-        not_before = datetime.fromisoformat(described["not_before"])
-        not_after = datetime.fromisoformat(described["not_after"])
+    def from_json(cls, entry: dict[str, str]) -> PublicKeys:
+        """Reads an entry of a directory; raises ValueError or KeyError if it is not one."""
+        not_before = datetime.fromisoformat(entry["not_before"])
+        not_after = datetime.fromisoformat(entry["not_after"])
         if not_before.tzinfo is None or not_after.tzinfo is None:
-            msg = "a key's validity is told with its zone"
+            msg = "the validity of a key needs a time zone"
             raise ValueError(msg)
         return cls(
-            party=described["party"],
-            keyid=described["keyid"],
-            signing=Ed25519PublicKey.from_public_bytes(decode(described["signing"])),
-            sealing=X25519PublicKey.from_public_bytes(decode(described["sealing"])),
+            party=entry["party"],
+            keyid=entry["keyid"],
+            signing=Ed25519PublicKey.from_public_bytes(decode(entry["signing"])),
+            sealing=X25519PublicKey.from_public_bytes(decode(entry["sealing"])),
             not_before=not_before,
             not_after=not_after,
         )
@@ -83,50 +83,51 @@ class PublicKeys:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The private halves of one party; keep the file at mode 0600, outside any repository."""
+    """The private keys of one party; keep the file at mode 0600, outside any repository."""
 
     party: str
     keyid: str
     signing: Ed25519PrivateKey = field(repr=False)
     sealing: X25519PrivateKey = field(repr=False)
     older: tuple[KeyRing, ...] = field(default=(), repr=False)
-    """Those before a rotation: they sign nothing more, and open what was sealed to them."""
+    """Keys before a rotation: they only open what was sealed to them."""
 
     @property
     def all_keys(self) -> tuple[KeyRing, ...]:
-        """This one first."""
+        """The current keys, followed by the older ones."""
         return (self, *self.older)
 
-    def succeeding(self, before: KeyRing) -> KeyRing:
-        """This ring with all that the one before could open."""
-        return replace(self, older=(replace(before, older=()), *before.older))
+    def with_older(self, previous: KeyRing) -> KeyRing:
+        """Returns this ring with the keys of the previous one, to open what was sealed to them."""
+        return replace(self, older=(replace(previous, older=()), *previous.older))
 
     @classmethod
     def read(cls, path: Path) -> KeyRing:
-        """Load a ring written by `write`."""
-        return cls._read(json.loads(path.read_text()))
+        """Reads a ring that was written by `write`."""
+        return cls.from_json(json.loads(path.read_text()))
 
     @classmethod
-    def _read(cls, stored: dict[str, Any]) -> KeyRing:
+    def from_json(cls, stored: dict[str, Any]) -> KeyRing:
+        """Reads a ring from what `to_json` returned; raises KeyError or ValueError."""
         return cls(
             stored["party"],
             stored["keyid"],
             Ed25519PrivateKey.from_private_bytes(decode(stored["signing"])),
             X25519PrivateKey.from_private_bytes(decode(stored["sealing"])),
-            tuple(cls._read(older) for older in stored.get("older", ())),
+            tuple(cls.from_json(older) for older in stored.get("older", ())),
         )
 
     def key(self, keyid: str) -> KeyRing | None:
-        """The private halves of that key id; None when this ring does not hold them."""
+        """Returns the private keys of that key id; None if this ring does not contain them."""
         return next((key for key in self.all_keys if key.keyid == keyid), None)
 
     def write(self, path: Path) -> None:
-        """Store the ring, readable by its owner only; FileExistsError rather than lose an older one."""
+        """Writes the ring to a new file that only its owner can read; raises FileExistsError if the file exists."""
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(self._content(), file)
+            json.dump(self.to_json(), file)
 
     def overwrite(self, path: Path) -> None:
-        """Replace a stored ring in one step; owner, group and mode stay. PermissionError when they cannot."""
+        """Replaces a ring in its file atomically; keeps owner, group and mode, or raises PermissionError."""
         before = path.stat()
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         temporary.unlink(missing_ok=True)
@@ -135,20 +136,21 @@ class KeyRing:
             if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
                 os.chown(temporary, before.st_uid, before.st_gid)
             temporary.chmod(stat.S_IMODE(before.st_mode))
-            # On the disk before the old one goes: a power cut leaves the old ring or the new one, never neither.
+            # Written to disk before the old file goes, so a power cut leaves either the old ring or the new one.
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _content(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
+        """Returns the content of the file of the ring; secret."""
         return {
             "party": self.party,
             "keyid": self.keyid,
             "signing": encode(self.signing.private_bytes_raw()),
             "sealing": encode(self.sealing.private_bytes_raw()),
-            "older": [older._content() for older in self.older],  # noqa: SLF001 - of the same class
+            "older": [older.to_json() for older in self.older],
         }
 
 
@@ -159,34 +161,38 @@ class Directory:
         self._entries = entries
         self._by_keyid = {entry.keyid: entry for entry in entries}
         self._by_party: dict[str, list[PublicKeys]] = {}
-        # Keys that nothing can be sealed to still tell who signed; for everything else their party has none.
+        # Weak keys still verify signatures; for sealing, their party has no key.
         usable = [entry for entry in entries if entry.can_be_sealed_to]
         for entry in sorted(usable, key=lambda entry: entry.not_before, reverse=True):
             self._by_party.setdefault(entry.party, []).append(entry)
 
     @classmethod
     def read(cls, path: Path) -> Directory:
-        """Load a directory written by `write`."""
-        return cls([PublicKeys.read(entry) for entry in json.loads(path.read_text())["keys"]])
+        """Reads a directory that was written by `write`."""
+        return cls([PublicKeys.from_json(entry) for entry in json.loads(path.read_text())["keys"]])
 
     def write(self, path: Path) -> None:
-        """Store the directory; it holds nothing secret."""
-        # Whoever reads it at this moment finds the old one or the new one, never a half.
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(json.dumps(self.described(), indent=1))
-        beside.replace(path)
+        """Writes the directory; it contains nothing secret."""
+        # Replaced atomically, so readers find either the old file or the new one.
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(self.to_json(), indent=1))
+        temporary.replace(path)
 
-    def described(self) -> dict[str, list[dict[str, str]]]:
-        """As it stands in its file."""
-        return {"keys": [entry.described() for entry in self._entries]}
+    def to_json(self) -> dict[str, list[dict[str, str]]]:
+        """Returns the content of the file of the directory."""
+        return {"keys": [entry.to_json() for entry in self._entries]}
 
     @property
     def entries(self) -> Sequence[PublicKeys]:
         """Every key, valid or not."""
         return tuple(self._entries)
 
+    def freeze(self) -> Directory:
+        """Returns the directory as it is now, for a batch of messages."""
+        return self
+
     def key(self, keyid: str, moment: datetime) -> PublicKeys:
-        """The keys of this id; UnknownKey when absent or not valid at that moment."""
+        """Returns the keys of this id; raises UnknownKey if they are absent or not valid at that moment."""
         entry = self._by_keyid.get(keyid)
         if entry is None or not entry.is_valid_at(moment):
             msg = "no valid key of that id in the directory; enrol it or read the directory again"
@@ -202,58 +208,65 @@ class Directory:
         return valid[0]
 
     def valid_keys(self, party: str, moment: datetime) -> Sequence[PublicKeys]:
-        """The keys of a party that count at that moment, the newest first; empty when it has none."""
+        """Returns the keys of a party that are valid at that moment, the newest first."""
         return [entry for entry in self._by_party.get(party, ()) if entry.is_valid_at(moment)]
 
     def usable_until(self, party: str, moment: datetime) -> datetime | None:
-        """When the last key of a party ends that counts at that moment or will; None when it has none."""
+        """Returns when the last present or future key of a party ends; None if it has none."""
         ends = (entry.not_after for entry in self._by_party.get(party, ()) if entry.not_after > moment)
         return max(ends, default=None)
 
 
 class WatchedDirectory(Directory):
-    """A directory that follows its file: keys that are enrolled or withdrawn count without a restart."""
+    """A directory that is reloaded when its file changes, so enrolled and withdrawn keys need no restart."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen = _stamp(path)
+        self._stamp = _stamp(path)
         super().__init__(list(Directory.read(path).entries))
+        self._frozen = Directory(self._entries)
+
+    def freeze(self) -> Directory:
+        """Returns the directory of the current file; reading from it does not look at the file again."""
+        self._reload()
+        return self._frozen
 
     @property
     def entries(self) -> Sequence[PublicKeys]:
-        """As `Directory.entries`, in the file as it is now."""
-        self._follow()
+        """`Directory.entries` of the current file."""
+        self._reload()
         return super().entries
 
     def key(self, keyid: str, moment: datetime) -> PublicKeys:
-        """As `Directory.key`, in the file as it is now."""
-        self._follow()
+        """As `Directory.key`, for the current file."""
+        self._reload()
         return super().key(keyid, moment)
 
     def valid_keys(self, party: str, moment: datetime) -> Sequence[PublicKeys]:
-        """As `Directory.valid_keys`, in the file as it is now."""
-        self._follow()
+        """As `Directory.valid_keys`, for the current file."""
+        self._reload()
         return super().valid_keys(party, moment)
 
     def usable_until(self, party: str, moment: datetime) -> datetime | None:
-        """As `Directory.usable_until`, in the file as it is now."""
-        self._follow()
+        """As `Directory.usable_until`, for the current file."""
+        self._reload()
         return super().usable_until(party, moment)
 
-    def _follow(self) -> None:
+    def _reload(self) -> None:
         try:
             stamp = _stamp(self._path)
-            if stamp != self._seen:
+            if stamp != self._stamp:
                 found = list(Directory.read(self._path).entries)
                 super().__init__(found)
-                self._seen = stamp
+                self._frozen = Directory(found)
+                self._stamp = stamp
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            # Written by hand and not whole: what was known before stays known.
+            # The file may be edited by hand and incomplete: the last readable content stays in use.
             return
 
 
 class WatchedKeyRing:
-    """A key ring that follows its file: keys that `simpul keys rotate` adds count without a restart."""
+    """A key ring that is reloaded when its file changes, so `simpul keys rotate` needs no restart."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -262,7 +275,7 @@ class WatchedKeyRing:
 
     @property
     def ring(self) -> KeyRing:
-        """The ring in the file as it is now; the last one that could be read while it cannot be."""
+        """The ring of the current file, or the last readable one."""
         try:
             stamp = _stamp(self._path)
             if stamp != self._stamp:
@@ -279,7 +292,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 
 def generate(party: str, *, not_before: datetime, not_after: datetime) -> tuple[KeyRing, PublicKeys]:
-    """New keys of a party; the key id is derived from the signing key, so two rings never share one."""
+    """Generates keys of a party; the key id is derived from the signing key, so it is unique."""
     signing, sealing = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
     keyid = f"{party}.{sha256(signing.public_key().public_bytes_raw()).hexdigest()[:16]}"
     ring = KeyRing(party, keyid, signing, sealing)

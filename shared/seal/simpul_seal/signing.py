@@ -1,4 +1,4 @@
-"""Signatures that travel beside a body and cover its raw bytes, so that no language needs a canonical form."""
+"""Detached signatures over the raw bytes of a body, so that no language needs a canonical form."""
 
 import re
 from collections.abc import Mapping
@@ -12,33 +12,33 @@ from simpul_seal.errors import SignatureInvalid, SignatureMissing
 from simpul_seal.keys import Directory, KeyRing
 
 SIGNATURE_HEADER: Final = "simpul-signature"
-"""Of AMQP and of HTTP; its value is `v1 <key id> <signature in base64url without padding>`."""
+"""Header of AMQP and HTTP; its value is `v1 <key id> <signature in base64url without padding>`."""
 EVENT_DOMAIN: Final = "simpul-event-v1"
-"""Signed in front of an event's body, so that a signature made for another purpose never fits an event."""
+"""Prefix of the signed bytes of an event, so that a signature for another purpose never matches an event."""
 MAX_HEADER: Final = 400
-"""Characters of the longest value that is read; a real one has under 200."""
+"""Characters of the longest header value that is accepted; a real one has under 200."""
 
 _VALUE: Final = re.compile(r"v1 ([!-~]{1,250}) ([A-Za-z0-9_-]{86})")
 _UNREADABLE: Final = "unreadable"
 
 
 def sign(body: bytes, ring: KeyRing, *, domain: str = EVENT_DOMAIN) -> str:
-    """The header value that vouches for these bytes with the newest key of a ring."""
+    """Signs a body with the newest key of a ring; returns the header value."""
     return f"v1 {ring.keyid} {encode(ring.signing.sign(_signed_bytes(domain, body)))}"
 
 
 def verify(body: bytes, signature: str, directory: Directory, moment: datetime, *, domain: str = EVENT_DOMAIN) -> str:
-    """The party that signed these bytes.
+    """Verifies the signature of a body; returns the party that signed it.
 
-    Raises SignatureMissing without a header value, UnknownKey when the key is not enrolled or not valid at `moment`,
-    and SignatureInvalid when the value is of another scheme, was made for other bytes or for another domain.
+    Raises SignatureMissing without a header value, UnknownKey if the key is not enrolled or not valid at `moment`, and
+    SignatureInvalid if the value has another scheme or was made for other bytes or another domain.
     """
     if not signature:
-        msg = f"no {SIGNATURE_HEADER} header beside the body"
+        msg = f"no {SIGNATURE_HEADER} header next to the body"
         raise SignatureMissing(msg)
     value = _VALUE.fullmatch(signature)
     if value is None:
-        msg = f"{SIGNATURE_HEADER} does not read `v1 <key id> <base64url>`"
+        msg = f"{SIGNATURE_HEADER} does not have the form `v1 <key id> <base64url>`"
         raise SignatureInvalid(msg)
     key = directory.key(value[1], moment)
     try:
@@ -50,10 +50,10 @@ def verify(body: bytes, signature: str, directory: Directory, moment: datetime, 
 
 
 def signature_in(headers: Mapping[str, object]) -> str:
-    """The signature among the headers of a message, empty without one.
+    """Returns the signature among the headers of a message; empty if there is none.
 
-    AMQP headers hold anything. What cannot be a signature comes back as a word that is none and that every database
-    can store.
+    AMQP headers may contain values of any type. A value that cannot be a signature is replaced by a text that is not
+    one either and that every database can store.
     """
     value = headers.get(SIGNATURE_HEADER)
     if value is None:

@@ -1,4 +1,4 @@
-"""Signatures and sealed sections do what the agencies rely on."""
+"""Signatures, sealed sections and keys."""
 
 import stat
 from dataclasses import replace
@@ -22,13 +22,13 @@ from simpul_seal import (
     SignatureMissing,
     UnknownKey,
     WatchedDirectory,
+    decrypt,
+    encrypt,
     generate,
-    lock,
     open_section,
     seal_section,
     sign,
     signature_in,
-    unlock,
     verify,
 )
 from simpul_seal.embedded import sign_again
@@ -72,7 +72,7 @@ def test_signed_bytes_name_their_signer_whatever_they_are(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_what_does_not_fit_is_refused(forgery: str) -> None:
+def test_a_signature_that_does_not_match_is_refused(forgery: str) -> None:
     with pytest.raises(SignatureInvalid):
         verify(*FORGERIES[forgery], DIRECTORY, NOW)
 
@@ -83,13 +83,13 @@ def test_a_body_without_a_signature_is_refused_as_such() -> None:
 
 
 @given(st.text())
-def test_whatever_a_header_says_it_is_refused_without_another_error(value: str) -> None:
+def test_any_other_header_value_is_refused_with_the_same_error(value: str) -> None:
     with pytest.raises(SealError):
         verify(BODY, signature_in({SIGNATURE_HEADER: value}), DIRECTORY, NOW)
 
 
 @pytest.mark.parametrize("value", ["é", "a\x00b", "half \ud800 pair", "v1 " * 200, b"v1", 7, {"v1": "x"}, ["v1"]])
-def test_what_can_be_no_signature_can_be_stored_all_the_same(value: object) -> None:
+def test_a_header_that_is_not_a_signature_can_still_be_stored(value: object) -> None:
     found = signature_in({SIGNATURE_HEADER: value})
 
     assert found.isascii()
@@ -103,7 +103,7 @@ def test_key_is_unknown_outside_its_validity(moment: datetime) -> None:
         verify(BODY, sign(BODY, RING), DIRECTORY, moment)
 
 
-def test_an_event_that_was_signed_inside_is_signed_again_beside_the_same_bytes_each_time() -> None:
+def test_an_event_with_an_embedded_signature_is_signed_again_over_the_same_bytes() -> None:
     inside = '{"id":"1","data":{"words":"é"},"keyid":"routing.old","signature":"AAAA"}'.encode()
 
     body, signature = sign_again(inside, RING)
@@ -160,7 +160,7 @@ def test_private_keys_never_show_in_a_representation() -> None:
     assert "signing" not in repr(RING)
 
 
-def test_a_directory_follows_its_file_and_stays_as_it_was_while_that_is_broken(tmp_path: Path) -> None:
+def test_a_directory_is_reloaded_unless_its_file_is_broken(tmp_path: Path) -> None:
     path = tmp_path / "directory.json"
     Directory([PUBLIC]).write(path)
     watched = WatchedDirectory(path)
@@ -177,28 +177,42 @@ def test_a_directory_follows_its_file_and_stays_as_it_was_while_that_is_broken(t
         watched.key(PUBLIC.keyid, NOW)
 
 
-def test_a_ring_opens_what_was_sealed_to_the_one_before_it_and_signs_as_itself(tmp_path: Path) -> None:
+def test_a_batch_reads_the_directory_of_its_start_and_the_next_batch_the_changed_one(tmp_path: Path) -> None:
+    path = tmp_path / "directory.json"
+    Directory([PUBLIC]).write(path)
+    watched = WatchedDirectory(path)
+    batch = watched.freeze()
+
+    Directory([OTHER_PUBLIC]).write(path)
+
+    assert batch.key(PUBLIC.keyid, NOW) == PUBLIC
+    assert batch.freeze() is batch
+    with pytest.raises(UnknownKey):
+        watched.freeze().key(PUBLIC.keyid, NOW)
+
+
+def test_a_ring_opens_what_was_sealed_to_the_previous_ring_and_signs_with_its_own_key(tmp_path: Path) -> None:
     next_ring, next_public = generate("ylpa", not_before=NOW, not_after=NOW + YEAR)
     sealed = seal_section(b"old", OTHER_PUBLIC, event_id=EVENT, case_id=CASE, section="facts")
-    next_ring.succeeding(OTHER_RING).write(tmp_path / "ring")
+    next_ring.with_older(OTHER_RING).write(tmp_path / "ring")
 
     ring = KeyRing.read(tmp_path / "ring")
 
     assert open_section(sealed["ciphertext"], ring, event_id=EVENT, case_id=CASE, section="facts") == b"old"
     assert verify(BODY, sign(BODY, ring), Directory([next_public]), NOW) == "ylpa"
-    assert unlock(lock(b"kept", OTHER_RING, place="here"), ring, place="here") == b"kept"
+    assert decrypt(encrypt(b"kept", OTHER_RING, associated_data="here"), ring, associated_data="here") == b"kept"
     with pytest.raises(NotForUs):
         open_section(sealed["ciphertext"], next_ring, event_id=EVENT, case_id=CASE, section="facts")
 
 
-def test_a_fingerprint_is_the_same_for_the_same_keys_alone() -> None:
-    read = PublicKeys.read(PUBLIC.described())
+def test_a_fingerprint_identifies_the_keys() -> None:
+    read = PublicKeys.from_json(PUBLIC.to_json())
 
     assert read.fingerprint == PUBLIC.fingerprint != OTHER_PUBLIC.fingerprint
     assert len(read.fingerprint.split(" ")) == 8
 
 
-def test_a_key_to_which_nothing_can_be_sealed_is_none_but_still_tells_who_signed() -> None:
+def test_a_weak_key_verifies_signatures_but_nothing_is_sealed_to_it() -> None:
     moment = datetime(2026, 11, 24, tzinfo=UTC)
     _, public = generate("ylpa", not_before=moment - timedelta(days=1), not_after=moment + timedelta(days=1))
     nowhere = replace(public, sealing=X25519PublicKey.from_public_bytes(bytes(32)))

@@ -1,4 +1,4 @@
-"""The one way to verify: authenticity first, then the contract, and never another error than a rejection."""
+"""Verification: the signature first, then the contract; every other outcome is a rejection."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -66,7 +66,7 @@ def test_a_signed_event_comes_with_its_producer_bytes_and_signature() -> None:
         ({"data": {}}, ParkReason.INVALID, True),
     ],
 )
-def test_what_its_source_signed_is_known_although_it_cannot_be_used(
+def test_a_signed_message_that_cannot_be_used_is_rejected_with_its_identity(
     changes: dict[str, Any], reason: ParkReason, is_known: bool
 ) -> None:
     event = an_event(**changes)
@@ -98,7 +98,7 @@ def test_a_key_that_ended_or_was_never_enrolled_is_unknown(ring: KeyRing) -> Non
     assert rejected(an_event(), ring) == Rejection(ParkReason.UNKNOWN_KEY)
 
 
-def test_a_body_of_more_than_the_contract_allows_is_not_even_verified(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_is_too_large_is_rejected_before_its_signature_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     body = b"x" * (MAX_EVENT_BYTES + 1)
     monkeypatch.setattr(verification, "verify", pytest.fail)
 
@@ -116,9 +116,13 @@ POISON = {
 }
 
 
-@pytest.mark.parametrize("signature", ["", "v2 x y", sign(b"other bytes", RING), sign(b"{}", ENDED_RING)])
+@pytest.mark.parametrize(
+    "signature",
+    ["", "v2 x y", sign(b"other bytes", RING), sign(b"{}", ENDED_RING)],
+    ids=["missing", "another scheme", "of other bytes", "by an ended key"],
+)
 @pytest.mark.parametrize("poison", POISON)
-def test_nothing_is_parsed_before_the_signature_is_right(
+def test_nothing_is_parsed_before_the_signature_is_verified(
     poison: str, signature: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(verification, "read_json", pytest.fail)
@@ -132,12 +136,12 @@ def test_nothing_is_parsed_before_the_signature_is_right(
 
 
 @given(st.binary() | st.recursive(st.none() | st.floats() | st.text(), st.lists).map(lambda v: json.dumps(v).encode()))
-def test_whatever_an_enrolled_party_signs_is_an_event_or_rejected(body: bytes) -> None:
+def test_any_bytes_that_an_enrolled_party_signs_are_an_event_or_rejected(body: bytes) -> None:
     assert isinstance(verify(body, sign(body, RING), DIRECTORY, NOW), Rejection)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(an_event())), st.none() | st.integers() | st.text() | st.just({})))
-def test_whatever_stands_in_an_attribute_is_an_event_or_rejected(changes: dict[str, Any]) -> None:
+def test_any_value_of_an_attribute_makes_an_event_or_a_rejection(changes: dict[str, Any]) -> None:
     body = json.dumps(an_event() | changes).encode()
 
     outcome = verify(body, sign(body, RING), DIRECTORY, NOW)
