@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import Final
 
 from simpul_agreement import Finding, Proof, digest_of
+from simpul_agreement.calendars import calendar_findings, calendar_position
+from simpul_agreement.document.prose import prose_findings
 from simpul_agreement.engine import Engine, Origin
 from simpul_agreement.examples import example_findings, read_scenarios, scenario_findings
 from simpul_agreement.facts import URGENCY, AgencyKind, Situation
 from simpul_agreement.implications import situations
-from simpul_agreement.model import Agreement, Clause, Topic, UrgencyIs, Where
-from simpul_agreement.phrases import clause_sentence, example_report
+from simpul_agreement.languages import Described, Message
+from simpul_agreement.languages import Message as _
+from simpul_agreement.laws import article_findings
+from simpul_agreement.model import Agreement, Clause, Phase, Topic, UrgencyIs, Where
+from simpul_agreement.phrases import describe_topic, example_report, quote_clause
 from simpul_agreement.proof import PROVERS as PROVER_NAMES
-from simpul_agreement.properties import PROPERTIES, QUESTION_LABELS
+from simpul_agreement.properties import PROPERTIES
 from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.questions import (
     Answers,
@@ -26,7 +31,9 @@ from simpul_agreement.provers.questions import (
     Question,
     RightGap,
     RightOverlap,
+    ServiceGroup,
     TooWide,
+    clauses_for,
     needs,
     questions_on,
     waives,
@@ -37,7 +44,7 @@ from simpul_city import City
 
 PROVERS: Final = (BitsetProver, SolverProver)
 assert tuple(prover.name for prover in PROVERS) == PROVER_NAMES  # noqa: S101 - a stored proof must name them
-ReportProgress = Callable[[str, int, int], None]
+ReportProgress = Callable[[Message, int, int], None]
 """Receives the name of a step, how much of it is done, and its total."""
 
 
@@ -50,22 +57,35 @@ class Checked:
     proof: Proof | None
 
 
-def check_version(folder: Path, city: City, report_progress: ReportProgress = lambda *_: None) -> Checked:
-    """Runs every check that a version must pass before it may be signed."""
-    report_progress("reading", 0, 1)
+def text_findings(folder: Path, city: City) -> tuple[Agreement | None, list[Finding]]:
+    """The agreement, or None when it cannot be read, and every finding that needs no prover."""
     agreement, findings = read_with_findings(folder, city)
     if agreement is None or not _can_be_proven(agreement):
-        return Checked(agreement, tuple(findings), None)
-    report_progress("examples and scenarios", 0, 1)
+        return agreement, findings
+    findings += prose_findings(folder, agreement)
+    findings += [*article_findings(agreement), *calendar_findings(agreement, calendar_position(folder))]
     findings += example_findings(agreement)
     findings += scenario_findings(agreement, read_scenarios(folder, findings), city)
+    return agreement, findings
+
+
+def check_version(folder: Path, city: City, report_progress: ReportProgress = lambda *_: None) -> Checked:
+    """Runs every check that a version must pass before it may be signed."""
+    report_progress(_("reading, examples and scenarios"), 0, 1)
+    agreement, findings = text_findings(folder, city)
+    if agreement is None or not _can_be_proven(agreement):
+        return Checked(agreement, tuple(findings), None)
     questions = 0
     days = agreement.periods()
     dead = {clause.id for clause in agreement.clauses}
     for day in days:
         questions += len(questions_on(agreement, day))
         found, idle = prove(agreement, day, report_progress)
-        findings += [replace(f, problem=f"from {day}: {f.problem}") for f in found] if len(days) > 1 else found
+        findings += (
+            [replace(f, problem=_("from {day}: {problem}", day=day, problem=f.problem)) for f in found]
+            if len(days) > 1
+            else found
+        )
         dead &= idle | {clause.id for clause in agreement.clauses if not clause.is_valid_on(day)}
     findings += [dead_finding(agreement, name) for name in sorted(dead)]
     if findings:
@@ -114,22 +134,22 @@ def prove(
         def count(name: str = prover.name) -> None:
             nonlocal done
             done += 1
-            report_progress(f"{name}, from {day}", done, total)
+            report_progress(_("{prover}, from {day}", prover=name, day=day), done, total)
 
         try:
             answers.append(prover(agreement, day).answers(count))
         except TooWide as error:
             where = Where(CLAUSES_FOLDER)
-            problem = f"a question does not fit into memory: {error}"
-            return [Finding(where, problem, "split the clauses that read so many facts")], set()
+            problem = _("a question about {facts} has too many situations", facts=", ".join(error.facts))
+            return [Finding(where, problem, _("split the clauses that read so many facts"))], set()
     first, second = answers
     writer = _FindingWriter(agreement, day)
     findings: list[Finding] = []
     idle: set[str] = set()
     for question in first:
         if (first[question] is None) is not (second[question] is None):
-            problem = f"the provers disagree about {question}"
-            findings.append(Finding(Where(CLAUSES_FOLDER), problem, "report this: one of the two provers is wrong"))
+            problem = _("the provers disagree about: {question}", question=_describe_question(question))
+            findings.append(Finding(Where(CLAUSES_FOLDER), problem, _("report this: one of the two provers is wrong")))
         elif isinstance(question, Dead):
             idle |= {question.clause} if first[question] is not None else set()
         elif (witness := first[question]) is not None:
@@ -142,11 +162,13 @@ def dead_finding(agreement: Agreement, name: str) -> Finding:
     clause = agreement.by_id[name]
     winners = [other for other in agreement.clauses if name in other.overrides]
     return Finding(
-        clause.where, f"unreachable: {name} never decides anything",
-        f"it is always overridden by {', '.join(c.id for c in winners)}; narrow them or delete it"
-        if winners else "its conditions contradict one another; correct or delete it",
-        tuple(f"{c.id}: {clause_sentence(c, agreement, 'id')}" for c in (clause, *winners[:5])),
-    )  # fmt: skip
+        clause.where,
+        _("unreachable: {name} never decides anything", name=name),
+        _("it is always overridden by {winners}; narrow them or delete it", winners=", ".join(c.id for c in winners))
+        if winners
+        else _("its conditions contradict one another; correct or delete it"),
+        tuple(quote_clause(c, agreement) for c in (clause, *winners[:5])),
+    )
 
 
 class _FindingWriter:
@@ -161,29 +183,32 @@ class _FindingWriter:
         decided = self._engine.decide(witness, Origin()).effective
         report = example_report(witness)
         match question:
-            case Gap(topic=topic):
+            case Gap(topic=topic, group=group):
                 yield Finding(
-                    self._first_clause(topic), f"gap: no clause decides {_describe_topic(topic)} in this situation",
-                    "add a clause, or widen an existing one",
-                    self._sentences([c for c in self._agreement.clauses if c.topic == topic][:5]), report,
-                )  # fmt: skip
+                    self._first_clause(topic),
+                    _("gap: no clause decides {question} in this situation", question=_describe(topic, group)),
+                    _("add a clause, or widen an existing one"),
+                    self._sentences([c for c in self._agreement.clauses if c.topic == topic][:5]),
+                    report,
+                )
             case RightGap(right=right):
                 of_right = [c for c in self._agreement.clauses if needs(c, right) or waives(c, right)]
                 yield Finding(
                     of_right[0].where if of_right else Where(CLAUSES_FOLDER),
-                    f"gap: the right {right} has neither a service nor a `not_needed` in this situation",
-                    "add a service, or a `not_needed` with its reason", self._sentences(of_right[-2:]), report,
-                )  # fmt: skip
-            case Overlap(topic=topic):
-                on_topic = [clause for clause in self._prover.clauses if clause.topic == topic]
-                for pair in combinations(on_topic, 2):
-                    conflict = self._prover.find_conflict([pair])
+                    _("gap: the right {right} has neither a service nor a `not_needed` in this situation", right=right),
+                    _("add a service, or a `not_needed` with its reason"),
+                    self._sentences(of_right[-2:]),
+                    report,
+                )
+            case Overlap(topic=topic, group=group):
+                for pair in combinations(clauses_for(self._prover.clauses, topic, group), 2):
+                    conflict = self._prover.find_conflict([pair], group.urgency if group else None)
                     if conflict:
-                        problem = f"two clauses decide {_describe_topic(topic)} differently"
+                        problem = _("two clauses decide {question} differently", question=_describe(topic, group))
                         yield self._overlap(pair, problem, example_report(conflict))
             case RightOverlap(right=right):
                 both = [clause for clause in decided if needs(clause, right) or waives(clause, right)]
-                yield self._overlap(both, f"the right {right} has a service and a `not_needed`", report)
+                yield self._overlap(both, _("the right {right} has a service and a `not_needed`", right=right), report)
             case Dead():
                 return
             case Broken(property=wanted):
@@ -191,26 +216,50 @@ class _FindingWriter:
                 about = [c for c in decided if c.when and c.topic[0] == kinds.get(wanted.name, "service")]
                 yield Finding(
                     about[0].where if about else Where(CLAUSES_FOLDER),
-                    f"property {wanted.name} does not hold: {wanted.text.en}",
-                    "correct the clauses that decide this report; `simpul agreement explain` shows all of them",
-                    self._sentences(about[:4]), report,
-                )  # fmt: skip
+                    _("property {name} does not hold: {text}", name=wanted.name, text=_(wanted.text)),
+                    _("correct the clauses that decide this report; `simpul agreement explain` shows all of them"),
+                    self._sentences(about[:4]),
+                    report,
+                )
 
-    def _overlap(self, both: Sequence[Clause], problem: str, report: str) -> Finding:
-        names = " and ".join(clause.id for clause in both)
+    def _overlap(self, both: Sequence[Clause], problem: Message, report: str) -> Finding:
+        names = ", ".join(clause.id for clause in both)
         where = both[-1].where if both else Where(CLAUSES_FOLDER)
         return Finding(
-            where, f"overlap: {problem} in this situation ({names})",
-            "let one of them name the other in `overrides`, or narrow a condition", self._sentences(both), report,
-        )  # fmt: skip
+            where,
+            _("overlap: {problem} in this situation ({names})", problem=problem, names=names),
+            _("let one of them name the other in `overrides`, or narrow a condition"),
+            self._sentences(both),
+            report,
+        )
 
     def _first_clause(self, topic: Topic) -> Where:
         return next((c.where for c in self._agreement.clauses if c.topic == topic), Where(CLAUSES_FOLDER))
 
-    def _sentences(self, clauses: Sequence[Clause]) -> tuple[str, ...]:
-        return tuple(f"{clause.id}: {clause_sentence(clause, self._agreement, 'id')}" for clause in clauses)
+    def _sentences(self, clauses: Sequence[Clause]) -> tuple[Described, ...]:
+        return tuple(quote_clause(clause, self._agreement) for clause in clauses)
 
 
-def _describe_topic(topic: Topic) -> str:
-    kind, subject = topic
-    return f"{QUESTION_LABELS[kind].en}{f' ({subject})' if subject else ''}"
+def _describe(topic: Topic, group: ServiceGroup | None) -> Message | Described:
+    """The question of a topic, and the services that it is about where it differs between them."""
+    question = Described(lambda language: describe_topic(topic, language))
+    if group is None or group == ServiceGroup(Phase.IMMEDIATE):
+        return question
+    services = _("services that are offered {phase}", phase=Described(group.phase.label))
+    if group.urgency:
+        services = _(
+            "{services}, with the urgency {urgency}", services=services, urgency=Described(group.urgency.label)
+        )
+    return _("{question}, for {services}", question=question, services=services)
+
+
+def _describe_question(question: Question) -> Message | Described:
+    match question:
+        case Gap(topic=topic, group=group) | Overlap(topic=topic, group=group):
+            return _describe(topic, group)
+        case RightGap(right=right) | RightOverlap(right=right):
+            return Described(right.label)
+        case Dead(clause=clause):
+            return _("whether {clause} decides anything", clause=clause)
+        case Broken(property=wanted):
+            return _(wanted.text)

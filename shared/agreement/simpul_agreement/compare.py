@@ -7,16 +7,18 @@ from typing import Final
 
 from simpul_agreement.engine import Decision, Engine, Origin
 from simpul_agreement.facts import Situation
-from simpul_agreement.model import Agreement, BilingualText, Clause, Condition, Effect, Party, Topic
-from simpul_agreement.phrases import describe_condition, describe_effect, describe_source
-from simpul_agreement.properties import QUESTION_LABELS
+from simpul_agreement.languages import format_count, translator, with_capital
+from simpul_agreement.model import Agreement, BilingualText, Clause, Condition, Effect, Party, Signatory, Topic
+from simpul_agreement.phrases import describe_conditions, describe_effect, describe_source, describe_topic
 from simpul_agreement.provers.bitset import BitsetProver
 from simpul_agreement.provers.layout import Layout, View
 from simpul_agreement.reports import Report
+from simpul_schema.translations import gettext_noop
 
 MAX_SENTENCES: Final = 40
 """Sentences per question; a larger change is easier to read in the two documents."""
-_NOBODY: Final = {"id": "tidak diatur", "en": "not provided for"}
+SCENARIOS_DIFFER: Final = gettext_noop("{count} of {total} scenarios of {version} are referred differently")
+REPORTS_DIFFER: Final = gettext_noop("{count} of {total} reports of the file are referred differently")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,41 +50,62 @@ class Comparison:
             views = View(self._old, facts), View(self._new, facts)
             before, after = _answers(views[0], old), _answers(views[1], new)
             layout = views[0].layout
-            for effect, where in before.items():
-                for other, there in after.items():
-                    changed = where & there
-                    if effect != other and changed:
-                        yield ChangedAnswer(
-                            topic, layout.count(changed), self._describe(effect, self._old.agreement, old),
-                            self._describe(other, self._new.agreement, new), self._where(layout, changed),
-                        )  # fmt: skip
+            for effect, other, changed in _pair_changes(before, after):
+                yield ChangedAnswer(
+                    topic,
+                    layout.count(changed),
+                    self._describe(effect, self._old.agreement, old),
+                    self._describe(other, self._new.agreement, new),
+                    self._where(layout, changed),
+                )
 
     def other_changes(self) -> Iterator[str]:
-        """Changes outside the clauses' effects: parties, hours, holidays, sources."""
+        """Changes outside the clauses' effects: parties, hours, holidays, validity, sources."""
+        _ = translator(self._language)
         old, new = self._old.agreement, self._new.agreement
         for code in dict.fromkeys((*old.party_of, *new.party_of)):
             before, after = old.party_of.get(code), new.party_of.get(code)
             if before is None or after is None:
-                yield f"{code}: {'+' if before is None else '-'}"
+                change = _("{party} joins") if before is None else _("{party} leaves")
+                yield change.format(party=code)
                 continue
             for field in fields(Party):
-                values = getattr(before, field.name), getattr(after, field.name)
+                values = [self._shown(getattr(party, field.name)) for party in (before, after)]
                 if field.name != "where" and values[0] != values[1]:
-                    yield f"{code}, {field.name}: {_shown(values[0])} -> {_shown(values[1])}"
+                    yield f"{code}, {field.name}: {' -> '.join(values)}"
         if old.hours != new.hours:
-            yield f"bands: {len([m for m in old.hours if old.hours[m] is not new.hours.get(m)])} min"
+            minutes = sum(old.hours[minute] is not new.hours.get(minute) for minute in old.hours)
+            yield _("{count} minutes of the week belong to another band").format(count=minutes)
         if old.holidays != new.holidays:
-            yield f"holidays: {', '.join(map(str, sorted(old.holidays ^ new.holidays)))}"
+            days = ", ".join(map(str, sorted(old.holidays ^ new.holidays)))
+            yield _("holidays that only one version lists: {days}").format(days=days)
+        if old.valid_until != new.valid_until:
+            last = [self._shown(agreement.valid_until) for agreement in (old, new)]
+            yield _("end of validity: {change}").format(change=" -> ".join(last))
         for name in old.by_id.keys() & new.by_id.keys():
-            one, other = old.by_id[name].source, new.by_id[name].source
-            if one != other:
-                yield f"{name}: {describe_source(one, self._language)} -> {describe_source(other, self._language)}"
+            sources = [describe_source(agreement.by_id[name].source, self._language) for agreement in (old, new)]
+            if sources[0] != sources[1]:
+                yield f"{name}: {' -> '.join(sources)}"
+
+    def _shown(self, value: object) -> str:
+        match value:
+            case frozenset():
+                return ", ".join(sorted(map(str, value))) or "-"
+            case BilingualText():
+                return value.in_language(self._language)
+            case Signatory():
+                parts = (value.person, value.office, value.entity, value.authority, value.address)
+                return ", ".join(filter(None, map(self._shown, parts)))
+            case None:
+                return "-"
+            case _other:
+                return str(value)
 
     def changed_referrals(self, situations: Sequence[tuple[str, Situation, Origin]]) -> Iterator[tuple[str, list[str]]]:
         """The situations whose referrals, urgency or protection differ, each with its title and the differences."""
         for title, situation, origin in situations:
             before, after = (engine.decide(situation, origin) for engine in self._engines)
-            differences = list(_differences(before, after))
+            differences = list(_differences(before, after, self._language))
             if differences:
                 yield title, differences
 
@@ -91,55 +114,59 @@ class Comparison:
         counts: list[Counter[str]] = []
         for engine in self._engines:
             decisions = (engine.decide(*self._situation_of(report, engine)) for report in reports)
-            counts.append(Counter(
-                agency for decision in decisions for assigned in decision.assignments
-                for agency in (assigned.lead, *assigned.support)
-            ))  # fmt: skip
+            counts.append(
+                Counter(
+                    agency
+                    for decision in decisions
+                    for assigned in decision.assignments
+                    for agency in (assigned.lead, *assigned.support)
+                )
+            )
         before, after = counts
         return {
             agency: (before[agency], after[agency])
-            for agency in sorted(before | after) if before[agency] != after[agency]
-        }  # fmt: skip
+            for agency in sorted(before | after)
+            if before[agency] != after[agency]
+        }
 
     def describe_answers(self) -> str:
         """The changed answers and the other changes as text."""
+        _ = translator(self._language)
         old, new = self._old.agreement.version, self._new.agreement.version
         changes = list(self.changed_answers())
-        lines = [self._text("{old} -> {new}: {count} jawaban berubah", "{old} -> {new}: {count} answers change")
-                 .format(old=old, new=new, count=len(changes))]  # fmt: skip
-        unit = self._text("keadaan", "situations")
+        lines = [_("{old} -> {new}: {count} answers change").format(old=old, new=new, count=len(changes))]
         for change in changes:
-            subject = " ".join(filter(None, change.topic))
-            lines += [f"\n{subject}: {change.situations:,} {unit}", f"  {change.where}",
-                      f"    - {change.before}", f"    + {change.after}"]  # fmt: skip
+            topic, count = describe_topic(change.topic, self._language), format_count(change.situations, self._language)
+            lines += [
+                "",
+                _("{topic}: {count} situations").format(topic=topic, count=count),
+                f"  {change.where}",
+                f"    - {change.before}",
+                f"    + {change.after}",
+            ]
         return "\n".join([*lines, *(f"  {text}" for text in self.other_changes())])
 
-    def describe_referrals(self, situations: Sequence[tuple[str, Situation, Origin]], kind: BilingualText) -> str:
-        """The situations of a kind, such as scenarios, whose referrals differ, as text."""
+    def describe_referrals(self, situations: Sequence[tuple[str, Situation, Origin]], summary: str) -> str:
+        """The situations whose referrals differ, as text; `summary` is SCENARIOS_DIFFER or REPORTS_DIFFER."""
         differing = list(self.changed_referrals(situations))
-        summary = self._text(
-            "{count} dari {total} {kind} akan dirujuk berbeda", "{count} of {total} {kind} are referred differently"
-        )
-        lines = [summary.format(
-            count=len(differing), total=len(situations),
-            kind=kind.in_language(self._language).format(version=self._new.agreement.version),
-        )]  # fmt: skip
+        lines = [
+            translator(self._language)(summary).format(
+                count=len(differing), total=len(situations), version=self._new.agreement.version
+            )
+        ]
         return "\n".join([*lines, *(f"  {title}: {'; '.join(found)}" for title, found in differing)])
 
     def describe_workloads(self, reports: Sequence[Report]) -> str:
         """The agencies whose workload changes in a year of invented reports, as text."""
+        _ = translator(self._language)
         workloads = self.changed_workloads(reports)
         if not workloads:
-            return self._text("beban kerja tidak berubah", "no agency's workload changes")
-        heading = self._text(
-            "beban kerja dalam satu tahun dengan {count:,} laporan rekaan:",
-            "workload in a year of {count:,} invented reports:",
-        ).format(count=len(reports))
+            return _("no agency's workload changes")
+        heading = _("workload in a year of {count} invented reports:").format(
+            count=format_count(len(reports), self._language)
+        )
         lines = [f"  {agency}: {old} -> {new} ({new - old:+})" for agency, (old, new) in workloads.items()]
         return "\n".join([heading, *lines])
-
-    def _text(self, indonesian: str, english: str) -> str:
-        return english if self._language == "en" else indonesian
 
     def _situation_of(self, report: Report, engine: Engine) -> tuple[Situation, Origin]:
         return report.situation(self._old.agreement if engine is self._engines[0] else self._new.agreement)
@@ -149,19 +176,20 @@ class Comparison:
         return [clause for clause in prover.clauses if clause.topic == topic]
 
     def _describe(self, effect: Effect | None, agreement: Agreement, clauses: Sequence[Clause]) -> str:
+        _ = translator(self._language)
         if effect is None:
-            return _NOBODY[self._language]
+            return _("not provided for")
         clause = next(clause for clause in clauses if clause.effect == effect)
-        return describe_effect(clause, agreement, self._language)
+        return with_capital(describe_effect(clause, agreement, self._language))
 
     def _where(self, layout: Layout, mask: int) -> str:
-        always = "selalu" if self._language == "id" else "always"
-        either = " ATAU " if self._language == "id" else " OR "
+        _ = translator(self._language)
         cubes = cover(layout, mask)
-        shown = ["; ".join(describe_condition(c, self._language) for c in cube) or always for cube in cubes]
+        shown = [describe_conditions(cube, self._language) or _("always") for cube in cubes]
         more = len(shown) - MAX_SENTENCES
-        rest = [f"... ({more})"] if more > 0 else []
-        return either.join([*shown[:MAX_SENTENCES], *rest])
+        rest = [_("... and {count} more").format(count=more)] if more > 0 else []
+        either = _("or")
+        return f"; {either} ".join([*shown[:MAX_SENTENCES], *rest])
 
 
 def _answers(view: View, clauses: Sequence[Clause]) -> dict[Effect | None, int]:
@@ -174,6 +202,32 @@ def _answers(view: View, clauses: Sequence[Clause]) -> dict[Effect | None, int]:
     if view.everything & ~answered:
         found[None] = view.everything & ~answered
     return found
+
+
+def _pair_changes(
+    before: Mapping[Effect | None, int], after: Mapping[Effect | None, int]
+) -> Iterator[tuple[Effect | None, Effect | None, int]]:
+    """Yields what one version answers and the other does not, with the situations in which one replaces the other.
+
+    Several effects may answer one question together, such as the deadlines of the two phases. Each that stays is no
+    change; one that nothing replaces is paired with None.
+    """
+    removed = {effect: where & ~after.get(effect, 0) for effect, where in before.items()}
+    added = {effect: where & ~before.get(effect, 0) for effect, where in after.items()}
+    for effect, where in removed.items():
+        left = where
+        for other, there in added.items():
+            if changed := where & there:
+                yield effect, other, changed
+                left &= ~changed
+        if left and effect is not None:
+            yield effect, None, left
+    replaced = 0
+    for where in removed.values():
+        replaced |= where
+    for other, there in added.items():
+        if (left := there & ~replaced) and other is not None:
+            yield None, other, left
 
 
 def cover(layout: Layout, target: int) -> list[tuple[Condition, ...]]:
@@ -195,9 +249,11 @@ def _widened(layout: Layout, situation: Mapping[str, frozenset[str]], target: in
         values = situation[fact.name]
         if fact.holds_many:
             cube += [
-                Condition(fact.name, any_of=frozenset({value})) if value in values
-                else Condition(fact.name, none_of=frozenset({value})) for value in fact.values
-            ]  # fmt: skip
+                Condition(fact.name, any_of=frozenset({value}))
+                if value in values
+                else Condition(fact.name, none_of=frozenset({value}))
+                for value in fact.values
+            ]
         else:
             cube.append(Condition(fact.name, values))
     masks = [layout.holding(condition) for condition in cube]
@@ -231,23 +287,26 @@ def _join_exclusions(conditions: Sequence[Condition]) -> Iterator[Condition]:
         yield Condition(absent[0].fact, none_of=frozenset().union(*(condition.none_of for condition in absent)))
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, frozenset):
-        return ", ".join(sorted(map(str, value))) or "-"
-    return value.id if isinstance(value, BilingualText) else str(value)
-
-
-def _differences(before: Decision, after: Decision) -> Iterator[str]:
+def _differences(before: Decision, after: Decision, language: str) -> Iterator[str]:
+    _ = translator(language)
     if before.urgency is not after.urgency:
-        yield f"{QUESTION_LABELS['urgency'].en}: {before.urgency} -> {after.urgency}"
+        shown = [decision.urgency.label(language) if decision.urgency else "-" for decision in (before, after)]
+        yield f"{_('the urgency')}: {' -> '.join(shown)}"
     if before.answer != after.answer:
-        yield "the time to answer"
+        yield _("the time to answer")
     if before.mediation_is_locked is not after.mediation_is_locked:
-        yield "mediation"
+        yield _("whether mediation is forbidden")
+    elif before.mediation != after.mediation:
+        yield _("who may open a mediation")
     if before.basis != after.basis:
-        yield "the basis of disclosure"
+        yield _("the basis of disclosure")
     old = {assigned.service: (assigned.lead, *assigned.support) for assigned in before.assignments}
     new = {assigned.service: (assigned.lead, *assigned.support) for assigned in after.assignments}
     for service in dict.fromkeys((*old, *new)):
+        shown = [", ".join(agencies.get(service, ("-",))) for agencies in (old, new)]
         if old.get(service) != new.get(service):
-            yield f"{service}: {', '.join(old.get(service, ('-',)))} -> {', '.join(new.get(service, ('-',)))}"
+            yield f"{service.label(language)}: {' -> '.join(shown)}"
+        elif before.terms_of(service) != after.terms_of(service):
+            terms = (decision.terms_of(service) for decision in (before, after))
+            described = [f"{one.phase.label(language)}, {one.urgency.label(language).lower()}" for one in terms]
+            yield f"{service.label(language)}: {' -> '.join(described)}"

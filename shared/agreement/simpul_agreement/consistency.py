@@ -4,21 +4,27 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
+from simpul_agreement.document.dates import weekday_name
 from simpul_agreement.facts import URGENCY, AgencyKind
 from simpul_agreement.findings import Finding, suggest_nearest
+from simpul_agreement.languages import Described, Message
+from simpul_agreement.languages import Message as _
 from simpul_agreement.model import (
     ESCALATION_SELECTORS,
     SELECTORS,
     Agreement,
     Band,
     Clause,
+    ClockRuns,
     EscalationLevel,
     Party,
+    Phase,
+    PlanDeadline,
     ServiceNeeded,
     SuspectServedBy,
     UrgencyIs,
 )
-from simpul_agreement.phrases import clause_sentence
+from simpul_agreement.phrases import quote_clause
 from simpul_city import City
 
 _MINUTES_OF_A_WEEK = 7 * 1440
@@ -37,6 +43,7 @@ def inconsistencies(agreement: Agreement, city: City) -> list[Finding]:
         _urgency,
         _bands,
         _rights,
+        _terms,
         _dates,
         _validity,
         lambda a: _parties(a, city),
@@ -49,16 +56,26 @@ def _names(agreement: Agreement) -> Iterator[Finding]:
     counts = Counter(clause.id for clause in agreement.clauses)
     for clause in agreement.clauses:
         if counts[clause.id] > 1:
-            yield Finding(clause.where, f"{clause.id} is the id of {counts[clause.id]} clauses", "give each its own id")
+            yield Finding(
+                clause.where,
+                _("{clause} is the id of {count} clauses", clause=clause.id, count=counts[clause.id]),
+                _("give each its own id"),
+            )
     for code, count in Counter(party.code for party in agreement.parties).items():
         if count > 1:
             yield Finding(
-                agreement.party_of[code].where, f"{code} is listed {count} times among the parties", "keep one"
+                agreement.party_of[code].where,
+                _("{code} is listed {count} times among the parties", code=code, count=count),
+                _("keep one"),
             )
     for chapter, count in Counter(chapter.id for chapter in agreement.chapters).items():
         if count > 1:
             where = next(clause.where for clause in agreement.clauses if clause.chapter == chapter)
-            yield Finding(where, f"{chapter} is the id of {count} chapters", "give each its own id")
+            yield Finding(
+                where,
+                _("{chapter} is the id of {count} chapters", chapter=chapter, count=count),
+                _("give each its own id"),
+            )
 
 
 def _overrides(agreement: Agreement) -> Iterator[Finding]:
@@ -67,16 +84,18 @@ def _overrides(agreement: Agreement) -> Iterator[Finding]:
         cycle = _cycle_from(clause.id, agreement.by_id, done)
         if cycle:
             yield Finding(
-                clause.where, f"these clauses override one another in a circle: {' > '.join(cycle)}",
-                "decide which one takes precedence and delete the other override",
-                tuple(f"{name}: {clause_sentence(agreement.by_id[name], agreement, 'id')}" for name in cycle[:-1]),
-            )  # fmt: skip
+                clause.where,
+                _("these clauses override one another in a circle: {cycle}", cycle=" > ".join(cycle)),
+                _("decide which one takes precedence and delete the other override"),
+                tuple(quote_clause(agreement.by_id[name], agreement) for name in cycle[:-1]),
+            )
         for other in sorted(clause.overrides):
             if not _same_question(clause, agreement.by_id[other]):
                 yield Finding(
-                    clause.where, f"{clause.id} overrides {other}, which decides something else",
-                    "a clause overrides only clauses on the same question",
-                )  # fmt: skip
+                    clause.where,
+                    _("{clause} overrides {other}, which decides something else", clause=clause.id, other=other),
+                    _("a clause overrides only clauses on the same question"),
+                )
 
 
 def _same_question(one: Clause, other: Clause) -> bool:
@@ -89,7 +108,9 @@ def _urgency(agreement: Agreement) -> Iterator[Finding]:
     for clause in agreement.clauses:
         if isinstance(clause.effect, UrgencyIs) and any(c.fact == URGENCY.name for c in clause.when):
             yield Finding(
-                clause.where, f"{clause.id} derives the urgency from the urgency", "use facts in its conditions"
+                clause.where,
+                _("{clause} derives the urgency from the urgency", clause=clause.id),
+                _("use facts in its conditions"),
             )
 
 
@@ -105,11 +126,13 @@ def _validity(agreement: Agreement) -> Iterator[Finding]:
             last = party.valid_until
             ends_early = last is not None and (clause.valid_until is None or clause.valid_until > last)
             if begins_late or ends_early:
-                span = f"from {party.valid_from}" if begins_late else f"until {last}"
+                from_then = _("from {day}", day=party.valid_from)
+                span = from_then if begins_late else _("until {day}", day=last)
                 yield Finding(
-                    clause.where, f"{clause.id} addresses {code}, which is valid only {span}",
-                    "give the clause the same dates, and write another for the other days",
-                )  # fmt: skip
+                    clause.where,
+                    _("{clause} addresses {code}, which is valid only {span}", clause=clause.id, code=code, span=span),
+                    _("give the clause the same dates, and write another for the other days"),
+                )
 
 
 def _cycle_from(start: str, clauses: Mapping[str, Clause], done: set[str]) -> list[str]:
@@ -118,8 +141,8 @@ def _cycle_from(start: str, clauses: Mapping[str, Clause], done: set[str]) -> li
     stack: list[tuple[str, Iterator[str]]] = [(start, iter(sorted(clauses[start].overrides)))]
     path.append(start)
     while stack:
-        name, following = stack[-1]
-        other = next(following, None)
+        name, remaining = stack[-1]
+        other = next(remaining, None)
         if other is None:
             done.add(name)
             stack.pop()
@@ -138,13 +161,21 @@ def _bands(agreement: Agreement) -> Iterator[Finding]:
         shared = covered & others
         if shared and band.name != other.name:
             yield Finding(
-                other.where, f"the bands {band.name} and {other.name} overlap {_moment(min(shared))}",
-                f"let {other.name} begin where {band.name} ends",
-            )  # fmt: skip
+                other.where,
+                _(
+                    "the bands {band} and {other} overlap {moment}",
+                    band=band.name,
+                    other=other.name,
+                    moment=_moment(min(shared)),
+                ),
+                _("let {other} begin where {band} ends", other=other.name, band=band.name),
+            )
     missing = set(range(_MINUTES_OF_A_WEEK)) - {minute for _, covered in minutes for minute in covered}
     if missing:
         yield Finding(
-            _last(agreement.bands).where, f"no band covers the time {_moment(min(missing))}", "add a band that does"
+            _last(agreement.bands).where,
+            _("no band covers the time {moment}", moment=_moment(min(missing))),
+            _("add a band that does"),
         )
 
 
@@ -152,9 +183,9 @@ def _last(bands: Iterable[Band]) -> Band:
     return list(bands)[-1]
 
 
-def _moment(minute: int) -> str:
-    days = ("on Monday", "on Tuesday", "on Wednesday", "on Thursday", "on Friday", "on Saturday", "on Sunday")
-    return f"{days[minute // 1440]} at {minute % 1440 // 60:02}:{minute % 60:02}"
+def _moment(minute: int) -> Message:
+    day, time = minute // 1440, f"{minute % 1440 // 60:02}:{minute % 60:02}"
+    return _("on {weekday} at {time}", weekday=Described(lambda language: weekday_name(day, language)), time=time)
 
 
 def _rights(agreement: Agreement) -> Iterator[Finding]:
@@ -163,9 +194,41 @@ def _rights(agreement: Agreement) -> Iterator[Finding]:
             case ServiceNeeded(service=service, right=right) if agreement.right_of[service] is not right:
                 other = agreement.right_of[service]
                 yield Finding(
-                    clause.where, f"{clause.id}: {service} serves {right} here and {other} in another clause",
-                    "a service serves exactly one right",
-                )  # fmt: skip
+                    clause.where,
+                    _(
+                        "{clause}: {service} serves {right} here and {other} in another clause",
+                        clause=clause.id,
+                        service=service,
+                        right=right,
+                        other=other,
+                    ),
+                    _("a service serves exactly one right"),
+                )
+            case _:
+                continue
+
+
+def _terms(agreement: Agreement) -> Iterator[Finding]:
+    """Office hours that the agreement does not have, and a service plan in which no service is planned."""
+    has_office_hours = any(agreement.calendar.office)
+    is_planned = any(
+        isinstance(clause.effect, ServiceNeeded) and clause.effect.phase is Phase.PLANNED
+        for clause in agreement.clauses
+    )
+    for clause in agreement.clauses:
+        match clause.effect:
+            case ClockRuns(within=within) | PlanDeadline(within=within) if within.office_hours and not has_office_hours:
+                yield Finding(
+                    clause.where,
+                    _("{clause} counts office hours, and no band is `office_hours`", clause=clause.id),
+                    _("add the band, or give hours or working days"),
+                )
+            case PlanDeadline() if not is_planned:
+                yield Finding(
+                    clause.where,
+                    _("{clause} sets the time for a service plan, and no service is planned", clause=clause.id),
+                    _("give a service `phase: planned`, or delete the clause"),
+                )
             case _:
                 continue
 
@@ -175,7 +238,11 @@ def _dates(agreement: Agreement) -> Iterator[Finding]:
     for dated in everything:
         if dated.valid_from and dated.valid_until and dated.valid_from >= dated.valid_until:
             name = dated.id if isinstance(dated, Clause) else dated.code
-            yield Finding(dated.where, f"{name} ends before it begins", "valid_until must be later than valid_from")
+            yield Finding(
+                dated.where,
+                _("{name} ends before it begins", name=name),
+                _("valid_until must be later than valid_from"),
+            )
 
 
 def _parties(agreement: Agreement, city: City) -> Iterator[Finding]:
@@ -184,36 +251,48 @@ def _parties(agreement: Agreement, city: City) -> Iterator[Finding]:
         expected = _GROUPS.get(party.kind) if party.kind else None
         if party.kind and expected and party.code != expected:
             yield Finding(
-                party.where, f"{party.code} is a {party.kind}", f"write {expected}, which stands for all of them"
+                party.where,
+                _("{code} is of the kind {kind}", code=party.code, kind=party.kind),
+                _("write {expected}, which stands for all of them", expected=expected),
             )
         elif party.kind and not expected and party.code not in city.agency_codes:
             yield Finding(
-                party.where, f"{city.name} has no agency {party.code}", suggest_nearest(party.code, city.agency_codes)
+                party.where,
+                _("{city} has no agency {code}", city=city.name, code=party.code),
+                suggest_nearest(party.code, city.agency_codes),
             )
         independent = {other.code for other in agreement.parties if not other.part_of}
         if party.part_of and party.part_of not in independent:
-            problem = f"{party.code} is part of {party.part_of}, which is not an independent party"
+            problem = _(
+                "{code} is part of {part_of}, which is not an independent party", code=party.code, part_of=party.part_of
+            )
             yield Finding(party.where, problem, suggest_nearest(party.part_of, independent))
         if party.above and party.above not in codes:
             yield Finding(
                 party.where,
-                f"{party.code} escalates to {party.above}, which is not a party",
+                _("{code} escalates to {above}, which is not a party", code=party.code, above=party.above),
                 suggest_nearest(party.above, codes),
             )
         elif party.code in _levels_above(agreement, party.code):
             yield Finding(
                 party.where,
-                f"the escalation levels above {party.code} lead back to it",
-                "leave `above` empty at the top level",
+                _("the escalation levels above {code} lead back to it", code=party.code),
+                _("leave `above` empty at the top level"),
             )
     for kind in AgencyKind:
         count = sum(party.kind is kind for party in agreement.parties)
         if count != 1:
             where = agreement.parties[-1].where
-            yield Finding(where, f"{count} parties are of the kind {kind}", "every kind needs exactly one party")
+            yield Finding(
+                where,
+                _("{count} parties are of the kind {kind}", count=count, kind=kind),
+                _("every kind needs exactly one party"),
+            )
     if agreement.hub not in codes:
         yield Finding(
-            agreement.parties[0].where, f"the hub {agreement.hub} is not a party", suggest_nearest(agreement.hub, codes)
+            agreement.parties[0].where,
+            _("the hub {hub} is not a party", hub=agreement.hub),
+            suggest_nearest(agreement.hub, codes),
         )
 
 
@@ -238,12 +317,14 @@ def _addressees(agreement: Agreement) -> Iterator[Finding]:
             if outside:
                 yield Finding(
                     clause.where,
-                    f"{clause.id}: {selector} takes no referrals",
-                    "choose a party that has a kind",
+                    _("{clause}: {selector} takes no referrals", clause=clause.id, selector=selector),
+                    _("choose a party that has a kind"),
                 )
             if selector not in allowed:
                 yield Finding(
-                    clause.where, f"{clause.id}: {selector} is not a party", suggest_nearest(selector, allowed)
+                    clause.where,
+                    _("{clause}: {selector} is not a party", clause=clause.id, selector=selector),
+                    suggest_nearest(selector, allowed),
                 )
                 continue
             party = agreement.party_of.get(selector)
@@ -253,14 +334,25 @@ def _addressees(agreement: Agreement) -> Iterator[Finding]:
                 ):
                     able = [other.code for other in agreement.parties if service in other.services]
                     yield Finding(
-                        clause.where, f"{clause.id}: {selector} leads {service}, which is not in its mandate",
-                        f"add the service to the party, or choose a lead that has it: {', '.join(able) or 'none yet'}",
-                    )  # fmt: skip
+                        clause.where,
+                        _(
+                            "{clause}: {selector} leads {service}, which is not in its mandate",
+                            clause=clause.id,
+                            selector=selector,
+                            service=service,
+                        ),
+                        _(
+                            "add the service to the party, or choose a lead that has it: {parties}",
+                            parties=", ".join(able) or "-",
+                        ),
+                    )
                 case _:
                     continue
     for party in agreement.parties:
         if party.kind and party.code not in named:
-            yield Finding(party.where, f"no clause addresses {party.code}", "let it lead or support a service")
+            yield Finding(
+                party.where, _("no clause addresses {code}", code=party.code), _("let it lead or support a service")
+            )
 
 
 def _outside(agreement: Agreement) -> set[str]:

@@ -4,44 +4,45 @@ A decision is the AND of one integer per fact, followed by a scan of the remaini
 fifty clauses and for ten thousand, and never depends on the order in which clauses are written.
 """
 
-import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
+from itertools import combinations
+from typing import Final, NamedTuple
 
+from simpul_agreement.deadlines import Within
 from simpul_agreement.facts import FACTS, URGENCY, VIOLENCE, Fact, Situation, all_sets
 from simpul_agreement.implications import normalize_situation
+from simpul_agreement.masks import Masks, bits_of, mask_of
 from simpul_agreement.model import (
     COMPLAINT_CENTRE,
     KECAMATAN_OF_RESIDENCE,
     SATGAS_OF_RESIDENCE,
+    SELECTORS,
     Agreement,
     BasisIs,
     Clause,
     ClockName,
     ClockRuns,
-    Condition,
     Effect,
     Mediation,
+    Phase,
+    PlanDeadline,
     ServiceNeeded,
     SuspectServedBy,
     UrgencyIs,
-    Within,
 )
 from simpul_schema.vocabulary import Right, Service, Urgency
 
-_BITS: Final = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
-_NONZERO: Final = re.compile(rb"[^\0]")
-
-
-def bits_of(mask: int) -> Iterator[int]:
-    """The positions of the set bits; the regular expression skips empty bytes."""
-    for found in _NONZERO.finditer(mask.to_bytes((mask.bit_length() + 7) // 8, "little")):
-        first = found.start() * 8
-        for bit in _BITS[found[0][0]]:
-            yield first + bit
+_ORDER: Final = tuple(Urgency)
+"""The urgencies, the highest first; the position of each is its rank."""
+_RANKED: Final = {
+    frozenset(_ORDER.index(urgency) for urgency in some): frozenset(urgency.value for urgency in some)
+    for size in range(len(_ORDER) + 1)
+    for some in combinations(_ORDER, size)
+}
+"""Ranks -> the urgencies as values of a fact; hashing a rank is cheaper than hashing a member of an enumeration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,7 @@ class Origin:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """One service that is needed, with its lead and its supporting agencies."""
 
     service: Service
@@ -81,6 +81,16 @@ class Assignment:
     lead: str
     support: tuple[str, ...]
     clauses: tuple[str, ...]
+    phase: Phase = Phase.IMMEDIATE
+    max_urgency: Urgency | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTerms:
+    """When a service is offered, and how urgent it is."""
+
+    phase: Phase
+    urgency: Urgency
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,35 +104,108 @@ class Decision:
     suspect_served_by: str
     assignments: tuple[Assignment, ...]
     effective: tuple[Clause, ...]
+    engine: "Engine" = field(repr=False, compare=False)
+    by_facts: int = field(repr=False, compare=False)
+    """The clauses of the engine that apply by the facts alone, whatever the urgency."""
 
     @property
     def mediation_is_locked(self) -> bool:
         """Whether mediation is forbidden; it is where no clause decides."""
         return self.mediation is None or self.mediation.is_locked
 
+    def terms_of(self, service: Service) -> ServiceTerms:
+        """When a service is offered and how urgent it is; one that no clause needs now has the terms it usually has."""
+        assigned = next((one for one in self.assignments if one.service is service), None)
+        phase, max_urgency = (
+            (assigned.phase, assigned.max_urgency) if assigned else self.engine.usual_terms(service)
+        )  # fmt: skip
+        urgency = self.urgency or Urgency.HIGH
+        return ServiceTerms(phase, max(urgency, max_urgency, key=_ORDER.index) if max_urgency else urgency)
+
+    def clocks_of(self, terms: ServiceTerms) -> tuple[Clause, ...]:
+        """The clauses that set the deadlines of a service with these terms."""
+        return self.engine.clocks_at(self.by_facts, terms)
+
+    def answer_of(self, terms: ServiceTerms) -> Within | None:
+        """The time to answer for a service with these terms; None where no clause sets one."""
+        effects = (clause.effect for clause in self.clocks_of(terms))
+        return next(
+            (e.within for e in effects if isinstance(e, ClockRuns) and e.clock is ClockName.ANSWER and not e.service),
+            None,
+        )
+
+    @property
+    def plan_deadline(self) -> PlanDeadline | None:
+        """The time in which the service plan is confirmed; None where no clause sets one."""
+        return next((c.effect for c in self.effective if isinstance(c.effect, PlanDeadline)), None)
+
     @property
     def clause_ids(self) -> tuple[str, ...]:
         """The ids of the clauses that decide."""
-        return tuple(clause.id for clause in self.effective)
+        return tuple([clause.id for clause in self.effective])
 
 
-class _Masks(dict[frozenset[str], int]):
-    """The clauses that admit a set of values of one fact; computed once for each set that occurs."""
+class _Need(NamedTuple):
+    """What one or several clauses need of one service; the first of them names the agencies."""
 
-    def __init__(self, conditions: Mapping[int, Condition], everything: int) -> None:
+    agencies: ServiceNeeded
+    has_selectors: bool
+    assignment: Assignment
+    """Where nobody is excluded, if it has no selectors."""
+
+
+class _ServiceNeeds(dict[int, _Need]):
+    """What sets of clauses need that need one service; combined once for each set that occurs."""
+
+    def __init__(self, clauses: Sequence[Clause]) -> None:
         super().__init__()
-        self._conditions = conditions
-        self._indifferent = everything
-        for position in conditions:
-            self._indifferent &= ~(1 << position)
+        self._clauses = clauses
+        needs = [(n, clause.effect) for n, clause in enumerate(clauses) if isinstance(clause.effect, ServiceNeeded)]
+        self.of_service: dict[Service, int] = {}
+        for number, need in needs:
+            self.of_service[need.service] = self.of_service.get(need.service, 0) | 1 << number
+        self._immediate = mask_of(number for number, need in needs if need.phase is Phase.IMMEDIATE)
+        self._allowing = [(u, mask_of(n for n, need in needs if need.max_urgency is u)) for u in (None, *_ORDER)]
+        """The highest urgency that clauses allow, None for that of the case, and these clauses."""
 
-    def __missing__(self, values: frozenset[str]) -> int:
-        mask = self._indifferent
-        for position, condition in self._conditions.items():
-            if condition.admits(values):
-                mask |= 1 << position
-        self[values] = mask
-        return mask
+    def assign(self, effective: int, origin: Origin) -> tuple[Assignment, ...]:
+        """The services that the clauses in force need, each with the agencies that may be addressed."""
+        needs = [self[needing] for of_service in self.of_service.values() if (needing := effective & of_service)]
+        return tuple([
+            _assign(need.assignment, need.agencies, origin)
+            if need.has_selectors or origin.excluded
+            else need.assignment
+            for need in needs
+        ])  # fmt: skip
+
+    def terms_of(self, needing: int) -> tuple[Phase, Urgency | None]:
+        """The earlier phase and the higher urgency of several clauses that need one service."""
+        phase = Phase.IMMEDIATE if needing & self._immediate else Phase.PLANNED
+        return phase, next(urgency for urgency, clauses in self._allowing if needing & clauses)
+
+    def __missing__(self, needing: int) -> _Need:
+        clauses = [self._clauses[number] for number in bits_of(needing)]
+        first = clauses[0].effect
+        assert isinstance(first, ServiceNeeded)  # noqa: S101 - so are all clauses in `of_service`
+        unassigned = Assignment(
+            first.service, first.right, "", (), tuple(clause.id for clause in clauses), *self.terms_of(needing)
+        )
+        selectors = (*first.lead, *first.support)
+        need = _Need(first, not set(SELECTORS).isdisjoint(selectors), _assign(unassigned, first, Origin()))
+        self[needing] = need
+        return need
+
+
+def _assign(assignment: Assignment, agencies: ServiceNeeded, origin: Origin) -> Assignment:
+    """The assignment with the agencies that may be addressed."""
+    service, right, _, _, clauses, phase, max_urgency = assignment
+    lead = origin.first(agencies.lead)
+    support: list[str] = []
+    for selector in agencies.support:
+        code = origin.resolve(selector)
+        if code and code != lead and code not in support:
+            support.append(code)
+    return Assignment(service, right, lead, tuple(support), clauses, phase, max_urgency)
 
 
 class Engine:
@@ -133,38 +216,45 @@ class Engine:
         overridden = {other for clause in valid for other in clause.overrides}
         # Clauses that always hold and that a decision does not read, such as retention, are set aside once.
         self._standing = tuple(
-            clause for clause in valid
+            clause
+            for clause in valid
             if not clause.when and not clause.overrides and clause.id not in overridden and not _is_read(clause.effect)
-        )  # fmt: skip
+        )
         # Urgency clauses come first: they are the lowest bits, so reading them is cheap.
         standing = {clause.id for clause in self._standing}
         conditional = (clause for clause in valid if clause.id not in standing)
         self._conditional = tuple(sorted(conditional, key=lambda clause: not isinstance(clause.effect, UrgencyIs)))
         self.clauses = (*self._conditional, *self._standing)
-        self._effects = [clause.effect for clause in self._conditional]
-        self._needs = [effect if isinstance(effect, ServiceNeeded) else None for effect in self._effects]
-        self._urgency_of = [effect.urgency for effect in self._effects if isinstance(effect, UrgencyIs)]
-        self._urgency_clauses = (1 << len(self._urgency_of)) - 1
-        self._everything = (1 << len(self._conditional)) - 1
+        effects = [clause.effect for clause in self._conditional]
+        self._needs = _ServiceNeeds(self._conditional)
+        self._rank_of = [_ORDER.index(effect.urgency) for effect in effects if isinstance(effect, UrgencyIs)]
+        self._urgency_clauses = (1 << len(self._rank_of)) - 1
+        self._everything = (1 << len(effects)) - 1
+        self._clocks = mask_of(n for n, effect in enumerate(effects) if isinstance(effect, ClockRuns))
+        answers = (n for n, e in enumerate(effects) if _is_read(e) and not isinstance(e, ServiceNeeded | UrgencyIs))
+        self._answers = mask_of(answers)
         position = {clause.id: number for number, clause in enumerate(self._conditional)}
-        self._overrides = [
-            frozenset(position[other] for other in clause.overrides if other in position)
-            for clause in self._conditional
-        ]
+        self._overrides = {
+            number: mask_of(position[other] for other in clause.overrides if other in position)
+            for number, clause in enumerate(self._conditional)
+            if clause.overrides
+        }
+        self._overriding = mask_of(self._overrides)
         tables = {fact.name: self._masks(fact) for fact in (*FACTS, URGENCY)}
         for kinds in all_sets(VIOLENCE):
             _ = tables[VIOLENCE.name][kinds]
         self._by_urgency = tables.pop(URGENCY.name)
-        self._tables = tuple(tables.items())
+        self._tables = tuple((name, table) for name, table in tables.items() if table.conditions)
+        self._standing_clocks = tuple(clause for clause in self._standing if isinstance(clause.effect, ClockRuns))
 
-    def _masks(self, fact: Fact) -> _Masks:
-        asking = {
+    def _masks(self, fact: Fact) -> Masks:
+        reading = {
             number: condition
             for number, clause in enumerate(self._conditional)
             for condition in clause.when
             if condition.fact == fact.name
         }
-        return _Masks(asking, self._everything)
+        return Masks(reading, self._everything)
 
     def decide(self, situation: Situation, origin: Origin, by_hand: Urgency | None = None) -> Decision:
         """Decides a situation as reported; `by_hand` replaces the urgency where a person has set it.
@@ -172,36 +262,47 @@ class Engine:
         What the facts imply is added here and nowhere else, so no decision misses it.
         """
         situation = normalize_situation(situation)
-        applying = self._everything
+        by_facts = self._everything
         for fact, table in self._tables:
-            applying &= table[situation[fact]]
-        urgencies = {self._urgency_of[number] for number in self._effective(applying & self._urgency_clauses)}
+            by_facts &= table[situation[fact]]
         if by_hand:
-            urgencies = {by_hand}
-        applying &= self._by_urgency[frozenset(urgency.value for urgency in urgencies)]
+            ranks = {_ORDER.index(by_hand)}
+        else:
+            ranks = {self._rank_of[number] for number in bits_of(self._effective(by_facts & self._urgency_clauses))}
+        applying = by_facts & self._by_urgency[_RANKED[frozenset(ranks)]]
         # A proof guarantees exactly one; without a proof the highest urgency is the safe choice.
-        urgency = next((urgency for urgency in Urgency if urgency in urgencies), None)
-        return self._build_decision(self._effective(applying), urgency, origin)
+        urgency = _ORDER[min(ranks)] if ranks else None
+        return self._build_decision(self._effective(applying), by_facts, urgency, origin)
 
-    def _effective(self, applying: int) -> list[int]:
-        found = list(bits_of(applying))
-        overridden: set[int] = set()
-        for number in found:
+    def usual_terms(self, service: Service) -> tuple[Phase, Urgency | None]:
+        """The phase and the highest urgency of a service by all clauses together."""
+        needing = self._needs.of_service.get(service)
+        return self._needs.terms_of(needing) if needing else (Phase.IMMEDIATE, None)
+
+    def clocks_at(self, by_facts: int, terms: ServiceTerms) -> tuple[Clause, ...]:
+        """The clauses that set the deadlines of a service; its own urgency stands for that of the case."""
+        applying = by_facts & self._clocks & self._by_urgency[frozenset({terms.urgency.value})]
+        deciding = (*self._clauses_at(self._effective(applying)), *self._standing_clocks)
+        return tuple(c for c in deciding if isinstance(c.effect, ClockRuns) and c.effect.concerns(terms.phase))
+
+    def _effective(self, applying: int) -> int:
+        """The clauses in force: those that apply and that no other one overrides."""
+        overridden = 0
+        for number in bits_of(applying & self._overriding):
             overridden |= self._overrides[number]
-        return [number for number in found if number not in overridden] if overridden else found
+        return applying & ~overridden if overridden else applying
 
-    def _build_decision(self, numbers: list[int], urgency: Urgency | None, origin: Origin) -> Decision:
-        by_service: dict[Service, list[int]] = {}
+    def _clauses_at(self, mask: int) -> list[Clause]:
+        conditional = self._conditional
+        return [conditional[number] for number in bits_of(mask)]
+
+    def _build_decision(self, effective: int, by_facts: int, urgency: Urgency | None, origin: Origin) -> Decision:
         answer, basis, suspect = None, None, ""
         mediation: Mediation | None = None
-        for number in numbers:
-            need = self._needs[number]
-            if need is not None:
-                by_service.setdefault(need.service, []).append(number)
-                continue
-            match self._effects[number]:
-                case ClockRuns(clock=ClockName.ANSWER, service=None, within=within):
-                    answer = within
+        for clause in self._clauses_at(effective & self._answers):
+            match clause.effect:
+                case ClockRuns(within=within) as clock:
+                    answer = within if clock.concerns(Phase.IMMEDIATE) else answer
                 case Mediation() as found_mediation:
                     # A proof guarantees one answer; without a proof forbidding mediation is the safe choice.
                     mediation = found_mediation if mediation is None or found_mediation.is_locked else mediation
@@ -217,21 +318,11 @@ class Engine:
             mediation=mediation,
             basis=basis,
             suspect_served_by=suspect,
-            assignments=tuple(self._assigned(clauses, origin) for clauses in by_service.values()),
-            effective=(*(self._conditional[number] for number in numbers), *self._standing),
+            assignments=self._needs.assign(effective, origin),
+            effective=(*self._clauses_at(effective), *self._standing),
+            engine=self,
+            by_facts=by_facts,
         )
-
-    def _assigned(self, numbers: list[int], origin: Origin) -> Assignment:
-        need = self._needs[numbers[0]]
-        assert need is not None  # noqa: S101 - grouped so by the caller
-        lead = origin.first(need.lead)
-        support: list[str] = []
-        for selector in need.support:
-            code = origin.resolve(selector)
-            if code and code != lead and code not in support:
-                support.append(code)
-        clauses = tuple(self._conditional[number].id for number in numbers)
-        return Assignment(need.service, need.right, lead, tuple(support), clauses)
 
 
 def _is_read(effect: Effect) -> bool:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
-from simpul_agreement.documents import ScenariosFile, WrittenScenario
+from simpul_agreement.deadlines import Within
 from simpul_agreement.engine import Decision, Engine, Engines, Origin
 from simpul_agreement.facts import (
     BY_NAME,
@@ -18,8 +19,11 @@ from simpul_agreement.facts import (
     complete_situation,
     situation_from_text,
 )
+from simpul_agreement.files import ScenariosFile, WrittenScenario
 from simpul_agreement.findings import Finding, suggest_nearest
 from simpul_agreement.implications import linked_facts, normalize_situation
+from simpul_agreement.languages import Described
+from simpul_agreement.languages import Message as _
 from simpul_agreement.model import (
     Agreement,
     Clause,
@@ -28,16 +32,25 @@ from simpul_agreement.model import (
     Disclosure,
     EscalationLevel,
     Example,
+    Phase,
     Retention,
     ServiceNeeded,
     Where,
 )
-from simpul_agreement.phrases import clause_sentence
+from simpul_agreement.phrases import describe_duration, quote_clause
 from simpul_agreement.provers.layout import Layout
 from simpul_agreement.reading import SCENARIOS_FILE, read_document
 from simpul_agreement.rights import open_ledger
 from simpul_city import City
+from simpul_schema.translations import gettext_noop
 from simpul_schema.vocabulary import Urgency
+
+_APPLIES: Final = gettext_noop("{clause} applies to this example")
+_DOES_NOT_APPLY: Final = gettext_noop("{clause} does not apply to this example")
+_CORRECT: Final = gettext_noop("correct the clause or the example")
+_CORRECT_OVERRIDDEN: Final = gettext_noop("it is overridden by {clauses}; correct the clause or the example")
+_NOT_SHOWN_TO_APPLY: Final = gettext_noop("{clause}: no example shows that it applies to {values} ({fact})")
+_NOT_SHOWN_TO_PASS: Final = gettext_noop("{clause}: no example shows that it does not apply to {values} ({fact})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +86,12 @@ def _contradicted(agreement: Agreement, clause: Clause, engine: Engine) -> Itera
                 winners = [other for other in decided.effective if clause.id in other.overrides]
                 yield Finding(
                     example.where,
-                    f"{clause.id} {'does not apply' if example.applies else 'applies'} to this example",
-                    f"it is overridden by {', '.join(other.id for other in winners)}; correct the clause or the example"
-                    if winners else "correct the clause or the example",
-                    (f"{clause.id}: {clause_sentence(clause, agreement, 'id')}",),
-                )  # fmt: skip
+                    _(_DOES_NOT_APPLY if example.applies else _APPLIES, clause=clause.id),
+                    _(_CORRECT_OVERRIDDEN, clauses=", ".join(other.id for other in winners))
+                    if winners
+                    else _(_CORRECT),
+                    (quote_clause(clause, agreement),),
+                )
                 break
 
 
@@ -96,26 +110,29 @@ def _uncovered(agreement: Agreement, clause: Clause, engine: Engine) -> Iterator
                 refused |= _values(condition.fact, situation, urgency)
         fact = BY_NAME[condition.fact]
         wanted = condition.any_of or frozenset()
-        barred = (condition.none_of if fact.holds_many and not condition.any_of else
-                  frozenset(fact.values) - wanted)  # fmt: skip
+        barred = condition.none_of if fact.holds_many and not condition.any_of else frozenset(fact.values) - wanted
         for value in sorted(wanted):
             if not _can_hold(fact, value, others):
-                yield Finding(
-                    clause.where, f"{clause.id}: {fact.name} is never {value} where the other conditions hold",
-                    f"delete {value}: it implies a kind of violence that they rule out",
-                    (f"{clause.id}: {clause_sentence(clause, agreement, 'id')}",),
-                )  # fmt: skip
+                problem = _(
+                    "{clause}: {fact} is never {value} where the other conditions hold",
+                    clause=clause.id,
+                    fact=fact.name,
+                    value=value,
+                )
+                remedy = _("delete {value}: it implies a kind of violence that they rule out", value=value)
+                yield Finding(clause.where, problem, remedy, (quote_clause(clause, agreement),))
                 admitted.add(value)
         # No example can cover a value that the other conditions rule out already.
         barred = frozenset(value for value in barred - refused if _can_hold(fact, value, others))
-        missing = [f"applies to {value}" for value in fact.values if value in wanted - admitted]
-        missing += [f"does not apply to {value}" for value in fact.values if value in barred]
-        if missing:
-            yield Finding(
-                clause.where, f"{clause.id}: no example shows that it {', '.join(missing)} ({condition.fact})",
-                "add it to the examples, with the other conditions met",
-                (f"{clause.id}: {clause_sentence(clause, agreement, 'id')}",),
-            )  # fmt: skip
+        for message, missing in ((_NOT_SHOWN_TO_APPLY, wanted - admitted), (_NOT_SHOWN_TO_PASS, barred)):
+            if missing:
+                values = ", ".join(value for value in fact.values if value in missing)
+                yield Finding(
+                    clause.where,
+                    _(message, clause=clause.id, values=values, fact=condition.fact),
+                    _("add it to the examples, with the other conditions met"),
+                    (quote_clause(clause, agreement),),
+                )
 
 
 def _can_hold(fact: Fact, value: str, others: Sequence[Condition]) -> bool:
@@ -171,22 +188,33 @@ def scenario_findings(agreement: Agreement, scenarios: Iterable[Scenario], city:
         try:
             situation, origin = situation_from_text(scenario.written.report), origin_of(scenario.written, city)
         except KeyError as error:
-            problem = f"{error.args[0]} is neither a fact that a report can have nor a value of one"
-            findings.append(Finding(scenario.where, problem, f"the facts are {', '.join(fact.name for fact in FACTS)}"))
+            problem = _("{name} is neither a fact that a report can have nor a value of one", name=error.args[0])
+            findings.append(
+                Finding(
+                    scenario.where, problem, _("the facts are {facts}", facts=", ".join(fact.name for fact in FACTS))
+                )
+            )
             continue
         unknown = {scenario.written.centre, *scenario.written.excluded} - city.agency_codes - {""}
         findings += [
-            Finding(scenario.where, f"the city has no agency {code}", suggest_nearest(code, city.agency_codes))
+            Finding(
+                scenario.where, _("the city has no agency {code}", code=code), suggest_nearest(code, city.agency_codes)
+            )
             for code in sorted(unknown)
-        ]  # fmt: skip
+        ]
         findings += _scenario_findings(scenario, engines.on(agreement.active_from.date()).decide(situation, origin))
         for day in agreement.periods():
             reached |= set(engines.on(day).decide(situation, origin).clause_ids)
     findings += [
-        Finding(clause.where, f"no scenario reaches {clause.id}", "add one to scenarios.yaml, or delete the clause",
-                (f"{clause.id}: {clause_sentence(clause, agreement, 'id')}",))
-        for clause in agreement.clauses if clause.id not in reached
-    ]  # fmt: skip
+        Finding(
+            clause.where,
+            _("no scenario reaches {clause}", clause=clause.id),
+            _("add one to scenarios.yaml, or delete the clause"),
+            (quote_clause(clause, agreement),),
+        )
+        for clause in agreement.clauses
+        if clause.id not in reached
+    ]
     return findings
 
 
@@ -211,14 +239,25 @@ def describe_outcome(decision: Decision) -> dict[str, Any]:
         "referrals": {assigned.service: [assigned.lead, *assigned.support] for assigned in decision.assignments},
         "suspect_served_by": decision.suspect_served_by,
         "rights": {right: entry.state for right, entry in open_ledger(decision).items()},
-        "next_agency": {}, "clocks": {}, "escalation": {}, "discloses": {}, "keeps": {},
-    }  # fmt: skip
+        "next_agency": {},
+        "clocks": {},
+        "escalation": {},
+        "discloses": {},
+        "keeps": {},
+        "planned": [a.service for a in decision.assignments if a.phase is Phase.PLANNED],
+        "urgencies": {a.service: decision.terms_of(a.service).urgency for a in decision.assignments},
+        "service_plan": decision.plan_deadline.within if decision.plan_deadline else None,
+        "plan_at_deadline": "send"
+        if decision.plan_deadline and decision.plan_deadline.is_sent_at_deadline
+        else "escalate",
+    }
     for clause in decision.effective:
         match clause.effect:
             case ServiceNeeded(service=service, lead=lead) if lead[1:]:
                 found["next_agency"][service] = lead[1]
-            case ClockRuns(within=within):
-                found["clocks"][clause.topic[1]] = within
+            case ClockRuns(within=within, phase=phase):
+                planned = "planned/" if phase is Phase.PLANNED else ""
+                found["clocks"][f"{planned}{clause.topic[1]}"] = within
             case EscalationLevel(step=step, to=to, also=also):
                 found["escalation"][step.value] = [*to, *also]
             case Disclosure(service=service, sections=sections):
@@ -237,10 +276,14 @@ def _stated(written: WrittenScenario) -> dict[str, Any]:
         "answer": written.answer.to_duration(),
         "clocks": {name: time.to_duration() for name, time in written.clocks.items()},
         "discloses": {service: frozenset(sections) for service, sections in written.discloses.items()},
+        "urgencies": written.urgencies,
+        **({} if written.planned is None else {"planned": written.planned}),
+        **({"service_plan": written.service_plan.to_duration()} if written.service_plan else {}),
+        **({"plan_at_deadline": written.plan_at_deadline} if written.plan_at_deadline else {}),
     }
 
 
-_IN_PART: Final = frozenset({"rights", "next_agency", "clocks", "escalation", "discloses", "keeps"})
+_IN_PART: Final = frozenset({"rights", "next_agency", "clocks", "escalation", "discloses", "keeps", "urgencies"})
 """Fields of which a scenario states only a part."""
 
 
@@ -249,7 +292,34 @@ def _scenario_findings(scenario: Scenario, decision: Decision) -> Iterator[Findi
     for name, wanted in stated.items():
         came = {key: found[name].get(key) for key in wanted} if name in _IN_PART else found[name]
         if came != wanted:
-            yield Finding(
-                scenario.where, f"scenario {scenario.written.scenario}: {name} is decided as {came}, not {wanted}",
-                "correct the clauses, or the scenario where it does not state what was agreed",
-            )  # fmt: skip
+            problem = _(
+                "scenario {scenario}: {name} is decided as {found}, not {stated}",
+                scenario=scenario.written.scenario,
+                name=name,
+                found=Described(partial(_describe_outcome, _changed(came, wanted))),
+                stated=Described(partial(_describe_outcome, _changed(wanted, came))),
+            )
+            remedy = _("correct the clauses, or the scenario where it does not state what was agreed")
+            yield Finding(scenario.where, problem, remedy)
+
+
+def _changed(value: Any, other: Any) -> Any:
+    """The entries of a table that differ from another one; any other value stays as it is."""
+    if not isinstance(value, dict) or not isinstance(other, dict):
+        return value
+    return {key: entry for key, entry in value.items() if other.get(key) != entry}
+
+
+def _describe_outcome(value: Any, language: str) -> str:
+    """A value of an outcome as it is written in a scenario."""
+    match value:
+        case None | "" | {} | []:
+            return "-"
+        case Within():
+            return describe_duration(value, language)
+        case dict():
+            return "; ".join(f"{key}: {_describe_outcome(entry, language)}" for key, entry in value.items())
+        case list() | tuple() | frozenset():
+            return ", ".join(sorted(map(str, value)) if isinstance(value, frozenset) else map(str, value))
+        case _plain:
+            return str(value)

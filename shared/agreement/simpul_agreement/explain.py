@@ -4,24 +4,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from simpul_agreement.engine import Decision, Engine, Origin
+from simpul_agreement.engine import Assignment, Decision, Engine, Origin
+from simpul_agreement.fact_phrases import describe_fact
 from simpul_agreement.facts import CENTRE, EXCLUDED, FACTS, RESIDENCE, URGENCY, VIOLENCE, Fact, Situation
 from simpul_agreement.implications import implications_of, normalize_situation
-from simpul_agreement.model import Agreement, Clause, ServiceNeeded
+from simpul_agreement.languages import join_sentences, translator, with_capital
+from simpul_agreement.model import Agreement, Clause, Phase, ServiceNeeded
 from simpul_agreement.origins import origin_for
 from simpul_agreement.phrases import (
-    FACT_LABELS,
     clause_sentence,
-    describe_condition,
+    describe_conditions,
     describe_duration,
     describe_effect,
     describe_implication,
     describe_party,
+    describe_roles,
     describe_source,
-    describe_value,
 )
 from simpul_city import City
-from simpul_schema.vocabulary import Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,49 +56,66 @@ class Explanation:
     def implied_violence(self, language: str) -> list[str]:
         """Kinds of violence that the report does not name, each with the facts that imply it."""
         return [
-            describe_implication(
-                implication,
-                "; ".join(self._describe_fact(condition.fact, language) for condition in implication.when),
-                language,
-            )
+            f"{describe_implication(implication, language)} [{describe_source(implication.source, language)}]"
             for implication in implications_of(self.reported)
             if implication.kind.value not in self.reported[VIOLENCE.name]
         ]
 
     def clause_reasons(self, language: str) -> Iterator[Reason]:
         """Every clause that is valid on the day, by chapter."""
+        _ = translator(language)
         deciding = set(self.decision.clause_ids)
         for clause in sorted(self._engine.clauses, key=lambda c: (c.chapter, c.where.line)):
             if clause.id in deciding:
-                shown = [describe_condition(condition, language) for condition in clause.when]
-                yield Reason(clause, True, "; ".join(shown) or ("selalu" if language == "id" else "always"))
+                yield Reason(clause, True, describe_conditions(clause.when, language) or _("always"))
                 continue
             unmet = [c for c in clause.when if not c.admits(self._values(c.fact))]
             if unmet:
-                yield Reason(clause, False, "; ".join(self._describe_fact(c.fact, language) for c in unmet))
+                facts = [describe_fact(c.fact, self._values(c.fact), language) for c in unmet]
+                yield Reason(clause, False, join_sentences(facts, language))
             else:
                 winners = [c.id for c in self.decision.effective if clause.id in c.overrides] or [
                     c.id for c in self._engine.clauses if clause.id in c.overrides and self._applies(c)
                 ]
-                over = "dikalahkan oleh" if language == "id" else "overridden by"
-                yield Reason(clause, False, f"{over} {', '.join(winners)}")
+                yield Reason(clause, False, _("overridden by {clauses}").format(clauses=", ".join(winners)))
 
     def describe_assignments(self, language: str) -> Iterator[str]:
-        """The agencies of each service, the clauses that assign them, and why this agency leads."""
+        """The agencies of each service, the clauses that assign them, why this agency leads, and when it is offered."""
+        _ = translator(language)
         for assigned in self.decision.assignments:
-            clause = self.agreement.by_id[assigned.clauses[0]]
-            effect = clause.effect
             lead = assigned.lead or "-"
-            passed = []
-            if isinstance(effect, ServiceNeeded):
-                for selector in effect.lead:
-                    if self._origin.resolve(selector) == assigned.lead:
-                        break
-                    passed.append(describe_party(self.agreement, selector, language))
-            not_able = "tidak dapat atau dikecualikan" if language == "id" else "not there or excluded"
-            because = f" ({', '.join(passed)}: {not_able})" if passed else ""
+            passed = ", ".join(self._passed_over(assigned, language))
+            because = " " + _("({parties}: not there or excluded)").format(parties=passed) if passed else ""
             support = f" + {', '.join(assigned.support)}" if assigned.support else ""
             yield f"{assigned.service.label(language)}: {lead}{support}{because} [{', '.join(assigned.clauses)}]"
+            yield f"    {self._describe_terms(assigned, language)}"
+
+    def _describe_terms(self, assigned: Assignment, language: str) -> str:
+        """When a service is offered, its urgency and the time to answer."""
+        terms = self.decision.terms_of(assigned.service)
+        answer = self.decision.answer_of(terms)
+        duration = describe_duration(answer, language) if answer else "-"
+        _ = translator(language)
+        return _("{phase}, urgency {urgency}, answer within {duration}").format(
+            phase=terms.phase.label(language), urgency=terms.urgency.label(language).lower(), duration=duration
+        )
+
+    def describe_plan(self, language: str) -> str:
+        """The time for the service plan; empty where no service is planned."""
+        deadline = self.decision.plan_deadline
+        is_planned = any(assigned.phase is Phase.PLANNED for assigned in self.decision.assignments)
+        clause = next((c for c in self.decision.effective if c.effect is deadline), None)
+        if clause is None or not is_planned:
+            return ""
+        return f"{with_capital(describe_effect(clause, self.agreement, language))} [{clause.id}]"
+
+    def _passed_over(self, assigned: Assignment, language: str) -> Iterator[str]:
+        """The parties that come before the lead and could not be addressed."""
+        effect = self.agreement.by_id[assigned.clauses[0]].effect
+        for selector in effect.lead if isinstance(effect, ServiceNeeded) else ():
+            if self._origin.resolve(selector) == assigned.lead:
+                return
+            yield describe_party(self.agreement, selector, language)
 
     def describe_deadline(self, language: str) -> str:
         """The time that agencies have to answer, with the clause and its source."""
@@ -128,11 +145,9 @@ class Explanation:
 
     def describe_change(self, change: Change, language: str) -> str:
         """A change in plain language."""
-        return "; ".join(
-            f"{FACT_LABELS[fact].in_language(language)}: "
-            + ", ".join(describe_value(fact, value, language) for value in sorted(values))
-            for fact, values in change.facts.items()
-        )
+        facts = (describe_fact(fact, values, language) for fact, values in change.facts.items())
+        _ = translator(language)
+        return _("if {conditions}").format(conditions=join_sentences(facts, language))
 
     def _difference(self, other: Situation, language: str) -> tuple[str, ...]:
         decided = self._engine.decide(other, self._origin_of(other))
@@ -140,7 +155,7 @@ class Explanation:
             return ()
         before, after = set(self.decision.clause_ids), set(decided.clause_ids)
         return tuple(
-            f"{sign} {describe_effect(self.agreement.by_id[name], self.agreement, language)} [{name}]"
+            f"{sign} {with_capital(describe_effect(self.agreement.by_id[name], self.agreement, language))} [{name}]"
             for sign, names in (("+", after - before), ("-", before - after))
             for name in sorted(names)
         )
@@ -154,9 +169,11 @@ class Explanation:
 
         home = assumed if is_changed(RESIDENCE) else self._origin
         return Origin(
-            home.satgas, home.kecamatan, (assumed if is_changed(CENTRE) else self._origin).centre,
+            home.satgas,
+            home.kecamatan,
+            (assumed if is_changed(CENTRE) else self._origin).centre,
             (assumed if is_changed(EXCLUDED) else self._origin).excluded,
-        )  # fmt: skip
+        )
 
     def _applies(self, clause: Clause) -> bool:
         return all(condition.admits(self._values(condition.fact)) for condition in clause.when)
@@ -165,10 +182,6 @@ class Explanation:
         if fact == URGENCY.name:
             return frozenset({self.decision.urgency.value}) if self.decision.urgency else frozenset()
         return self.situation[fact]
-
-    def _describe_fact(self, fact: str, language: str) -> str:
-        shown = ", ".join(describe_value(fact, value, language) for value in sorted(self._values(fact)))
-        return f"{FACT_LABELS[fact].in_language(language)} = {shown}"
 
 
 def _alternatives(fact: Fact, values: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
@@ -181,64 +194,83 @@ def _alternatives(fact: Fact, values: frozenset[str]) -> Iterator[tuple[str, fro
 
 def _result(decision: Decision) -> tuple[object, ...]:
     return (
-        decision.urgency, decision.answer, decision.mediation_is_locked, decision.basis, decision.suspect_served_by,
-        frozenset((a.service, a.lead, a.support) for a in decision.assignments),
-    )  # fmt: skip
+        decision.urgency,
+        decision.answer,
+        decision.mediation,
+        decision.basis,
+        decision.suspect_served_by,
+        frozenset((a.service, a.lead, a.support, decision.terms_of(a.service)) for a in decision.assignments),
+    )
 
 
 def as_text(explanation: Explanation, language: str, *, all_clauses: bool) -> str:
     """The explanation as text in one language."""
-    indonesian = language == "id"
-    decision, agreement = explanation.decision, explanation.agreement
-
-    def label(term: Term | None) -> str:
-        return term.label(language) if term else "-"
-
     lines = [
-        f"{'Kesepakatan' if indonesian else 'Agreement'}: {agreement.version}",
-        f"{'Kegentingan' if indonesian else 'Urgency'}: {label(decision.urgency)}",
-        f"{'Jawaban paling lambat' if indonesian else 'Answer within'}: {explanation.describe_deadline(language)}",
-        f"{'Mediasi dilarang' if indonesian else 'Mediation locked'}: {_yes(decision.mediation_is_locked, language)}",
-        f"{'Dasar' if indonesian else 'Basis'}: {label(decision.basis.basis if decision.basis else None)}",
-        *_implied(explanation, language),
-        "",
-        "Rujukan:" if indonesian else "Referrals:",
-        *(f"  {line}" for line in explanation.describe_assignments(language)),
-        "",
-        "Ketentuan yang berlaku:" if indonesian else "Clauses that decide:",
+        *_describe_result(explanation, language),
+        *_describe_implied(explanation, language),
+        *_describe_clauses(explanation, language, all_clauses=all_clauses),
+        *_describe_changes(explanation, language),
     ]
-    reasons = list(explanation.clause_reasons(language))
-    deciding = [r for r in reasons if r.decides]
-    for reason in (r for r in deciding if r.clause.when or all_clauses):
-        lines += [
-            f"  {reason.clause.id}: {clause_sentence(reason.clause, agreement, language)}",
-            f"      {describe_source(reason.clause.source, language)}",
-        ]
-    if not all_clauses:
-        always = "selalu berlaku" if indonesian else "always"
-        lines.append(f"  {always}: {', '.join(r.clause.id for r in deciding if not r.clause.when)}")
-    others = [r for r in reasons if not r.decides]
-    lines += ["", f"{'Ketentuan yang tidak berlaku' if indonesian else 'Clauses that do not'}: {len(others)}"]
-    if all_clauses:
-        not_since = "tidak, karena" if indonesian else "not, because"
-        lines += [f"  {reason.clause.id}: {not_since} {reason.why}" for reason in others]
-    lines += [
-        "",
-        "Perubahan terkecil yang mengubah hasil:" if indonesian else "The smallest changes that alter the result:",
-    ]
-    for change in explanation.smallest_changes(language):
-        lines += [
-            f"  {explanation.describe_change(change, language)}",
-            *(f"      {effect}" for effect in change.effects),
-        ]
     return "\n".join(lines)
 
 
-def _implied(explanation: Explanation, language: str) -> list[str]:
-    heading = "Disimpulkan dari fakta lain:" if language == "id" else "Implied by other facts:"
+def _describe_result(explanation: Explanation, language: str) -> Iterator[str]:
+    _ = translator(language)
+    decision = explanation.decision
+    yield _("Agreement: {version}").format(version=explanation.agreement.version)
+    yield _("Urgency: {urgency}").format(urgency=decision.urgency.label(language) if decision.urgency else "-")
+    yield _("Answer within: {deadline}").format(deadline=explanation.describe_deadline(language))
+    yield _describe_mediation(decision, language)
+    basis = decision.basis.basis.label(language) if decision.basis else "-"
+    yield _("Basis of disclosure: {basis}").format(basis=basis)
+    yield ""
+    yield _("Referrals:")
+    yield from (f"  {line}" for line in explanation.describe_assignments(language))
+    if plan := explanation.describe_plan(language):
+        yield f"  {plan}"
+
+
+def _describe_mediation(decision: Decision, language: str) -> str:
+    _ = translator(language)
+    if decision.mediation is None or decision.mediation.is_locked:
+        return _("Mediation: forbidden")
+    roles = describe_roles(decision.mediation.opened_by, language)
+    return _("Mediation: only {roles} may open it").format(roles=roles)
+
+
+def _describe_implied(explanation: Explanation, language: str) -> Iterator[str]:
+    _ = translator(language)
     lines = explanation.implied_violence(language)
-    return ["", heading, *(f"  {line}" for line in lines)] if lines else []
+    if lines:
+        yield ""
+        yield _("Implied by other facts:")
+        yield from (f"  {line}" for line in lines)
 
 
-def _yes(value: bool, language: str) -> str:
-    return ("ya" if value else "tidak") if language == "id" else ("yes" if value else "no")
+def _describe_clauses(explanation: Explanation, language: str, *, all_clauses: bool) -> Iterator[str]:
+    _ = translator(language)
+    reasons = list(explanation.clause_reasons(language))
+    deciding = [reason for reason in reasons if reason.decides]
+    yield ""
+    yield _("Clauses that decide:")
+    for reason in deciding:
+        if reason.clause.when or all_clauses:
+            yield f"  {reason.clause.id}: {clause_sentence(reason.clause, explanation.agreement, language)}"
+            yield f"      {describe_source(reason.clause.source, language)}"
+    if not all_clauses:
+        always = ", ".join(reason.clause.id for reason in deciding if not reason.clause.when)
+        yield "  " + _("always: {clauses}").format(clauses=always)
+    others = [reason for reason in reasons if not reason.decides]
+    yield ""
+    yield _("Clauses that do not decide: {count}").format(count=len(others))
+    for reason in others if all_clauses else ():
+        yield "  " + _("{clause}: not, because {reason}").format(clause=reason.clause.id, reason=reason.why)
+
+
+def _describe_changes(explanation: Explanation, language: str) -> Iterator[str]:
+    _ = translator(language)
+    yield ""
+    yield _("The smallest changes that alter the result:")
+    for change in explanation.smallest_changes(language):
+        yield f"  {explanation.describe_change(change, language)}"
+        yield from (f"      {effect}" for effect in change.effects)

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from itertools import combinations
 from types import MappingProxyType
 from typing import Final
 
-from simpul_schema.vocabulary import AgeBand, Answer, Place, Relation, Term, Urgency, Violence
+from simpul_agreement.languages import TranslatedTerm
+from simpul_schema.translations import gettext_noop
+from simpul_schema.vocabulary import OUTSIDE_CITY, AgeBand, Answer, Place, Relation, Urgency, Violence
 
 UNKNOWN: Final = "unknown"
 NONE: Final = "none"
@@ -31,33 +33,43 @@ class Fact:
             raise ValueError(msg)
 
 
-class AgencyKind(Term):
+class AgencyKind(TranslatedTerm):
     """The kind of a party: one agency, or one in each kelurahan or kecamatan."""
 
-    POLICE = "police", "Unit PPA kepolisian", "Police unit"
-    HUB = "hub", "UPT PPA", "Protection service"
-    FOUNDATION = "foundation", "Yayasan", "Foundation"
-    SOCIAL_WORKERS = "social_workers", "Peksos Dinas Sosial", "Social workers"
-    SCHOOL_CLINIC = "school_clinic", "Klinik pendidikan", "School clinic"
-    HOSPITAL = "hospital", "Rumah sakit rujukan", "Referral hospital"
-    SATGAS_KELURAHAN = "satgas_kelurahan", "Satgas PPA kelurahan", "Task force of the kelurahan"
-    SATGAS_KECAMATAN = "satgas_kecamatan", "Satgas PPA kecamatan", "Task force of the kecamatan"
+    POLICE = "police", gettext_noop("Police unit")
+    HUB = "hub", gettext_noop("Protection service")
+    FOUNDATION = "foundation", gettext_noop("Foundation")
+    SOCIAL_WORKERS = "social_workers", gettext_noop("Social workers")
+    SCHOOL_CLINIC = "school_clinic", gettext_noop("School clinic")
+    HOSPITAL = "hospital", gettext_noop("Referral hospital")
+    SATGAS_KELURAHAN = "satgas_kelurahan", gettext_noop("Task force of the kelurahan")
+    SATGAS_KECAMATAN = "satgas_kecamatan", gettext_noop("Task force of the kecamatan")
 
 
-class Residence(Term):
-    """Whether the kelurahan of the child's home is one of the city's."""
+class Area(StrEnum):
+    """Whether a kelurahan is one of the city's."""
 
-    KELURAHAN = "kelurahan", "Salah satu kelurahan kota", "A kelurahan of the city"
-    UNKNOWN = "unknown", "Belum diketahui atau di luar kota", "Not known, or outside the city"
+    KELURAHAN = "kelurahan"
+    OUTSIDE = OUTSIDE_CITY
+    UNKNOWN = "unknown"
 
 
-class TimeBand(Term):
+class TimeSinceEvent(StrEnum):
+    """The time from the event to the report, by the bands that decide about treatment and evidence."""
+
+    UNDER_24H = "under_24h"
+    FROM_24H_TO_72H = "from_24h_to_72h"
+    OVER_72H = "over_72h"
+    UNKNOWN = "unknown"
+
+
+class TimeBand(TranslatedTerm):
     """The time of the report, by the bands that the agreement declares."""
 
-    OFFICE_HOURS = "office_hours", "Jam kerja", "Office hours"
-    EVENING = "evening", "Sore", "Evening"
-    NIGHT = "night", "Malam", "Night"
-    DAY_OFF = "day_off", "Hari libur", "Day off"
+    OFFICE_HOURS = "office_hours", gettext_noop("Office hours")
+    EVENING = "evening", gettext_noop("Evening")
+    NIGHT = "night", gettext_noop("Night")
+    DAY_OFF = "day_off", gettext_noop("Day off")
 
 
 def _values(terms: type[Enum]) -> tuple[str, ...]:
@@ -65,11 +77,13 @@ def _values(terms: type[Enum]) -> tuple[str, ...]:
 
 
 ANSWERS: Final = (
-    "perpetrator_is_child", "perpetrator_lives_with_child", "safe_now", "injured", "sexual_under_72h",
+    "perpetrator_is_child", "perpetrator_lives_with_child", "guardian_is_suspect", "safe_now", "injured",
     "suicidal_sign", "pregnant", "disability_need", "in_school",
 )  # fmt: skip
 VIOLENCE: Final = Fact("violence", _values(Violence), holds_many=True)
-RESIDENCE: Final = Fact("residence", _values(Residence))
+SINCE_EVENT: Final = Fact("time_since_event", _values(TimeSinceEvent))
+EVENT_AREA: Final = Fact("event_area", _values(Area))
+RESIDENCE: Final = Fact("residence", _values(Area))
 CENTRE: Final = Fact("complaint_centre", (*_values(AgencyKind), UNKNOWN))
 EXCLUDED: Final = Fact("excluded", (NONE, *_values(AgencyKind)), default=NONE)
 """The kind of party that is too close to the suspect and receives nothing (R6)."""
@@ -77,7 +91,9 @@ TIME: Final = Fact("time_of_report", _values(TimeBand), default=TimeBand.OFFICE_
 FACTS: Final = (
     VIOLENCE,
     *(Fact(name, _values(Answer)) for name in ANSWERS),
+    SINCE_EVENT,
     Fact("place", _values(Place), default=Place.OTHER.value),
+    EVENT_AREA,
     Fact("age_band", _values(AgeBand)),
     Fact("perpetrator_relation", _values(Relation)),
     RESIDENCE,

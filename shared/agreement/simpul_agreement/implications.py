@@ -24,12 +24,10 @@ class Implication:
 _YES: Final = frozenset({Answer.YES.value})
 BELOW_15: Final = frozenset({AgeBand.UNDER_6.value, AgeBand.FROM_6_TO_11.value, AgeBand.FROM_12_TO_14.value})
 """These bands end at 15, so they decide exactly whether a known age is below it."""
-_AGREED: Final = Source("Ketentuan bersama para pihak", "", None, Status.PROJECT_DEFAULT)
 _LAW: Final = Source(
     "UU 12/2022 tentang Tindak Pidana Kekerasan Seksual", "4", date(2026, 11, 26), Status.NEEDS_A_LAWYER
 )
 IMPLICATIONS: Final = (
-    Implication((Condition("sexual_under_72h", _YES),), Violence.SEXUAL, _AGREED),
     # Article 4 counts intercourse with a child as sexual violence. A pregnancy from 15 on, or at an unknown age, is for
     # the case manager to assess; it gets medical care, and once the age is known routing decides again.
     Implication((Condition("pregnant", _YES), Condition("age_band", BELOW_15)), Violence.SEXUAL, _LAW),

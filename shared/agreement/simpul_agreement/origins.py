@@ -1,14 +1,14 @@
 """Chooses the agencies for the facts of an example: the first of each kind, in the first kelurahan."""
 
 from simpul_agreement.engine import Origin
-from simpul_agreement.facts import CENTRE, EXCLUDED, NONE, RESIDENCE, UNKNOWN, AgencyKind, Situation
+from simpul_agreement.facts import CENTRE, EXCLUDED, NONE, RESIDENCE, UNKNOWN, AgencyKind, Area, Situation
 from simpul_city import City
 
 
 def origin_for(situation: Situation, city: City) -> Origin:
     """The agencies with which the engine decides a situation as the provers do."""
     ward = city.kelurahan[0]
-    lives_here = UNKNOWN not in situation[RESIDENCE.name]
+    lives_here = Area.KELURAHAN.value in situation[RESIDENCE.name]
     return Origin(
         satgas=ward.satgas if lives_here else "",
         kecamatan=ward.satgas_kecamatan if lives_here else "",

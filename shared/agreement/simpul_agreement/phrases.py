@@ -1,24 +1,22 @@
-"""Describes clauses, facts and values in plain language, from the data that is executed, so the two cannot differ."""
+"""Describes clauses as sentences, from the data that is executed, so that text and execution cannot differ."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from simpul_agreement.facts import (
-    CENTRE,
-    EXCLUDED,
-    FACTS,
-    NONE,
-    NOTHING_KNOWN,
-    UNKNOWN,
-    URGENCY,
-    VIOLENCE,
-    AgencyKind,
-    Residence,
-    Situation,
-    TimeBand,
-)
+from simpul_agreement.deadlines import Within
+from simpul_agreement.fact_phrases import describe_condition, describe_fact
+from simpul_agreement.facts import FACTS, NOTHING_KNOWN, VIOLENCE, AgencyKind, Situation
 from simpul_agreement.implications import Implication
+from simpul_agreement.languages import (
+    Described,
+    join_all,
+    join_any,
+    join_sentences,
+    translator,
+    with_capital,
+    without_capital,
+)
 from simpul_agreement.model import (
     ADDRESSEE,
     COMPLAINT_CENTRE,
@@ -27,240 +25,291 @@ from simpul_agreement.model import (
     SATGAS_OF_RESIDENCE,
     Agreement,
     BasisIs,
-    BilingualText,
     Clause,
+    ClockName,
     ClockRuns,
     Condition,
     Disclosure,
     EscalationLevel,
     Mediation,
+    Phase,
+    PlanDeadline,
     Retention,
     RightNotNeeded,
     Section,
     ServiceNeeded,
     Source,
     SuspectServedBy,
+    Topic,
     UrgencyIs,
-    Within,
 )
-from simpul_schema.vocabulary import AgeBand, Answer, Place, Relation, Term, Urgency, Violence
+from simpul_schema.translations import gettext_noop
+from simpul_schema.vocabulary import ActorRole, Right, Service
 
-FACT_LABELS: Final[Mapping[str, BilingualText]] = MappingProxyType(
-    {
-        "violence": BilingualText("bentuk kekerasan", "kind of violence"),
-        "perpetrator_is_child": BilingualText("terduga pelaku masih anak", "the suspect is a child"),
-        "perpetrator_lives_with_child": BilingualText(
-            "terduga pelaku serumah dengan anak", "the suspect lives with the child"
-        ),
-        "safe_now": BilingualText("anak aman sekarang", "the child is safe now"),
-        "injured": BilingualText("anak terluka", "the child is injured"),
-        "sexual_under_72h": BilingualText(
-            "kekerasan seksual terjadi kurang dari 72 jam lalu", "sexual violence happened under 72 hours ago"
-        ),
-        "suicidal_sign": BilingualText("ada tanda ingin bunuh diri", "there is a suicidal sign"),
-        "pregnant": BilingualText("anak hamil", "the child is pregnant"),
-        "disability_need": BilingualText("ada kebutuhan karena disabilitas", "there is a need because of a disability"),
-        "in_school": BilingualText("anak masih bersekolah", "the child still goes to school"),
-        "place": BilingualText("tempat kejadian", "place"),
-        "age_band": BilingualText("umur anak", "age of the child"),
-        "perpetrator_relation": BilingualText(
-            "hubungan terduga pelaku dengan anak", "relation of the suspect to the child"
-        ),
-        "residence": BilingualText("tempat tinggal anak", "home of the child"),
-        "complaint_centre": BilingualText("tempat pengaduan", "complaint centre"),
-        "excluded": BilingualText("pihak yang dekat dengan terduga pelaku", "party close to the suspect"),
-        "time_of_report": BilingualText("waktu laporan", "time of the report"),
-        "urgency": BilingualText("tingkat kegentingan", "urgency"),
-    }
-)
-_TERMS: Final[Mapping[str, type[Term]]] = MappingProxyType({
-    "violence": Violence, "place": Place, "age_band": AgeBand, "perpetrator_relation": Relation,
-    "residence": Residence, "complaint_centre": AgencyKind, "excluded": AgencyKind, "time_of_report": TimeBand,
-    "urgency": Urgency,
+_SELECTORS: Final[Mapping[str, str]] = MappingProxyType({
+    SATGAS_OF_RESIDENCE: gettext_noop("the task force of the child's kelurahan"),
+    KECAMATAN_OF_RESIDENCE: gettext_noop("the task force of the child's kecamatan"),
+    COMPLAINT_CENTRE: gettext_noop("the complaint centre that took the report"),
+    ADDRESSEE: gettext_noop("the addressed agency"),
+    LEVEL_ABOVE: gettext_noop("the next escalation level of the addressed agency"),
 })  # fmt: skip
-_SELECTOR_LABELS: Final[Mapping[str, BilingualText]] = MappingProxyType(
-    {
-        SATGAS_OF_RESIDENCE: BilingualText(
-            "satgas PPA kelurahan tempat tinggal anak", "the task force of the child's kelurahan"
-        ),
-        KECAMATAN_OF_RESIDENCE: BilingualText(
-            "satgas PPA kecamatan tempat tinggal anak", "the task force of the child's kecamatan"
-        ),
-        COMPLAINT_CENTRE: BilingualText(
-            "tempat pengaduan yang menerima laporan", "the complaint centre that took the report"
-        ),
-        ADDRESSEE: BilingualText("instansi yang dituju", "the addressed agency"),
-        LEVEL_ABOVE: BilingualText("jenjang di atasnya", "the next escalation level"),
-    }
+_UNITS: Final = (
+    (1440, gettext_noop("1 day"), gettext_noop("{count} days")),
+    (60, gettext_noop("1 hour"), gettext_noop("{count} hours")),
+    (1, gettext_noop("1 minute"), gettext_noop("{count} minutes")),
 )
-_NOT_KNOWN: Final = BilingualText("belum diketahui", "not known")
-_NOBODY: Final = BilingualText("tidak ada", "nobody")
+_SINGLE_TOPICS: Final[Mapping[str, str]] = MappingProxyType({
+    "urgency": gettext_noop("the urgency"),
+    "mediation": gettext_noop("whether mediation is forbidden"),
+    "basis": gettext_noop("the basis of disclosure"),
+    "suspect": gettext_noop("who accompanies the child who is the suspect"),
+    "service_plan": gettext_noop("when the service plan is confirmed"),
+})  # fmt: skip
+_CLOCKS_OF_PHASE: Final[Mapping[Phase, str]] = MappingProxyType({
+    Phase.IMMEDIATE: gettext_noop("{clock} of services that are offered at once"),
+    Phase.PLANNED: gettext_noop("{clock} of services in the service plan"),
+})  # fmt: skip
+_MINUTES_OF_A_DAY: Final = 1440
+_CARRIED_OUT_BY: Final[Mapping[Service, AgencyKind]] = MappingProxyType({
+    Service.POLICE_REPORT: AgencyKind.POLICE,
+    Service.FORENSIC_EXAM: AgencyKind.HOSPITAL,
+    Service.MEDICAL_CARE: AgencyKind.HOSPITAL,
+    Service.PEP_72H: AgencyKind.HOSPITAL,
+})  # fmt: skip
+"""Services that only one kind of agency may carry out: a party of another kind finds one that may."""
 
 
-def describe_value(fact: str, value: str, language: str) -> str:
-    """The label of one value of a fact."""
-    if fact == EXCLUDED.name and value == NONE:
-        return _NOBODY.in_language(language)
-    if fact == CENTRE.name and value == UNKNOWN:
-        return _NOT_KNOWN.in_language(language)
-    return _without_capital(_TERMS.get(fact, Answer)(value).label(language))
+def describe_conditions(conditions: Sequence[Condition], language: str) -> str:
+    """Conditions that hold together, as part of a sentence; empty where there are none."""
+    return join_sentences((describe_condition(condition, language) for condition in conditions), language)
 
 
-_PROPER: Final = ("Unit PPA", "Peksos", "Satgas")
-
-
-def _without_capital(label: str) -> str:
-    """The label in lower case inside a sentence; abbreviations and names such as `UPT PPA` keep their capitals."""
-    first = label.split(" ", maxsplit=1)[0]
-    if first.isupper() and len(first) > 4:
-        return label.lower()
-    if first.isupper() or label.startswith(_PROPER):
-        return label
-    return label[0].lower() + label[1:]
-
-
-def join_alternatives(texts: Iterable[str], language: str, *, last: BilingualText) -> str:
-    """Joins texts as `a`, `a or b` or `a, b or c`."""
-    items = list(texts)
-    joined = last.in_language(language)
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {joined} {items[-1]}"
-
-
-SCENARIOS: Final = BilingualText("skenario versi {version}", "scenarios of {version}")
-REPORTS: Final = BilingualText("laporan dari berkas", "reports of the file")
-OR: Final = BilingualText("atau", "or")
-AND: Final = BilingualText("dan", "and")
-
-
-def describe_condition(condition: Condition, language: str) -> str:
-    """A condition in plain language."""
-    order = {value: number for number, value in enumerate(
-        next(fact.values for fact in (*FACTS, URGENCY) if fact.name == condition.fact)
-    )}  # fmt: skip
-
-    def values(of: frozenset[str]) -> str:
-        shown = [describe_value(condition.fact, value, language) for value in sorted(of, key=order.__getitem__)]
-        return join_alternatives(shown, language, last=OR)
-
-    parts = []
-    if condition.any_of:
-        parts.append(values(condition.any_of))
-    if condition.none_of:
-        parts.append(("bukan " if language == "id" else "not ") + values(condition.none_of))
-    return f"{FACT_LABELS[condition.fact].in_language(language)}: {', '.join(parts)}"
-
-
-def describe_implication(implication: Implication, facts: str, language: str) -> str:
-    """The kind of violence that the facts imply, with the source of the rule."""
-    label = FACT_LABELS[VIOLENCE.name].in_language(language)
-    kind = describe_value(VIOLENCE.name, implication.kind.value, language)
-    implied = "disimpulkan dari" if language == "id" else "implied by"
-    return f"{label}: {kind}, {implied} {facts} [{describe_source(implication.source, language)}]"
+def describe_implication(implication: Implication, language: str) -> str:
+    """The kind of violence that facts imply, as a sentence."""
+    _ = translator(language)
+    return _("If {conditions}, then {kind}, whatever is reported.").format(
+        conditions=describe_conditions(implication.when, language),
+        kind=describe_fact(VIOLENCE.name, frozenset({implication.kind.value}), language),
+    )
 
 
 def describe_party(agreement: Agreement, selector: str, language: str) -> str:
     """The name of a party, or the description of a selector."""
-    if selector in _SELECTOR_LABELS:
-        return _SELECTOR_LABELS[selector].in_language(language)
+    if selector in _SELECTORS:
+        return translator(language)(_SELECTORS[selector])
     party = agreement.party_of.get(selector)
     # A misspelled party has a finding of its own; here it is shown as written.
     return party.name.in_language(language) if party else selector
 
 
 def describe_duration(within: Within, language: str) -> str:
-    """A length of time in plain language."""
+    """A length of time."""
+    _ = translator(language)
+    if within.office_hours:
+        hours = within.office_hours
+        return _("1 office hour") if hours == 1 else _("{count} office hours").format(count=hours)
     if within.working_days:
-        return f"{within.working_days} " + ("hari kerja" if language == "id" else "working days")
+        days = within.working_days
+        return _("1 working day") if days == 1 else _("{count} working days").format(count=days)
     minutes = int(within.time.total_seconds()) // 60
-    if minutes % 1440 == 0 and minutes <= 3 * 1440:
+    if minutes % _MINUTES_OF_A_DAY == 0 and minutes <= 3 * _MINUTES_OF_A_DAY:
         # Indonesian law states short periods as n x 24 hours, which excludes working days.
-        return f"{minutes // 1440} x 24 " + ("jam" if language == "id" else "hours")
-    size, unit = next(
-        (size, unit.in_language(language)) for size, unit in _UNITS if minutes % size == 0 and minutes >= size
-    )
+        return _("{count} x 24 hours").format(count=minutes // _MINUTES_OF_A_DAY)
+    size, one, several = next(unit for unit in _UNITS if minutes % unit[0] == 0 and minutes >= unit[0])
     count = minutes // size
-    return f"{count} {unit.removesuffix('s') if count == 1 and language == 'en' else unit}"
+    return _(one) if count == 1 else _(several).format(count=count)
 
 
-_UNITS: Final = (
-    (1440, BilingualText("hari", "days")),
-    (60, BilingualText("jam", "hours")),
-    (1, BilingualText("menit", "minutes")),
-)
+def describe_roles(roles: frozenset[ActorRole], language: str) -> str:
+    """The roles that may open a mediation, as part of a sentence."""
+    return join_any([without_capital(role.label(language)) for role in ActorRole if role in roles], language)
 
 
-def describe_effect(  # noqa: C901, PLR0911, PLR0912 - one branch for each kind of effect
-    clause: Clause, agreement: Agreement, language: str
-) -> str:
-    """The effect of a clause in plain language."""
-    indonesian = language == "id"
-
-    def parties(selectors: Iterable[str], last: BilingualText) -> str:
-        return join_alternatives(
-            [describe_party(agreement, selector, language) for selector in selectors], language, last=last
-        )
-
+def describe_effect(clause: Clause, agreement: Agreement, language: str) -> str:  # noqa: C901, PLR0911, PLR0912 - each
+    """The effect of a clause, as part of a sentence."""
+    _ = translator(language)
     match clause.effect:
-        case ServiceNeeded(service=service, lead=lead, support=support):
-            text = f"{service.label(language)} " + ("dipimpin oleh " if indonesian else "is led by ")
-            text += describe_party(agreement, lead[0], language)
-            if lead[1:]:
-                text += (" (bila tidak dapat: " if indonesian else " (where it cannot: ") + parties(lead[1:], OR) + ")"
-            if support:
-                text += (", didukung oleh " if indonesian else ", supported by ") + parties(support, AND)
-            return text
-        case RightNotNeeded(right=right, reason=reason):
-            return (f"hak atas {right.label('id').lower()} belum memerlukan layanan: {reason.id}" if indonesian
-                    else f"the right to {right.label('en').lower()} needs no service yet: {reason.en}")  # fmt: skip
+        case ServiceNeeded() as need:
+            return _describe_service(need, agreement, language)
+        case RightNotNeeded(right=right, reason=reason, reassess=reassess):
+            text = _("case management is enough for the right to {right} at present, because {reason}")
+            if reassess:
+                text = _("the assessment decides on the services for the right to {right}, because {reason}")
+            return text.format(right=without_capital(right.label(language)), reason=reason.in_language(language))
         case UrgencyIs(urgency=urgency):
-            return ("kegentingan " if indonesian else "urgency is ") + urgency.label(language).lower()
-        case ClockRuns(clock=clock, within=within, service=service, since=since):
-            text = f"{clock.label(language)}: " + ("paling lambat " if indonesian else "within ")
-            text += describe_duration(within, language) + (f" {since.in_language(language)}" if since else "")
-            return text if service is None else f"{text} ({service.label(language)})"
-        case Mediation(is_locked=is_locked):
-            if is_locked:
-                return "mediasi dilarang" if indonesian else "mediation is forbidden"
-            return "mediasi tidak dilarang" if indonesian else "mediation is not forbidden"
+            return _("the urgency is {values}").format(values=urgency.label(language).lower())
+        case ClockRuns() as clock:
+            return _describe_clock(clock, language)
+        case Mediation(is_locked=True):
+            return _("mediation is forbidden")
+        case Mediation(opened_by=roles):
+            return _("mediation may be opened only by {roles}").format(roles=describe_roles(roles, language))
         case BasisIs(basis=basis):
-            text = "identitas dibuka atas dasar " if indonesian else "identity is disclosed on the basis of "
-            return text + _without_capital(basis.label(language))
-        case Disclosure(service=service, sections=sections):
-            shown = [section.label(language).lower() for section in Section if section in sections]
-            nothing = "tidak ada" if indonesian else "nothing"
-            opened = join_alternatives(shown, language, last=AND) if shown else nothing
-            return f"{service.label(language)}: " + ("yang dibuka " if indonesian else "disclosed: ") + opened
-        case EscalationLevel(step=step, to=to, also=also):
-            informed = describe_party(agreement, to[0], language)
-            if to[1:]:
-                informed += (
-                    (" (bila tidak dapat: " if indonesian else " (where it cannot be: ") + parties(to[1:], OR) + ")"
-                )
-            informed += f" {AND.in_language(language)} {parties(also, AND)}" if also else ""
-            return (f"pada {step.value} % tenggat diberitahukan kepada {informed}" if indonesian
-                    else f"at {step.value} % of the deadline {informed} is informed")  # fmt: skip
+            return _("identity is disclosed on the basis of {basis}").format(
+                basis=without_capital(basis.label(language))
+            )
+        case Disclosure() as disclosed:
+            return _describe_disclosure(disclosed, language)
+        case EscalationLevel() as level:
+            return _describe_escalation(level, agreement, language)
         case Retention(section=section, years=years):
-            return (f"{section.label('id')} disimpan {years} tahun setelah kasus ditutup" if indonesian
-                    else f"{section.label('en')} is kept for {years} years after the case ended")  # fmt: skip
+            return _("{section} is kept for {years} years after the case ended").format(
+                section=without_capital(section.label(language)), years=years
+            )
+        case PlanDeadline(within=within, is_sent_at_deadline=is_sent):
+            text = _("the case manager confirms the service plan within {duration}")
+            if is_sent:
+                text = _("the case manager confirms the service plan within {duration}; otherwise it is sent as it is")
+            return text.format(duration=describe_duration(within, language))
         case SuspectServedBy(lead=lead):
-            return (f"anak terduga pelaku didampingi {parties(lead, OR)}" if indonesian
-                    else f"the child who is the suspect is accompanied by {parties(lead, OR)}")  # fmt: skip
+            return _("the child who is the suspect is accompanied by {parties}").format(
+                parties=join_any(_parties(lead, agreement, language), language)
+            )
 
 
-def clause_sentence(clause: Clause, agreement: Agreement, language: str) -> str:
-    """A clause as one sentence."""
-    effect = describe_effect(clause, agreement, language)
-    if not clause.when:
-        return f"{effect[0].upper()}{effect[1:]}."
-    conditions = "; ".join(describe_condition(condition, language) for condition in clause.when)
-    return f"Bila {conditions}, maka {effect}." if language == "id" else f"If {conditions}, then {effect}."
+def _parties(selectors: Sequence[str], agreement: Agreement, language: str) -> list[str]:
+    return [describe_party(agreement, selector, language) for selector in selectors]
+
+
+def _describe_service(need: ServiceNeeded, agreement: Agreement, language: str) -> str:
+    _ = translator(language)
+    first, *others = need.lead
+    lead = describe_party(agreement, first, language)
+    text = _("{service} is led by {lead}").format(service=service_name(need.service, language), lead=lead)
+    if need.support:
+        supporting = join_all(_parties(need.support, agreement, language), language)
+        text = _("{text}, supported by {parties}").format(text=text, parties=supporting)
+    if need.phase is Phase.PLANNED:
+        text = _("{text}, by the service plan").format(text=text)
+    if need.max_urgency:
+        urgency = need.max_urgency.label(language).lower()
+        text = _("{text}, with an urgency no higher than {urgency}").format(text=text, urgency=urgency)
+    # The alternates come last: one of them may be a supporting party, which never supports or replaces itself.
+    if others:
+        is_found = finds_provider(others[0], need.service, agreement)
+        message = (
+            _("{text}; where the lead cannot, another provider is found by {parties}")
+            if is_found
+            else _("{text}; where the lead cannot, the service is led by {parties}")
+        )
+        text = message.format(text=text, parties=join_any(_parties(others, agreement, language), language))
+    return text
+
+
+def finds_provider(selector: str, service: Service, agreement: Agreement) -> bool:
+    """Whether a party cannot carry out a service itself and as an alternate finds an agency that can."""
+    party = agreement.party_of.get(selector)
+    return service in _CARRIED_OUT_BY and (party is None or party.kind is not _CARRIED_OUT_BY[service])
+
+
+def _describe_clock(effect: ClockRuns, language: str) -> str:
+    _ = translator(language)
+    clock, within = without_capital(clock_name(effect, language)), describe_duration(effect.within, language)
+    since = effect.since.in_language(language) if effect.since else _("after the referral was sent")
+    return _("{clock} is due within {duration} {since}").format(clock=clock, duration=within, since=since)
+
+
+def clock_name(effect: ClockRuns, language: str) -> str:
+    """The obligation of a deadline, with its service or phase where it is for one only."""
+    _ = translator(language)
+    text = effect.clock.label(language)
+    if effect.service:
+        text = _("{clock} for {service}").format(clock=text, service=service_name(effect.service, language))
+    if effect.phase:
+        text = _(_CLOCKS_OF_PHASE[effect.phase]).format(clock=text)
+    return text
+
+
+def service_name(service: Service, language: str) -> str:
+    """The name of a service inside a sentence."""
+    return without_capital(service.label(language))
+
+
+def _describe_disclosure(disclosed: Disclosure, language: str) -> str:
+    _ = translator(language)
+    service = service_name(disclosed.service, language)
+    if not disclosed.sections:
+        return _("{service} discloses nothing").format(service=service)
+    text = _("{service} discloses {sections}")
+    text = text.format(service=service, sections=_name_sections(disclosed.sections, language))
+    if disclosed.own_basis is None:
+        return text
+    return _("{text}; also without a consent, on the basis of {basis}, {sections}").format(
+        text=text, sections=_name_sections(disclosed.without_consent, language),
+        basis=without_capital(disclosed.own_basis.label(language)),
+    )  # fmt: skip
+
+
+def _name_sections(sections: frozenset[Section], language: str) -> str:
+    shown = [without_capital(section.label(language)) for section in Section if section in sections]
+    return join_all(shown, language)
+
+
+def _describe_escalation(level: EscalationLevel, agreement: Agreement, language: str) -> str:
+    _ = translator(language)
+    first, *others = _parties(level.to, agreement, language)
+    text = _("at {step} % of the deadline {party} is informed").format(step=level.step.value, party=first)
+    # Whoever is informed in any case stands in for nobody.
+    others = [party for party in others if party not in _parties(level.also, agreement, language)]
+    if others:
+        text = _("{text}, or, where it cannot be, {parties}").format(text=text, parties=join_any(others, language))
+    if level.also:
+        informed = join_all(_parties(level.also, agreement, language), language)
+        text = _("{text}, and in any case {parties}").format(text=text, parties=informed)
+    return text
+
+
+def clause_sentence(clause: Clause, agreement: Agreement, language: str, exceptions: str = "") -> str:
+    """A clause as one sentence; `exceptions` names the clauses that take precedence."""
+    _ = translator(language)
+    text = describe_effect(clause, agreement, language)
+    if clause.when:
+        text = _("if {conditions}, then {effect}").format(
+            conditions=describe_conditions(clause.when, language), effect=text
+        )
+    if exceptions:
+        text = _("{text}, except under {exceptions}").format(text=text, exceptions=exceptions)
+    return f"{with_capital(text)}."
+
+
+def quote_clause(clause: Clause, agreement: Agreement) -> Described:
+    """The id and sentence of a clause, for a finding."""
+    return Described(lambda language: f"{clause.id}: {clause_sentence(clause, agreement, language)}")
 
 
 def describe_source(source: Source, language: str) -> str:
     """The source of a rule and how reliable it is."""
-    article = f", {'pasal' if language == 'id' else 'art.'} {source.article}" if source.article else ""
-    read = f", {'dibaca' if language == 'id' else 'read'} {source.read:%d-%m-%Y}" if source.read else ""
-    return f"{source.title}{article}{read} ({source.status.label(language)})"
+    _ = translator(language)
+    text = _("{title}, art. {article}").format(title=source.title, article=source.article)
+    parts = [text if source.article else source.title]
+    if source.read:
+        parts.append(_("read {day}").format(day=f"{source.read:%d-%m-%Y}"))
+    return f"{', '.join(parts)} ({source.status.label(language)})"
+
+
+def describe_topic(topic: Topic, language: str) -> str:  # noqa: PLR0911 - each kind of topic
+    """The question that clauses of a topic answer, as part of a sentence."""
+    _ = translator(language)
+    kind, subject = topic
+    match kind:
+        case "service":
+            return _("who leads the service {service}").format(service=service_name(Service(subject), language))
+        case "not_needed":
+            right = without_capital(Right(subject).label(language))
+            return _("whether the right to {right} needs a service").format(right=right)
+        case "clock":
+            clock, _slash, service = subject.partition("/")
+            effect = ClockRuns(ClockName(clock), Within(), Service(service) if service else None)
+            return _("the deadline of: {clock}").format(clock=without_capital(clock_name(effect, language)))
+        case "disclosure":
+            return _("what the service {service} discloses").format(service=service_name(Service(subject), language))
+        case "escalation":
+            return _("who is informed at {step} % of the deadline").format(step=subject)
+        case "retention":
+            section = without_capital(Section(subject).label(language))
+            return _("how long {section} is kept").format(section=section)
+        case _other:
+            return _(_SINGLE_TOPICS[kind])
 
 
 def example_report(situation: Situation) -> str:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from simpul_agreement.deadlines import Within
 from simpul_agreement.engine import Decision, Origin
-from simpul_agreement.model import Agreement, RightNotNeeded, Within
+from simpul_agreement.model import Agreement, Phase, RightNotNeeded
 from simpul_agreement.rights import Ledger, open_ledger
 from simpul_schema.vocabulary import ReferralRole, Right, Service, Urgency
 
@@ -16,12 +17,13 @@ NO_RULE_WITHIN = Within()
 
 @dataclass(frozen=True, slots=True)
 class PlannedReferral:
-    """One service offered to one agency, and the clauses that require it."""
+    """One service for one agency, the clauses that require it, and when it is offered."""
 
     service: Service
     agency: str
     role: ReferralRole
     clauses: tuple[str, ...] = ()
+    phase: Phase = Phase.IMMEDIATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class CasePlan:
 
     agreement: str
     urgency: Urgency
+    """That of the case, which is the highest of its services."""
     answer_by: datetime
     mediation_locked: bool
     referrals: tuple[PlannedReferral, ...]
@@ -49,9 +52,11 @@ def plan_case(decision: Decision, agreement: Agreement, origin: Origin, now: dat
         for assignment in decision.assignments
         if assignment.lead
         for planned in (
-            PlannedReferral(assignment.service, assignment.lead, ReferralRole.LEAD, assignment.clauses),
+            PlannedReferral(
+                assignment.service, assignment.lead, ReferralRole.LEAD, assignment.clauses, assignment.phase
+            ),
             *(
-                PlannedReferral(assignment.service, agency, ReferralRole.SUPPORT, assignment.clauses)
+                PlannedReferral(assignment.service, agency, ReferralRole.SUPPORT, assignment.clauses, assignment.phase)
                 for agency in assignment.support
             ),
         )
@@ -64,7 +69,7 @@ def plan_case(decision: Decision, agreement: Agreement, origin: Origin, now: dat
     return CasePlan(
         agreement=agreement.version,
         urgency=decision.urgency or Urgency.HIGH,
-        answer_by=(decision.answer or NO_RULE_WITHIN).due(now, zone, agreement.holidays),
+        answer_by=(decision.answer or NO_RULE_WITHIN).due(now, zone, agreement.calendar),
         mediation_locked=decision.mediation_is_locked,
         referrals=tuple(referrals),
         rights=open_ledger(decision),

@@ -28,7 +28,7 @@ class Proof:
     provers: tuple[str, ...]
 
     def write(self, folder: Path) -> None:
-        """Write the proof into the version's folder; equal proofs are equal bytes."""
+        """Writes the proof into the version's folder; equal proofs are equal bytes."""
         (folder / PROOF_FILE).write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     def is_of(self, agreement: Agreement, digest: str) -> bool:
@@ -53,9 +53,9 @@ class Proof:
 
 
 def digest_of(folder: Path) -> str:
-    """The digest of the text that is proven and signed: every YAML file of the version, and the city's own files."""
+    """The digest of what is proven and signed: the YAML files and texts of the version, and the city's own files."""
     city = folder.parent.parent
-    files = [*sorted(folder.rglob("*.yaml")), city / "city.yaml", city / "kelurahan.csv"]
+    files = [*sorted(folder.rglob("*.yaml")), *sorted(folder.rglob("*.md")), city / "city.yaml", city / "kelurahan.csv"]
     digest = sha256()
     for path in files:
         content = path.read_bytes()

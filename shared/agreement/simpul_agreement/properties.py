@@ -1,13 +1,13 @@
 """The safety properties that every agreement must have, as data that both provers interpret."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from typing import Final, TypeAlias
 
 from simpul_agreement.facts import AgencyKind
-from simpul_agreement.model import Basis, BilingualText, ClockName, Condition, Section, Step, Topic
+from simpul_agreement.model import Basis, ClockName, Condition, Section, Step, Topic
+from simpul_schema.translations import gettext_noop
 from simpul_schema.vocabulary import Right, Service, Urgency
 
 
@@ -20,7 +20,7 @@ class ServiceRequired:
 
 @dataclass(frozen=True, slots=True)
 class Addressed:
-    """A party of the kind leads or supports some service, unless it is excluded."""
+    """A party of the kind leads or supports some service that is offered at once, unless it is excluded."""
 
     kind: AgencyKind
 
@@ -38,6 +38,13 @@ class Leads:
 
     service: Service
     kind: AgencyKind
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedAtOnce:
+    """Where the service is needed, it is immediate and has the urgency of the case."""
+
+    service: Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +67,8 @@ class UrgencyMustBe:
 
 
 @dataclass(frozen=True, slots=True)
-class ClockAtMost:
-    """The clock runs and is at most this long."""
+class ClockLimit:
+    """The clock runs for what is offered at once, is never paused, and is at most this long."""
 
     clock: ClockName
     limit: timedelta
@@ -102,8 +109,9 @@ class Hidden:
 
 
 Demand: TypeAlias = (
-    ServiceRequired | Addressed | CentreSupports | Leads | MediationIsLocked | BasisIsNot | UrgencyMustBe | ClockAtMost
-    | SuspectElsewhere | ExcludedGetNothing | OneLeadForEachRight | EscalationReachesSomebody | Reachable | Hidden
+    ServiceRequired | Addressed | CentreSupports | Leads | OfferedAtOnce | MediationIsLocked | BasisIsNot
+    | UrgencyMustBe | ClockLimit | SuspectElsewhere | ExcludedGetNothing | OneLeadForEachRight
+    | EscalationReachesSomebody | Reachable | Hidden
 )  # fmt: skip
 
 
@@ -112,7 +120,8 @@ class Property:
     """In every situation in which the conditions hold, all the demands are met."""
 
     name: str
-    text: BilingualText
+    text: str
+    """An English message."""
     when: tuple[Condition, ...]
     must: tuple[Demand, ...]
 
@@ -122,203 +131,198 @@ def _if(fact: str, *values: str) -> Condition:
 
 
 _SEXUAL: Final = _if("violence", "sexual", "trafficking")
-_UNDER_72H: Final = _if("sexual_under_72h", "yes")
+POWER_OVER_THE_CHILD: Final = ("parent", "step_parent", "relative", "spouse", "teacher", "employer")
+"""Relations of a suspect on whom the child depends, so that no agreement between the two can be free."""
 _PREGNANT_BELOW_15: Final = (_if("pregnant", "yes"), _if("age_band", "under_6", "from_6_to_11", "from_12_to_14"))
 _AS_SEXUAL: Final = (
     Addressed(AgencyKind.POLICE), Addressed(AgencyKind.HUB), ServiceRequired(Service.FORENSIC_EXAM),
-    ClockAtMost(ClockName.POLICE_REPORT, timedelta(days=3)),
+    ClockLimit(ClockName.POLICE_REPORT, timedelta(days=3), Service.POLICE_REPORT),
 )  # fmt: skip
+_AT_ONCE: Final = (
+    Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
+    Service.POLICE_REPORT, Service.CASE_MANAGEMENT, Service.MANUAL_TRIAGE,
+)  # fmt: skip
+"""Services that protect life, body or evidence, and those without which nobody takes care of the case."""
 PROPERTIES: Final = (
     Property(
         "R1_police_and_hub",
-        BilingualText(
-            "Kekerasan seksual dan perdagangan orang selalu sampai ke polisi dan UPT PPA",
-            "Sexual violence and trafficking always reach the police and the protection service",
-        ),
+        gettext_noop("Sexual violence and trafficking always reach the police and the protection service"),
         (_SEXUAL,),
         (Addressed(AgencyKind.POLICE), Addressed(AgencyKind.HUB)),
     ),
     Property(
         "R1_mediation_locked",
-        BilingualText(
-            "Mediasi dilarang pada kekerasan seksual dan perdagangan orang, kecuali terduga pelaku masih anak",
-            "Mediation is locked for sexual violence and trafficking unless the suspect is a child",
-        ),
-        (_SEXUAL, _if("perpetrator_is_child", "no", "unknown")),
+        gettext_noop("Mediation is locked for sexual violence and trafficking"),
+        (_SEXUAL,),
         (MediationIsLocked(),),
     ),
     Property(
-        "R1_under_72_hours_is_sexual",
-        BilingualText(
-            "Kekerasan seksual kurang dari 72 jam lalu: polisi, UPT PPA dan visum, apa pun bentuk yang dilaporkan",
-            "Sexual violence under 72 hours ago: police, protection service and examination, whatever is reported",
-        ),
-        (_UNDER_72H,),
-        _AS_SEXUAL,
+        "R1_danger_locks_mediation",
+        gettext_noop("Mediation is locked where the child is in danger"),
+        (_if("safe_now", "no"),),
+        (MediationIsLocked(),),
     ),
     Property(
-        "R1_under_72_hours_locks_mediation",
-        BilingualText(
-            "Mediasi dilarang bila kekerasan seksual terjadi kurang dari 72 jam lalu, apa pun yang dilaporkan",
-            "Mediation is locked where sexual violence happened under 72 hours ago, whatever is reported",
-        ),
-        (_UNDER_72H, _if("perpetrator_is_child", "no", "unknown")),
+        "R1_power_locks_mediation",
+        gettext_noop("Mediation is locked where the suspect has power over the child"),
+        (_if("perpetrator_relation", *POWER_OVER_THE_CHILD),),
         (MediationIsLocked(),),
     ),
     Property(
         "R1_pregnant_below_15_is_sexual",
-        BilingualText(
-            "Kehamilan anak di bawah 15 tahun adalah kekerasan seksual: polisi, UPT PPA dan visum",
-            "A pregnancy below 15 is sexual violence: police, protection service and examination",
-        ),
+        gettext_noop("A pregnancy below 15 is sexual violence: police, protection service and examination"),
         _PREGNANT_BELOW_15,
         _AS_SEXUAL,
     ),
     Property(
         "R1_pregnant_below_15_locks_mediation",
-        BilingualText(
-            "Mediasi dilarang bila anak di bawah 15 tahun hamil",
-            "Mediation is locked where a child below 15 is pregnant",
-        ),
-        (*_PREGNANT_BELOW_15, _if("perpetrator_is_child", "no", "unknown")),
+        gettext_noop("Mediation is locked where a child below 15 is pregnant"),
+        _PREGNANT_BELOW_15,
         (MediationIsLocked(),),
     ),
     Property(
         "R3_emergency_where_reported",
-        BilingualText(
-            "Bahaya langsung: perlindungan darurat di tempat anak melapor, sebelum soal kewenangan",
-            "Immediate danger: emergency protection where the child reported, before jurisdiction",
-        ),
+        gettext_noop("Immediate danger: emergency protection where the child reported, before jurisdiction"),
         (_if("safe_now", "no"),),
         (ServiceRequired(Service.EMERGENCY_PROTECTION), CentreSupports(Service.EMERGENCY_PROTECTION)),
     ),
     Property(
         "R5_suspect_elsewhere",
-        BilingualText(
-            "Anak terduga pelaku dilayani pihak yang tidak melayani korban",
-            "A suspect who is a child is served by somebody who does not serve the victim",
-        ),
+        gettext_noop("A suspect who is a child is served by somebody who does not serve the victim"),
         (_if("perpetrator_is_child", "yes"),),
         (SuspectElsewhere(),),
     ),
     Property(
         "R6_excluded_get_nothing",
-        BilingualText(
-            "Pihak yang dekat dengan terduga pelaku tidak menerima apa pun, juga lewat eskalasi",
-            "A party close to the suspect receives nothing, escalation included",
-        ),
+        gettext_noop("A party close to the suspect receives nothing, escalation included"),
         (),
         (ExcludedGetNothing(),),
     ),
     Property(
         "R7_no_consent_of_a_suspect",
-        BilingualText(
-            "Bila orang tua menjadi terduga pelaku, persetujuannya tidak menjadi dasar pembukaan identitas",
-            "Where a parent is the suspect, identity is never disclosed on the consent of the guardian",
-        ),
+        gettext_noop("Where a parent is the suspect, identity is never disclosed on the consent of the guardian"),
         (_if("perpetrator_relation", "parent", "step_parent", "unknown"),),
         (BasisIsNot(Basis.GUARDIAN_CONSENT),),
     ),
     Property(
+        "R7_no_consent_of_a_suspected_guardian",
+        gettext_noop("Where the guardian is the suspect, identity is never disclosed on the consent of the guardian"),
+        (_if("guardian_is_suspect", "yes"),),
+        (BasisIsNot(Basis.GUARDIAN_CONSENT),),
+    ),
+    Property(
         "R9_unknown_goes_to_the_hub",
-        BilingualText(
-            "Bentuk kekerasan yang belum diketahui ditriase manual oleh UPT PPA",
-            "An unknown kind of violence goes to the protection service for manual triage",
-        ),
+        gettext_noop("An unknown kind of violence goes to the protection service for manual triage"),
         (_if("violence", "unknown"),),
         (Leads(Service.MANUAL_TRIAGE, AgencyKind.HUB),),
     ),
     Property(
         "R9_unknown_home_goes_to_the_hub",
-        BilingualText(
-            "Tempat tinggal yang belum diketahui ditriase manual oleh UPT PPA",
-            "An unknown home goes to the protection service for manual triage",
-        ),
-        (_if("residence", "unknown"),),
+        gettext_noop("A home that is unknown or outside the city goes to the protection service for manual triage"),
+        (_if("residence", "unknown", "outside"),),
         (Leads(Service.MANUAL_TRIAGE, AgencyKind.HUB),),
     ),
     Property(
         "R10_one_lead_for_each_right",
-        BilingualText(
-            "Setiap hak dijawab: tiap layanan punya tepat satu penanggung jawab, atau hak itu belum memerlukannya",
-            "Every right is answered: each service has exactly one lead, or the right needs none yet",
-        ),
+        gettext_noop("Every right is answered: each service has exactly one lead, or the right needs none yet"),
         (),
         (OneLeadForEachRight(),),
     ),
     Property(
         "no_escalation_ends_early",
-        BilingualText(
-            "Tidak ada jenjang eskalasi yang buntu, siapa pun yang dikecualikan",
-            "No escalation ends early, whichever party is excluded",
-        ),
+        gettext_noop("No escalation ends early, whichever party is excluded"),
         (),
         (EscalationReachesSomebody(),),
     ),
     Property(
         "nobody_unreachable_is_addressed",
-        BilingualText(
-            "Tidak ada rujukan kepada pihak yang tidak punya petugas yang dapat dihubungi saat itu",
-            "No addressee without a reachable duty contact",
-        ),
+        gettext_noop("No addressee without a reachable duty contact"),
         (),
         (Reachable(),),
     ),
     Property(
         "danger_is_answered_in_15_minutes",
-        BilingualText("Anak yang tidak aman dijawab dalam 15 menit", "A child in danger is answered within 15 minutes"),
+        gettext_noop("A child in danger is answered within 15 minutes"),
         (_if("safe_now", "no"),),
-        (UrgencyMustBe(Urgency.HIGH), ClockAtMost(ClockName.ANSWER, timedelta(minutes=15))),
+        (UrgencyMustBe(Urgency.HIGH), ClockLimit(ClockName.ANSWER, timedelta(minutes=15))),
     ),
     Property(
         "a_suicidal_sign_is_answered_in_15_minutes",
-        BilingualText(
-            "Tanda ingin bunuh diri dijawab dalam 15 menit dan ditangani psikolog",
-            "A suicidal sign is answered within 15 minutes, and by a psychologist",
-        ),
+        gettext_noop("A suicidal sign is answered within 15 minutes, and by a psychologist"),
         (_if("suicidal_sign", "yes"),),
         (
             UrgencyMustBe(Urgency.HIGH),
-            ClockAtMost(ClockName.ANSWER, timedelta(minutes=15)),
+            ClockLimit(ClockName.ANSWER, timedelta(minutes=15)),
             ServiceRequired(Service.PSYCHOLOGIST),
         ),
     ),
     Property(
+        "what_protects_is_offered_at_once",
+        gettext_noop("What protects life, body or evidence, and case management, never wait for the service plan"),
+        (),
+        tuple(map(OfferedAtOnce, _AT_ONCE)),
+    ),
+    Property(
+        "shelter_in_danger_is_offered_at_once",
+        gettext_noop("A shelter and a visit for a child in danger never wait for the service plan"),
+        (_if("safe_now", "no"),),
+        (OfferedAtOnce(Service.SHELTER), OfferedAtOnce(Service.OUTREACH)),
+    ),
+    Property(
+        "a_suicidal_sign_is_never_planned",
+        gettext_noop("A psychologist for a suicidal sign never waits for the service plan"),
+        (_if("suicidal_sign", "yes"),),
+        (OfferedAtOnce(Service.PSYCHOLOGIST),),
+    ),
+    Property(
         "the_72_hours_are_kept",
-        BilingualText(
-            "Dalam 72 jam setelah kekerasan seksual, pencegahan ditawarkan dan paling lambat 24 jam lagi dimulai",
-            "Within 72 hours after sexual violence the treatment is offered, to begin within 24 more",
+        gettext_noop(
+            "Sexual violence of the last 72 hours: the treatment is offered, to begin within 72 hours after the event"
         ),
-        (_if("sexual_under_72h", "yes"),),
+        (_if("violence", "sexual"), _if("time_since_event", "under_24h", "from_24h_to_72h")),
         (
             UrgencyMustBe(Urgency.HIGH),
             ServiceRequired(Service.PEP_72H),
-            ClockAtMost(ClockName.HEALTH_WINDOW, timedelta(hours=24), Service.PEP_72H),
+            ClockLimit(ClockName.HEALTH_WINDOW, timedelta(hours=72), Service.PEP_72H),
+        ),
+    ),
+    Property(
+        "the_first_24_hours_are_used",
+        gettext_noop("Sexual violence of the last 24 hours: the treatment begins within 24 hours after the event"),
+        (_if("violence", "sexual"), _if("time_since_event", "under_24h")),
+        (ClockLimit(ClockName.HEALTH_WINDOW, timedelta(hours=24), Service.PEP_72H),),
+    ),
+    Property(
+        "the_evidence_is_kept",
+        gettext_noop(
+            "Sexual violence that may lie within the last 72 hours: the examination takes place before they have passed"
+        ),
+        (_if("violence", "sexual"), _if("time_since_event", "under_24h", "from_24h_to_72h", "unknown")),
+        (
+            ServiceRequired(Service.FORENSIC_EXAM),
+            ClockLimit(ClockName.HEALTH_WINDOW, timedelta(hours=72), Service.FORENSIC_EXAM),
         ),
     ),
     Property(
         "the_police_are_informed_in_time",
-        BilingualText(
-            "Kekerasan seksual disampaikan ke polisi paling lambat 3 x 24 jam (UU 12/2022 pasal 41)",
-            "Sexual violence is passed on to the police within 3 x 24 hours (UU 12/2022 art. 41)",
+        gettext_noop(
+            "The police are asked to take the report of sexual violence within 3 x 24 hours (UU 12/2022 art. 41)"
         ),
         (_if("violence", "sexual"),),
-        (ClockAtMost(ClockName.POLICE_REPORT, timedelta(days=3)),),
+        (
+            Leads(Service.POLICE_REPORT, AgencyKind.POLICE),
+            ClockLimit(ClockName.POLICE_REPORT, timedelta(days=3), Service.POLICE_REPORT),
+        ),
     ),
     Property(
         "one_case_manager",
-        BilingualText(
-            "Setiap kasus punya satu pengelola kasus: UPT PPA", "Every case has one manager: the protection service"
-        ),
+        gettext_noop("Every case has one manager: the protection service"),
         (),
         (Leads(Service.CASE_MANAGEMENT, AgencyKind.HUB),),
     ),
     Property(
         "the_neighbourhood_gets_no_narrative",
-        BilingualText(
-            "Satgas kelurahan tidak menerima kronologi, data medis atau berkas hukum",
-            "The task force of a kelurahan never gets the chronology, medical or legal data",
-        ),
+        gettext_noop("The task force of a kelurahan never gets the chronology, medical or legal data"),
         (),
         (Hidden(AgencyKind.SATGAS_KELURAHAN, frozenset({Section.NARRATIVE, Section.MEDICAL, Section.LEGAL})),),
     ),
@@ -337,16 +341,6 @@ EXACTLY_ONE: Final[tuple[Topic, ...]] = (
     *_codes("disclosure", Service), *_codes("escalation", Step), *_codes("retention", Section),
 )  # fmt: skip
 """Questions that every situation must answer."""
+SERVICE_PLAN: Final[Topic] = ("service_plan", "")
+"""The question that every situation must answer where services are planned."""
 RIGHTS: Final = tuple(Right)
-QUESTION_LABELS: Final[Mapping[str, BilingualText]] = {
-    "service": BilingualText("siapa yang memimpin layanan", "who leads the service"),
-    "not_needed": BilingualText("apakah hak memerlukan layanan", "whether the right needs a service"),
-    "urgency": BilingualText("tingkat kegentingan", "the urgency"),
-    "clock": BilingualText("tenggat", "the deadline"),
-    "mediation": BilingualText("mediasi", "mediation"),
-    "basis": BilingualText("dasar pembukaan identitas", "the basis of disclosure"),
-    "disclosure": BilingualText("apa yang dibuka", "what is disclosed"),
-    "escalation": BilingualText("siapa yang diberi tahu", "who is informed"),
-    "retention": BilingualText("masa simpan", "how long it is kept"),
-    "suspect": BilingualText("siapa yang mendampingi anak terduga pelaku", "who serves the child who is the suspect"),
-}

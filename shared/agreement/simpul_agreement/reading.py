@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
 from simpul_agreement.consistency import inconsistencies
-from simpul_agreement.documents import (
+from simpul_agreement.facts import BY_NAME, URGENCY, values_of
+from simpul_agreement.files import (
     AgreementFile,
     ClausesFile,
     ExampleFacts,
@@ -21,8 +22,10 @@ from simpul_agreement.documents import (
     WrittenClause,
     WrittenParty,
 )
-from simpul_agreement.facts import BY_NAME, URGENCY, values_of
 from simpul_agreement.findings import AgreementInvalid, Finding, suggest_nearest
+from simpul_agreement.invalid_values import finding_of
+from simpul_agreement.languages import Message
+from simpul_agreement.languages import Message as _
 from simpul_agreement.loading import Steps, YamlFile, load
 from simpul_agreement.model import (
     Agreement,
@@ -67,9 +70,11 @@ def read_with_findings(
     ]
     for stray in sorted((folder / CLAUSES_FOLDER).glob("*.yml")):
         shown = str(stray.relative_to(folder))
-        findings.append(Finding(Where(shown), "the file is not read", "name it .yaml"))
+        findings.append(Finding(Where(shown), _("the file is not read"), _("name it .yaml")))
     if not bodies:
-        findings.append(Finding(Where(CLAUSES_FOLDER), "the folder has no clauses", "write them into clauses/*.yaml"))
+        findings.append(
+            Finding(Where(CLAUSES_FOLDER), _("the folder has no clauses"), _("write them into clauses/*.yaml"))
+        )
     if head is None or any(body is None for body in bodies):
         return None, findings
     reader = _Reader(folder, city, head, [body for body in bodies if body is not None], findings)
@@ -86,43 +91,8 @@ def read_document(
     try:
         return written, form.model_validate(written.tree)
     except ValidationError as error:
-        findings += [_finding_from_pydantic(written, problem) for problem in error.errors()]
+        findings += [finding_of(written, problem) for problem in error.errors()]
         return None
-
-
-def _finding_from_pydantic(written: YamlFile, problem: Any) -> Finding:
-    where = written.where(*problem["loc"])
-    name, key = str(problem["loc"][-1]) if problem["loc"] else written.name, written.key(*problem["loc"])
-    match problem["type"]:
-        case "unreadable":
-            return Finding(where, f"{key}: {problem['msg']}", problem["ctx"]["remedy"])
-        case "enum":
-            choices = problem["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-            return Finding(
-                where, f"{problem['input']} is not a value of {key}", suggest_nearest(str(problem["input"]), choices)
-            )
-        case "extra_forbidden":
-            return Finding(
-                where, f"{name} is not a known field here", "check its spelling against the schema, or delete it"
-            )
-        case "missing":
-            return Finding(where, f"{name} is missing", f"add {name}")
-        case _:
-            return Finding(where, f"{key}: {problem['msg'].removeprefix('Value error, ')}", _remedy(problem))
-
-
-def _remedy(problem: Any) -> str:
-    match problem["type"]:
-        case "int_type":
-            return "write a whole number, without quotes"
-        case "greater_than_equal":
-            return f"write at least {problem['ctx']['ge']}"
-        case "less_than_equal":
-            return f"write at most {problem['ctx']['le']}"
-        case "string_type":
-            return "write a text; put it in quotes when it looks like a number"
-        case _:
-            return "see the description in the schema"
 
 
 class _Reader:
@@ -146,9 +116,10 @@ class _Reader:
         head = self._head
         if head.version != self._folder.name:
             self._add_finding(
-                self._written.where("version"), f"version {head.version} is in folder {self._folder.name}",
-                "give both the same name",
-            )  # fmt: skip
+                self._written.where("version"),
+                _("version {version} is in folder {name}", version=head.version, name=self._folder.name),
+                _("give both the same name"),
+            )
         chapters: list[Chapter] = []
         clauses: list[Clause] = []
         for written, body in self._bodies:
@@ -165,11 +136,14 @@ class _Reader:
             clauses=self._with_overrides(clauses, chapters),
             bands=tuple(self._band(number, band) for number, band in enumerate(head.bands)),
             holidays=frozenset(head.holidays),
+            holidays_source=head.holidays_source.to_source() if head.holidays_source else None,
+            number=head.number,
+            valid_until=head.valid_until,
         )
         self._findings += inconsistencies(found, self._city)
         return found
 
-    def _add_finding(self, where: Where, problem: str, remedy: str) -> None:
+    def _add_finding(self, where: Where, problem: Message, remedy: Message) -> None:
         self._findings.append(Finding(where, problem, remedy))
 
     def _party(self, number: int, party: WrittenParty) -> Party:
@@ -187,6 +161,7 @@ class _Reader:
             signs=party.signs,
             valid_from=party.valid_from,
             valid_until=party.valid_until,
+            signatory=party.signatory.to_signatory() if party.signatory else None,
             where=self._written.where("parties", number, "party"),
         )
 
@@ -194,9 +169,12 @@ class _Reader:
         first, _, last = band.days.partition("-")
         days = range(_WEEK.index(first), _WEEK.index(last or first) + 1)
         return Band(
-            band.band, frozenset(days), time.fromisoformat(band.start), time.fromisoformat(band.end),
+            band.band,
+            frozenset(days),
+            time.fromisoformat(band.start),
+            time.fromisoformat(band.end),
             self._written.where("bands", number, "from"),
-        )  # fmt: skip
+        )
 
     def _clauses(self, written: YamlFile, chapter_number: int, chapter: WrittenChapter) -> list[Clause]:
         found = []
@@ -205,9 +183,10 @@ class _Reader:
             source = clause.source or chapter.source
             if source is None:
                 self._add_finding(
-                    written.where(*path, "id"), f"{clause.id} has no source",
-                    "name the law, regulation or standard; where none exists, use the status project_default",
-                )  # fmt: skip
+                    written.where(*path, "id"),
+                    _("{clause} has no source", clause=clause.id),
+                    _("name the law, regulation or standard; where none exists, use the status project_default"),
+                )
             found.append(
                 Clause(
                     id=clause.id,
@@ -235,7 +214,9 @@ class _Reader:
             fact = BY_NAME.get(name)
             if fact is None:
                 self._add_finding(
-                    written.where(*path, name), f"{clause.id}: {name} is not a fact", suggest_nearest(name, BY_NAME)
+                    written.where(*path, name),
+                    _("{clause}: {name} is not a fact", clause=clause.id, name=name),
+                    suggest_nearest(name, BY_NAME),
                 )
                 continue
             if isinstance(values, Violences):
@@ -243,20 +224,28 @@ class _Reader:
             else:
                 condition = Condition(name, frozenset(_listed(values)))
             if not fact.holds_many and (condition.none_of or not condition.any_of):
-                problem = f"{clause.id}: {name} has one value at a time; list the values that meet the condition"
-                self._add_finding(written.where(*path, name), problem, f"write {name}: [...]")
+                problem = _(
+                    "{clause}: {name} has one value at a time; list the values that meet the condition",
+                    clause=clause.id,
+                    name=name,
+                )
+                self._add_finding(written.where(*path, name), problem, _("write {name}: [...]", name=name))
                 continue
             if fact.holds_many and not (condition.any_of or condition.none_of):
-                problem = f"{clause.id}: the condition on {name} is empty"
-                self._add_finding(written.where(*path, name), problem, "fill `any` or `none`, or delete it")
+                problem = _("{clause}: the condition on {name} is empty", clause=clause.id, name=name)
+                self._add_finding(written.where(*path, name), problem, _("fill `any` or `none`, or delete it"))
                 continue
             unknown = (condition.any_of | condition.none_of) - set(fact.values)
             for value in sorted(unknown):
-                problem = f"{clause.id}: {value} is not a value of {name}"
+                problem = _("{clause}: {value} is not a value of {name}", clause=clause.id, value=value, name=name)
                 self._add_finding(written.where(*path, name), problem, suggest_nearest(value, fact.values))
             if not fact.holds_many and condition.any_of >= set(fact.values):
-                problem = f"{clause.id}: every value of {name} is allowed, so the condition has no effect"
-                self._add_finding(written.where(*path, name), problem, "delete it")
+                problem = _(
+                    "{clause}: every value of {name} is allowed, so the condition has no effect",
+                    clause=clause.id,
+                    name=name,
+                )
+                self._add_finding(written.where(*path, name), problem, _("delete it"))
             if not unknown:
                 found.append(condition)
         return tuple(found)
@@ -278,7 +267,7 @@ class _Reader:
         if fact is None or fact is URGENCY:
             self._add_finding(
                 where,
-                f"{name} is not a fact that a report can have",
+                _("{name} is not a fact that a report can have", name=name),
                 suggest_nearest(name, set(BY_NAME) - {URGENCY.name}),
             )
             return ()
@@ -287,7 +276,11 @@ class _Reader:
             try:
                 found.append(values_of(fact, text))
             except KeyError:
-                self._add_finding(where, f"{text} is not a value of {name}", suggest_nearest(text, fact.values))
+                self._add_finding(
+                    where,
+                    _("{text} is not a value of {name}", text=text, name=name),
+                    suggest_nearest(text, fact.values),
+                )
                 return ()
         return tuple(found)
 
@@ -302,7 +295,11 @@ class _Reader:
             named: set[str] = set()
             for name in clause.overrides:
                 if name not in known and name not in inside:
-                    problem = f"{clause.id} overrides {name}, which is neither a clause nor a chapter"
+                    problem = _(
+                        "{clause} overrides {name}, which is neither a clause nor a chapter",
+                        clause=clause.id,
+                        name=name,
+                    )
                     self._add_finding(clause.where, problem, suggest_nearest(name, known | set(inside)))
                 named |= inside.get(name, {name} & known)
             found.append(replace(clause, overrides=frozenset(named - {clause.id})))

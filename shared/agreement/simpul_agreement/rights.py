@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from simpul_agreement.engine import Decision
-from simpul_agreement.model import RightNotNeeded
+from simpul_agreement.model import Phase, RightNotNeeded
 from simpul_schema.vocabulary import Right, RightState
 
 
@@ -24,17 +24,22 @@ BY_THE_AGREEMENT: Final = "agreement"
 
 
 def open_ledger(decision: Decision) -> Ledger:
-    """The ledger at triage: `referred` where a service is needed, `not_applicable` where a clause gives the reason."""
+    """The ledger at triage.
+
+    `referred` where a service is offered at once, `planned` where all of them await the service plan, and
+    `not_applicable` where a clause gives the reason.
+    """
     waived = {
         clause.effect.right: Entry(
-            RightState.UNANSWERED if clause.effect.ask_again else RightState.NOT_APPLICABLE, BY_THE_AGREEMENT
+            RightState.UNANSWERED if clause.effect.reassess else RightState.NOT_APPLICABLE, BY_THE_AGREEMENT
         )
         for clause in decision.effective
         if isinstance(clause.effect, RightNotNeeded)
     }
-    referred = {assigned.right for assigned in decision.assignments if assigned.lead}
-    return {
-        right: Entry(RightState.REFERRED) if right in referred
-        else waived.get(right, Entry(RightState.UNANSWERED))
-        for right in Right
-    }  # fmt: skip
+    needed: dict[Right, Entry] = {}
+    for assigned in decision.assignments:
+        if assigned.lead and assigned.phase is Phase.IMMEDIATE:
+            needed[assigned.right] = Entry(RightState.REFERRED)
+        elif assigned.lead:
+            needed.setdefault(assigned.right, Entry(RightState.PLANNED))
+    return {right: needed.get(right) or waived.get(right, Entry(RightState.UNANSWERED)) for right in Right}

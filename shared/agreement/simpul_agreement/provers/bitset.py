@@ -33,21 +33,24 @@ from simpul_agreement.model import (
     EscalationLevel,
     Mediation,
     Party,
+    Phase,
     ServiceNeeded,
     SuspectServedBy,
     UrgencyIs,
+    answer_of,
 )
 from simpul_agreement.properties import (
     Addressed,
     BasisIsNot,
     CentreSupports,
-    ClockAtMost,
+    ClockLimit,
     Demand,
     EscalationReachesSomebody,
     ExcludedGetNothing,
     Hidden,
     Leads,
     MediationIsLocked,
+    OfferedAtOnce,
     OneLeadForEachRight,
     Property,
     Reachable,
@@ -66,12 +69,13 @@ from simpul_agreement.provers.questions import (
     RightGap,
     RightOverlap,
     TooWide,
+    clauses_for,
     clauses_on,
     needs,
     questions_on,
     waives,
 )
-from simpul_schema.vocabulary import Right, Service
+from simpul_schema.vocabulary import Right, Service, Urgency
 
 _ADDRESSING: Final = frozenset({EXCLUDED.name, RESIDENCE.name, CENTRE.name})
 
@@ -90,7 +94,7 @@ class BitsetProver:
             clause.id: [other for other in self.clauses if clause.id in other.overrides] for clause in self.clauses
         }
         self._services = [clause for clause in self.clauses if isinstance(clause.effect, ServiceNeeded)]
-        self._views: dict[frozenset[str], View] = {}
+        self._views: dict[tuple[frozenset[str], Urgency | None], View] = {}
 
     def answers(self, progress: Callable[[], None] = lambda: None) -> Answers:
         """For each question a situation that shows the defect, or None."""
@@ -103,12 +107,14 @@ class BitsetProver:
     def answer(self, question: Question) -> Situation | None:
         """A situation that shows the defect, or None."""
         match question:
-            case Gap(topic=topic):
-                return self._gap(self._clauses_on(topic))
+            case Gap(topic=topic, group=group):
+                return self._gap(clauses_for(self.clauses, topic, group), group.urgency if group else None)
             case RightGap(right=right):
                 return self._gap([clause for clause in self.clauses if needs(clause, right) or waives(clause, right)])
-            case Overlap(topic=topic):
-                return self.find_conflict(combinations(self._clauses_on(topic), 2))
+            case Overlap(topic=topic, group=group):
+                return self.find_conflict(
+                    combinations(clauses_for(self.clauses, topic, group), 2), group.urgency if group else None
+                )
             case RightOverlap(right=right):
                 needing = [clause for clause in self.clauses if needs(clause, right)]
                 waiving = [clause for clause in self.clauses if waives(clause, right)]
@@ -119,12 +125,13 @@ class BitsetProver:
             case Broken(property=wanted):
                 return next((s for demand in wanted.must for s in self._violations(wanted, demand)), None)
 
-    def view(self, *clauses: Clause, facts: Iterable[str] = ()) -> View:
-        """A view over every fact that these clauses read."""
+    def view(self, *clauses: Clause, facts: Iterable[str] = (), urgency: Urgency | None = None) -> View:
+        """A view over every fact that these clauses read; of a service with an urgency of its own when one is given."""
         read = frozenset(self.facts_read(clauses) | set(facts))
-        if read not in self._views:
-            self._views[read] = View(self, read)
-        return self._views[read]
+        key = read, urgency
+        if key not in self._views:
+            self._views[key] = View(self, read, urgency)
+        return self._views[key]
 
     def facts_read(self, clauses: Iterable[Clause]) -> set[str]:
         """The facts that determine whether these clauses decide."""
@@ -139,19 +146,32 @@ class BitsetProver:
     def _clauses_on(self, topic: tuple[str, str]) -> list[Clause]:
         return [clause for clause in self.clauses if clause.topic == topic]
 
-    def _gap(self, clauses: Sequence[Clause]) -> Situation | None:
-        view = self.view(*clauses)
-        return _witness(view, view.everything & ~view.any_effective(clauses))
+    def _gap(self, clauses: Sequence[Clause], urgency: Urgency | None = None) -> Situation | None:
+        view, possible = self._view_of(clauses, urgency)
+        return _witness(view, possible & ~view.any_effective(clauses))
 
-    def find_conflict(self, pairs: Iterable[tuple[Clause, Clause]]) -> Situation | None:
-        """A situation in which both clauses of a pair decide, with different effects."""
+    def find_conflict(self, pairs: Iterable[tuple[Clause, Clause]], urgency: Urgency | None = None) -> Situation | None:
+        """A situation in which both clauses of a pair decide, with different answers.
+
+        With `urgency` they decide about a service that has at most this urgency.
+        """
         for one, other in pairs:
-            if one.effect != other.effect:
-                view = self.view(one, other)
-                found = _witness(view, view.effective(one) & view.effective(other))
+            if answer_of(one.effect) != answer_of(other.effect):
+                view, possible = self._view_of((one, other), urgency)
+                found = _witness(view, possible & view.effective(one) & view.effective(other))
                 if found:
                     return found
         return None
+
+    def _view_of(self, clauses: Sequence[Clause], urgency: Urgency | None) -> tuple[View, int]:
+        """The view of a service with an urgency, and the situations in which the case is at least as urgent."""
+        if urgency is None:
+            view = self.view(*clauses)
+            return view, view.everything
+        higher = [c for c in self.urgency if isinstance(c.effect, UrgencyIs) and c.effect.urgency in _from(urgency)]
+        facts = self.facts_read((*clauses, *self.urgency))
+        case = self.view(facts=facts)
+        return self.view(facts=facts, urgency=urgency), case.any_effective(higher)
 
     def _violations(self, wanted: Property, demand: Demand) -> Iterator[Situation]:
         given = {condition.fact for condition in wanted.when}
@@ -187,6 +207,17 @@ class BitsetProver:
                     )
             case Addressed(kind=kind):
                 yield from self._never_addressed(kind)
+            case OfferedAtOnce(service=service):
+                clauses = self._serving(service)
+                at_once = [c for c in clauses if _need(c).phase is Phase.IMMEDIATE]
+                uncapped = [c for c in clauses if _need(c).max_urgency is None]
+                yield (
+                    clauses,
+                    set(),
+                    lambda view: (
+                        view.any_effective(clauses) & ~(view.any_effective(at_once) & view.any_effective(uncapped))
+                    ),
+                )
             case MediationIsLocked():
                 clauses = [c for c in self.clauses if isinstance(c.effect, Mediation) and c.effect.is_locked]
                 yield clauses, set(), lambda view: view.everything & ~view.any_effective(clauses)
@@ -197,7 +228,7 @@ class BitsetProver:
             case UrgencyMustBe(urgency=urgency):
                 clauses = [c for c in self.urgency if c.effect == UrgencyIs(urgency)]
                 yield clauses, set(), lambda view: view.everything & ~view.any_effective(clauses)
-            case ClockAtMost():
+            case ClockLimit():
                 clauses = [c for c in self.clauses if _meets_limit(c, demand)]
                 yield clauses, set(), lambda view: view.everything & ~view.any_effective(clauses)
             case SuspectElsewhere():
@@ -252,7 +283,8 @@ class BitsetProver:
 
     def _never_addressed(self, kind: AgencyKind) -> Iterator[tuple[Sequence[Clause], set[str], Callable[[View], int]]]:
         """Adds clauses that read few facts first, and stops as soon as they address the kind in every situation."""
-        able = sorted(self._services, key=lambda clause: len(self.facts_read([clause])))
+        at_once = (clause for clause in self._services if _need(clause).phase is Phase.IMMEDIATE)
+        able = sorted(at_once, key=lambda clause: len(self.facts_read([clause])))
         reaching = [c for c in able if kind in _kinds(self.agreement, _need(c))]
         for count in range(1, len(reaching) + 1):
             clauses = reaching[:count]
@@ -359,6 +391,11 @@ class BitsetProver:
         return view.layout.holding(Condition(TIME.name, bands)) if bands else 0
 
 
+def _from(urgency: Urgency) -> Sequence[Urgency]:
+    """The urgencies from the highest down to this one."""
+    return list(Urgency)[: list(Urgency).index(urgency) + 1]
+
+
 def _witness(view: View, mask: int) -> Situation | None:
     mask &= view.everything
     return view.layout.situation(mask) if mask else None
@@ -405,12 +442,15 @@ def _kinds(agreement: Agreement, need: ServiceNeeded) -> set[AgencyKind]:
     return {party.kind for party in parties if party and party.kind}
 
 
-def _meets_limit(clause: Clause, demand: ClockAtMost) -> bool:
+def _meets_limit(clause: Clause, demand: ClockLimit) -> bool:
     match clause.effect:
-        case ClockRuns(clock=ClockName() as clock, service=service, within=within):
+        case ClockRuns(clock=ClockName() as clock, service=service, within=within) as effect:
             return (
-                clock is demand.clock and service is demand.service
-                and not within.working_days and within.time <= demand.limit
-            )  # fmt: skip
+                clock is demand.clock
+                and service is demand.service
+                and effect.concerns(Phase.IMMEDIATE)
+                and not (within.working_days or within.office_hours)
+                and within.time <= demand.limit
+            )
         case _:
             return False

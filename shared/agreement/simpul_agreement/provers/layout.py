@@ -11,10 +11,10 @@ from simpul_agreement.facts import (
     FACTS,
     NOTHING_KNOWN,
     RESIDENCE,
-    UNKNOWN,
     URGENCY,
     VIOLENCE,
     AgencyKind,
+    Area,
     Situation,
 )
 from simpul_agreement.implications import (
@@ -26,6 +26,7 @@ from simpul_agreement.implications import (
 )
 from simpul_agreement.model import COMPLAINT_CENTRE, Agreement, Clause, Condition, ServiceNeeded, UrgencyIs
 from simpul_agreement.provers.questions import TooWide
+from simpul_schema.vocabulary import Urgency
 
 WIDEST: Final = 1 << 27
 """Situations in one layout; 16 MB for each integer."""
@@ -54,8 +55,7 @@ class Layout:
         self._sizes = [1 << len(fact.values) if fact.holds_many else len(fact.values) for fact in self.facts]
         self.cells = prod(self._sizes)
         if self.cells > WIDEST:
-            msg = f"{self.cells:,} situations over {', '.join(fact.name for fact in self.facts)}"
-            raise TooWide(msg)
+            raise TooWide([fact.name for fact in self.facts])
         self._strides: dict[str, int] = {}
         stride = 1
         for fact, size in zip(self.facts, self._sizes, strict=True):
@@ -113,8 +113,9 @@ class Layout:
             index, value = divmod(index, size)
             found[fact.name] = (
                 frozenset(name for bit, name in enumerate(fact.values) if value >> bit & 1)
-                if fact.holds_many else frozenset({fact.values[value]})
-            )  # fmt: skip
+                if fact.holds_many
+                else frozenset({fact.values[value]})
+            )
         return normalize_situation(found)
 
     def count(self, mask: int) -> int:
@@ -133,10 +134,14 @@ class Layout:
 
 
 class View:
-    """The effect of the clauses in each situation of one layout."""
+    """The effect of the clauses in each situation of one layout.
 
-    def __init__(self, clauses: InForce, facts: Iterable[str]) -> None:
+    With `urgency`, the clauses decide about a service of that urgency, whatever the urgency of the case.
+    """
+
+    def __init__(self, clauses: InForce, facts: Iterable[str], urgency: Urgency | None = None) -> None:
         self._clauses = clauses
+        self._urgency = urgency
         self.layout = Layout(facts)
         self.everything = self.layout.everything
         self._applies: dict[str, int] = {}
@@ -149,6 +154,8 @@ class View:
         return mask
 
     def _urgent(self, condition: Condition) -> int:
+        if self._urgency:
+            return self.everything if self._urgency.value in condition.any_of else 0
         mask = 0
         for clause in self._clauses.urgency:
             if isinstance(clause.effect, UrgencyIs) and clause.effect.urgency.value in condition.any_of:
@@ -193,7 +200,7 @@ class View:
             return {}
         mask = self.not_excluded(selector)
         if party.kind in (AgencyKind.SATGAS_KELURAHAN, AgencyKind.SATGAS_KECAMATAN):
-            mask &= ~self.layout.holding(Condition(RESIDENCE.name, frozenset({UNKNOWN})))
+            mask &= self.layout.holding(Condition(RESIDENCE.name, frozenset({Area.KELURAHAN.value})))
         return {party.kind: mask}
 
     def not_excluded(self, code: str) -> int:

@@ -3,7 +3,7 @@
 It is written from the definition of the agreement and not from prover 1, so a mistake in one shows in the other.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import Any
 
@@ -27,22 +27,26 @@ from simpul_agreement.model import (
     EscalationLevel,
     Mediation,
     Party,
+    Phase,
     ServiceNeeded,
     SuspectServedBy,
+    Topic,
     UrgencyIs,
+    answer_of,
     topic_of,
 )
 from simpul_agreement.properties import (
     Addressed,
     BasisIsNot,
     CentreSupports,
-    ClockAtMost,
+    ClockLimit,
     Demand,
     EscalationReachesSomebody,
     ExcludedGetNothing,
     Hidden,
     Leads,
     MediationIsLocked,
+    OfferedAtOnce,
     OneLeadForEachRight,
     Reachable,
     ServiceRequired,
@@ -58,8 +62,10 @@ from simpul_agreement.provers.questions import (
     Question,
     RightGap,
     RightOverlap,
+    ServiceGroup,
     questions_on,
 )
+from simpul_schema.vocabulary import Urgency
 
 Formula = Any
 """A Z3 formula; the package has no types for them that fit."""
@@ -99,13 +105,12 @@ class SolverProver:
     def answer(self, question: Question) -> Situation | None:
         """A situation that shows the defect, or None."""
         match question:
-            case Gap(topic=topic):
-                deciding = self._deciding(lambda effect: topic_of(effect) == topic)
-                return self._model(self._none(deciding))
+            case Gap(topic=topic, group=group):
+                return self._model(self._and(self._possible(group), self._none(self._answering(topic, group))))
             case RightGap(right=right):
                 return self._model(self._none(self._deciding(lambda effect: getattr(effect, "right", None) is right)))
-            case Overlap(topic=topic):
-                return self._model(self._conflicting(lambda effect: topic_of(effect) == topic))
+            case Overlap(topic=topic, group=group):
+                return self._model(self._and(self._possible(group), self._conflicting(topic, group)))
             case RightOverlap(right=right):
                 of_right = [(n, c) for n, c in self._clauses.items() if getattr(c.effect, "right", None) is right]
                 served = [self._in_force[n] for n, c in of_right if isinstance(c.effect, ServiceNeeded)]
@@ -142,17 +147,39 @@ class SolverProver:
             model = self._solver.model()
             return {
                 fact.name: frozenset(
-                    value for value in fact.values
+                    value
+                    for value in fact.values
                     if z3.is_true(model.eval(self._values[fact.name, value], model_completion=True))
                 )
                 for fact in FACTS
-            }  # fmt: skip
+            }
         finally:
             self._solver.pop()
 
+    # Services with an urgency of their own
+
+    def _possible(self, group: ServiceGroup | None) -> Formula:
+        """Where a service of the group can be: the case is at least as urgent."""
+        if group is None or group.urgency is None:
+            return z3.BoolVal(True, self._context)
+        order = list(Urgency)
+        return self._any(self._urgency_is(u.value) for u in order[: order.index(group.urgency) + 1])
+
+    def _answering(self, topic: Topic, group: ServiceGroup | None) -> list[Formula]:
+        return [formula for _effect, formula in self._find_answers(topic, group)]
+
+    def _find_answers(self, topic: Topic, group: ServiceGroup | None) -> Iterator[tuple[Effect, Formula]]:
+        """The effects of the clauses that answer a question for the group, and where each of them decides."""
+        for clause in self._clauses.values():
+            is_for_other = group and isinstance(clause.effect, ClockRuns) and not clause.effect.concerns(group.phase)
+            if topic_of(clause.effect) == topic and not is_for_other:
+                yield clause.effect, self._decides(clause, group.urgency if group else None)
+
     # Clauses
 
-    def _condition(self, condition: Condition) -> Formula:
+    def _condition(self, condition: Condition, urgency: Urgency | None = None) -> Formula:
+        if condition.fact == "urgency" and urgency:
+            return z3.BoolVal(urgency.value in condition.any_of, self._context)
         if condition.fact == "urgency":
             return self._any(self._urgency_is(value) for value in condition.any_of)
         some = self._any(self._values[condition.fact, value] for value in condition.any_of)
@@ -166,22 +193,21 @@ class SolverProver:
             if isinstance(clause.effect, UrgencyIs) and clause.effect.urgency.value == value
         )
 
-    def _fits(self, clause: Clause) -> Formula:
-        return self._and(*(self._condition(condition) for condition in clause.when))
+    def _fits(self, clause: Clause, urgency: Urgency | None = None) -> Formula:
+        return self._and(*(self._condition(condition, urgency) for condition in clause.when))
 
-    def _decides(self, clause: Clause) -> Formula:
+    def _decides(self, clause: Clause, urgency: Urgency | None = None) -> Formula:
         winners = [other for other in self._clauses.values() if clause.id in other.overrides]
-        return self._and(self._fits(clause), *(self._not(self._fits(other)) for other in winners))
+        return self._and(self._fits(clause, urgency), *(self._not(self._fits(other, urgency)) for other in winners))
 
     def _deciding(self, is_wanted: Callable[[Effect], bool]) -> list[Formula]:
         return [self._in_force[name] for name, clause in self._clauses.items() if is_wanted(clause.effect)]
 
-    def _conflicting(self, is_wanted: Callable[[Effect], bool]) -> Formula:
-        by_effect: dict[Effect, list[Formula]] = {}
-        for name, clause in self._clauses.items():
-            if is_wanted(clause.effect):
-                by_effect.setdefault(clause.effect, []).append(self._in_force[name])
-        effects = [self._any(formulas) for formulas in by_effect.values()]
+    def _conflicting(self, topic: Topic, group: ServiceGroup | None) -> Formula:
+        by_answer: dict[Effect, list[Formula]] = {}
+        for effect, decides in self._find_answers(topic, group):
+            by_answer.setdefault(answer_of(effect), []).append(decides)
+        effects = [self._any(formulas) for formulas in by_answer.values()]
         if len(effects) < 2:
             return z3.BoolVal(False, self._context)
         return self._not(z3.AtMost(*effects, 1))
@@ -230,8 +256,13 @@ class SolverProver:
             if isinstance(clause.effect, ServiceNeeded)
         ]
 
-    def _involved(self, kind: AgencyKind) -> Formula:
-        return self._any(self._and(holds, self._takes_part(need, kind)) for holds, need in self._services())
+    def _involved(self, kind: AgencyKind, *, at_once: bool = False) -> Formula:
+        """Where a party of the kind takes part in a service; `at_once` counts only what is offered at once."""
+        return self._any(
+            self._and(holds, self._takes_part(need, kind))
+            for holds, need in self._services()
+            if not at_once or need.phase is Phase.IMMEDIATE
+        )
 
     # Demands
 
@@ -241,64 +272,98 @@ class SolverProver:
             case ServiceRequired(service=service):
                 return self._any(
                     self._and(holds, self._any(self._chosen(need.lead, kind) for kind in (*AgencyKind, None)))
-                    for holds, need in services if need.service is service
-                )  # fmt: skip
+                    for holds, need in services
+                    if need.service is service
+                )
             case Leads(service=service, kind=kind):
                 led = self._any(
                     self._and(holds, self._leads(need, kind)) for holds, need in services if need.service is service
                 )
                 return self._any((self._values["excluded", kind.value], led))
             case Addressed(kind=kind):
-                return self._any((self._values["excluded", kind.value], self._involved(kind)))
+                return self._any((self._values["excluded", kind.value], self._involved(kind, at_once=True)))
             case CentreSupports(service=service):
-                return self._and(*(
-                    self._any((
-                        self._not(self._values["complaint_centre", kind.value]),
-                        self._values["excluded", kind.value],
-                        *(self._and(holds, self._takes_part(need, kind)) for holds, need in services
-                          if need.service is service),
-                    ))
-                    for kind in AgencyKind
-                ))  # fmt: skip
+                return self._and(
+                    *(
+                        self._any(
+                            (
+                                self._not(self._values["complaint_centre", kind.value]),
+                                self._values["excluded", kind.value],
+                                *(
+                                    self._and(holds, self._takes_part(need, kind))
+                                    for holds, need in services
+                                    if need.service is service
+                                ),
+                            )
+                        )
+                        for kind in AgencyKind
+                    )
+                )
+            case OfferedAtOnce(service=service):
+                needing = [(holds, need) for holds, need in services if need.service is service]
+                needed = self._any(holds for holds, _ in needing)
+                at_once = self._any(holds for holds, need in needing if need.phase is Phase.IMMEDIATE)
+                uncapped = self._any(holds for holds, need in needing if need.max_urgency is None)
+                return self._any((self._not(needed), self._and(at_once, uncapped)))
             case MediationIsLocked():
-                return self._any(self._deciding(lambda effect: effect == Mediation(is_locked=True)))
+                return self._any(self._deciding(lambda effect: isinstance(effect, Mediation) and effect.is_locked))
             case BasisIsNot(basis=basis):
                 return self._none(self._deciding(lambda effect: effect == BasisIs(basis)))
             case UrgencyMustBe(urgency=urgency):
                 return self._urgency_is(urgency.value)
-            case ClockAtMost(clock=clock, limit=limit, service=service):
-                return self._any(self._deciding(
-                    lambda effect: isinstance(effect, ClockRuns) and effect.clock is clock
-                    and effect.service is service and effect.within.working_days == 0 and effect.within.time <= limit
-                ))  # fmt: skip
+            case ClockLimit(clock=clock, limit=limit, service=service):
+                return self._any(
+                    self._deciding(
+                        lambda effect: (
+                            isinstance(effect, ClockRuns)
+                            and effect.clock is clock
+                            and effect.service is service
+                            and effect.concerns(Phase.IMMEDIATE)
+                            and effect.within.working_days == effect.within.office_hours == 0
+                            and effect.within.time <= limit
+                        )
+                    )
+                )
             case SuspectElsewhere():
                 return self._suspect_is_elsewhere()
             case ExcludedGetNothing():
                 return self._excluded_get_nothing()
             case OneLeadForEachRight():
-                return self._and(*(
-                    self._any((
-                        self._not(holds),
-                        self._any(self._chosen(need.lead, kind) for kind in (*AgencyKind, None)),
-                    ))
-                    for holds, need in services
-                ))  # fmt: skip
+                return self._and(
+                    *(
+                        self._any(
+                            (
+                                self._not(holds),
+                                self._any(self._chosen(need.lead, kind) for kind in (*AgencyKind, None)),
+                            )
+                        )
+                        for holds, need in services
+                    )
+                )
             case EscalationReachesSomebody():
                 return self._escalation_reaches_somebody()
             case Reachable():
-                return self._and(self._escalation_is_reachable(), *(
-                    self._any((self._not(self._involved(kind)), self._is_reachable(self.agreement.of_kind[kind.value])))
-                    for kind in AgencyKind
-                ))  # fmt: skip
+                return self._and(
+                    self._escalation_is_reachable(),
+                    *(
+                        self._any(
+                            (self._not(self._involved(kind)), self._is_reachable(self.agreement.of_kind[kind.value]))
+                        )
+                        for kind in AgencyKind
+                    ),
+                )
             case Hidden(kind=kind, sections=sections):
                 return self._none(
                     self._and(holds, self._takes_part(need, kind), opened)
                     for holds, need in services
                     for opened in self._deciding(
-                        lambda effect, wanted=need.service: isinstance(effect, Disclosure)  # type: ignore[misc]
-                        and effect.service is wanted and bool(effect.sections & sections)
+                        lambda effect, wanted=need.service: (
+                            isinstance(effect, Disclosure)  # type: ignore[misc]
+                            and effect.service is wanted
+                            and bool(effect.sections & sections)
+                        )
                     )
-                )  # fmt: skip
+                )
 
     def _suspect_is_elsewhere(self) -> Formula:
         serving = [
