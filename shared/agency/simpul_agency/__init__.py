@@ -1,7 +1,8 @@
-"""The kit an agency runs: receive, verify, open, handle once, reply."""
+"""The kit an agency runs: it receives, verifies, opens and stores referrals, calls handlers once, and replies."""
 
 from simpul_agency.agency import Agency
-from simpul_agency.received import Received, Reply
+from simpul_agency.received_event import ReceivedEvent
+from simpul_agency.reply import Reply
 from simpul_agency.settings import AgencySettings
 
-__all__ = ["Agency", "AgencySettings", "Received", "Reply"]
+__all__ = ["Agency", "AgencySettings", "ReceivedEvent", "Reply"]

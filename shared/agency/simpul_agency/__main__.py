@@ -1,4 +1,4 @@
-"""`python -m simpul_agency` is `simpul-agency`."""
+"""Makes `python -m simpul_agency` the command `simpul-agency`."""
 
 from simpul_agency.command.app import main
 

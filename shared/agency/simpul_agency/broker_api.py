@@ -1,4 +1,4 @@
-"""The management API of a RabbitMQ."""
+"""Calls the management API of RabbitMQ."""
 
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -8,7 +8,7 @@ import aiohttp
 
 
 class BrokerRefused(Exception):
-    """The management API said no; the message says to what."""
+    """The management API refused a request; the message names the request."""
 
 
 @dataclass
@@ -33,15 +33,15 @@ class BrokerApi:
             await self._session.close()
 
     async def call(self, method: str, *path: str, body: Any = None) -> Any:
-        """One request; the vhost is put where `{vhost}` stands."""
+        """Sends a request; `{vhost}` in the path is replaced. Returns None for a GET that finds nothing."""
         if self._session is None:
             msg = "use the API inside `async with`"
             raise RuntimeError(msg)
         steps = "/".join(quote(self.vhost if step == "{vhost}" else step, safe="") for step in path)
-        async with self._session.request(method, f"{self._base}/{steps}", json=body) as answer:
-            if answer.status == 404 and method == "GET":
+        async with self._session.request(method, f"{self._base}/{steps}", json=body) as response:
+            if response.status == 404 and method == "GET":
                 return None
-            if answer.status >= 400:
-                msg = f"{method} {steps}: {answer.status} {(await answer.text())[:300]}"
+            if response.status >= 400:
+                msg = f"{method} {steps}: {response.status} {(await response.text())[:300]}"
                 raise BrokerRefused(msg)
-            return await answer.json(content_type=None) if answer.content_length != 0 and method == "GET" else None
+            return await response.json(content_type=None) if response.content_length != 0 and method == "GET" else None

@@ -1,4 +1,4 @@
-"""SQLite and PostgreSQL behind the few calls that the store needs: what they do not have in common is here."""
+"""Hides the differences between SQLite and PostgreSQL behind the few calls that the store needs."""
 
 import asyncio
 import sqlite3
@@ -19,63 +19,63 @@ Row = tuple[Any, ...]
 
 LOCK_TIMEOUT: Final = 600.0
 """Seconds to wait while another process migrates the same store."""
-# Any number does, as long as it is the same in every process that opens the store.
+# An arbitrary number that every process uses for the same lock.
 _ADVISORY_LOCK: Final = 7_135_712
 
 
 class Tables(Protocol):
-    """One transaction. Values are what both databases take as they are: str, int, float, bytes, None."""
+    """One transaction; values are str, int, float, bytes or None, which both databases take unconverted."""
 
     async def fetch(self, statement: CompilerElement, **values: Any) -> list[Row]:
-        """The rows of a query."""
+        """Returns the rows of a query."""
 
     async def write(self, statement: CompilerElement, rows: Sequence[Mapping[str, Any]]) -> None:
-        """The same statement for each row; nothing without rows."""
+        """Executes the statement once for each row."""
 
 
 Work = Callable[[Tables], Coroutine[Any, Any, T]]
-"""What is done in one transaction."""
+"""The work of one transaction."""
 
 
 class Driver(Protocol):
     """A database.
 
-    Statements are SQLAlchemy's, compiled once for each database, and carried out by the database's own driver: through
-    SQLAlchemy's connections, an event costs half as much again on SQLite and twice as much on PostgreSQL.
+    SQLAlchemy compiles each statement once; the database's own driver executes it. SQLAlchemy's connections would make
+    an event 1.5 times as expensive on SQLite and twice as expensive on PostgreSQL.
     """
 
     async def open(self) -> None:
-        """Connect."""
+        """Connects."""
 
     async def run(self, work: Work[T], *, survives_power_cut: bool = True) -> T:
-        """Do all of a piece of work or nothing; wait for the disk where it must outlive the machine."""
+        """Runs work in one transaction; waits for the disk when the result must survive a power cut."""
 
     async def run_exclusively(self, work: Callable[[Connection], T]) -> T:
-        """Do all of a piece of work or nothing, table definitions included, while no other process does so."""
+        """Runs work in one transaction, table definitions included, while no other process does the same."""
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnects."""
 
 
-class StoreMissing(Exception):
-    """The store's URL is not one of those the kit knows; the message says which it knows."""
+class UnsupportedStore(Exception):
+    """The kit does not support the store's URL; the message says what it supports."""
 
 
 def driver_for(url: str) -> Driver:
-    """`sqlite:///path/of/the.db` or `postgresql://...`; StoreMissing for anything else."""
+    """Returns the driver of `sqlite:///path/of/the.db` or `postgresql://...`; raises UnsupportedStore."""
     match urlsplit(url).scheme:
         case "sqlite":
             return SqliteDriver(Path(url.removeprefix("sqlite:///")))
         case "postgresql":
             return PostgresDriver(url)
         case _:
-            msg = "SIMPUL_AGENCY_STORE_URL begins with sqlite:/// or postgresql://"
-            raise StoreMissing(msg)
+            msg = "the URL of a store must begin with sqlite:/// or postgresql://: check SIMPUL_AGENCY_STORE_URL"
+            raise UnsupportedStore(msg)
 
 
 @dataclass(frozen=True)
 class _Compiled:
-    """A statement in the words of one database, with the order of its values."""
+    """A statement in the dialect of one database, with the order of its values."""
 
     sql: str
     pick: Callable[[Mapping[str, Any]], Row]
@@ -86,7 +86,7 @@ class _Compiled:
         compiled = statement.compile(dialect=dialect)
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         names: list[str] = compiled.positiontup or []  # type: ignore[attr-defined]  # of SQL compilers
-        # itemgetter makes a tuple only of several.
+        # itemgetter returns a tuple only for several names.
         pick = itemgetter(*names) if len(names) > 1 else lambda row: tuple(row[name] for name in names)
         return cls(str(compiled), pick, constants)
 
@@ -110,7 +110,7 @@ def _dialect(name: str) -> Dialect:
 
 
 class SqliteDriver:
-    """One file and one thread: a whole piece of work is one step of that thread."""
+    """One file and one thread, which runs a whole transaction in one step."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -119,28 +119,28 @@ class SqliteDriver:
         self._waits_for_disk: Optional[bool] = None
 
     async def open(self) -> None:
-        """Connect, making the folder where it is missing."""
+        """Connects, and creates the missing folder."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = await self._do(self._connect)
-        # The inbox holds sealed events and the outbox signed replies, but who has how many is nobody's business.
+        self._connection = await self._run_in_thread(self._connect)
+        # Facts are sealed in it, but even the number of an agency's referrals is confidential.
         self._path.chmod(0o600)
 
     async def run(self, work: Work[T], *, survives_power_cut: bool = True) -> T:
-        """In the thread, from begin to commit."""
-        return await self._do(partial(self._run, work, survives_power_cut=survives_power_cut))
+        """Runs the work in the thread, from begin to commit."""
+        return await self._run_in_thread(partial(self._run, work, survives_power_cut=survives_power_cut))
 
     async def run_exclusively(self, work: Callable[[Connection], T]) -> T:
-        """SQLite's definitions of tables are transactional; other processes wait for the commit."""
-        return await self._do(partial(self._run_exclusively, work))
+        """Runs the work in an exclusive transaction, which includes table definitions on SQLite."""
+        return await self._run_in_thread(partial(self._run_exclusively, work))
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnects."""
         if self._connection is not None:
-            await self._do(self._connection.close)
+            await self._run_in_thread(self._connection.close)
         self._thread.shutdown()
 
     def _connect(self) -> sqlite3.Connection:
-        # Two processes that make the same file at once may both want its journal.
+        # Two processes that create the same file at once compete for its journal.
         connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA busy_timeout = 5000")
@@ -151,13 +151,13 @@ class SqliteDriver:
         if connection is None:
             msg = "the store is not open"
             raise RuntimeError(msg)
-        # What is committed without waiting for the disk becomes safe with the next commit that waits.
+        # A commit that does not wait for the disk becomes safe with the next commit that does.
         if survives_power_cut is not self._waits_for_disk:
             connection.execute(f"PRAGMA synchronous = {'FULL' if survives_power_cut else 'NORMAL'}")
             self._waits_for_disk = survives_power_cut
         connection.execute("BEGIN IMMEDIATE" if survives_power_cut else "BEGIN")
         try:
-            result = _at_once(work(_SqliteTables(connection)))
+            result = _run_without_waiting(work(_SqliteTables(connection)))
         except BaseException:
             connection.execute("ROLLBACK")
             raise
@@ -169,16 +169,16 @@ class SqliteDriver:
         url = URL.create("sqlite", database=str(self._path))
         engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
         with engine.begin() as connection:
-            # Python's driver would begin with the first change of a row, after the tables are made.
+            # Python's driver would begin with the first change of a row, after the tables are created.
             connection.exec_driver_sql("BEGIN EXCLUSIVE")
             return work(connection)
 
-    async def _do(self, call: Callable[[], T]) -> T:
+    async def _run_in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
 class _SqliteTables:
-    """Never waits, so that the work can be done to its end inside the thread."""
+    """Never waits, so that a whole transaction runs in one step of the thread."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -193,44 +193,44 @@ class _SqliteTables:
             self._connection.executemany(compiled.sql, [compiled.values(row) for row in rows])
 
 
-def _at_once(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that never waits."""
+def _run_without_waiting(work: Coroutine[Any, Any, T]) -> T:
+    """Returns the result of a coroutine that never waits."""
     try:
         work.send(None)
     except StopIteration as done:
         result: T = done.value
         return result
     work.close()
-    msg = "work on SQLite waited for something else than the database"
+    msg = "work on SQLite must not wait for anything but the database"
     raise RuntimeError(msg)
 
 
 class PostgresDriver:
-    """A PostgreSQL of the agency's own; needs the extra `simpul-agency[postgresql]`."""
+    """The agency's own PostgreSQL; needs the extra `simpul-agency[postgresql]`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._pool: Any = None
 
     async def open(self) -> None:
-        """Connect."""
-        import asyncpg  # noqa: PLC0415 - an extra that most agencies do without
+        """Connects."""
+        import asyncpg  # noqa: PLC0415 - an extra that most agencies do not install
 
         self._pool = await asyncpg.create_pool(self._url, min_size=1, max_size=4, command_timeout=30)
 
     async def run(self, work: Work[T], *, survives_power_cut: bool = True) -> T:
-        """On a connection of the pool, from begin to commit."""
+        """Runs the work on a connection of the pool, from begin to commit."""
         async with self._pool.acquire() as connection, connection.transaction():
             if not survives_power_cut:
                 await connection.execute("SET LOCAL synchronous_commit = off")
             return await work(_PostgresTables(connection))
 
     async def run_exclusively(self, work: Callable[[Connection], T]) -> T:
-        """PostgreSQL's definitions of tables are transactional; other processes wait for the lock."""
-        import asyncpg  # noqa: PLC0415 - an extra that most agencies do without
+        """Runs the work under an advisory lock, in a transaction that includes table definitions."""
+        import asyncpg  # noqa: PLC0415 - an extra that most agencies do not install
         from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 - as above
 
-        # asyncpg reads the address itself, so that all its parameters work. A migration may take its time.
+        # asyncpg parses the URL itself, so that all its parameters work. Migrations have no command timeout.
         connect = partial(asyncpg.connect, self._url)
         engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
         async with engine.begin() as connection:
@@ -240,7 +240,7 @@ class PostgresDriver:
             return result
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnects."""
         if self._pool is not None:
             await self._pool.close()
 

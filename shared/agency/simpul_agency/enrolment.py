@@ -1,7 +1,7 @@
-"""The two files by which an agency and the city come to know each other.
+"""The two files by which an agency joins a city.
 
-The agency sends its public keys; the city, once two people have compared the fingerprint, sends back the account, the
-directory and, where TLS is used, the certificates. No private key ever leaves the agency.
+The agency sends its public keys. After two people have compared the fingerprint, the city sends back the broker user,
+the directory and, with TLS, the certificates. No private key leaves the agency.
 """
 
 import json
@@ -21,11 +21,11 @@ from simpul_schema.names import broker_user
 from simpul_seal import KeyRing, PublicKeys, generate
 
 VALIDITY = timedelta(days=365)
-"""How long an agency's keys count, unless the city ends them earlier."""
+"""How long an agency's keys are valid, unless the city ends them earlier."""
 
 
-class Enrolment(BaseModel):
-    """What an agency sends to the city; nothing in it is secret."""
+class EnrolmentRequest(BaseModel):
+    """The file that an agency sends to join; nothing in it is secret."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -35,35 +35,37 @@ class Enrolment(BaseModel):
     certificate_request: str = Field(description="PKCS #10 in PEM, for the agency's certificate")
 
     def public_keys(self) -> PublicKeys:
-        """The keys; ValueError or KeyError when they are none."""
-        return PublicKeys.read(self.keys)
+        """Returns the keys; raises ValueError or KeyError when they are malformed."""
+        return PublicKeys.from_json(self.keys)
 
 
-class Welcome(BaseModel):
-    """What the city sends back; it holds a password, so it is for the agency's eyes only."""
+class EnrolmentResponse(BaseModel):
+    """The file that the city sends back; it holds the password of the broker user and is confidential."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     city: str
     agency: str
-    amqp_url: Optional[SecretStr] = Field(default=None, description="with the password; absent when it stays as it was")
-    directory: dict[str, Any] = Field(description="everybody's public keys")
-    certificate: Optional[str] = Field(default=None, description="of the agency, PEM")
-    authority: Optional[str] = Field(default=None, description="who certifies the broker, PEM")
+    amqp_url: Optional[SecretStr] = Field(default=None, description="with the password; absent when it has not changed")
+    directory: dict[str, Any] = Field(description="public keys of all parties")
+    certificate: Optional[str] = Field(default=None, description="the agency's certificate, PEM")
+    authority: Optional[str] = Field(
+        default=None, description="certificate of the authority that certified the broker, PEM"
+    )
 
     @field_serializer("amqp_url")
     def _with_password(self, url: Optional[SecretStr]) -> Optional[str]:
-        # The file is the one place where the password is meant to stand.
+        # This file is the one place where the password is written in clear.
         return url.get_secret_value() if url else None
 
 
 def make_keys(agency: str, now: datetime) -> tuple[KeyRing, PublicKeys]:
-    """New keys of an agency."""
+    """Makes new keys for an agency."""
     return generate(agency, not_before=now - timedelta(minutes=5), not_after=now + VALIDITY)
 
 
 def make_certificate_request(agency: str, key_file: Path) -> str:
-    """A new private key for TLS in `key_file`, and the request that the city signs, in PEM."""
+    """Writes a new private key for TLS into `key_file`; returns the request for the city to sign, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     write_secret(
         key_file,
@@ -88,11 +90,11 @@ def is_certificate_of(certificate: str, key_file: Path) -> bool:
 
 
 def write_secret(path: Path, content: str) -> None:
-    """A file that its owner alone may read; FileExistsError rather than replace one."""
+    """Writes a file that only its owner can read; raises FileExistsError."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(content if content.endswith("\n") else content + "\n")
 
 
 def write_json(path: Path, model: BaseModel) -> None:
-    """The file to send."""
+    """Writes an enrolment file."""
     write_secret(path, json.dumps(model.model_dump(mode="json", exclude_none=True), indent=1))

@@ -1,34 +1,36 @@
-"""What goes into the store and comes out of it."""
+"""The records that the kit puts into its store and gets back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Optional, Union
 
+from simpul_seal import SignedHead
+
 
 @dataclass(frozen=True)
 class SignedBody:
-    """The bytes of an event, and the signature that travels beside them."""
+    """The bytes of an event, and the signature that travels with them."""
 
     body: bytes = field(repr=False)
     signature: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Draft:
-    """A reply that has no place in its stream yet."""
+class ReplyDraft:
+    """A reply without a sequence, which it gets when it is stored."""
 
     subject: str
     wire_name: str
     event_id: str
     correlation_id: str
-    finish: Callable[[int], SignedBody] = field(repr=False, compare=False)
-    """The bytes and their signature once the place is known."""
+    sign_with_sequence: Callable[[int], SignedBody] = field(repr=False, compare=False)
+    """Returns the bytes with this sequence, and their signature."""
 
 
 @dataclass(frozen=True)
-class Arrived:
-    """An event that was verified and read, or parked with a reason although it was read."""
+class IncomingEvent:
+    """A verified event; with a park reason when its content cannot be used."""
 
     source: str
     event_id: str
@@ -36,95 +38,98 @@ class Arrived:
     sequence: int
     type: str
     body: bytes = field(repr=False)
-    parked: str = ""
-    replies: tuple[Draft, ...] = ()
+    park_reason: str = ""
+    replies: tuple[ReplyDraft, ...] = ()
     signature: str = field(default="", repr=False)
 
     @property
     def digest(self) -> str:
-        """The same for the same bytes."""
+        """The SHA-256 of the body."""
         return sha256(self.body).hexdigest()
 
 
 @dataclass(frozen=True)
-class Unreadable:
-    """A message that is no event of the contract, with the reason."""
+class InvalidMessage:
+    """A message that is not an event of the contract."""
 
     body: bytes = field(repr=False)
-    reason: str
+    park_reason: str
     source: str = ""
+    """Source and event id are set when the city signed the message: the event arrived, so it is not missing."""
     event_id: str = ""
-    """Where the city has signed it: the event came, so it is not missing."""
     signature: str = field(default="", repr=False)
 
     @property
     def digest(self) -> str:
-        """The same for the same bytes."""
+        """The SHA-256 of the body."""
         return sha256(self.body).hexdigest()
 
     @property
     def name(self) -> str:
-        """The same for the same bytes and signature: a copy with a bad signature takes the place of no good one."""
+        """A digest of body and signature: a copy with a bad signature does not replace one with a good signature."""
         return sha256(sha256(self.body).digest() + self.signature.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class Account:
-    """What the city says it has sent, and how long it may be silent from now."""
+class DeliveryManifest:
+    """What the city says it has sent."""
 
     source: str
     sequence: int
     last_number: int
     issued_at: float
-    allowance: float
-    """Seconds until the next account is missed."""
+    """Unix time by the city's clock."""
+    max_silence: float
+    """Seconds until the next manifest is overdue."""
     events: tuple[tuple[int, str, bool], ...]
-    """(number, event id, whether it is withheld)"""
+    """(manifest number, event id, whether the event is withheld)"""
+    heads: tuple[SignedHead, ...] = ()
+    """Verified heads of the audits of the city's services."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How far what is held agrees with the city's accounts."""
+class DeliveryStatus:
+    """How far the received events agree with the manifests of one source."""
 
     source: str
     last_number: int
-    settled: int
-    """All up to this number are here, or withheld."""
+    settled_number: int
+    """Every event up to this number was received, or is withheld."""
     received_at: float
-    """When the last account came, by our clock."""
+    """When the last manifest came, by this machine's clock."""
     issued_at: float
-    """When it was made, by the city's."""
+    """When it was made, by the city's clock."""
     next_due_at: float
-    holes: tuple[tuple[int, int], ...]
+    missing_ranges: tuple[tuple[int, int], ...]
     """The first ranges of numbers that are missing."""
 
     @property
-    def hole(self) -> Optional[tuple[int, int]]:
-        """The first of them; None when nothing is missing."""
-        return self.holes[0] if self.holes else None
+    def first_missing(self) -> Optional[tuple[int, int]]:
+        """The first missing range; None when nothing is missing."""
+        return self.missing_ranges[0] if self.missing_ranges else None
 
     def is_silent(self, now: float) -> bool:
-        """Whether an account is missed."""
+        """Whether a manifest is overdue."""
         return now > self.next_due_at
 
 
 @dataclass(frozen=True)
-class Gap:
-    """An event that waits for one that never came."""
+class StreamGap:
+    """An event whose predecessor did not come."""
 
     subject: str
     sequence: int
     body: bytes = field(repr=False)
-    before: Optional[bytes] = field(repr=False)
-    """The last event of the same stream that came before it, if one did."""
+    previous_body: Optional[bytes] = field(repr=False)
+    """The last received event before the gap; None when there is none."""
 
 
-Message = Union[Arrived, Unreadable, Account]
+IncomingMessage = Union[IncomingEvent, InvalidMessage, DeliveryManifest]
 
 
 @dataclass(frozen=True)
-class Due:
-    """An event whose turn has come."""
+class DueEvent:
+    """An event whose handler can be called."""
 
     source: str
     event_id: str
@@ -135,54 +140,61 @@ class Due:
 
 
 @dataclass(frozen=True)
-class Handled:
-    """What became of an event: done with its replies, or to be tried again at a moment."""
+class HandlerResult:
+    """How a handler ended: with replies, or with a time to call it again."""
 
     source: str
     event_id: str
-    replies: tuple[Draft, ...] = ()
-    again_at: Optional[float] = None
+    replies: tuple[ReplyDraft, ...] = ()
+    retry_at: Optional[float] = None
     reason: str = ""
 
 
 @dataclass(frozen=True)
-class Outgoing:
-    """A reply on its way."""
+class OutgoingReply:
+    """A stored reply to publish."""
 
     event_id: str
     wire_name: str
     correlation_id: str
     body: bytes = field(repr=False)
     signature: str = field(repr=False)
-    """Empty where a version that put it into the body stored the reply."""
+    """Empty when the reply was stored by a version that put the signature into the body."""
+
+
+TypedBody = tuple[str, bytes]
+"""The wire name and the body of an event or a reply."""
 
 
 @dataclass(frozen=True)
-class Stream:
-    """Everything that was said about one referral, in its order."""
+class ReferralStream:
+    """The events and replies of one referral."""
 
-    offer: bytes = field(repr=False)
-    events: tuple[tuple[str, bytes], ...] = field(repr=False)
-    """(wire name, body) of what the city said."""
-    replies: tuple[str, ...]
-    """Wire names of what was replied."""
+    events: tuple[TypedBody, ...] = field(repr=False)
+    """The city's events by their sequence; at least one of them asks for services."""
+    replies: tuple[TypedBody, ...] = field(repr=False)
+    """This agency's replies in their order."""
+    refusals: tuple[bytes, ...] = field(default=(), repr=False)
+    """The city's refusals of these replies."""
+    releases: tuple[bytes, ...] = field(default=(), repr=False)
+    """Its releases of the dossier by their sequence; what was withdrawn is no longer in them."""
 
 
 @dataclass(frozen=True)
-class Parked:
-    """A message set aside."""
+class ParkedEntry:
+    """A parked message, as lists show it."""
 
     name: str
-    """The event id, or the name of what could not be read."""
+    """The event id, or the digest of a message that could not be read."""
     type: str
     reason: str
 
 
 @dataclass(frozen=True)
-class ParkedBody:
-    """What a message that was set aside consists of."""
+class ParkedMessage:
+    """The content of a parked message."""
 
     body: bytes = field(repr=False)
     signature: str = field(repr=False)
     was_verified: bool
-    """It is an event whose signature was right when it was stored; only what it holds could not be used."""
+    """Whether it was stored as a verified event whose content could not be used."""

@@ -1,4 +1,4 @@
-"""What an agency's consumer is told from outside."""
+"""The settings of an agency's consumer."""
 
 from pathlib import Path
 from typing import Optional
@@ -12,51 +12,58 @@ from simpul_schema.names import agency_inbox, filtered_queue
 
 
 class AgencySettings(BaseSettings):
-    """Environment variables start with `SIMPUL_AGENCY_`; they may also stand in the file `simpul-agency.env`."""
+    """Environment variables with the prefix `SIMPUL_AGENCY_`, which may also be in the file `simpul-agency.env`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SIMPUL_AGENCY_", env_file="simpul-agency.env", frozen=True, extra="ignore",
+        env_prefix="SIMPUL_AGENCY_",
+        env_file="simpul-agency.env",
+        frozen=True,
+        extra="ignore",
         hide_input_in_errors=True,
-    )  # fmt: skip
+    )
 
     city: str = Field(default="kediri", description="code of the city")
     code: str = Field(description="code of the agency, such as dinsos-peksos")
-    queue: str = Field(default="", description="name of a queue of the agency's own; its inbox when empty")
+    queue: str = Field(default="", description="name of a filtered queue of the agency; its inbox when empty")
     amqp_url: SecretStr = Field(description="amqps://user:password@host:port/vhost of the city's broker")
-    ca_file: Optional[Path] = Field(default=None, description="who certifies the city's broker; for amqps://")
+    ca_file: Optional[Path] = Field(
+        default=None, description="certificate of the authority that certified the city's broker; for amqps://"
+    )
     certificate_file: Optional[Path] = Field(default=None, description="the agency's certificate; for amqps://")
     certificate_key_file: Optional[Path] = Field(default=None, description="the private key of that certificate")
     key_file: Path = Field(description="the agency's private keys")
-    directory_file: Path = Field(description="everybody's public keys; followed when it changes")
+    directory_file: Path = Field(description="public keys of all parties; read again when it changes")
     store_url: str = Field(
         default="sqlite:///simpul-agency.db",
-        description="where received events and replies are kept: sqlite:///path or postgresql://...",
+        description="database of received events and replies: sqlite:///path or postgresql://...",
     )
-    concurrency: int = Field(default=16, ge=1, description="handlers at work at once; one for each referral")
-    prefetch: int = Field(default=64, ge=1, description="messages taken from the broker before they are stored")
-    ask_after: float = Field(default=5.0, gt=0, description="seconds until what is missing is asked for again")
+    concurrency: int = Field(
+        default=16, ge=1, description="handlers that run at the same time, one per referral at most"
+    )
+    prefetch: int = Field(default=64, ge=1, description="unacknowledged messages taken from the broker")
+    gap_timeout: float = Field(default=5.0, gt=0, description="seconds until a missing event is requested again")
     health_port: int = Field(
-        default=0, ge=0, le=65535, description="port of /health/live and /health/ready on 127.0.0.1; none when 0"
+        default=0, ge=0, le=65535, description="port of /health/live and /health/ready on 127.0.0.1; off when 0"
     )
 
     @property
     def source(self) -> str:
-        """Under which the agency speaks."""
+        """The CloudEvents source of the agency's replies."""
         return agency_source(self.city, self.code, self.queue)
 
     @property
     def queue_name(self) -> str:
-        """The queue on the broker."""
+        """The name of the queue on the broker."""
         return filtered_queue(self.code, self.queue) if self.queue else agency_inbox(self.code)
 
     @property
     def user(self) -> str:
-        """Who connects to the broker."""
+        """The broker user."""
         return unquote(urlsplit(self.amqp_url.get_secret_value()).username or "guest")
 
     @property
     def broker_url(self) -> str:
-        """The broker's address with the certificates in it."""
+        """The broker's URL with the certificate files."""
         files = {"cafile": self.ca_file, "certfile": self.certificate_file, "keyfile": self.certificate_key_file}
         given = "&".join(f"{name}={quote(str(path))}" for name, path in files.items() if path)
         parts = urlsplit(self.amqp_url.get_secret_value())

@@ -1,4 +1,4 @@
-"""An agency's store keeps its promises on SQLite and on PostgreSQL alike."""
+"""The agency's store behaves in the same way on SQLite and PostgreSQL."""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -8,18 +8,27 @@ from uuid import uuid4
 
 import pytest
 
-from simpul_agency.drivers import StoreMissing, driver_for
-from simpul_agency.records import Account, Arrived, Draft, Due, Handled, ParkedBody, SignedBody, Unreadable
+from simpul_agency.drivers import UnsupportedStore, driver_for
+from simpul_agency.records import (
+    DeliveryManifest,
+    DueEvent,
+    HandlerResult,
+    IncomingEvent,
+    InvalidMessage,
+    ParkedMessage,
+    ReplyDraft,
+    SignedBody,
+)
 from simpul_agency.store import Store
 from simpul_cli.databases import create_databases
 from simpul_dev.backends import Backends
 
-PATIENCE = 60.0
+PREDECESSOR_TIMEOUT = 60.0
 
 
-def a_report(reason: str, digest: str, event_id: str | None) -> Draft:
-    """What is said of a message that was set aside."""
-    return Draft(
+def draft_report(reason: str, digest: str, event_id: str | None) -> ReplyDraft:
+    """Drafts the report of a parked message."""
+    return ReplyDraft(
         "agency/ylpa",
         "reply.message.parked.v1",
         f"{reason} {digest}",
@@ -28,9 +37,9 @@ def a_report(reason: str, digest: str, event_id: str | None) -> Draft:
     )
 
 
-async def due(store: Store, now: float) -> list[Due]:
-    """What is due, without when to look again."""
-    return (await store.due(now, PATIENCE, 10))[0]
+async def due(store: Store, now: float) -> list[DueEvent]:
+    """Returns the due events only."""
+    return (await store.find_due(now, PREDECESSOR_TIMEOUT, 10))[0]
 
 
 SOURCE = "/kediri/routing"
@@ -50,12 +59,14 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await found.close()
 
 
-def arrived(subject: str, sequence: int = 1, body: bytes = b"{}", event_id: str = "", *replies: Draft) -> Arrived:
-    return Arrived(SOURCE, event_id or str(uuid4()), subject, sequence, "referral.offered.v1", body, "", replies)
+def an_event(
+    subject: str, sequence: int = 1, body: bytes = b"{}", event_id: str = "", *replies: ReplyDraft
+) -> IncomingEvent:
+    return IncomingEvent(SOURCE, event_id or str(uuid4()), subject, sequence, "referral.offered.v1", body, "", replies)
 
 
-def a_draft(subject: str, event_id: str = "") -> Draft:
-    return Draft(
+def a_draft(subject: str, event_id: str = "") -> ReplyDraft:
+    return ReplyDraft(
         subject,
         "reply.referral.delivered.v1",
         event_id or str(uuid4()),
@@ -64,133 +75,133 @@ def a_draft(subject: str, event_id: str = "") -> Draft:
     )
 
 
-async def test_an_event_is_kept_once_and_its_replies_with_it(store: Store) -> None:
-    event = arrived("referral/a", 1, b"{}", "", a_draft("referral/a"))
-    ready, said = await store.take([event, event], 1.0, a_report)
-    again = await store.take([event], 2.0, a_report)
+async def test_an_event_and_its_replies_are_stored_once(store: Store) -> None:
+    event = an_event("referral/a", 1, b"{}", "", a_draft("referral/a"))
+    ready, replies = await store.add_messages([event, event], 1.0, draft_report)
+    again = await store.add_messages([event], 2.0, draft_report)
 
     assert [one.event_id for one in await due(store, 5.0)] == [event.event_id]
-    assert [reply.body for reply in await store.unpublished(10)] == [b"1"]
-    assert ([one.event_id for one in ready], said) == ([event.event_id], await store.unpublished(10))
+    assert [reply.body for reply in await store.find_unpublished(10)] == [b"1"]
+    assert ([one.event_id for one in ready], replies) == ([event.event_id], await store.find_unpublished(10))
     assert again == ([], [])
 
 
-async def test_the_same_id_with_other_bytes_is_set_aside_as_altered(store: Store) -> None:
+async def test_a_known_id_with_other_bytes_is_parked(store: Store) -> None:
     event_id = str(uuid4())
-    await store.take(
-        [arrived("referral/a", 1, b"{}", event_id), arrived("referral/a", 1, b"{1}", event_id)], 1.0, a_report
+    await store.add_messages(
+        [an_event("referral/a", 1, b"{}", event_id), an_event("referral/a", 1, b"{1}", event_id)], 1.0, draft_report
     )
-    await store.take([arrived("referral/a", 1, b"{2}", event_id)], 1.0, a_report)
+    await store.add_messages([an_event("referral/a", 1, b"{2}", event_id)], 1.0, draft_report)
 
-    assert [parked.reason for parked in await store.parked()] == ["id_reused", "id_reused"]
+    assert [parked.reason for parked in await store.list_parked()] == ["id_reused", "id_reused"]
     assert len(await due(store, 5.0)) == 1
 
 
-async def test_an_event_waits_for_its_predecessor_and_not_for_ever(store: Store) -> None:
-    first, second = arrived("referral/a", 1), arrived("referral/a", 2)
-    await store.take([second], 1.0, a_report)
+async def test_an_event_waits_for_its_predecessor_for_a_limited_time(store: Store) -> None:
+    first, second = an_event("referral/a", 1), an_event("referral/a", 2)
+    await store.add_messages([second], 1.0, draft_report)
     assert await due(store, 5.0) == []
-    assert len(await due(store, 1.0 + PATIENCE)) == 1
-    await store.take([first], 2.0, a_report)
+    assert len(await due(store, 1.0 + PREDECESSOR_TIMEOUT)) == 1
+    await store.add_messages([first], 2.0, draft_report)
     assert [one.event_id for one in await due(store, 5.0)] == [first.event_id]
-    await store.finish([Handled(SOURCE, first.event_id)])
+    await store.record_results([HandlerResult(SOURCE, first.event_id)])
 
     assert [one.event_id for one in await due(store, 5.0)] == [second.event_id]
 
 
-async def test_a_handler_that_failed_is_due_again_at_its_moment(store: Store) -> None:
-    event = arrived("referral/a")
-    await store.take([event], 1.0, a_report)
-    await store.finish([Handled(SOURCE, event.event_id, again_at=30.0, reason="ValueError")])
+async def test_a_failed_handler_is_due_again_at_its_retry_time(store: Store) -> None:
+    event = an_event("referral/a")
+    await store.add_messages([event], 1.0, draft_report)
+    await store.record_results([HandlerResult(SOURCE, event.event_id, retry_at=30.0, reason="ValueError")])
 
-    assert await store.due(29.0, PATIENCE, 10) == ([], 1, 30.0)
+    assert await store.find_due(29.0, PREDECESSOR_TIMEOUT, 10) == ([], 1, 30.0)
     assert [(one.event_id, one.attempts) for one in await due(store, 30.0)] == [(event.event_id, 1)]
 
 
-async def test_replies_have_places_without_gaps_and_wait_until_the_broker_has_them(store: Store) -> None:
-    event, again = arrived("referral/a", 1, b"{}", "", a_draft("referral/a")), a_draft("referral/a")
-    await store.take([event], 1.0, a_report)
-    await store.finish([Handled(SOURCE, event.event_id, (a_draft("referral/a"), again))])
+async def test_replies_are_numbered_without_gaps_and_stay_until_confirmed(store: Store) -> None:
+    event, again = an_event("referral/a", 1, b"{}", "", a_draft("referral/a")), a_draft("referral/a")
+    await store.add_messages([event], 1.0, draft_report)
+    await store.record_results([HandlerResult(SOURCE, event.event_id, (a_draft("referral/a"), again))])
     # A commit whose answer was lost is written again.
-    await store.finish([Handled(SOURCE, event.event_id, (again,))])
-    await store.say([a_draft("referral/b"), a_draft("referral/a")])
+    await store.record_results([HandlerResult(SOURCE, event.event_id, (again,))])
+    await store.enqueue_replies([a_draft("referral/b"), a_draft("referral/a")])
 
-    waiting = await store.unpublished(10)
+    waiting = await store.find_unpublished(10)
     assert [reply.body for reply in waiting] == [b"1", b"2", b"3", b"1", b"4"]
-    await store.published(waiting[:2], 3.0)
-    assert [reply.body for reply in await store.unpublished(10)] == [b"3", b"1", b"4"]
-    assert await store.backlog() == (0, 3, 0)
+    await store.mark_published(waiting[:2], 3.0)
+    assert [reply.body for reply in await store.find_unpublished(10)] == [b"3", b"1", b"4"]
+    assert await store.count_backlog() == (0, 3, 0)
 
 
-async def test_what_was_set_aside_can_be_taken_out_and_read_again(store: Store) -> None:
-    parked = replace(arrived("referral/a", 1, b"{sealed}"), parked="cannot_open", signature="good")
-    await store.take([Unreadable(b"nonsense", "malformed", signature="bad"), parked], 1.0, a_report)
-    names = {entry.reason: entry.name for entry in await store.parked()}
+async def test_a_parked_message_can_be_replayed(store: Store) -> None:
+    parked = replace(an_event("referral/a", 1, b"{sealed}"), park_reason="cannot_open", signature="good")
+    await store.add_messages([InvalidMessage(b"nonsense", "malformed", signature="bad"), parked], 1.0, draft_report)
+    names = {entry.reason: entry.name for entry in await store.list_parked()}
 
     # Each was also reported, once.
-    assert await store.backlog() == (0, 2, 2)
-    assert await store.first_of("referral/a") is None
-    assert await store.set_aside(names["malformed"]) == ParkedBody(b"nonsense", "bad", was_verified=False)
-    assert await store.set_aside(names["cannot_open"]) == ParkedBody(b"{sealed}", "good", was_verified=True)
-    assert await store.set_aside("nothing") is None
-    # Read again it is an event now; what was set aside goes in the same transaction.
-    usable = replace(parked, parked="")
-    ready, _ = await store.take([usable], 2.0, a_report, instead_of=names["cannot_open"])
-    await store.take(
-        [Unreadable(b"nonsense", "malformed", signature="bad")], 2.0, a_report, instead_of=names["malformed"]
+    assert await store.count_backlog() == (0, 2, 2)
+    assert await store.find_streams(10) == []
+    assert await store.find_parked(names["malformed"]) == ParkedMessage(b"nonsense", "bad", was_verified=False)
+    assert await store.find_parked(names["cannot_open"]) == ParkedMessage(b"{sealed}", "good", was_verified=True)
+    assert await store.find_parked("nothing") is None
+    # Replayed, it is an event; the parked message is deleted in the same transaction.
+    usable = replace(parked, park_reason="")
+    ready, _ = await store.add_messages([usable], 2.0, draft_report, replaces=names["cannot_open"])
+    await store.add_messages(
+        [InvalidMessage(b"nonsense", "malformed", signature="bad")], 2.0, draft_report, replaces=names["malformed"]
     )
     assert [one.event_id for one in ready] == [parked.event_id]
-    assert [entry.reason for entry in await store.parked()] == ["malformed"]
-    assert (await store.backlog())[1] == 2
+    assert [entry.reason for entry in await store.list_parked()] == ["malformed"]
+    assert (await store.count_backlog())[1] == 2
 
 
-async def test_a_copy_with_a_bad_signature_takes_the_place_of_no_good_one(store: Store) -> None:
-    good, bad = (Unreadable(b"the same", "unknown_type", signature=signature) for signature in ("good", "bad"))
-    await store.take([bad], 1.0, a_report)
-    await store.take([good, bad, replace(bad, signature="")], 2.0, a_report)
+async def test_a_copy_with_a_bad_signature_does_not_replace_a_good_one(store: Store) -> None:
+    good, bad = (InvalidMessage(b"the same", "unknown_type", signature=signature) for signature in ("good", "bad"))
+    await store.add_messages([bad], 1.0, draft_report)
+    await store.add_messages([good, bad, replace(bad, signature="")], 2.0, draft_report)
 
-    kept = [await store.set_aside(entry.name) for entry in await store.parked()]
+    kept = [await store.find_parked(entry.name) for entry in await store.list_parked()]
     assert sorted(one.signature for one in kept if one) == ["", "bad", "good"]
-    # It is one message to the city.
-    assert (await store.backlog())[1] == 1
+    # The city gets one report.
+    assert (await store.count_backlog())[1] == 1
 
 
-async def test_an_event_that_cannot_be_used_is_not_missing_and_every_hole_is_seen(store: Store) -> None:
-    first, third, fifth = (arrived(f"referral/{n}", 1, b"{%d}" % n) for n in (1, 3, 5))
-    unusable = Unreadable(b"{2}", "unknown_type", SOURCE, "event-2")
+async def test_a_parked_event_is_not_missing_and_every_missing_range_is_found(store: Store) -> None:
+    first, third, fifth = (an_event(f"referral/{n}", 1, b"{%d}" % n) for n in (1, 3, 5))
+    unusable = InvalidMessage(b"{2}", "unknown_type", SOURCE, "event-2")
     listed = tuple(
         enumerate((first.event_id, "event-2", third.event_id, "lost", fifth.event_id, "gone", "gone-too"), 1)
     )
-    account = Account(SOURCE, 1, 9, 1.0, 60.0, tuple((number, name, False) for number, name in listed))
-    await store.take([first, unusable, third, fifth, account], 1.0, a_report)
+    manifest = DeliveryManifest(SOURCE, 1, 9, 1.0, 60.0, tuple((number, name, False) for number, name in listed))
+    await store.add_messages([first, unusable, third, fifth, manifest], 1.0, draft_report)
 
-    [city] = await store.settle()
-    assert (city.settled, city.holes) == (3, ((4, 4), (6, 9)))
-    await store.take([replace(account, sequence=2, events=((4, "lost", True),))], 2.0, a_report)
-    [city] = await store.settle()
-    assert (city.settled, city.holes, city.hole) == (5, ((6, 9),), (6, 9))
+    [city] = await store.compare_manifests()
+    assert (city.settled_number, city.missing_ranges) == (3, ((4, 4), (6, 9)))
+    await store.add_messages([replace(manifest, sequence=2, events=((4, "lost", True),))], 2.0, draft_report)
+    [city] = await store.compare_manifests()
+    assert (city.settled_number, city.missing_ranges, city.first_missing) == (5, ((6, 9),), (6, 9))
 
 
-async def test_a_store_opened_again_has_everything(tmp_path: Path) -> None:
+async def test_a_reopened_store_is_complete(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'folder' / 'agency.db'}"
     first = Store(driver_for(url))
     await first.open()
-    await first.take([arrived("referral/a", 1, b"{}", "", a_draft("referral/a"))], 1.0, a_report)
+    await first.add_messages([an_event("referral/a", 1, b"{}", "", a_draft("referral/a"))], 1.0, draft_report)
     await first.close()
     second = Store(driver_for(url))
     await second.open()
 
-    assert await second.backlog() == (1, 1, 0)
+    assert await second.count_backlog() == (1, 1, 0)
     assert (tmp_path / "folder" / "agency.db").stat().st_mode & 0o077 == 0
     await second.close()
 
 
-def test_an_unknown_store_is_refused_with_what_is_known() -> None:
-    with pytest.raises(StoreMissing, match="sqlite:///"):
+def test_an_unsupported_store_is_refused_with_what_is_supported() -> None:
+    with pytest.raises(UnsupportedStore, match="sqlite:///"):
         driver_for("mysql://somewhere")
 
 
-async def test_whether_an_event_is_known_is_looked_up_and_not_searched_for(tmp_path: Path) -> None:
+async def test_known_events_are_found_by_an_index(tmp_path: Path) -> None:
     path = tmp_path / "agency.db"
     store = Store(driver_for(f"sqlite:///{path}"))
     await store.open()
@@ -202,6 +213,7 @@ async def test_whether_an_event_is_known_is_looked_up_and_not_searched_for(tmp_p
             "UPDATE inbox_message SET state = 'done' WHERE source = 'a' AND event_id = 'b'",
             "SELECT body FROM inbox_message WHERE subject = 'a' AND sequence = 1",
             "SELECT body FROM inbox_message WHERE type = 'a' ORDER BY received_at DESC LIMIT 5",
+            "SELECT body FROM outbox_message WHERE subject IN ('a', 'b', 'c') ORDER BY position",
         ):
-            [plan] = database.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
+            plan, *_ = database.execute(f"EXPLAIN QUERY PLAN {query}").fetchall()
             assert str(plan[3]).startswith("SEARCH"), (query, plan)

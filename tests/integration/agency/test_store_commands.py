@@ -32,21 +32,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *words: str, expected: int = 0) -> str:
+def run(folder: Path, *arguments: str, expected: int = 0) -> str:
     environment = {
         "PATH": os.defpath, "HOME": str(folder), "COLUMNS": "200", "SIMPUL_AGENCY_CODE": "ylpa",
         "SIMPUL_AGENCY_AMQP_URL": "amqp://nobody@127.0.0.1:9/", "SIMPUL_AGENCY_KEY_FILE": "keys",
         "SIMPUL_AGENCY_DIRECTORY_FILE": "directory", "SIMPUL_AGENCY_STORE_URL": "sqlite:///agency.db",
-        "SIMPUL_AGENCY_AUTOMATIC": "accepted",
+        "SIMPUL_AGENCY_AUTO_ACCEPT": "true",
     }  # fmt: skip
     done = subprocess.run(
-        [COMMAND, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        [COMMAND, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == expected, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
-def test_upgrade_tells_what_it_does_and_dry_run_takes_it_back(folder: Path) -> None:
+def test_upgrade_lists_its_steps_and_dry_run_rolls_them_back(folder: Path) -> None:
     tried = run(folder, "upgrade", "--dry-run")
     done = run(folder, "upgrade")
     again = run(folder, "upgrade")
@@ -66,14 +66,14 @@ def test_every_command_that_opens_the_store_upgrades_it(folder: Path) -> None:
     assert f"has this program's version, {NEWEST}" in run(folder, "upgrade", "--dry-run")
 
 
-@pytest.mark.parametrize("words", ["run", "parked", "proof", "upgrade", "replay all", f"fhir {REFERRAL}"])
-def test_a_store_of_a_newer_version_is_refused_in_a_sentence(folder: Path, words: str) -> None:
+@pytest.mark.parametrize("command", ["run", "parked", "verify-delivery", "upgrade", "replay all", f"fhir {REFERRAL}"])
+def test_a_store_of_a_newer_version_is_refused_in_a_sentence(folder: Path, command: str) -> None:
     run(folder, "upgrade")
     with sqlite3.connect(folder / "agency.db") as database:
         database.execute("UPDATE simpul_store_version SET version_num = '20991231_later'")
     database.close()
 
-    refused = run(folder, *words.split(), expected=2)
+    refused = run(folder, *command.split(), expected=2)
 
     assert "20991231_later" in refused
     assert "pip install --upgrade simpul-agency" in refused
@@ -82,19 +82,19 @@ def test_a_store_of_a_newer_version_is_refused_in_a_sentence(folder: Path, words
 
 async def test_the_doctor_shows_the_version_and_upgrades_no_store_that_somebody_may_use(folder: Path) -> None:
     url = f"sqlite:///{folder / 'agency.db'}"
-    older = await doctor._version(Store(driver_for(url)))
+    older = await doctor.check_version(Store(driver_for(url)))
     store = Store(driver_for(url))
     await store.open()
-    newest = await doctor._version(Store(driver_for(url)))
-    new = await doctor._version(Store(driver_for(f"sqlite:///{folder / 'new.db'}")))
+    newest = await doctor.check_version(Store(driver_for(url)))
+    new = await doctor.check_version(Store(driver_for(f"sqlite:///{folder / 'new.db'}")))
     with sqlite3.connect(folder / "agency.db") as database:
         database.execute("UPDATE simpul_store_version SET version_num = '20991231_later'")
-    newer = await doctor._version(Store(driver_for(url)))
+    newer = await doctor.check_version(Store(driver_for(url)))
     database.close()
     await store.close()
 
     assert (REVISIONS[0] in older.problem, "simpul-agency upgrade" in older.remedy, older.is_warning) == (True,) * 3
-    assert (newest.what, newest.problem) == (f"store, version {NEWEST}", "")
+    assert (newest.name, newest.problem) == (f"store, version {NEWEST}", "")
     assert new == newest
     assert "newer version" in newer.problem
     assert "pip install --upgrade" in newer.remedy

@@ -1,4 +1,4 @@
-"""What the doctor reads from a certificate, from keys and from the city's last account."""
+"""The doctor checks certificates, keys, and the city's last delivery manifest."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,12 +10,12 @@ from pydantic import SecretStr
 from simpul_agency import AgencySettings
 from simpul_agency.command import doctor
 from simpul_agency.enrolment import make_certificate_request, make_keys
-from simpul_agency.records import Standing
+from simpul_agency.records import DeliveryStatus
 from simpul_cli.agency.certificates import CERTIFICATE_DAYS, Authority
 from simpul_seal import Directory, generate
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-HEARD = Standing("/kediri/routing", 9, 9, NOW.timestamp(), NOW.timestamp(), NOW.timestamp() + 120, ())
+STATUS = DeliveryStatus("/kediri/routing", 9, 9, NOW.timestamp(), NOW.timestamp(), NOW.timestamp() + 120, ())
 
 
 @pytest.fixture
@@ -33,42 +33,67 @@ def settings(tmp_path: Path) -> AgencySettings:
     )  # fmt: skip
 
 
+def test_settings_that_the_kit_does_not_read_are_named_with_the_closest_one(tmp_path: Path) -> None:
+    file = tmp_path / "simpul-agency.env"
+    file.write_text(
+        "# SIMPUL_AGENCY_OLD=1\nSIMPUL_AGENCY_CODE=ylpa\nexport SIMPUL_AGENCY_ASK_AFTER=9\n"
+        "SIMPUL_AGENCY_PAGES_PORT=1\nSIMPUL_AGENCY_AUTOMATIC=accepted\nSIMPUL_AGENCY_SCHEMA_DIR=x\n"
+    )
+    environment = {"SIMPUL_AGENCY_GAP_TIMEOUTS": "9", "simpul_agency_health_port": "1", "PATH": "/bin"}
+
+    found = {
+        finding.problem.partition(" ")[0]: finding.remedy.rpartition(" ")[2]
+        for finding in doctor.check_names_of_settings(environment, file)
+        if finding.is_warning
+    }
+
+    assert found == {
+        "SIMPUL_AGENCY_ASK_AFTER": "SIMPUL_AGENCY_GAP_TIMEOUT",
+        "SIMPUL_AGENCY_AUTOMATIC": "SIMPUL_AGENCY_AUTO_ACCEPT",
+        "SIMPUL_AGENCY_GAP_TIMEOUTS": "SIMPUL_AGENCY_GAP_TIMEOUT",
+        "SIMPUL_AGENCY_PAGES_PORT": "SIMPUL_AGENCY_WEB_INBOX_PORT",
+    }
+    assert doctor.check_names_of_settings({}, tmp_path / "absent") == []
+
+
 @pytest.mark.parametrize(
-    ("days", "told"), [(1, ""), (CERTIFICATE_DAYS - 20, "expires in"), (CERTIFICATE_DAYS + 1, "has expired")]
+    ("days", "output"), [(1, ""), (CERTIFICATE_DAYS - 20, "expires in"), (CERTIFICATE_DAYS + 1, "has expired")]
 )
-def test_a_certificate_is_told_before_it_ends(settings: AgencySettings, days: int, told: str) -> None:
-    [finding] = doctor._certificate(settings, NOW + timedelta(days=days))
+def test_the_doctor_warns_before_a_certificate_expires(settings: AgencySettings, days: int, output: str) -> None:
+    [finding] = doctor.check_certificate(settings, NOW + timedelta(days=days))
 
-    assert told in finding.problem
-    assert bool(finding.remedy) == bool(told)
-    assert finding.is_warning == (told == "expires in")
-
-
-@pytest.mark.parametrize(("days", "told"), [(1, ""), (350, "end in"), (400, "ended on"), (-2, "not valid now")])
-def test_keys_are_told_before_they_end(settings: AgencySettings, days: int, told: str) -> None:
-    problems = [finding.problem for finding in doctor._keys(settings, NOW + timedelta(days=days)) if finding.problem]
-
-    assert bool(problems) == bool(told)
-    assert told in "".join(problems)
+    assert output in finding.problem
+    assert bool(finding.remedy) == bool(output)
+    assert finding.is_warning == (output == "expires in")
 
 
-def test_a_directory_in_which_the_citys_keys_end_soon_is_told(settings: AgencySettings) -> None:
+@pytest.mark.parametrize(("days", "output"), [(1, ""), (350, "end in"), (400, "ended on"), (-2, "not valid now")])
+def test_the_doctor_warns_before_keys_end(settings: AgencySettings, days: int, output: str) -> None:
+    problems = [
+        finding.problem for finding in doctor.check_keys(settings, NOW + timedelta(days=days)) if finding.problem
+    ]
+
+    assert bool(problems) == bool(output)
+    assert output in "".join(problems)
+
+
+def test_the_doctor_warns_before_the_citys_keys_end(settings: AgencySettings) -> None:
     _, public = make_keys("ylpa", NOW)
     _, routing = generate("routing", not_before=NOW, not_after=NOW + timedelta(days=40))
     kept = [key for key in Directory.read(settings.directory_file).entries if key.party == "ylpa"]
     Directory([*kept, public, routing]).write(settings.directory_file)
 
-    soon = [doctor._keys(settings, NOW + timedelta(days=days))[-1] for days in (1, 20)]
+    soon = [doctor.check_keys(settings, NOW + timedelta(days=days))[-1] for days in (1, 20)]
 
-    assert [finding.problem for finding in soon] == ["", "the city's keys in it end in 20 days"]
+    assert [finding.problem for finding in soon] == ["", "the city's keys end in 20 days"]
     assert soon[1].is_warning
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0, ""), (-90, "behind"), (90, "ahead")])
-def test_a_clock_that_is_wrong_shows_in_the_last_heartbeat(seconds: int, told: str) -> None:
-    finding = doctor._clock(replace(HEARD, received_at=HEARD.issued_at + seconds))
+@pytest.mark.parametrize(("seconds", "output"), [(0, ""), (-90, "behind"), (90, "ahead")])
+def test_a_wrong_clock_shows_in_the_last_manifest(seconds: int, output: str) -> None:
+    finding = doctor.check_clock(replace(STATUS, received_at=STATUS.issued_at + seconds))
 
-    assert told in finding.problem
+    assert output in finding.problem
     # What is old may only have waited in the queue.
-    assert finding.is_warning == (told == "ahead")
-    assert ("NTP" in finding.remedy) == bool(told)
+    assert finding.is_warning == (output == "ahead")
+    assert ("NTP" in finding.remedy) == bool(output)

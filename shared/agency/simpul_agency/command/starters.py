@@ -1,4 +1,4 @@
-"""Consumers to start from, in several languages."""
+"""Writes a starter, a small consumer in one of several languages."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -8,18 +8,18 @@ LANGUAGES = tuple(_FILES)
 
 
 class StarterExists(Exception):
-    """There is something already; the message says what."""
+    """The file exists already; the message names it."""
 
 
 def write_starter(language: str, to: Path) -> Path:
-    """Write the starter under that name; into it, when it is a folder.
+    """Writes the starter to a file, or into a folder; returns its path.
 
-    KeyError when there is none in that language, StarterExists rather than replace a file.
+    Raises KeyError for an unknown language, and StarterExists.
     """
     name = _FILES[language]
     path = to if to.suffix else to / name
     if path.exists():
-        msg = f"{path} exists; choose another name"
+        msg = f"{path} exists: choose another name"
         raise StarterExists(msg)
     path.parent.mkdir(parents=True, exist_ok=True)
     source = files("simpul_agency.command") / "starter_files" / language / name

@@ -2,32 +2,33 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from simpul_agency.conformance.trial import Trial
 
-Try = Callable[[Trial], Awaitable[None]]
+RunCase = Callable[[Trial], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that a consumer must do whatever language it is written in."""
+    """One thing that every consumer must do, whatever its language."""
 
     name: str
     requirement: str
-    """What, and why it matters to a child."""
-    run: Try
+    """What the consumer must do, and why it matters to a child."""
+    run: RunCase
     is_last: bool = False
-    """Looks back on the others."""
+    """Whether it checks the effects of the others."""
 
 
-CASES: list[Case] = []
-"""In the order in which they are run: what would make the rest meaningless comes first."""
+CASES: Final[list[Case]] = []
+"""In the order of their modules; those with `is_last` run at the end."""
 
 
-def case(requirement: str, *, is_last: bool = False) -> Callable[[Try], Try]:
-    """Add a function to the list under its own name."""
+def case(requirement: str, *, is_last: bool = False) -> Callable[[RunCase], RunCase]:
+    """Adds a function to the list under its own name."""
 
-    def add(function: Try) -> Try:
+    def add(function: RunCase) -> RunCase:
         CASES.append(Case(function.__name__, requirement, function, is_last))
         return function
 

@@ -1,4 +1,4 @@
-"""The store's Alembic migrations: carried out when a store is opened, or by `simpul-agency upgrade`."""
+"""The store's Alembic migrations, run when a store is opened or by `simpul-agency upgrade`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from simpul_agency.store.version import version_of
+from simpul_agency.store.version import read_version
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,11 @@ class Step:
 
 
 def upgrade(connection: Connection) -> list[Step]:
-    """Carry out the migrations that the store lacks, in the caller's transaction; StoreNewer when it has unknown ones.
+    """Runs the missing migrations in the caller's transaction; raises StoreNewer for an unknown revision.
 
-    A store made before there were revisions has its tables and no row that says so; the first migration leaves it as
-    it is.
+    A store from before the first revision has the tables but no version; the first migration leaves it unchanged.
     """
-    version = version_of(connection)
+    version = read_version(connection)
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     scripts = ScriptDirectory.from_config(config).iterate_revisions("head", version or "base")

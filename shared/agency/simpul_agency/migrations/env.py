@@ -1,4 +1,4 @@
-"""Alembic's entry; `simpul_agency.migrations.upgrade` calls it."""
+"""The Alembic environment, which `simpul_agency.migrations.upgrade` runs."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Starting a private server that ends with whoever started it."""
+"""Starts private servers that end with the process that started them."""
 
 import ctypes
 import os
@@ -18,31 +18,31 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 _FIRST_PORT = 15_000
 _OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_given: set[int] = set()
+_used_ports: set[int] = set()
 _libc = ctypes.CDLL(None)
 _without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class BackendsMissing(Exception):
-    """No server to be had; the message says what to install or which variable to set."""
+    """No server can be started; the message says what to install or which variable to set."""
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on, each only once for this process.
+    """Returns a free loopback port, each only once for this process.
 
-    It lies below the range from which the kernel takes the ports of outgoing connections: one of those could
-    otherwise be given away between this look and the server's own bind.
+    It is below the range from which the kernel takes the ports of outgoing connections, because the kernel could
+    otherwise use it between this check and the server's own bind.
     """
     for _ in range(1000):
         port = random.randrange(_FIRST_PORT, _first_outgoing_port())
-        if port in _given:
+        if port in _used_ports:
             continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        _given.add(port)
+        _used_ports.add(port)
         return port
     msg = f"no free port between {_FIRST_PORT} and {_first_outgoing_port()} on 127.0.0.1"
     raise BackendsMissing(msg)
@@ -56,58 +56,70 @@ def _first_outgoing_port() -> int:
 
 
 def answers_http(url: str) -> bool:
-    """Whether a server of ours answers with success; never by way of a proxy, which could not reach this machine."""
+    """Whether a local server answers with 200; never through a proxy, which could not reach this machine."""
     try:
-        with _without_proxy.open(url, timeout=2) as answer:
-            return bool(answer.status == 200)
+        with _without_proxy.open(url, timeout=2) as response:
+            return bool(response.status == 200)
     except OSError:
         return False
 
 
 def unprivileged(account: str) -> dict[str, Any]:
-    """Popen arguments to run as this account; nothing when we are not root."""
+    """Returns Popen arguments to run as this account; none unless this process is root."""
     if os.geteuid() != 0:
         return {}
     entry = pwd.getpwnam(account)
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
-def give_to(folder: Path, who: Mapping[str, Any]) -> None:
-    """Make the account of `unprivileged` the owner of everything in a folder."""
-    if who:
+def change_owner(folder: Path, account: Mapping[str, Any]) -> None:
+    """Makes the account of `unprivileged` the owner of a folder and its content."""
+    if account:
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, who["user"], who["group"])
+            os.chown(path, account["user"], account["group"])
 
 
 def spawn(
-    command: Sequence[str | Path], *, log: Path, env: Mapping[str, str], death: signal.Signals, who: Mapping[str, Any]
+    command: Sequence[str | Path],
+    *,
+    log: Path,
+    env: Mapping[str, str],
+    death_signal: signal.Signals,
+    account: Mapping[str, Any],
 ) -> "subprocess.Popen[bytes]":
-    """Start a server in a session of its own; the kernel sends it `death` when this process ends, however it ends.
+    """Starts a server in its own session; the kernel sends it `death_signal` when this process ends, however it ends.
 
-    Call it from the main thread: the kernel watches the thread that started it.
+    It must be called from the main thread, because the kernel observes the thread that started the server.
     """
     with log.open("ab") as output:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/", env=dict(env),
-            start_new_session=True, preexec_fn=partial(request_parent_death_signal, death), **who,
-        )  # fmt: skip
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            env=dict(env),
+            start_new_session=True,
+            preexec_fn=partial(request_parent_death_signal, death_signal),
+            **account,
+        )
 
 
 def die_with_parent() -> None:
-    """For Popen's preexec_fn: the kernel kills the child when the thread that started it ends."""
+    """Has the kernel kill this process when the thread that started it ends; for Popen's `preexec_fn`."""
     request_parent_death_signal(signal.SIGKILL)
 
 
-def request_parent_death_signal(sent: signal.Signals) -> None:
-    """Let the kernel send this process a signal when the thread that started it ends."""
-    _libc.prctl(_PR_SET_PDEATHSIG, sent)
+def request_parent_death_signal(death_signal: signal.Signals) -> None:
+    """Has the kernel send this process a signal when the thread that started it ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, death_signal)
 
 
 def wait_until(
-    is_ready: Callable[[], bool], process: "subprocess.Popen[bytes]", *, log: Path, within: float, what: str
+    is_ready: Callable[[], bool], process: "subprocess.Popen[bytes]", *, log: Path, timeout: float, name: str
 ) -> None:
-    """Return when the server answers; BackendsMissing with its last words when it does not."""
-    deadline = time.monotonic() + within
+    """Returns when the server is ready; raises BackendsMissing with the end of its log when it is not in time."""
+    deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if is_ready():
             return
@@ -115,21 +127,21 @@ def wait_until(
             break
         time.sleep(0.05)
     process.kill()
-    msg = f"{what} did not start; the end of its log:\n{log.read_text(errors='replace')[-2000:]}"
+    msg = f"{name} did not start; the end of its log:\n{log.read_text(errors='replace')[-2000:]}"
     raise BackendsMissing(msg)
 
 
-def end(process: "subprocess.Popen[bytes]", how: signal.Signals, *, within: float) -> None:
-    """Ask a server to stop, and kill it when it does not."""
+def stop_process(process: "subprocess.Popen[bytes]", stop_signal: signal.Signals, *, timeout: float) -> None:
+    """Stops a server, and kills it when it does not stop in time."""
     if process.poll() is None:
-        process.send_signal(how)
+        process.send_signal(stop_signal)
         try:
-            process.wait(within)
+            process.wait(timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(10)
 
 
-def remove(folder: Path) -> None:
-    """Delete a server's folder."""
+def delete_folder(folder: Path) -> None:
+    """Deletes a server's folder."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A private, real RabbitMQ from Debian's package: own node name, ports, folders and cookie, loopback only."""
+"""Runs a private RabbitMQ from Debian's package, with its own node name, ports, folders and cookie, on loopback."""
 
 import os
 import secrets
@@ -13,11 +13,11 @@ from typing import Optional
 from simpul_agency.sandbox.process import (
     BackendsMissing,
     answers_http,
-    end,
+    change_owner,
+    delete_folder,
     free_port,
-    give_to,
-    remove,
     spawn,
+    stop_process,
     unprivileged,
     wait_until,
 )
@@ -33,11 +33,11 @@ _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 
 def install_rabbitmq() -> None:
-    """Install Debian's package when the server is missing and we may; BackendsMissing with the choices otherwise."""
+    """Installs Debian's package if the server is missing; raises BackendsMissing with the choices if it cannot."""
     if _SERVER.exists():
         return
     choices = (
-        "no RabbitMQ here. Choose one: run as root on Debian or Ubuntu; `apt-get install rabbitmq-server`; "
+        "RabbitMQ is not installed. Choose one: run as root on Debian or Ubuntu; `apt-get install rabbitmq-server`; "
         "start a Docker engine; or set SIMPUL_TEST_AMQP_URL and SIMPUL_TEST_RABBITMQ_API"
     )
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
@@ -49,64 +49,69 @@ def install_rabbitmq() -> None:
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if _SERVER.exists():
             return
-    msg = f"{choices}\n{_APT_FAILED}\napt-get said: {done.stderr[-800:]}"
+    msg = f"{choices}\n{_APT_FAILED}\napt-get printed: {done.stderr[-800:]}"
     raise BackendsMissing(msg)
 
 
 class PrivateRabbit:
-    """One node with the management API, gone when its parent is gone."""
+    """One node with the management API, which ends with its parent process."""
 
     def __init__(self, certificates: Optional[Path] = None) -> None:
-        """With `certificates`, a folder of `simpul tls init`, also an encrypted port that asks for certificates."""
+        """`certificates`, a folder of `simpul tls init`, adds a TLS port that requires client certificates."""
         install_rabbitmq()
         self.folder = Path(tempfile.mkdtemp(prefix="simpul-mq-"))
         self.folder.chmod(0o755)
         self.port, self.tls_port, self.api_port, self._epmd_port = (free_port() for _ in range(4))
         self._certificates = certificates
-        self._who = unprivileged("rabbitmq")
+        self._account = unprivileged("rabbitmq")
         self._log = self.folder / "log.txt"
         self._env = self._environment(free_port())
         self._write_files()
-        # The node would start this one as a daemon that outlives everything; started here it is ours to end.
+        # The node would start this as a daemon that outlives it; started here, it is ended here.
         self._port_mapper = spawn(
             ["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"],
-            log=self._log, env=self._env, death=signal.SIGKILL, who=self._who,
-        )  # fmt: skip
+            log=self._log,
+            env=self._env,
+            death_signal=signal.SIGKILL,
+            account=self._account,
+        )
         self.start()
 
     @property
     def amqp_url(self) -> str:
-        """Address for consumers and publishers; a frozen peer is noticed after 33 seconds."""
+        """The URL for consumers and publishers; a frozen peer is noticed after 33 seconds."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/?heartbeat=10"
 
     def url_of(self, vhost: str) -> str:
-        """The same for another virtual host."""
+        """Returns the URL of another virtual host."""
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{vhost}?heartbeat=10"
 
     @property
     def api_url(self) -> str:
-        """Address of the management API."""
+        """The URL of the management API."""
         return f"http://guest:guest@127.0.0.1:{self.api_port}"
 
     def start(self) -> None:
-        """Start (again) and wait until both AMQP and the API answer."""
-        self.process = spawn([_SERVER], log=self._log, env=self._env, death=signal.SIGTERM, who=self._who)
-        wait_until(self._answers, self.process, log=self._log, within=90, what="RabbitMQ")
+        """Starts or restarts the node, and waits until AMQP and the API answer."""
+        self.process = spawn(
+            [_SERVER], log=self._log, env=self._env, death_signal=signal.SIGTERM, account=self._account
+        )
+        wait_until(self._answers, self.process, log=self._log, timeout=90, name="RabbitMQ")
 
     def stop(self) -> None:
-        """Stop the node, keeping its data."""
-        end(self.process, signal.SIGTERM, within=40)
+        """Stops the node and keeps its data."""
+        stop_process(self.process, signal.SIGTERM, timeout=40)
 
     def kill(self) -> None:
-        """End the node the hard way, keeping its data."""
+        """Kills the node and keeps its data."""
         self.process.kill()
         self.process.wait(10)
 
     def close(self) -> None:
-        """Stop and remove the data; the port mapper goes too."""
+        """Stops the node and the port mapper, and deletes their data."""
         self.stop()
-        end(self._port_mapper, signal.SIGTERM, within=5)
-        remove(self.folder)
+        stop_process(self._port_mapper, signal.SIGTERM, timeout=5)
+        delete_folder(self.folder)
 
     def _answers(self) -> bool:
         try:
@@ -125,7 +130,7 @@ class PrivateRabbit:
             "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
             "HOME": str(folder / "home"),
             "LANG": "C.UTF-8",
-            # The start script then becomes the node itself, so that its pid is the one we watch and end.
+            # The start script then becomes the node, so that its pid is the one that is observed and ended.
             "NOTIFY_SOCKET": str(folder / "no-systemd-here"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_NODENAME": f"simpul-{self.port}@localhost",
@@ -155,20 +160,20 @@ class PrivateRabbit:
             f"listeners.tcp.local = 127.0.0.1:{self.port}\n"
             f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.api_port}\n"
             "vm_memory_high_watermark.absolute = 1GB\ndisk_free_limit.absolute = 50MB\nlog.console.level = warning\n"
-            + self._encrypted_port()
+            + self._tls_configuration()
         )
-        give_to(self.folder, self._who)
+        change_owner(self.folder, self._account)
 
-    def _encrypted_port(self) -> str:
+    def _tls_configuration(self) -> str:
         if self._certificates is None:
             return ""
         for name in ("authority.pem", "broker.pem", "broker.key"):
             shutil.copy(self._certificates / name, self.folder / name)
-        return encrypted_port(self.folder, self.tls_port)
+        return tls_port_configuration(self.folder, self.tls_port)
 
 
-def encrypted_port(folder: Path, port: int) -> str:
-    """The configuration of a port where whoever has no certificate of the city's does not get in."""
+def tls_port_configuration(folder: Path, port: int) -> str:
+    """Returns the configuration of a TLS port that requires a certificate of the city's authority."""
     return (
         f"listeners.ssl.local = 127.0.0.1:{port}\n"
         f"ssl_options.cacertfile = {folder}/authority.pem\n"

@@ -1,6 +1,6 @@
-"""What an agency has received and what it still has to send, kept so that neither a crash nor an outage loses it."""
+"""The agency's store: received events and unpublished replies, safe from crashes and outages."""
 
-from simpul_agency.store.store import Report, Store
+from simpul_agency.store.store import Backlog, DraftReport, Store
 from simpul_agency.store.version import StoreNewer
 
-__all__ = ["Report", "Store", "StoreNewer"]
+__all__ = ["Backlog", "DraftReport", "Store", "StoreNewer"]

@@ -1,8 +1,8 @@
-"""Events of the city: stored once each, handed out in the order of their stream."""
+"""The inbox: stores each event of the city once and returns them in the order of their stream."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, Optional
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -21,12 +21,22 @@ from sqlalchemy import (
 )
 
 from simpul_agency.drivers import Tables
-from simpul_agency.records import Arrived, Due, Gap, Handled, Stream, Unreadable
-from simpul_agency.store.outbox import find_reply_types
+from simpul_agency.records import (
+    DueEvent,
+    HandlerResult,
+    IncomingEvent,
+    InvalidMessage,
+    ReferralStream,
+    StreamGap,
+    TypedBody,
+)
+from simpul_agency.store.dossiers import RELEASED
+from simpul_agency.store.outbox import find_replies
 from simpul_agency.store.tables import INBOX, InboxState, among, as_values, insert_unless_known, is_pending
 from simpul_schema.vocabulary import ParkReason
 
-OFFERED: Final = "referral.offered.v1"
+REQUESTING: Final = ("referral.offered.v1", "referral.amended.v1")
+"""The events that ask for services."""
 
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 _EARLIER: Final = INBOX.alias("earlier")
@@ -76,20 +86,22 @@ _RETRY: Final = (
     update(INBOX)
     .where(_is_this)
     .values(
-        state=InboxState.RETRYING.value, attempts=INBOX.c.attempts + _ONE, due_at=bindparam("again_at"),
-        reason=bindparam("why"),
+        state=InboxState.RETRYING.value,
+        attempts=INBOX.c.attempts + _ONE,
+        due_at=bindparam("retry_at"),
+        reason=bindparam("error"),
     )
-)  # fmt: skip
+)
 _DELETE_PARKED: Final = delete(INBOX).where(INBOX.c.event_id == bindparam("name"), not_(_is_usable))
-_FIRST: Final = select(INBOX.c.body).where(INBOX.c.subject == bindparam("of"), INBOX.c.sequence == _ONE, _is_usable)
 _NEWEST: Final = (
-    select(INBOX.c.subject, INBOX.c.body)
+    select(INBOX.c.subject, INBOX.c.received_at)
     .where(INBOX.c.type == bindparam("of_type"), _is_usable)
     .order_by(INBOX.c.received_at.desc())
     .limit(_limit)
 )
-_OFFER: Final = select(INBOX.c.subject, INBOX.c.body).where(
-    INBOX.c.type == OFFERED, INBOX.c.subject == bindparam("of"), _is_usable
+
+_COUNT_STREAMS: Final = select(func.count(INBOX.c.subject.distinct())).where(
+    among(INBOX.c.type, len(REQUESTING)), _is_usable
 )
 
 
@@ -107,102 +119,148 @@ def _streams(count: int) -> Select[tuple[str, bytes, str]]:
     )
 
 
-async def add_events(tables: Tables, arrived: Sequence[Arrived], now: float) -> tuple[list[Arrived], list[Unreadable]]:
-    """Store the events that are new; return them, and those that differ from a known event of the same id."""
-    if not arrived:
+async def add_events(
+    tables: Tables, events: Sequence[IncomingEvent], now: float
+) -> tuple[list[IncomingEvent], list[InvalidMessage]]:
+    """Stores the new events; returns them, and those that differ from a known event with the same id."""
+    if not events:
         return [], []
-    values = as_values(event.event_id for event in arrived)
+    values = as_values(event.event_id for event in events)
     rows = await tables.fetch(_known(len(values)), **values)
-    new, altered = _sort_out(arrived, {(source, event_id): digest for source, event_id, digest in rows})
+    new, altered = _separate_altered(events, {(source, event_id): digest for source, event_id, digest in rows})
     await tables.write(_ADD, [_row(event, now) for event in new])
     return new, altered
 
 
-async def delete_parked(tables: Tables, name: str) -> None:
-    """Take out a parked event, because it is read again."""
+async def delete_parked_event(tables: Tables, name: str) -> None:
+    """Deletes a parked event that is being replayed."""
     await tables.write(_DELETE_PARKED, [{"name": name}])
 
 
-async def find_due(tables: Tables, *, now: float, waited_since: float, limit: int) -> tuple[list[Due], int, float]:
-    """Events whose handler can be called; how many are pending; and the first moment at which one of them is due.
+async def find_due(tables: Tables, *, now: float, waited_since: float, limit: int) -> tuple[list[DueEvent], int, float]:
+    """Returns the due events, the number of pending events, and the earliest time at which one is due.
 
-    An event can be handled once its predecessor is, or when it has waited for it since `waited_since`.
+    An event is due once its predecessor was handled, or when it has waited for it since `waited_since`.
     """
-    found = [Due(*row) for row in await tables.fetch(_DUE, now=now, waited_since=waited_since, limit=limit)]
+    due = [DueEvent(*row) for row in await tables.fetch(_DUE, now=now, waited_since=waited_since, limit=limit)]
     [[count, next_at]] = await tables.fetch(_PENDING)
-    return found, count, next_at
+    return due, count, next_at
 
 
-async def find_gaps(tables: Tables, until: float) -> tuple[list[Gap], bool]:
-    """Events that wait since before `until` for one that never came, and whether others wait since later."""
+async def find_gaps(tables: Tables, until: float) -> tuple[list[StreamGap], bool]:
+    """Returns the gaps that have lasted since before `until`, and whether there are newer ones."""
     rows = await tables.fetch(_GAPS)
     old = [row for row in rows if row[4] <= until]
-    return [Gap(*row[:4]) for row in old], len(old) < len(rows)
+    return [StreamGap(*row[:4]) for row in old], len(old) < len(rows)
 
 
-async def record_handled(tables: Tables, handled: Iterable[Handled]) -> None:
-    """Events are done, or their handlers are called again."""
-    done, again = [], []
-    for event in handled:
-        key = {"of_source": event.source, "of_event": event.event_id}
-        if event.again_at is None:
+async def record_results(tables: Tables, results: Iterable[HandlerResult]) -> None:
+    """Marks events as done, or schedules the next call of their handlers."""
+    done, retries = [], []
+    for result in results:
+        key = {"of_source": result.source, "of_event": result.event_id}
+        if result.retry_at is None:
             done.append(key)
         else:
-            again.append({**key, "again_at": event.again_at, "why": event.reason})
+            retries.append({**key, "retry_at": result.retry_at, "error": result.reason})
     await tables.write(_MARK_DONE, done)
-    await tables.write(_RETRY, again)
+    await tables.write(_RETRY, retries)
 
 
-async def find_first(tables: Tables, subject: str) -> Optional[bytes]:
-    """The event that began a stream, such as the offer of a referral; None when it never came."""
-    found: list[bytes] = [body for (body,) in await tables.fetch(_FIRST, of=subject)]
-    return found[0] if found else None
+async def find_streams(tables: Tables, limit: int, subject: str) -> list[ReferralStream]:
+    """Returns the referrals that were offered or amended last, or the one with this subject, with their replies."""
+    subjects = [subject] if subject else await _find_newest_subjects(tables, limit)
+    events = await _find_events(tables, subjects)
+    replies = await find_replies(tables, subjects)
+    refusals = await _find_events(tables, [f"reply/{reply_id}" for given in replies.values() for reply_id in given])
+    dossiers = await _find_events(tables, [_dossier_of(one) for one in subjects])
+    return [
+        ReferralStream(
+            tuple(events[one]),
+            tuple(replies[one].values()),
+            tuple(body for reply_id in replies[one] for _, body in refusals[f"reply/{reply_id}"]),
+            tuple(body for name, body in dossiers[_dossier_of(one)] if name == RELEASED),
+        )
+        for one in subjects
+        if any(name in REQUESTING for name, _ in events[one])
+    ]
 
 
-async def find_newest(tables: Tables, wire_name: str, limit: int) -> list[bytes]:
-    """The newest events of a type."""
-    return [body for _, body in await tables.fetch(_NEWEST, of_type=wire_name, limit=limit)]
+def _dossier_of(subject: str) -> str:
+    """Returns the subject of the dossier of a referral."""
+    return f"dossier/{subject.partition('/')[2]}"
 
 
-async def find_streams(tables: Tables, limit: int, subject: str) -> list[Stream]:
-    """The newest referrals, or that of one subject, with what the city and this agency sent about them."""
-    offers = await (
-        tables.fetch(_OFFER, of=subject) if subject else tables.fetch(_NEWEST, of_type=OFFERED, limit=limit)
-    )
-    events: dict[str, list[tuple[str, bytes]]] = {name: [] for name, _ in offers}
-    if offers:
-        values = as_values(events)
+async def count_streams(tables: Tables) -> int:
+    """Returns how many referrals were offered to this agency."""
+    [(count,)] = await tables.fetch(_COUNT_STREAMS, **as_values(REQUESTING))
+    return int(count)
+
+
+async def _find_newest_subjects(tables: Tables, limit: int) -> list[str]:
+    """Returns the streams in which services were asked for last, the newest first."""
+    newest: dict[str, float] = {}
+    for wire_name in REQUESTING:
+        for subject, received_at in await _find_newest(tables, wire_name, limit):
+            newest[subject] = max(received_at, newest.get(subject, 0.0))
+    return sorted(newest, key=lambda subject: -newest[subject])[:limit]
+
+
+async def _find_newest(tables: Tables, wire_name: str, limit: int) -> list[tuple[str, float]]:
+    """Returns the newest events of a type, of as many streams as the limit says if there are so many."""
+    count = limit
+    while True:
+        rows = await tables.fetch(_NEWEST, of_type=wire_name, limit=count)
+        if len(rows) < count or len({subject for subject, _ in rows}) >= limit:
+            return [(subject, received_at) for subject, received_at in rows]
+        count *= 4
+
+
+async def _find_events(tables: Tables, subjects: Sequence[str]) -> dict[str, list[TypedBody]]:
+    """Returns the usable events of each of these streams, by their sequence."""
+    events: dict[str, list[TypedBody]] = {subject: [] for subject in subjects}
+    if subjects:
+        values = as_values(subjects)
         for name, body, of in await tables.fetch(_streams(len(values)), **values):
             events[of].append((name, body))
-    replies = await find_reply_types(tables, list(events))
-    return [Stream(body, tuple(events[name]), tuple(replies[name])) for name, body in offers[:limit]]
+    return events
 
 
-def _row(event: Arrived, now: float) -> dict[str, Any]:
+def _row(event: IncomingEvent, now: float) -> dict[str, Any]:
     return {
-        "source": event.source, "event_id": event.event_id, "subject": event.subject, "sequence": event.sequence,
-        "type": event.type, "digest": event.digest, "body": event.body, "state": _first_state(event).value,
-        "reason": event.parked, "attempts": 0, "received_at": now, "due_at": now, "signature": event.signature,
-    }  # fmt: skip
+        "source": event.source,
+        "event_id": event.event_id,
+        "subject": event.subject,
+        "sequence": event.sequence,
+        "type": event.type,
+        "digest": event.digest,
+        "body": event.body,
+        "state": _first_state(event).value,
+        "reason": event.park_reason,
+        "attempts": 0,
+        "received_at": now,
+        "due_at": now,
+        "signature": event.signature,
+    }
 
 
-def _first_state(event: Arrived) -> InboxState:
-    if event.parked:
+def _first_state(event: IncomingEvent) -> InboxState:
+    if event.park_reason:
         return InboxState.PARKED
     return InboxState.RECEIVED if event.sequence == 1 else InboxState.WAITING_FOR_PREDECESSOR
 
 
-def _sort_out(
-    arrived: Iterable[Arrived], known: Mapping[tuple[str, str], str]
-) -> tuple[list[Arrived], list[Unreadable]]:
-    """Those that are new, each once, and those that have other bytes under a known id."""
-    new: dict[tuple[str, str], Arrived] = {}
+def _separate_altered(
+    events: Iterable[IncomingEvent], known: Mapping[tuple[str, str], str]
+) -> tuple[list[IncomingEvent], list[InvalidMessage]]:
+    """Returns the new events, each once, and those with a known id and a different body."""
+    new: dict[tuple[str, str], IncomingEvent] = {}
     altered = []
-    for event in arrived:
+    for event in events:
         key = event.source, event.event_id
         before = known.get(key) or (new[key].digest if key in new else event.digest)
         if before != event.digest:
-            altered.append(Unreadable(event.body, ParkReason.ID_REUSED.value, signature=event.signature))
+            altered.append(InvalidMessage(event.body, ParkReason.ID_REUSED.value, signature=event.signature))
         elif key not in known:
             new.setdefault(key, event)
     return list(new.values()), altered

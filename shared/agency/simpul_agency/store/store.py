@@ -1,35 +1,36 @@
-"""The store: one transaction for each thing that the kit has to keep together."""
+"""The store: one transaction for each change that must happen as a whole."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, Optional
+from typing import TYPE_CHECKING, Final, NamedTuple, Optional
 
 from sqlalchemy import Connection, func, select
 
 from simpul_agency.drivers import Driver, Tables
 from simpul_agency.records import (
-    Account,
-    Arrived,
-    Draft,
-    Due,
-    Gap,
-    Handled,
-    Message,
-    Outgoing,
-    Parked,
-    ParkedBody,
-    Standing,
-    Stream,
-    Unreadable,
+    DeliveryManifest,
+    DeliveryStatus,
+    DueEvent,
+    HandlerResult,
+    IncomingEvent,
+    IncomingMessage,
+    InvalidMessage,
+    OutgoingReply,
+    ParkedEntry,
+    ParkedMessage,
+    ReferralStream,
+    ReplyDraft,
+    StreamGap,
 )
-from simpul_agency.store import inbox, manifests, outbox, parked
+from simpul_agency.store import dossiers, heads, inbox, manifests, outbox, parked
 from simpul_agency.store.tables import INBOX, OUTBOX, PARKED_MESSAGE, InboxState, is_pending
-from simpul_agency.store.version import NEWEST, one_upgrade_at_a_time, version_of
+from simpul_agency.store.version import NEWEST, one_upgrade_at_a_time, read_version
+from simpul_seal import ContradictedHead, SignedHead
 
 if TYPE_CHECKING:
     from simpul_agency.migrations import Step
 
-Report = Callable[[str, str, Optional[str]], Draft]
-"""Makes the reply that reports a parked message to the city: reason, digest, event id where it was read."""
+DraftReport = Callable[[str, str, Optional[str]], ReplyDraft]
+"""Drafts the report of a parked message for the city: park reason, digest, event id if the message was read."""
 
 _BACKLOG: Final = select(
     select(func.count()).select_from(INBOX).where(is_pending(INBOX)).scalar_subquery(),
@@ -39,32 +40,41 @@ _BACKLOG: Final = select(
 )
 
 
+class Backlog(NamedTuple):
+    """How much work is left in a store."""
+
+    pending_events: int
+    """Events whose handler has not succeeded yet."""
+    unpublished_replies: int
+    parked_messages: int
+
+
 class Store:
-    """One process works on a store at a time."""
+    """Keeps received events and replies; one process works on a store at a time."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
     async def open(self) -> None:
-        """Connect, and bring the store to this program's version; StoreNewer when a newer program upgraded it."""
+        """Connects, and upgrades the store; raises StoreNewer when a newer program has upgraded it."""
         await self.connect()
         try:
-            if await self.version() != NEWEST:
+            if await self.read_version() != NEWEST:
                 await self.upgrade()
         except BaseException:
             await self.close()
             raise
 
     async def connect(self) -> None:
-        """Connect without a look at the tables."""
+        """Connects without reading the tables."""
         await self._driver.open()
 
-    async def version(self) -> str:
-        """The revision of the store, empty where it has no tables; StoreNewer when this program does not know it."""
-        return await self._driver.run_exclusively(version_of)
+    async def read_version(self) -> str:
+        """Returns the revision of the store, empty when it has no tables; raises StoreNewer for an unknown revision."""
+        return await self._driver.run_exclusively(read_version)
 
     async def upgrade(self, *, dry_run: bool = False) -> "list[Step]":
-        """Carry out what the store lacks, all or nothing; returns the steps. A dry run is rolled back at its end."""
+        """Runs the missing migrations, all or none; returns them. A dry run is rolled back at its end."""
         # Imported here because it takes half a second, and most stores are up to date.
         from simpul_agency.migrations import upgrade  # noqa: PLC0415 - as above
 
@@ -79,109 +89,122 @@ class Store:
             return await self._driver.run_exclusively(work)
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnects."""
         await self._driver.close()
 
-    async def take(
-        self, messages: Sequence[Message], now: float, report: Report, *, instead_of: str = ""
-    ) -> tuple[list[Due], list[Outgoing]]:
-        """Store what arrived, each event once, with the replies to it.
+    async def add_messages(
+        self, messages: Sequence[IncomingMessage], now: float, draft_report: DraftReport, *, replaces: str = ""
+    ) -> tuple[list[DueEvent], list[OutgoingReply]]:
+        """Stores messages, each event once, together with the replies to them.
 
-        What cannot be used is parked, and reported to the city once, by the reply that `report` makes. An event with
-        the id of another and other bytes is parked as altered. The parked message `instead_of` is taken out. Returns
-        the new events that wait for nothing, and the replies.
+        Messages that cannot be used are parked, and reported to the city once. An event with the id of another event
+        and a different body is parked as `id_reused`. The parked message named `replaces` is deleted. Returns the new
+        events that wait for nothing, and the replies.
         """
-        arrived = [message for message in messages if isinstance(message, Arrived)]
-        unusable = [message for message in messages if isinstance(message, Unreadable)]
-        accounts = [message for message in messages if isinstance(message, Account)]
+        events = [message for message in messages if isinstance(message, IncomingEvent)]
+        invalid = [message for message in messages if isinstance(message, InvalidMessage)]
+        manifest_messages = [message for message in messages if isinstance(message, DeliveryManifest)]
 
-        async def work(tables: Tables) -> tuple[list[Due], list[Outgoing]]:
-            if instead_of:
-                await parked.unpark(tables, instead_of)
-            new, altered = await inbox.add_events(tables, arrived, now)
-            await parked.park_messages(tables, [*unusable, *altered], now)
-            await manifests.add_manifests(tables, accounts, now)
-            reports = [report(one.reason, one.digest, None) for one in (*unusable, *altered)]
-            reports += [report(event.parked, event.digest, event.event_id) for event in new if event.parked]
+        async def work(tables: Tables) -> tuple[list[DueEvent], list[OutgoingReply]]:
+            if replaces:
+                await parked.delete_parked(tables, replaces)
+            new, altered = await inbox.add_events(tables, events, now)
+            await parked.park_messages(tables, [*invalid, *altered], now)
+            await manifests.add_manifests(tables, manifest_messages, now)
+            await heads.add_heads(tables, [head for one in manifest_messages for head in one.heads], now)
+            reports = [draft_report(one.park_reason, one.digest, None) for one in (*invalid, *altered)]
+            reports += [
+                draft_report(event.park_reason, event.digest, event.event_id) for event in new if event.park_reason
+            ]
             replies = [draft for event in new for draft in event.replies]
-            ready = [event for event in new if event.sequence == 1 and not event.parked]
+            ready = [event for event in new if event.sequence == 1 and not event.park_reason]
             return [_due(event) for event in ready], await outbox.enqueue_replies(tables, [*reports, *replies])
 
         return await self._driver.run(work)
 
-    async def due(self, now: float, patience: float, most: int) -> tuple[list[Due], int, float]:
-        """Events whose turn has come; how many are pending, those included; and the next moment of one of them.
+    async def find_due(self, now: float, predecessor_timeout: float, limit: int) -> tuple[list[DueEvent], int, float]:
+        """Returns the due events, the number of pending events, and the earliest time at which one is due.
 
-        Its turn has come when its predecessor was handled, or was awaited in vain for `patience` seconds.
+        An event is due once its predecessor was handled, or has not come for `predecessor_timeout` seconds.
         """
         return await self._driver.run(
-            lambda tables: inbox.find_due(tables, now=now, waited_since=now - patience, limit=most),
+            lambda tables: inbox.find_due(tables, now=now, waited_since=now - predecessor_timeout, limit=limit),
             survives_power_cut=False,
         )
 
-    async def settle(self) -> list[Standing]:
-        """Compare what is here with the city's delivery manifests."""
-        return await self._driver.run(manifests.settle, survives_power_cut=False)
+    async def compare_manifests(self) -> list[DeliveryStatus]:
+        """Compares the received events with the delivery manifests of every source."""
+        return await self._driver.run(manifests.compare_manifests, survives_power_cut=False)
 
-    async def gaps(self, until: float) -> tuple[list[Gap], bool]:
-        """Events that wait since before `until` for one that never came, and whether others wait since later."""
+    async def list_heads(self) -> list[SignedHead]:
+        """Lists the kept heads of the city's audits, by service and moment."""
+        return await self._driver.run(heads.list_heads, survives_power_cut=False)
+
+    async def acknowledge(self, contradictions: Sequence[ContradictedHead], now: float) -> None:
+        """Records that a person has seen contradictions of the kept heads; the heads stay."""
+        await self._driver.run(lambda tables: heads.acknowledge(tables, contradictions, now))
+
+    async def list_acknowledged(self) -> frozenset[str]:
+        """Lists the ids of the contradictions that a person has seen; see `ContradictedHead.compute_id`."""
+        return await self._driver.run(heads.list_acknowledged, survives_power_cut=False)
+
+    async def find_gaps(self, until: float) -> tuple[list[StreamGap], bool]:
+        """Returns the gaps that have lasted since before `until`, and whether there are newer ones."""
         return await self._driver.run(lambda tables: inbox.find_gaps(tables, until), survives_power_cut=False)
 
-    async def finish(self, handled: Sequence[Handled]) -> list[Outgoing]:
-        """Store the ends of handlers and their replies together; returns the replies."""
+    async def record_results(self, results: Sequence[HandlerResult]) -> list[OutgoingReply]:
+        """Stores the results of handlers together with their replies; returns the replies."""
 
-        async def work(tables: Tables) -> list[Outgoing]:
-            await inbox.record_handled(tables, handled)
-            done = [event for event in handled if event.again_at is None]
-            return await outbox.enqueue_replies(tables, [draft for event in done for draft in event.replies])
+        async def work(tables: Tables) -> list[OutgoingReply]:
+            await inbox.record_results(tables, results)
+            done = [result for result in results if result.retry_at is None]
+            return await outbox.enqueue_replies(tables, [draft for result in done for draft in result.replies])
 
         return await self._driver.run(work)
 
-    async def say(self, drafts: Sequence[Draft]) -> list[Outgoing]:
-        """Store replies that are made outside a handler."""
+    async def enqueue_replies(self, drafts: Sequence[ReplyDraft]) -> list[OutgoingReply]:
+        """Stores replies given outside a handler; returns those that are new."""
         return await self._driver.run(lambda tables: outbox.enqueue_replies(tables, drafts))
 
-    async def unpublished(self, most: int) -> list[Outgoing]:
-        """Replies that the broker has not confirmed, in order."""
-        return await self._driver.run(lambda tables: outbox.find_unpublished(tables, most), survives_power_cut=False)
+    async def find_unpublished(self, limit: int) -> list[OutgoingReply]:
+        """Returns the replies that the broker has not confirmed, in order."""
+        return await self._driver.run(lambda tables: outbox.find_unpublished(tables, limit), survives_power_cut=False)
 
-    async def published(self, replies: Sequence[Outgoing], now: float) -> None:
-        """The broker has confirmed them; a machine that forgets it sends them again, and the city knows them."""
+    async def mark_published(self, replies: Sequence[OutgoingReply], now: float) -> None:
+        """Marks confirmed replies; if a power cut undoes this, they are published again and the city ignores them."""
         await self._driver.run(lambda tables: outbox.mark_published(tables, replies, now), survives_power_cut=False)
 
-    async def first_of(self, subject: str) -> Optional[bytes]:
-        """The event that began a stream, such as the offer of a referral; None when it never came."""
-        return await self._driver.run(lambda tables: inbox.find_first(tables, subject), survives_power_cut=False)
-
-    async def streams(self, most: int, subject: str = "") -> list[Stream]:
-        """The newest referrals with what was sent about them; or one of them."""
+    async def find_streams(self, limit: int, subject: str = "") -> list[ReferralStream]:
+        """Returns the referrals that were offered or amended last, or the one with this subject, with their replies."""
         return await self._driver.run(
-            lambda tables: inbox.find_streams(tables, most, subject), survives_power_cut=False
+            lambda tables: inbox.find_streams(tables, limit, subject), survives_power_cut=False
         )
 
-    async def of_type(self, wire_name: str, most: int) -> list[bytes]:
-        """The newest events of a type."""
-        return await self._driver.run(
-            lambda tables: inbox.find_newest(tables, wire_name, most), survives_power_cut=False
-        )
+    async def count_streams(self) -> int:
+        """Returns how many referrals were offered to this agency."""
+        return await self._driver.run(inbox.count_streams, survives_power_cut=False)
 
-    async def parked(self) -> list[Parked]:
-        """Parked messages, the oldest first."""
-        return await self._driver.run(parked.find_parked, survives_power_cut=False)
+    async def delete_outdated_sections(self, subject: str) -> None:
+        """Deletes the sections of a dossier that were withdrawn or replaced."""
+        await self._driver.run(lambda tables: dossiers.delete_outdated_sections(tables, subject))
 
-    async def set_aside(self, name: str) -> Optional[ParkedBody]:
-        """The parked message of that name; None when there is none."""
-        return await self._driver.run(lambda tables: parked.find_body(tables, name), survives_power_cut=False)
+    async def list_parked(self) -> list[ParkedEntry]:
+        """Lists the parked messages, the oldest first."""
+        return await self._driver.run(parked.list_parked, survives_power_cut=False)
 
-    async def backlog(self) -> tuple[int, int, int]:
-        """How many events wait for their handler, how many replies for the broker, how many messages are parked."""
+    async def find_parked(self, name: str) -> Optional[ParkedMessage]:
+        """Returns the parked message with this name; None when there is none."""
+        return await self._driver.run(lambda tables: parked.find_parked(tables, name), survives_power_cut=False)
 
-        async def work(tables: Tables) -> tuple[int, int, int]:
+    async def count_backlog(self) -> Backlog:
+        """Counts pending events, unpublished replies and parked messages."""
+
+        async def work(tables: Tables) -> Backlog:
             [[pending, unpublished, parked_events, parked_messages]] = await tables.fetch(_BACKLOG)
-            return pending, unpublished, parked_events + parked_messages
+            return Backlog(pending, unpublished, parked_events + parked_messages)
 
         return await self._driver.run(work, survives_power_cut=False)
 
 
-def _due(event: Arrived) -> Due:
-    return Due(event.source, event.event_id, event.subject, event.type, event.body, 0)
+def _due(event: IncomingEvent) -> DueEvent:
+    return DueEvent(event.source, event.event_id, event.subject, event.type, event.body, 0)

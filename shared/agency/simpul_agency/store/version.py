@@ -1,4 +1,4 @@
-"""Which migration a store has reached, and how it gets to the newest."""
+"""Reads the revision of a store and serialises upgrades."""
 
 import asyncio
 import threading
@@ -8,14 +8,17 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
-REVISIONS: Final = ("20261124_start", "20261126_glossary", "20261126_signatures")
-"""All that this program knows, the oldest first; a store made before there were revisions has the first."""
+REVISIONS: Final = (
+    "20261124_start", "20261126_glossary", "20261126_signatures", "20261126_services", "20261205_witnessed_heads",
+    "20261206_acknowledgements",
+)  # fmt: skip
+"""The revisions that this program knows, the oldest first; a store without a revision has the first."""
 NEWEST: Final = REVISIONS[-1]
 VERSION_TABLE: Final = "simpul_store_version"
 """Not Alembic's usual name: an agency's own program may use Alembic in the same database."""
 
 _VERSION: Final = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - our own name
-# Alembic keeps the migration at work in its modules.
+# Alembic keeps the running migration in module globals.
 _alembic_lock: Final = threading.Lock()
 
 
@@ -29,8 +32,8 @@ class StoreNewer(Exception):
         )
 
 
-def version_of(connection: Connection) -> str:
-    """The store's revision, empty where it has no tables yet; StoreNewer when this program does not know it."""
+def read_version(connection: Connection) -> str:
+    """Returns the store's revision, empty when it has no tables; raises StoreNewer for an unknown revision."""
     tables = inspect(connection)
     if not tables.has_table(VERSION_TABLE):
         return REVISIONS[0] if tables.has_table("received") else ""
@@ -42,7 +45,7 @@ def version_of(connection: Connection) -> str:
 
 @asynccontextmanager
 async def one_upgrade_at_a_time() -> AsyncIterator[None]:
-    """Of this process, whatever store it is; other processes are kept out by the database."""
+    """Serialises the upgrades of this process; the database keeps other processes out."""
     while not _alembic_lock.acquire(blocking=False):  # noqa: ASYNC110 - shared by threads and event loops
         await asyncio.sleep(0.01)
     try:

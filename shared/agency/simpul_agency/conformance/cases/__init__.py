@@ -1,13 +1,16 @@
-"""All cases, by what they are about; importing them fills the list."""
+"""All cases, by subject; importing them fills the list."""
 
 from simpul_agency.conformance.cases import (  # noqa: F401 - each adds its cases
-    afterwards,
-    answering,
+    answers,
     changes,
+    dossiers,
+    duplicates,
     forged,
-    missing,
-    once,
+    gaps,
+    last_check,
     order,
     outages,
+    services,
+    unknown_values,
     unusable,
 )

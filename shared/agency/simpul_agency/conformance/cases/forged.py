@@ -1,4 +1,4 @@
-"""Nobody but the city's services speaks for the city, and nothing is read before it is known who has written it."""
+"""A consumer accepts only what the city's services signed, and parses nothing before it has verified the signature."""
 
 import json
 from typing import Any
@@ -10,68 +10,70 @@ from simpul_schema.vocabulary import ParkReason
 from simpul_seal import sign
 
 
-async def _is_parked(
+async def _expect_parked(
     trial: Trial, event: dict[str, Any], message: tuple[bytes, str], why: str, *reasons: ParkReason
 ) -> None:
     body, signature = message
     await trial.city.publish(body, signature)
-    await trial.parked(body, why, *reasons)
-    await trial.unanswered(event, why)
+    await trial.expect_parked(body, why, *reasons)
+    await trial.expect_unanswered(event, why)
 
 
-@case("An offer without a signature beside it is not believed.")
+@case("An offer without a signature header is parked.")
 async def unsigned_is_parked(trial: Trial) -> None:
-    event = trial.city.offer()
-    body, _ = trial.city.signed(event)
-    await _is_parked(trial, event, (body, ""), "it carries no signature", ParkReason.UNSIGNED)
+    event = trial.city.events.create_offer()
+    body, _ = trial.city.sign_event(event)
+    await _expect_parked(trial, event, (body, ""), "it carries no signature", ParkReason.UNSIGNED)
 
 
-@case("A signature inside the body is none: it counts beside the bytes that it covers.")
+@case("A signature inside the body does not count: it must be in the header, next to the bytes that it covers.")
 async def signature_in_body_is_parked(trial: Trial) -> None:
-    event = trial.city.offer()
-    _, signature = trial.city.signed(event)
-    body, _ = trial.city.signed(event | {"keyid": signature.split()[1], "signature": signature.split()[2]})
-    await _is_parked(trial, event, (body, ""), "its signature stands in the body", ParkReason.UNSIGNED)
+    event = trial.city.events.create_offer()
+    _, signature = trial.city.sign_event(event)
+    body, _ = trial.city.sign_event(event | {"keyid": signature.split()[1], "signature": signature.split()[2]})
+    await _expect_parked(trial, event, (body, ""), "its signature is in the body", ParkReason.UNSIGNED)
 
 
-@case("One byte altered after the signing is enough not to believe an offer, be it a space between two fields.")
+@case("An offer of which a single byte was altered after signing is parked, even a space between two fields.")
 async def altered_is_parked(trial: Trial) -> None:
     for before, after in ((b'"urgency":"', b'"urgency": "'), (b'"role":"lead"', b'"role":"support"')):
-        event = trial.city.offer()
-        body, signature = trial.city.signed(event)
+        event = trial.city.events.create_offer()
+        body, signature = trial.city.sign_event(event)
         altered = body.replace(before, after, 1)
-        await _is_parked(trial, event, (altered, signature), "it was altered after it was signed", ParkReason.FORGED)
+        await _expect_parked(
+            trial, event, (altered, signature), "it was altered after it was signed", ParkReason.FORGED
+        )
 
 
-@case("The signature of one offer does not vouch for another.")
+@case("The signature of one offer is not valid for another.")
 async def signature_of_another_body_is_parked(trial: Trial) -> None:
-    event, other = trial.city.offer(), trial.city.offer(2)
-    message = trial.city.signed(event)[0], trial.city.signed(other)[1]
-    await _is_parked(trial, event, message, "its signature was made for another offer", ParkReason.FORGED)
+    event, other = trial.city.events.create_offer(), trial.city.events.create_offer(2)
+    message = trial.city.sign_event(event)[0], trial.city.sign_event(other)[1]
+    await _expect_parked(trial, event, message, "its signature was made for another offer", ParkReason.FORGED)
 
 
-@case("A scheme that is not known yet is not believed, even where the rest of the header is right.")
+@case("An unknown signature scheme is parked, even when the rest of the header is right.")
 async def unknown_scheme_is_parked(trial: Trial) -> None:
     for scheme in ("v2", "v1,v2", "V1"):
-        event = trial.city.offer()
-        body, signature = trial.city.signed(event)
+        event = trial.city.events.create_offer()
+        body, signature = trial.city.sign_event(event)
         other = signature.replace("v1 ", f"{scheme} ", 1)
-        await _is_parked(trial, event, (body, other), f"its signature is of the scheme {scheme}", ParkReason.FORGED)
+        await _expect_parked(trial, event, (body, other), f"its signature is of the scheme {scheme}", ParkReason.FORGED)
 
 
-@case("A signature that routing made for another purpose, or over the bare body, vouches for no event.")
+@case("A signature that routing made for another purpose is not valid for an event.")
 async def signature_for_another_purpose_is_parked(trial: Trial) -> None:
     for domain in ("simpul-agreement-v1", "simpul-event-v2"):
-        event = trial.city.offer()
-        body, _ = trial.city.signed(event)
+        event = trial.city.events.create_offer()
+        body, _ = trial.city.sign_event(event)
         other = sign(body, trial.city.rings["routing"], domain=domain)
-        await _is_parked(trial, event, (body, other), f"it was signed as {domain}", ParkReason.FORGED)
+        await _expect_parked(trial, event, (body, other), f"it was signed as {domain}", ParkReason.FORGED)
 
 
-@case("What is not signed is not read: deep, huge and doubled JSON of a stranger is refused for its signature.")
+@case("Nothing is parsed before it is verified: deep, huge and malformed JSON is parked for its signature.")
 async def unverified_is_not_parsed(trial: Trial) -> None:
-    event = trial.city.offer()
-    body, signature = trial.city.signed(event)
+    event = trial.city.events.create_offer()
+    body, signature = trial.city.sign_event(event)
     for poison in (
         b"[" * 100_000,
         b'{"type":"referral.offered.v1","sequence":' + b"9" * 100_000 + b"}",
@@ -79,48 +81,50 @@ async def unverified_is_not_parsed(trial: Trial) -> None:
         b"\xff\xfe",
     ):
         why = "its signature was made for other bytes"
-        await _is_parked(trial, event, (poison, signature), why, ParkReason.FORGED)
-    await trial.answered(await trial.offered())
+        await _expect_parked(trial, event, (poison, signature), why, ParkReason.FORGED)
+    await trial.expect_answered(await trial.send_offer())
 
 
-@case("An offer signed by another agency is not the city's, although that agency is enrolled.")
+@case("An offer signed by another enrolled agency is parked.")
 async def signed_by_another_is_parked(trial: Trial) -> None:
-    event = trial.city.offer()
-    message = trial.city.signed(event, by=NEIGHBOUR)
-    await _is_parked(trial, event, message, "another party signed it", ParkReason.FORGED)
+    event = trial.city.events.create_offer()
+    message = trial.city.sign_event(event, by=NEIGHBOUR)
+    await _expect_parked(trial, event, message, "another party signed it", ParkReason.FORGED)
 
 
-@case("The source must be who signed: routing's key does not speak for intake.")
+@case("The source must be the party that signed: an event of intake signed with routing's key is parked.")
 async def actor_mismatch_is_parked(trial: Trial) -> None:
-    event = trial.city.offer() | {"source": "/kediri/intake"}
-    await _is_parked(trial, event, trial.city.signed(event), "its source is not who signed it", ParkReason.FORGED)
+    event = trial.city.events.create_offer() | {"source": "/kediri/intake"}
+    await _expect_parked(
+        trial, event, trial.city.sign_event(event), "its source is not the party that signed it", ParkReason.FORGED
+    )
 
 
-@case("Each party publishes only what the catalogue lets it publish: intake offers nothing.")
+@case("A party may publish only what the catalogue allows: an offer by intake is parked.")
 async def unauthorized_publisher_is_parked(trial: Trial) -> None:
-    event = trial.city.offer() | {"source": "/kediri/intake"}
-    message = trial.city.signed(event, by="intake")
-    await _is_parked(trial, event, message, "its sender may not say this", ParkReason.UNAUTHORIZED_PUBLISHER)
+    event = trial.city.events.create_offer() | {"source": "/kediri/intake"}
+    message = trial.city.sign_event(event, by="intake")
+    await _expect_parked(trial, event, message, "its sender may not publish offers", ParkReason.UNAUTHORIZED_PUBLISHER)
 
 
-@case("A key that nobody enrolled is not believed, whatever name it bears.")
+@case("An event signed with a key that was never enrolled is parked.")
 async def unknown_key_is_parked(trial: Trial) -> None:
-    event = trial.city.offer()
-    message = trial.city.signed(event, by="stranger")
-    await _is_parked(trial, event, message, "its key was never enrolled", ParkReason.UNKNOWN_KEY)
+    event = trial.city.events.create_offer()
+    message = trial.city.sign_event(event, by="stranger")
+    await _expect_parked(trial, event, message, "its key was never enrolled", ParkReason.UNKNOWN_KEY)
 
 
-@case("A key past its time is not believed.")
+@case("An event signed with an expired key is parked.")
 async def outdated_key_is_parked(trial: Trial) -> None:
-    event = trial.city.offer()
-    message = trial.city.signed(event, by="outdated")
-    await _is_parked(trial, event, message, "its key has run out", ParkReason.UNKNOWN_KEY)
+    event = trial.city.events.create_offer()
+    message = trial.city.sign_event(event, by="outdated")
+    await _expect_parked(trial, event, message, "its key has expired", ParkReason.UNKNOWN_KEY)
 
 
-@case("The signed bytes count, not their form: however the city writes its JSON, the same event is answered.")
+@case("The signature covers the bytes, not a form of JSON: an event is answered however its JSON is written.")
 async def any_signed_form_is_answered(trial: Trial) -> None:
-    event = trial.city.offer()
-    backwards = dict(reversed(list(event.items())))
-    body = json.dumps(backwards, indent=3, ensure_ascii=True).replace("referral", "\\u0072eferral").encode()
+    event = trial.city.events.create_offer()
+    reversed_event = dict(reversed(list(event.items())))
+    body = json.dumps(reversed_event, indent=3, ensure_ascii=True).replace("referral", "\\u0072eferral").encode()
     await trial.city.publish(body, sign(body, trial.city.rings["routing"]))
-    await trial.answered(event)
+    await trial.expect_answered(event)

@@ -1,34 +1,35 @@
-"""Networks and brokers fail; nothing is lost and the consumer comes back by itself."""
+"""Networks and brokers fail: nothing is lost, and the consumer reconnects by itself."""
 
 from simpul_agency.conformance.case import case
 from simpul_agency.conformance.trial import Trial, expect
 
-BACK_WITHIN = 60.0
+RECONNECT_TIMEOUT = 60.0
+"""Seconds within which a consumer must reconnect and answer; tests of broken consumers shorten it."""
 
 
-@case("Cut off from the broker, the consumer comes back by itself.")
-async def comes_back_after_cut(trial: Trial) -> None:
-    await trial.answered(await trial.offered())
-    cut = await trial.city.cut_connections()
-    expect(cut > 0, "the broker knew no connection of the agency")
-    await trial.answered(await trial.offered(2), within=BACK_WITHIN)
-    expect(trial.is_running, "the consumer ended instead of coming back")
+@case("A consumer whose connection is cut reconnects by itself.")
+async def reconnects_after_cut(trial: Trial) -> None:
+    await trial.expect_answered(await trial.send_offer())
+    cut = await trial.city.broker.cut_connections()
+    expect(cut > 0, "the agency had no connection to the broker")
+    await trial.expect_answered(await trial.send_offer(2), timeout=RECONNECT_TIMEOUT)
+    expect(trial.is_running, "the consumer ended instead of reconnecting")
 
 
-@case("Cut off in the middle of its work, it answers everything, each once.")
-async def cut_in_mid_handler_loses_nothing(trial: Trial) -> None:
-    before = len(trial.city.heard)
-    offers = [await trial.offered(number % 5 + 1) for number in range(12)]
-    await trial.city.until(lambda: len(trial.city.heard) > before, 5)
-    await trial.city.cut_connections()
-    offers += [await trial.offered(number % 5 + 1) for number in range(4)]
-    await trial.answered(*offers, within=BACK_WITHIN)
+@case("A consumer whose connection is cut during its work answers every offer once.")
+async def cut_during_work_loses_nothing(trial: Trial) -> None:
+    before = len(trial.city.reply_log.replies)
+    offers = [await trial.send_offer(number % 5 + 1) for number in range(12)]
+    await trial.city.reply_log.wait_until(lambda: len(trial.city.reply_log.replies) > before, 5)
+    await trial.city.broker.cut_connections()
+    offers += [await trial.send_offer(number % 5 + 1) for number in range(4)]
+    await trial.expect_answered(*offers, timeout=RECONNECT_TIMEOUT)
 
 
-@case("A broker that restarts in the middle of the work loses and doubles nothing.")
+@case("When the broker restarts during the work, nothing is lost or repeated.")
 async def broker_restart_loses_nothing(trial: Trial) -> None:
-    offers = [await trial.offered(number % 5 + 1) for number in range(12)]
+    offers = [await trial.send_offer(number % 5 + 1) for number in range(12)]
     await trial.restart_broker()
-    offers.append(await trial.offered())
-    await trial.answered(*offers, within=BACK_WITHIN)
-    expect(trial.is_running, "the consumer ended instead of coming back")
+    offers.append(await trial.send_offer())
+    await trial.expect_answered(*offers, timeout=RECONNECT_TIMEOUT)
+    expect(trial.is_running, "the consumer ended instead of reconnecting")

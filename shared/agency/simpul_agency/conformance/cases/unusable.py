@@ -1,4 +1,4 @@
-"""What cannot be used is neither lost nor in the way, and the city learns of it."""
+"""A consumer parks and reports messages that it cannot use, and is not stopped by them."""
 
 import asyncio
 from hashlib import sha256
@@ -12,150 +12,160 @@ from simpul_seal import sign
 
 @case("A field that a later minor version adds is ignored.")
 async def unknown_field_is_ignored(trial: Trial) -> None:
-    offer = trial.city.offer()
+    offer = trial.city.events.create_offer()
     offer["data"]["added_later"] = {"deep": [1, True, None, "ya"]}
     await trial.city.send(offer)
-    await trial.answered(offer)
+    await trial.expect_answered(offer)
 
 
-@case("An unknown attribute of the envelope is ignored, and is part of what was signed.")
+@case("An unknown attribute of the envelope is ignored, although the signature covers it.")
 async def unknown_attribute_is_ignored(trial: Trial) -> None:
-    offer = trial.city.offer() | {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    offer = trial.city.events.create_offer() | {
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    }
     offer |= {"laterextension": 'é \u2028 \\ " \u0001'}
     await trial.city.send(offer)
-    await trial.answered(offer)
+    await trial.expect_answered(offer)
 
 
-@case("An event of a type that is not known yet is parked and reported: the city may believe that it arrived.")
+@case("An event of an unknown type is parked and reported; otherwise the city would believe that it was handled.")
 async def unknown_type_is_parked(trial: Trial) -> None:
-    event = trial.city.offer() | {"type": "referral.postponed.v1"}
-    sent = await trial.city.send(event, is_counted=False)
-    await trial.parked(sent.body, "a type that nobody knows")
-    await trial.unanswered(event, "its type is unknown")
-    await trial.answered(await trial.offered())
+    event = trial.city.events.create_offer() | {"type": "referral.postponed.v1"}
+    sent = await trial.city.send(event, is_listed=False)
+    await trial.expect_parked(sent.body, "its type is unknown")
+    await trial.expect_unanswered(event, "its type is unknown")
+    await trial.expect_answered(await trial.send_offer())
 
 
-@case("Version 2 beside version 1: the one that is known is answered, the other parked.")
-async def next_version_beside_this_one(trial: Trial) -> None:
-    offer = trial.city.offer()
-    after = trial.city.offer() | {"type": "referral.offered.v2"}
-    sent = await trial.city.send(after, is_counted=False)
+@case("When versions 1 and 2 are published together, version 1 is answered and version 2 parked.")
+async def next_version_is_parked(trial: Trial) -> None:
+    offer = trial.city.events.create_offer()
+    later = trial.city.events.create_offer() | {"type": "referral.offered.v2"}
+    sent = await trial.city.send(later, is_listed=False)
     await trial.city.send(offer)
-    await trial.answered(offer)
-    await trial.parked(sent.body, "a later version")
+    await trial.expect_answered(offer)
+    await trial.expect_parked(sent.body, "a later version")
 
 
-@case("An event against the contract is parked and reported, neither lost nor going round.")
+@case("An event that violates the contract is parked and reported, neither lost nor requeued.")
 async def invalid_payload_is_parked(trial: Trial) -> None:
-    for spoil in ("answer_by", "service", "referral_id"):
-        event = trial.city.offer()
-        del event["data"][spoil]
-        sent = await trial.city.send(event, is_counted=False)
-        await trial.parked(sent.body, f"an offer without {spoil}")
-        await trial.unanswered(event, f"it lacks {spoil}")
-    await trial.answered(await trial.offered())
+    for missing in ("answer_by", "services", "referral_id", "service_id"):
+        event = trial.city.events.create_offer()
+        del (event["data"]["services"][0] if missing == "service_id" else event["data"])[missing]
+        sent = await trial.city.send(event, is_listed=False)
+        await trial.expect_parked(sent.body, f"an offer without {missing}")
+        await trial.expect_unanswered(event, f"it lacks {missing}")
+    await trial.expect_answered(await trial.send_offer())
 
 
-@case("Wrong values are parked too: a deadline that is no moment, a service that does not exist.")
+@case("Invalid values are parked: a deadline that is not a time, an urgency that does not exist.")
 async def invalid_value_is_parked(trial: Trial) -> None:
-    for field, wrong in (("answer_by", "tomorrow"), ("service", "dental_care"), ("referral_id", "R-12345")):
-        event = trial.city.offer()
+    for field, wrong in (
+        ("answer_by", "tomorrow"), ("urgency", "at_once"), ("referral_id", "R-12345"), ("services", []),
+    ):  # fmt: skip
+        event = trial.city.events.create_offer()
         event["data"][field] = wrong
-        sent = await trial.city.send(event, is_counted=False)
-        await trial.parked(sent.body, f"an offer whose {field} is {wrong}")
-        await trial.unanswered(event, f"its {field} is {wrong}")
+        sent = await trial.city.send(event, is_listed=False)
+        await trial.expect_parked(sent.body, f"an offer whose {field} is {wrong}")
+        await trial.expect_unanswered(event, f"its {field} is {wrong}")
 
 
-@case("Bytes that are no event are parked and reported, be they signed or not.")
+@case("Bytes that are not an event are parked and reported, whether they are signed or not.")
 async def not_json_is_parked(trial: Trial) -> None:
     for body in (b"{", b"", b"\xff\xfe\x00", b"[" * 80_000, b"null", b'"referral.offered.v1"'):
         await trial.city.publish(body)
-        await trial.parked(body, "unsigned bytes that are no event", ParkReason.UNSIGNED)
+        await trial.expect_parked(body, "unsigned bytes that are not an event", ParkReason.UNSIGNED)
     for body in (b"{ ", b"\xff\xfe\x01", b"[" * 90_000, b"[]", b'"referral.revoked.v1"', b'{"type":7}'):
         await trial.city.publish(body, sign(body, trial.city.rings["routing"]))
-        await trial.parked(body, "signed bytes that are no event", ParkReason.MALFORMED)
+        await trial.expect_parked(body, "signed bytes that are not an event", ParkReason.MALFORMED)
 
 
-@case("A number too large and an object too deep stop nothing, even where the city has signed them.")
+@case("A huge number or a deep object does not stop the consumer, even when the city has signed it.")
 async def signed_poison_stops_nothing(trial: Trial) -> None:
-    event = trial.city.offer()
-    body, _ = trial.city.signed(event)
+    event = trial.city.events.create_offer()
+    body, _ = trial.city.sign_event(event)
     for more in (b'"later":' + b"9" * 9_000, b'"later":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_000):
         poison = body[:-1] + b"," + more + b"}"
         await trial.city.publish(poison, sign(poison, trial.city.rings["routing"]))
-    await trial.answered(await trial.offered())
+    await trial.expect_answered(await trial.send_offer())
 
 
-@case("A key that stands twice in what the city has signed makes no second answer.")
-async def doubled_key_is_answered_once_at_most(trial: Trial) -> None:
-    event = trial.city.offer()
-    body, _ = trial.city.signed(event)
-    doubled = body[:-1] + b',"type":"referral.offered.v1"}'
-    await trial.city.publish(doubled, sign(doubled, trial.city.rings["routing"]))
-    await trial.drained()
-    await trial.quiet()
-    words = [word for word in trial.city.words_to(event) if word in ("accepted", "declined")]
-    expect(len(words) <= 1, f"an offer with a doubled key was answered with {', '.join(words)}")
-    await trial.answered(await trial.offered())
+@case("A duplicate key in a signed event does not lead to a second answer.")
+async def duplicate_key_gets_no_second_answer(trial: Trial) -> None:
+    event = trial.city.events.create_offer()
+    body, _ = trial.city.sign_event(event)
+    duplicated = body[:-1] + b',"type":"referral.offered.v1"}'
+    await trial.city.publish(duplicated, sign(duplicated, trial.city.rings["routing"]))
+    await trial.wait_until_drained()
+    await trial.wait_until_quiet()
+    kinds = [kind for kind in trial.city.reply_log.kinds_of_replies_to(event) if kind in ("accepted", "declined")]
+    expect(len(kinds) <= 1, f"an offer with a duplicate key was answered with {', '.join(kinds)}")
+    await trial.expect_answered(await trial.send_offer())
 
 
-@case("A message larger than the contract allows is parked unread.")
+@case("A message larger than the contract allows is parked.")
 async def oversized_is_parked(trial: Trial) -> None:
-    event = trial.city.offer()
+    event = trial.city.events.create_offer()
     event["data"]["added_later"] = "x" * 300_000
-    sent = await trial.city.send(event, is_counted=False)
-    await trial.parked(sent.body, "a message of 300 kB")
-    await trial.unanswered(event, "it is larger than the contract allows")
+    sent = await trial.city.send(event, is_listed=False)
+    await trial.expect_parked(sent.body, "a message of 300 kB")
+    await trial.expect_unanswered(event, "it is larger than the contract allows")
 
 
-@case("One poison message stops nothing else.")
+@case("Poison messages do not stop the consumer.")
 async def poison_stops_nothing(trial: Trial) -> None:
     offers = []
     for number in range(20):
         if number % 4 == 0:
             await trial.city.publish(b"poison %d" % number)
-        offers.append(await trial.offered(number % 5 + 1))
-    await trial.answered(*offers, within=20)
+        offers.append(await trial.send_offer(number % 5 + 1))
+    await trial.expect_answered(*offers, timeout=20)
     expect(trial.is_running, "the consumer ended")
 
 
-@case("A section sealed to another agency cannot be opened: the offer is parked and reported, never taken unread.")
+@case("An offer whose facts are sealed to another agency is parked and reported, and not accepted.")
 async def sealed_to_another_is_parked(trial: Trial) -> None:
-    event = trial.city.offer()
-    event["data"]["sealed"]["facts"] = trial.city.sealed(event, {}, NEIGHBOUR)
-    sent = await trial.city.send(event, is_counted=False)
-    await trial.parked(sent.body, "facts sealed to another agency")
-    await trial.quiet()
-    expect("accepted" not in trial.city.words_to(event), "an offer whose facts could not be read was accepted")
+    event = trial.city.events.create_offer()
+    event["data"]["sealed"]["facts"] = trial.city.events.seal_facts(event, {}, NEIGHBOUR)
+    sent = await trial.city.send(event, is_listed=False)
+    await trial.expect_parked(sent.body, "facts sealed to another agency")
+    await trial.wait_until_quiet()
+    expect(
+        "accepted" not in trial.city.reply_log.kinds_of_replies_to(event),
+        "an offer whose facts could not be read was accepted",
+    )
 
 
-@case("A section moved here from another event does not open, although it is sealed to this agency.")
+@case("A section copied from another event does not open, although it is sealed to this agency.")
 async def moved_section_is_parked(trial: Trial) -> None:
-    event, other = trial.city.offer(), trial.city.offer(4)
+    event, other = trial.city.events.create_offer(), trial.city.events.create_offer(4)
     event["data"]["sealed"] = other["data"]["sealed"]
-    sent = await trial.city.send(event, is_counted=False)
-    await trial.parked(sent.body, "facts of another event")
-    await trial.quiet()
-    expect("accepted" not in trial.city.words_to(event), "an offer with the facts of another child was accepted")
+    sent = await trial.city.send(event, is_listed=False)
+    await trial.expect_parked(sent.body, "facts of another event")
+    await trial.wait_until_quiet()
+    expect(
+        "accepted" not in trial.city.reply_log.kinds_of_replies_to(event),
+        "an offer with the facts of another child was accepted",
+    )
 
 
-@case("What is addressed to another agency is not answered, even when a mistake in the city brings it here.")
+@case("An offer addressed to another agency is parked, even when a mistake in the city delivers it here.")
 async def for_another_agency_is_parked(trial: Trial) -> None:
-    event = trial.city.offer(agency=NEIGHBOUR)
-    body, signature = trial.city.signed(event)
+    event = trial.city.events.create_offer(agency=NEIGHBOUR)
+    body, signature = trial.city.sign_event(event)
     await trial.city.publish(body, signature)
-    await trial.parked(body, "an offer to another agency", ParkReason.FOR_ANOTHER_AGENCY)
-    await trial.unanswered(event, "it is addressed to another agency")
+    await trial.expect_parked(body, "an offer to another agency", ParkReason.FOR_ANOTHER_AGENCY)
+    await trial.expect_unanswered(event, "it is addressed to another agency")
 
 
-@case("What could not be used once does not become good by being sent again and again, and is reported once.")
+@case("A message that is parked and comes again is reported once.")
 async def parked_is_reported_once(trial: Trial) -> None:
     body = b"the same nonsense"
     for _ in range(3):
         await trial.city.publish(body)
-    await trial.parked(body, "bytes that are no event")
+    await trial.expect_parked(body, "bytes that are not an event")
     await asyncio.sleep(0.2)
-    await trial.quiet()
-    reports = trial.city.said("reply.message.parked.v1")
-    of_this = [one for one in reports if one["digest"] == sha256(body).hexdigest()]
-    expect(len(of_this) == 1, f"the same message was reported {len(of_this)} times")
+    await trial.wait_until_quiet()
+    reports = trial.city.reply_log.data_of("reply.message.parked.v1")
+    own = [one for one in reports if one["digest"] == sha256(body).hexdigest()]
+    expect(len(own) == 1, f"the same message was reported {len(own)} times")

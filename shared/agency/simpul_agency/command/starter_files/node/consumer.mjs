@@ -1,4 +1,4 @@
-// Receives an agency's referrals: simpul-agency speaks with the city, this answers it (node consumer.mjs).
+// Receives an agency's referrals: simpul-agency connects to the city and posts each event here (node consumer.mjs).
 import {spawn} from 'node:child_process';
 import {createHmac, randomBytes, timingSafeEqual} from 'node:crypto';
 import {createServer} from 'node:http';
@@ -12,10 +12,18 @@ function isGenuine(headers, body) {
   return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
-function receive(event) {
-  console.log(event.type, event.data.referral_id, event.data.service ?? '', event.data.urgency ?? '');
-  if (event.type === 'referral.consent_withdrawn.v1') return {reply: 'withdrawal_acknowledged'};
-  return event.type === 'referral.offered.v1' ? {reply: 'accepted'} : {};
+// The services of an offer or amendment replace those of before; the others of a referral continue.
+const NOTES = {offered: 'has', amended: 'has', cancelled: 'stop:', revoked: 'stop:', rerouted: 'stop:',
+  reminded: 'due', overdue: 'due', escalated: 'due', consent_withdrawn: 'consent withdrawn, delete:'};
+
+function receive({type, data}) {
+  const what = type.split('.')[1], services = Array.isArray(data.services) ? data.services : [];
+  const fresh = services.filter(one => (data.added ?? [one.service_id]).includes(one.service_id));
+  console.log(type, data.referral_id, NOTES[what] ?? '', data.due_at ?? '', ...services.map(one => one.service));
+  if (what === 'consent_withdrawn') return {reply: 'withdrawal_acknowledged'};
+  if (!['offered', 'amended'].includes(what) || !fresh.length) return {};
+  console.log('  new:', ...fresh.map(one => one.service));
+  return {reply: 'accepted', service_ids: fresh.map(one => one.service_id)};  // All that is new, or some.
 }
 
 const server = createServer(async (request, response) => {

@@ -1,29 +1,40 @@
-"""Receives an agency's referrals; run it where simpul-agency.env is, or with SIMPUL_AGENCY_* in the environment."""
+"""Receives an agency's referrals; run it in the folder of simpul-agency.env, or set SIMPUL_AGENCY_*."""
 
-from simpul_agency import Agency, Received, Reply
-from simpul_schema.messages import ReferralCancelledV1, ReferralConsentWithdrawnV1, ReferralOfferedV1
+from simpul_agency import Agency, ReceivedEvent, Reply
+from simpul_schema import Event, messages
 
 agency = Agency.from_settings()
 
 
-@agency.on(ReferralOfferedV1)
-async def receive(referral: Received[ReferralOfferedV1], reply: Reply) -> None:
-    """Put it where your people see it; answer now, or later with `agency.reply(referral_id)`."""
-    print(referral.code, referral.data.service, referral.data.urgency, "answer by", referral.data.answer_by)
-    reply.accept()
+def _show(referral: ReceivedEvent[Event], what: str) -> None:
+    print(referral.code, what, *(one.service for one in referral.data.services))
 
 
-@agency.on(ReferralConsentWithdrawnV1)
-async def forget(referral: Received[ReferralConsentWithdrawnV1], reply: Reply) -> None:
-    """Take it out of your own system first."""
+@agency.on(messages.ReferralOfferedV1, messages.ReferralAmendedV1)
+async def receive(referral: ReceivedEvent[Event], reply: Reply) -> None:
+    """Store the services, which replace those of before, and show your staff what is new."""
+    for one in referral.data.services:
+        print(referral.code, "new" if one in referral.new_services else "old", one.service, one.urgency, one.answer_by)
+    reply.accept()  # what is new; or some: reply.accept([one.service_id, ...]), reply.decline(reason, [...])
+
+
+@agency.on(messages.ReferralCancelledV1, messages.ReferralRevokedV1, messages.ReferralReroutedV1)
+async def stop(referral: ReceivedEvent[Event], reply: Reply) -> None:
+    """Stop these services, which another agency may have now; the others continue."""
+    _show(referral, "stop:")
+
+
+@agency.on(messages.ReferralRemindedV1, messages.ReferralOverdueV1, messages.ReferralEscalatedV1)
+async def hurry(referral: ReceivedEvent[Event], reply: Reply) -> None:
+    """Alert your staff: the city waits for these services."""
+    _show(referral, f"due {referral.data.due_at}:")
+
+
+@agency.on(messages.ReferralConsentWithdrawnV1)
+async def delete(referral: ReceivedEvent[Event], reply: Reply) -> None:
+    """Delete what you hold for these services first; the others continue."""
+    _show(referral, "consent withdrawn:")
     reply.acknowledge_withdrawal()
 
 
-@agency.on(ReferralCancelledV1)
-async def withdraw(referral: Received[ReferralCancelledV1], reply: Reply) -> None:
-    """Nothing more is asked."""
-    print(referral.code, "is asked no longer")
-
-
-if __name__ == "__main__":
-    agency.run()
+agency.run()
