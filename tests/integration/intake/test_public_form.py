@@ -60,7 +60,7 @@ FILE = '--b\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\
         ("", FORM, 422, "Pilih sedikitnya satu"),
         ("&&==%%%&\x00\xff", FORM, 422, "Pilih sedikitnya satu"),
         (urlencode(a_form(channel="pigeon")), FORM, 422, "Ada isian yang perlu diperbaiki"),
-        (urlencode(a_form(lang="xx", age="99")), FORM, 422, "Paling besar 17"),
+        (urlencode(a_form(lang="xx", age="999")), FORM, 422, "Paling besar 120"),
         (urlencode({f"field{number}": "x" for number in range(61)}), FORM, 400, UNREADABLE),
         ("{}", "application/json", 415, UNSUPPORTED),
         ("violence=physical", "text/plain", 415, UNSUPPORTED),
@@ -192,3 +192,26 @@ async def test_a_program_gets_failures_as_json(city: LocalCity) -> None:
     shown = [(status, json.loads(body)["code"]) for status, body, _ in answers]
     assert shown == [(404, "not_found"), (405, "method_not_allowed"), (413, "too_large"), (400, "unreadable")]
     assert all(set(json.loads(body)["messages"]) == {"id", "en"} for _, body, _ in answers)
+
+
+async def test_day_and_hour_of_the_event_are_taken_and_shown_again(city: LocalCity) -> None:
+    event = {"happened_on": "2026-11-01", "happened_hour": "21", "event_kelurahan": "outside", "kelurahan": "outside"}
+
+    refused, page = await send(city, urlencode(without_id(**event)))
+    again = ShownForm(page)
+    accepted, _ = await send(city, urlencode(again.fields))
+
+    assert (refused, accepted) == (422, 200)
+    assert {name: again.value(name) for name in event} == event
+
+
+@pytest.mark.parametrize(
+    ("happened_on", "expected"),
+    [("2999-01-01", "sesudah laporan"), ("2001-01-01", "belum lahir"), ("kemarin", "2026-11-24T21")],
+)
+async def test_an_impossible_time_of_the_event_is_explained(city: LocalCity, happened_on: str, expected: str) -> None:
+    status, page = await send(city, urlencode(a_form(happened_on=happened_on)))
+
+    assert status == 422
+    assert expected in page
+    assert ShownForm(page).value("happened_on") == happened_on

@@ -1,12 +1,14 @@
-"""The public form: two languages, no JavaScript, small enough for a cheap phone."""
+"""The public form for a report, and the page with its receipt."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from importlib.resources import files
+from math import ceil
 from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 from starlette.datastructures import FormData
@@ -14,19 +16,28 @@ from starlette.exceptions import HTTPException
 
 from simpul_city import City
 from simpul_intake.api import TEXT_PACKAGES, IdentityIn, NarrativeIn, ReportIn
-from simpul_intake.errors import ReportIdReused
-from simpul_intake.use_cases import TakeReports
+from simpul_intake.api.error_handlers import EVENT_TIME_PROBLEMS
+from simpul_intake.domain import check_event_time
+from simpul_intake.errors import EventTimeImpossible, ReportIdReused, TooManyReports
+from simpul_intake.proof_of_work import PROOF_BITS
+from simpul_intake.use_cases import LimitReports, Sender, TakeReports
 from simpul_runtime.database import utc_now
-from simpul_runtime.failures import Failure, record_failure, request_failure
+from simpul_runtime.failures import Failure, FailureCode, record_failure, request_failure
 from simpul_runtime.languages import known_language, language_of
 from simpul_runtime.shell import Limits
-from simpul_runtime.translations import gettext_noop, load_translations, page_templates
+from simpul_runtime.translations import page_templates
 from simpul_runtime.validation import explain_error
-from simpul_schema.vocabulary import Answer, Channel, Place, Relation, Reporter, Sex, Violence
+from simpul_schema.translations import LANGUAGES, gettext_noop, load_translations
+from simpul_schema.vocabulary import OUTSIDE_CITY, Answer, Channel, Place, Relation, Reporter, Sex, Violence
 
 FORM_PATH: Final = "/lapor"
 FORM_LIMITS: Final = Limits(body_bytes=1024 * 1024)
 """Large enough for both narratives in a script that takes nine bytes per letter when form-encoded."""
+PAGE_HEADERS: Final = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+}
+"""Of the public pages, in addition to those of every service."""
 _IDENTITY = tuple(IdentityIn.model_fields)
 _NARRATIVE = tuple(NarrativeIn.model_fields)
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -70,9 +81,13 @@ class FormInput:
 
     def to_report_in(self) -> ReportIn:
         """Validates the fields as the API does, leaving empty ones out; raises ValidationError."""
-        not_plain_fields = {"identity", "narrative", "violence", "received_at", "excluded_agencies"}
-        names = set(ReportIn.model_fields) - not_plain_fields
+        # A member of the public reports for no complaint centre.
+        not_in_form = {"identity", "narrative", "violence", "received_at", "excluded_agencies", "complaint_centre"}
+        not_in_form |= {"duplicate_search", "duplicate_reason"}
+        names = set(ReportIn.model_fields) - not_in_form
         report: dict[str, Any] = {name: self.fields[name] for name in names if self.fields.get(name)}
+        day, hour = self.fields.get("happened_on", "").strip(), self.fields.get("happened_hour", "")
+        report["happened_at"] = f"{day}T{hour}" if day and hour else day
         report["violence"] = list(self.violence)
         report["identity"] = {name: self.fields.get(name, "") for name in _IDENTITY}
         report["narrative"] = {name: self.fields.get(name, "") for name in _NARRATIVE}
@@ -84,32 +99,58 @@ class FormPages:
 
     def __init__(self, city: City) -> None:
         self._templates = page_templates(*TEXT_PACKAGES)
-        self._city = city
+        self.city = city
 
     def render_form(
-        self, language: str, form_input: FormInput, problems: Mapping[str, str] | None = None, *,
-        status: int = 200, failure: Failure | None = None,
-    ) -> HTMLResponse:  # fmt: skip
+        self,
+        language: str,
+        form_input: FormInput,
+        problems: Mapping[str, str] | None = None,
+        *,
+        status: int = 200,
+        failure: Failure | None = None,
+    ) -> HTMLResponse:
         """Renders the form with what was typed, and with the problems of its fields or of the service."""
         headers = {"retry-after": str(failure.retry_after)} if failure and failure.retry_after else {}
         return self._render(
-            "form.html", language, failure.status if failure else status, headers, fields=form_input.fields,
-            violence=form_input.violence, problems=problems or {}, failure=failure,
-        )  # fmt: skip
+            "form.html",
+            language,
+            failure.status if failure else status,
+            headers,
+            fields=form_input.fields,
+            violence=form_input.violence,
+            problems=problems or {},
+            failure=failure,
+        )
 
     def render_receipt(self, language: str, **values: Any) -> HTMLResponse:
         """Renders the receipt page."""
         return self._render("receipt.html", language, 200, {}, **values)
 
     def _render(self, name: str, language: str, status: int, headers: dict[str, str], **values: Any) -> HTMLResponse:
-        page = self._templates[language].get_template(name).render(
-            city=self._city, emergency_numbers=self._city.emergency_numbers, identity_fields=_IDENTITY,
-            Violence=Violence, Place=Place, Relation=Relation, Reporter=Reporter, Sex=Sex, Answer=Answer, **values,
-        )  # fmt: skip
-        return HTMLResponse(page, status, headers)
+        page = (
+            self._templates[language]
+            .get_template(name)
+            .render(
+                city=self.city,
+                emergency_numbers=self.city.emergency_numbers,
+                today=utc_now().astimezone(self.city.zone).date(),
+                OUTSIDE_CITY=OUTSIDE_CITY,
+                proof_bits=PROOF_BITS,
+                identity_fields=_IDENTITY,
+                Violence=Violence,
+                Place=Place,
+                Relation=Relation,
+                Reporter=Reporter,
+                Sex=Sex,
+                Answer=Answer,
+                **values,
+            )
+        )
+        return HTMLResponse(page, status, PAGE_HEADERS | headers)
 
 
-def add_pages(web: FastAPI, take_reports: TakeReports, city: City) -> None:
+def add_pages(web: FastAPI, take_reports: TakeReports, limit_reports: LimitReports, city: City) -> None:
     """Registers the form's routes."""
     pages = FormPages(city)
 
@@ -124,22 +165,41 @@ def add_pages(web: FastAPI, take_reports: TakeReports, city: City) -> None:
     @web.post(FORM_PATH, response_class=HTMLResponse, tags=["public form"], summary="Send the public form")
     async def send(request: Request) -> HTMLResponse:
         try:
-            fields = await _read_form(request)
+            fields = await read_form(request)
         except HTTPException as error:
             return pages.render_form(
                 language_of(request), FormInput({}).with_report_id(), failure=request_failure(error)
             )
         form_input = FormInput.from_fields(fields)
-        return await _submit_report(request, pages, take_reports, form_input)
+        if wanted := find_switch(fields):
+            return pages.render_form(wanted, form_input)
+        return await _submit_report(request, pages, take_reports, limit_reports, form_input)
 
     @web.get("/style.css", include_in_schema=False)
-    async def style() -> HTMLResponse:
-        css = (files("simpul_intake") / "templates" / "style.css").read_text()
-        return HTMLResponse(css, media_type="text/css")
+    async def style() -> Response:
+        return _read_asset("style.css", "text/css")
+
+    @web.get("/proof.js", include_in_schema=False)
+    async def proof() -> Response:
+        return _read_asset("proof.js", "text/javascript")
+
+    @web.get("/leave.js", include_in_schema=False)
+    async def leave() -> Response:
+        return _read_asset("leave.js", "text/javascript")
 
 
-async def _read_form(request: Request) -> FormData:
-    """Reads the submitted fields; raises HTTPException when the body is no form, damaged or too large."""
+def _read_asset(name: str, media_type: str) -> Response:
+    return Response((files("simpul_intake") / "templates" / name).read_text(encoding="utf-8"), media_type=media_type)
+
+
+def find_switch(fields: FormData) -> str:
+    """Returns the language in which a person wants to see the form with what they typed; empty if they send it."""
+    wanted = fields.get("switch_language", "")
+    return wanted if isinstance(wanted, str) and wanted in LANGUAGES else ""
+
+
+async def read_form(request: Request) -> FormData:
+    """Reads the submitted fields; raises HTTPException for another content type and for a damaged or large body."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _FORM_TYPES:
         raise HTTPException(415)
     try:
@@ -150,26 +210,37 @@ async def _read_form(request: Request) -> FormData:
 
 
 async def _submit_report(
-    request: Request, pages: FormPages, take_reports: TakeReports, form_input: FormInput
+    request: Request, pages: FormPages, take_reports: TakeReports, limit_reports: LimitReports, form_input: FormInput
 ) -> HTMLResponse:
     language = language_of(request, form_input.fields.get("lang", ""))
     translate = load_translations(*TEXT_PACKAGES)[language].gettext
     try:
         report = form_input.to_report_in().to_report(utc_now())
+        check_event_time(report, report.received_at, pages.city.zone)
         if form_input.has_new_report_id:
             # Without an id, sending the form twice would create two cases. The form shown now has an id.
             problems = {"report_id": translate(_WITHOUT_ID)}
             return pages.render_form(language, form_input, problems, status=422)
+        address = request.client.host if request.client else ""
+        await limit_reports.admit(report, Sender(address, proof=form_input.fields.get("proof", "")))
         receipt = await take_reports.take_report(report)
     except ValidationError as error:
         return pages.render_form(language, form_input, _explain_problems(error, translate), status=422)
+    except EventTimeImpossible as error:
+        problems = {"happened_at": translate(EVENT_TIME_PROBLEMS[error.problem])}
+        return pages.render_form(language, form_input, problems, status=422)
     except ReportIdReused:
         # The form was edited after it had been sent, so its content now is a new report.
         problems = {"report_id": translate(_ALREADY_SENT)}
         return pages.render_form(language, form_input.with_new_report_id(), problems, status=409)
     except Exception as error:
-        return pages.render_form(language, form_input, failure=record_failure(request, error))
+        failure = _over_limit(error) if isinstance(error, TooManyReports) else record_failure(request, error)
+        return pages.render_form(language, form_input, failure=failure)
     return pages.render_receipt(language, receipt=receipt)
+
+
+def _over_limit(error: TooManyReports) -> Failure:
+    return Failure(FailureCode.TOO_MANY, HTTPStatus.TOO_MANY_REQUESTS, ceil(error.wait.total_seconds()))
 
 
 def _normalize_line_breaks(text: str) -> str:

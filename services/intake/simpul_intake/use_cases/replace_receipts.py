@@ -1,0 +1,33 @@
+"""Replaces a lost receipt for the complaint centre that filed the report, and for nobody else."""
+
+from uuid import UUID
+
+from simpul_intake import audit, repository
+from simpul_intake.domain import receipt_phrase
+from simpul_intake.errors import ReportNotOfCentre
+from simpul_intake.use_cases.vault_secrets import VaultSecrets
+from simpul_intake.use_cases.word_list import read_word_list
+from simpul_runtime.transaction import Transactions
+from simpul_schema.names import subject_of_case
+
+
+class ReplaceReceipts:
+    """Makes new receipts; the words before are no longer valid."""
+
+    def __init__(self, transactions: Transactions, secrets: VaultSecrets) -> None:
+        self._transactions = transactions
+        self._secrets = secrets
+        self._word_list = read_word_list()
+
+    async def replace_receipt(self, case_id: UUID, centre: str) -> str:
+        """Returns the new words of the receipt; raises ReportNotOfCentre."""
+        secrets = await self._secrets.load()
+        async with self._transactions.begin() as transaction:
+            replaced = await repository.replace_receipt(
+                transaction, case_id, subject_of_case(case_id), centre, audit.CENTRE
+            )
+            if replaced is None:
+                raise ReportNotOfCentre
+            report_id, number = replaced
+            transaction.record(audit.receipt_replaced(case_id, centre, number))
+        return receipt_phrase(report_id, number, secrets.receipt_key, self._word_list)
