@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from simpul_schema.vocabulary import Right, Service
+from simpul_agreement.model import Agreement, Clause
+from simpul_schema.vocabulary import ActorRole, Right, Service
 
 
 class AgencyExcluded(Exception):
@@ -11,7 +12,13 @@ class AgencyExcluded(Exception):
 
 
 class AgencyNotEligible(Exception):
-    """The city has no such agency, or its mandate lacks the service; choose another."""
+    """The city has no agency of that code, or its mandate lacks the service; choose one of `eligible`."""
+
+    def __init__(self, agency: str, service: Service | None = None, eligible: Sequence[str] = ()) -> None:
+        super().__init__(service.value if service else "")
+        self.agency = agency
+        self.service = service
+        self.eligible = tuple(eligible)
 
 
 class CaseMerged(Exception):
@@ -22,8 +29,21 @@ class CaseMerged(Exception):
         self.into = into
 
 
-class MediationLocked(Exception):
-    """The law forbids mediation in this case (UU 12/2022 art. 23)."""
+class MediationRefused(Exception):
+    """The agreement lets nobody, or not this person, open a mediation in this case; `clauses` say why."""
+
+    def __init__(self, clauses: Sequence[Clause], agreement: Agreement) -> None:
+        super().__init__(", ".join(clause.id for clause in clauses))
+        self.clauses = tuple(clauses)
+        self.agreement = agreement
+
+
+class MediationLocked(MediationRefused):
+    """The agreement forbids mediation in this case."""
+
+
+class MediationReserved(MediationRefused):
+    """The agreement names other roles that may open a mediation."""
 
 
 class StageNotAllowed(Exception):
@@ -39,7 +59,11 @@ class OtherServiceOutstanding(Exception):
 
 
 class ReferralUnknown(Exception):
-    """The case has no open referral of that id; read the case again."""
+    """The case has no open referral or service of that id; read the case again."""
+
+
+class SettledServiceAmbiguous(Exception):
+    """Several services of the referral may be settled; name one by its `service_id`."""
 
 
 class AlreadyServed(Exception):
@@ -52,6 +76,14 @@ class AlreadyServed(Exception):
 
 class CaseUnknown(Exception):
     """Routing has no case of that id; check the id, or wait until the report has been decided."""
+
+
+class CodeInvalid(Exception):
+    """The text is neither an id nor a code; write it as in K-7K3Q-2M9F or R-7K3Q2M."""
+
+
+class CodeAmbiguous(Exception):
+    """Two cases or referrals have this code; give the whole id."""
 
 
 class CaseChanged(Exception):
@@ -82,13 +114,69 @@ class SuggestionAlreadyDecided(Exception):
     """The suggestion was already decided the other way; to exclude the agency after all, do it by hand."""
 
 
-class OwnExclusion(Exception):
-    """An agency cannot decide about its own exclusion; the next agency of the agreement decides."""
+class ConsentFromSuspect(Exception):
+    """Whoever consents may be the suspect, or related to the child as the suspect is; the agreement's basis counts."""
+
+
+class GuardianRelationMissing(Exception):
+    """A guardian consents, and nobody recorded what the guardian is to the child; it may be the suspect."""
+
+
+class ConsentTextUnknown(Exception):
+    """The city has no consent text of this version in this language."""
 
 
 class ExclusionUndecided(Exception):
-    """A suggested exclusion is undecided; decide it first."""
+    """A suggested exclusion is undecided, in this case or in the one to merge; decide it first."""
+
+
+class DecisionOutstanding(Exception):
+    """Another agency has yet to decide something; the person may not know what, because it is about their agency."""
+
+
+class PlanUnknown(Exception):
+    """The case has no service plan that awaits a decision; read the case again."""
+
+
+class ServiceNotPlanned(Exception):
+    """The service plan does not propose the service; read the case again."""
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(service.value)
+        self.service = service
 
 
 class ReasonMissing(Exception):
     """A reason is required to withdraw a right, a service or a case, or to lower the urgency."""
+
+
+class RoleNotPermitted(Exception):
+    """People in this role may not do this; ask somebody in one of `roles`."""
+
+    def __init__(self, roles: Sequence[ActorRole]) -> None:
+        super().__init__(", ".join(role.value for role in roles))
+        self.roles = tuple(roles)
+
+
+class CursorInvalid(Exception):
+    """The cursor of a page is not valid; start without one."""
+
+
+class MonthsReversed(Exception):
+    """The first month of a period is after its last."""
+
+
+class MonthNotOver(Exception):
+    """The period contains the present month, or a later one."""
+
+
+class OverlapUnknown(Exception):
+    """The case has no open overlap of that id; read the case again."""
+
+
+class TransferUnknown(Exception):
+    """The case has no open transfer of that id; read the case again."""
+
+
+class TransferNotAcknowledged(Exception):
+    """The child is in danger and the other party has not acknowledged the transfer; the case stays with the city."""

@@ -1,6 +1,8 @@
 """The settings of routing."""
 
-from pydantic import Field, SecretStr
+from pathlib import Path
+
+from pydantic import Field
 
 from simpul_runtime.settings import ServiceSettings
 
@@ -8,7 +10,10 @@ from simpul_runtime.settings import ServiceSettings
 class RoutingSettings(ServiceSettings):
     """The settings of routing, in addition to those of every service."""
 
+    city_dir: Path = Field(description="folder of the city, such as deploy/kediri")
     manifest_interval: float = Field(
         default=60.0, gt=0, description="seconds between two delivery manifests to each agency"
     )
-    api_token: SecretStr = Field(min_length=16, description="bearer token of the HTTP API, for the desk and operators")
+    tokens_file: Path | None = Field(
+        default=None, description="tokens of people who use the HTTP API by `simpul case`, written by `simpul token`"
+    )

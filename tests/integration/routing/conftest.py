@@ -13,37 +13,51 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from simpul_agreement import Versions
-from simpul_cli.databases import create_databases
 from simpul_dev.backends import Backends
 from simpul_routing.consumers import handlers
+from simpul_routing.domain.rules import AgreementVersions
+from simpul_routing.repository import CaseFiles
 from simpul_routing.use_cases import (
-    DecideExclusions,
+    AmendCases,
+    CaseChanges,
+    CaseNotes,
+    ConfirmPlans,
+    DecideEarlierDisclosures,
+    DismissOverlaps,
     EndCases,
+    ForwardDossiers,
     JudgeReplies,
     PublishManifests,
     ReferCases,
-    ReplanCases,
+    SeeCases,
     SweepClocks,
     TriageCases,
-    WithdrawConsent,
 )
-from simpul_runtime.database import engine_for
-from simpul_runtime.held import OutboxRow
-from simpul_runtime.migrations import migrate_async
+from simpul_runtime.database import create_engine
+from simpul_runtime.held_event_release import HeldEventRelease
 from simpul_runtime.outbox import Outbox
-from simpul_runtime.release import HeldEventRelease
+from simpul_runtime.outbox_message import OutboxMessage
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import Event, message_class
-from simpul_schema.messages import CaseAmendedV1, CaseReportedV1, ReferralOfferedV1
+from simpul_schema.messages import CaseAmendedV1, CaseReportedV1, ReferralAmendedV1, ReferralOfferedV1
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
+from simpul_schema.vocabulary import CancelReason
 from simpul_seal import Directory, KeyRing, PublicKeys, open_section, seal_section
-from tests.support.agreements import CITY, signed_city
+from tests.support.actors import UPTD
+from tests.support.agreements import CITY, OneWave, signed_city
+from tests.support.databases import create_migrated
 
 START = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
 """Friday, 22:00 in Kediri."""
+
+
+_VIEW = """
+    CREATE VIEW service AS
+    SELECT s.*, r.case_id, r.agency FROM referral_service s JOIN referral r USING (referral_id)
+"""
+"""For the queries of tests: each service with its case and its agency."""
 
 
 class _AtRoomTime(Transactions):
@@ -66,7 +80,7 @@ class Room:
     url: str
     keys: Keys
     outbox: Outbox
-    versions: Versions
+    versions: AgreementVersions
     rings: Mapping[str, KeyRing]
     directory_file: Path
     now: datetime = START
@@ -78,24 +92,24 @@ class Room:
     """The reported facts of each case."""
 
     def __post_init__(self) -> None:
-        replan_cases = ReplanCases(self.versions, CITY, self.keys)
         transactions = _AtRoomTime(self)
+        files = CaseFiles(self.versions, CITY, self.keys)
         self.manifests = PublishManifests(transactions, CITY, self.keys, timedelta(minutes=1))
-        self.consent = WithdrawConsent(transactions, self.versions, CITY, self.keys)
+        self.notes = CaseNotes(transactions, files, self.keys)
         self.handlers = handlers(
-            self.keys,
-            ReferCases(self.versions, CITY, self.keys),
-            replan_cases,
-            JudgeReplies(self.versions, self.keys, replan_cases),
-            self.manifests,
-            self.consent,
-        )
+            self.keys, ReferCases(files), AmendCases(files), JudgeReplies(files), self.manifests,
+            ForwardDossiers(self.manifests.find_closed_cases), self.notes,
+        )  # fmt: skip
         self.release = HeldEventRelease(transactions, self.keys)
         self.release.find_withheld = self.manifests.find_withheld
-        self.clocks = SweepClocks(transactions, self.versions, CITY, self.keys)
-        self.triage = TriageCases(transactions, replan_cases, self.versions, CITY, self.keys)
-        self.decisions = DecideExclusions(transactions, replan_cases, self.versions, self.keys)
-        self.end = EndCases(transactions, replan_cases, self.keys)
+        self.clocks = SweepClocks(transactions, files)
+        self.earlier_disclosures = DecideEarlierDisclosures(transactions, files)
+        changes = CaseChanges(transactions, files)
+        self.triage = TriageCases(changes)
+        self.end = EndCases(changes)
+        self.plans = ConfirmPlans(changes)
+        self.see = SeeCases(files, self.keys)
+        self.overlaps = DismissOverlaps(transactions, self.keys, self.see)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
@@ -103,11 +117,12 @@ class Room:
             transaction = Transaction(connection, self.now, self.outbox)
             yield transaction
             await transaction.flush()
+            await transaction.write_audit()
         self.keep_rows(transaction.outgoing)
         for call in transaction.after_commit:
             call()
 
-    def keep_rows(self, rows: Sequence[OutboxRow]) -> None:
+    def keep_rows(self, rows: Sequence[OutboxMessage]) -> None:
         """Keeps published rows, and each event once."""
         self.events += {row.event_id: json.loads(row.body) for row in rows}.values()
         self.sent += [(row.routing_key, json.loads(row.body)) for row in rows]
@@ -146,25 +161,35 @@ class Room:
     async def version(self, case_id: UUID) -> int:
         """Returns the version of a case as the API shows it."""
         query = (
-            "SELECT p.version + (SELECT coalesce(sum(version), 0) FROM referral WHERE case_id = $1) AS version"
+            "SELECT p.version + (SELECT coalesce(sum(version), 0) FROM service WHERE case_id = $1) AS version"
             " FROM case_plan p WHERE case_id = $1"
         )
         return int((await self.rows(query, case_id))[0]["version"])
 
-    async def reply(self, kind: str, referral: dict[str, Any], agency: str = "", **more: Any) -> None:
-        """Handles a reply about a referral, by default from the addressed agency."""
-        await self.receive([self.build_reply(kind, referral, agency, **more)])
+    async def reply(self, kind: str, about: Mapping[str, Any], agency: str = "", **more: Any) -> None:
+        """Handles a reply about a service, by default from the addressed agency."""
+        await self.receive([self.build_reply(kind, about, agency, **more)])
 
-    def build_reply(self, kind: str, referral: dict[str, Any], agency: str = "", **more: Any) -> Event:
-        """Builds a reply about a referral, by default from the addressed agency."""
+    def build_reply(self, kind: str, about: Mapping[str, Any], agency: str = "", **more: Any) -> Event:
+        """Builds a reply about a service, by default from the addressed agency; receipts are about its referral."""
         message = message_class(f"reply.referral.{kind}.v1")
         assert message is not None
-        by = agency or referral["agency"]
-        return message.model_validate({
-            "id": uuid4(), "source": f"/kediri/agency/{by}", "subject": f"referral/{referral['referral_id']}",
-            "time": self.now, "sequence": "0000000001", "correlationid": referral["case_id"],
-            "data": {"referral_id": referral["referral_id"], "agency": by, **more},
+        by = agency or about["agency"]
+        if "service_id" in about and kind not in ("delivered", "seen"):
+            more = {"service_ids": [about["service_id"]], **more}
+        return message.read({
+            "id": uuid4(), "source": f"/kediri/agency/{by}", "subject": f"referral/{about['referral_id']}",
+            "time": self.now, "sequence": "0000000001", "correlationid": about["case_id"],
+            "data": {"referral_id": about["referral_id"], "agency": by, **more},
         })  # fmt: skip
+
+    async def cancel(self, offer: Mapping[str, Any], why: CancelReason, reason: str = "x") -> None:
+        """Cancels one service of a referral by hand."""
+        case, services = UUID(offer["case_id"]), [UUID(offer["service_id"])]
+        await self.triage.cancel_services(
+            case, await self.version(case), UUID(offer["referral_id"]), why, by=UPTD, reason=reason,
+            service_ids=services,
+        )  # fmt: skip
 
     async def receive(self, replies: Sequence[Event]) -> None:
         """Handles messages of one type that arrive together."""
@@ -199,24 +224,51 @@ class Room:
 
     def find_events_sent_to(self, agency: str) -> list[dict[str, Any]]:
         """Finds the events that were sent to an agency's own queue."""
-        prefix = f"referral.{agency}."
-        return [event for key, event in self.sent if key.startswith(prefix)]
+        prefixes = f"referral.{agency}.", f"agency.{agency}."
+        return [event for key, event in self.sent if key.startswith(prefixes)]
 
     def find_data(self, wire_name: str, **data: Any) -> list[dict[str, Any]]:
         """Finds the data of the events of a type whose fields have these values."""
         found = [event["data"] for event in self.events if event["type"] == wire_name]
         return [entry for entry in found if all(entry.get(name) == value for name, value in data.items())]
 
+    def find_services(self, wire_name: str, **data: Any) -> list[dict[str, Any]]:
+        """Finds the services that events of a type are about, each with the data of its event."""
+        found = [
+            {**event["data"], **service}
+            for event in self.events
+            if event["type"] == wire_name
+            for service in event["data"]["services"]
+        ]
+        return [entry for entry in found if all(entry.get(name) == value for name, value in data.items())]
+
+    def find_offers(self, **data: Any) -> list[dict[str, Any]]:
+        """Finds offered services, those that were added to a referral later included, each with the data of its event.
+
+        The one that was offered first is at the front.
+        """
+        offers = [
+            {**event["data"], **service}
+            for event in self.events
+            if event["type"] in ("referral.offered.v1", "referral.amended.v1")
+            for service in event["data"]["services"]
+            if service["service_id"] in event["data"].get("added", [service["service_id"]])
+        ]
+        return [entry for entry in offers if all(entry.get(name) == value for name, value in data.items())]
+
     def find_offer(self, case_id: UUID, service: str, role: str = "lead") -> dict[str, Any]:
         """Finds the newest offer of a service in a case."""
-        return self.find_data("referral.offered.v1", case_id=str(case_id), service=service, role=role)[-1]
+        return self.find_offers(case_id=str(case_id), service=service, role=role)[-1]
 
-    def open_facts(self, referral: dict[str, Any]) -> ReferralFacts:
+    def open_facts(self, offer: Mapping[str, Any]) -> ReferralFacts:
         """Opens the sealed facts of an offer with the key of the addressed agency."""
-        offered = ReferralOfferedV1.model_validate(
-            next(e for e in self.events if e["data"].get("referral_id") == referral["referral_id"]
-                 and e["type"] == "referral.offered.v1")
-        )  # fmt: skip
+        event = next(
+            event
+            for event in self.events
+            if event["type"] in ("referral.offered.v1", "referral.amended.v1")
+            and offer["service_id"] in [service["service_id"] for service in event["data"]["services"]]
+        )
+        offered = (ReferralOfferedV1 if event["type"] == "referral.offered.v1" else ReferralAmendedV1).read(event)
         opened = open_section(
             offered.data.sealed["facts"].ciphertext, self.rings[offered.data.agency], event_id=offered.id,
             case_id=offered.data.case_id, section="facts",
@@ -232,13 +284,28 @@ class Room:
             await connection.close()
 
 
+@asynccontextmanager
+async def open_room(backends: Backends, folder: Path, *, has_plans: bool) -> AsyncIterator[Room]:
+    """Opens a room; without plans, every service is offered at once."""
+    url = await create_migrated(backends, "routing", f"routing_{uuid4().hex[:8]}")
+    engine = create_engine(url, connections=4)
+    signed, keys, rings = signed_city(folder, START)
+    versions = signed if has_plans else OneWave(signed)
+    room = Room(engine, url, keys, Outbox("kediri", "routing", keys), versions, rings, folder / "directory.json")
+    await room.rows(_VIEW)
+    yield room
+    await engine.dispose()
+
+
 @pytest.fixture
 async def room(backends: Backends, tmp_path: Path) -> AsyncIterator[Room]:
-    name = f"routing_{uuid4().hex[:8]}"
-    await create_databases(backends.postgres_url, {"routing": name})
-    url = backends.database_url(name)
-    await migrate_async(url, "simpul_routing")
-    engine = engine_for(url, connections=4)
-    versions, keys, rings = signed_city(tmp_path, START)
-    yield Room(engine, url, keys, Outbox("kediri", "routing", keys), versions, rings, tmp_path / "directory.json")
-    await engine.dispose()
+    """A room in which every service is offered at once."""
+    async with open_room(backends, tmp_path, has_plans=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def planning_room(backends: Backends, tmp_path: Path) -> AsyncIterator[Room]:
+    """A room with Kediri's agreement as it is: what is not needed at once awaits the service plan."""
+    async with open_room(backends, tmp_path, has_plans=True) as opened:
+        yield opened

@@ -7,15 +7,17 @@ from types import MappingProxyType
 
 import pytest
 
-from simpul_agreement import engine, explain, facts, phrases
+from simpul_agreement import engine, explain, fact_phrases, facts, phrases
 from simpul_agreement.engine import Engines
 from simpul_agreement.explain import Explanation, as_text
+from simpul_agreement.fact_phrases import FactPhrases
 from simpul_agreement.facts import Fact
-from simpul_agreement.model import BilingualText, RightNotNeeded, ServiceNeeded
+from simpul_agreement.model import RightNotNeeded, ServiceNeeded
 from simpul_cli.stored_decisions import stored_decision
 from simpul_schema.vocabulary import Right, Service, Urgency
 from tests.integration.routing.conftest import START, Room
-from tests.support.agreements import CITY, a_clause, kediri
+from tests.support.actors import UPTD
+from tests.support.agreements import CITY, OneWave, a_clause, kediri
 
 WEAPON = Fact("weapon_at_home", ("yes", "no", "unknown"))
 
@@ -30,12 +32,10 @@ def add_fact(monkeypatch: pytest.MonkeyPatch) -> Callable[[Room], None]:
             monkeypatch.setattr(module, "FACTS", every)
         defaults = {fact.name: frozenset({fact.default}) for fact in every}
         monkeypatch.setattr(facts, "NOTHING_KNOWN", MappingProxyType(defaults))
+        weapon = FactPhrases({"yes": "there is a weapon", "no": "there is no weapon"}, "a weapon may be there")
         monkeypatch.setattr(
-            phrases,
-            "FACT_LABELS",
-            {**phrases.FACT_LABELS, WEAPON.name: BilingualText("ada senjata", "there is a weapon")},
+            fact_phrases, "FACT_PHRASES", MappingProxyType({**fact_phrases.FACT_PHRASES, WEAPON.name: weapon})
         )
-        monkeypatch.setattr(explain, "FACT_LABELS", phrases.FACT_LABELS)
         shelter = ServiceNeeded(Service.SHELTER, Right.SOCIAL_REHABILITATION, ("dinsos-peksos", "uptd-ppa"))
         waiving = frozenset(
             clause.id for clause in kediri().clauses
@@ -45,8 +45,9 @@ def add_fact(monkeypatch: pytest.MonkeyPatch) -> Callable[[Room], None]:
         next_version = replace(
             kediri(), version="2026-12", active_from=START + timedelta(hours=1), clauses=(*kediri().clauses, added)
         )
-        running = room.versions.of("2026-11")
-        room.versions._engines = {
+        assert isinstance(room.versions, OneWave)
+        running = room.versions.signed.of("2026-11")
+        room.versions.signed._engines = {
             "2026-11": Engines(running.agreement, running.digest), "2026-12": Engines(next_version, "next"),
         }  # fmt: skip
 
@@ -61,7 +62,7 @@ async def test_an_open_case_without_the_added_fact_is_swept_replanned_and_explai
     room.now += timedelta(hours=2)
 
     await room.sweep_until(START + timedelta(days=3), timedelta(hours=6))
-    await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by="uptd-ppa", reason="")
+    await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by=UPTD, reason="")
     stored = await stored_decision(room.url, case, room.keys.ring)
     engines = room.versions.of(stored.agreement)
     explanation = Explanation(
@@ -69,7 +70,7 @@ async def test_an_open_case_without_the_added_fact_is_swept_replanned_and_explai
     )
     await room.amend(case, injured="yes")
 
-    assert room.find_data("referral.reminded.v1")
+    assert room.find_services("referral.reminded.v1")
     assert room.find_data("case.replanned.v1")[0]["urgency"] == "high"
     assert stored.facts.situation[WEAPON.name] == {"unknown"}
     assert "Agreement: 2026-12" in as_text(explanation, "en", all_clauses=True)

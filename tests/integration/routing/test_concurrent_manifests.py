@@ -12,28 +12,29 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from simpul_runtime.database import engine_for
-from simpul_runtime.relay import _MARK
+from simpul_routing.repository import take_resend_request
+from simpul_runtime.database import create_engine
+from simpul_runtime.relay import _MARK_PUBLISHED
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event
-from simpul_schema.messages import ReplyWindowRequestedV1
+from simpul_schema.messages import ReplyResendRequestedV1
 from tests.integration.routing.conftest import Room
 
 ROUNDS = 15
 
 
 def build_request(agency: str) -> Event:
-    return ReplyWindowRequestedV1.model_validate({
+    return ReplyResendRequestedV1.model_validate({
         "id": uuid4(), "source": f"/kediri/agency/{agency}", "subject": f"agency/{agency}",
         "time": "2026-11-27T15:00:00Z", "sequence": "0000000001", "correlationid": uuid4(),
-        "data": {"agency": agency, "first_number": 1},
+        "data": {"agency": agency, "first_manifest_number": 1},
     })  # fmt: skip
 
 
 @asynccontextmanager
 async def more_connections(room: Room) -> AsyncIterator[None]:
     """Every task has a connection, so that only row locks make them wait."""
-    few, room.engine = room.engine, engine_for(room.url, connections=10)
+    few, room.engine = room.engine, create_engine(room.url, connections=10)
     try:
         yield
     finally:
@@ -68,7 +69,7 @@ async def mark_published(room: Room, seed: int) -> None:
             ids: list[UUID] = list((await connection.execute(text("SELECT message_id FROM outbox"))).scalars())
         chosen = dice.sample(ids, min(len(ids), 200))
         async with room.engine.begin() as connection:
-            await connection.execute(_MARK, {"ids": chosen})
+            await connection.execute(_MARK_PUBLISHED, {"ids": chosen})
         await asyncio.sleep(0.005)
 
 
@@ -87,7 +88,7 @@ async def test_requests_replies_marks_and_manifests_do_not_deadlock(room: Room) 
         await room.report(violence=["sexual"], sexual_under_72h="yes")
     await room.manifests.publish_manifests()
     await room.rows("UPDATE outbox SET published_at = $1", room.now - timedelta(minutes=1))
-    offers = room.find_data("referral.offered.v1")
+    offers = room.find_offers()
 
     with capture_logs() as logs:
         async with more_connections(room):
@@ -104,10 +105,21 @@ async def test_requests_replies_marks_and_manifests_do_not_deadlock(room: Room) 
                       if outcome is not None and not isinstance(outcome, asyncio.CancelledError)]  # fmt: skip
         await room.manifests.answer_resend_requests()
 
-    answers = [event for event in room.events if event["type"] == "referral.heartbeat.v1" and event.get("causationid")]
+    answers = [event for event in room.events if event["type"] == "agency.manifest.v1" and event.get("causationid")]
     assert failed == []
     assert [entry["event"] for entry in logs if entry["log_level"] in ("warning", "error")] == []
     assert len(answers) == sum(requests)
+
+
+async def test_one_request_is_taken_at_a_time_whatever_the_plan(room: Room) -> None:
+    await room.receive([build_request("ylpa"), build_request("uptd-ppa"), build_request("ylpa")])
+    kinds = ("hashjoin", "hashagg", "mergejoin", "material", "indexscan", "bitmapscan", "sort")
+    async with room.transaction() as transaction:
+        for kind in kinds:
+            await transaction.connection.execute(text(f"SET LOCAL enable_{kind} = off"))
+        taken = [await take_resend_request(transaction) for _ in range(4)]
+
+    assert sorted(request.agency for request in taken if request) == ["uptd-ppa", "ylpa", "ylpa"]
 
 
 async def test_a_request_that_cannot_be_answered_does_not_hold_up_those_of_other_agencies(
@@ -118,7 +130,7 @@ async def test_a_request_that_cannot_be_answered_does_not_hold_up_those_of_other
     answer = room.manifests._answer_request
 
     async def fail_for_ylpa(transaction: Transaction, request: Any) -> None:
-        if request.window.agency == "ylpa":
+        if request.agency == "ylpa":
             raise RuntimeError
         await answer(transaction, request)
 
@@ -127,13 +139,11 @@ async def test_a_request_that_cannot_be_answered_does_not_hold_up_those_of_other
     await room.receive([build_request("ylpa")])
     await room.receive([build_request("uptd-ppa")])
     await room.manifests.answer_resend_requests()
-    answered = [
-        e["data"]["agency"] for e in room.events if e["type"] == "referral.heartbeat.v1" and e.get("causationid")
-    ]
+    answered = [e["data"]["agency"] for e in room.events if e["type"] == "agency.manifest.v1" and e.get("causationid")]
     monkeypatch.undo()
     room.now += timedelta(minutes=2)
     await room.manifests.answer_resend_requests()
-    later = [e["data"]["agency"] for e in room.events if e["type"] == "referral.heartbeat.v1" and e.get("causationid")]
+    later = [e["data"]["agency"] for e in room.events if e["type"] == "agency.manifest.v1" and e.get("causationid")]
 
     assert answered == ["uptd-ppa"]
     assert later == ["uptd-ppa", "ylpa"]
@@ -145,14 +155,14 @@ async def test_the_loop_answers_a_request_at_once_and_publishes_manifests_at_its
     loop = asyncio.create_task(room.manifests.run())
     try:
         await room.receive([build_request("uptd-ppa")])
-        async with asyncio.timeout(30):
-            while len(room.find_data("referral.heartbeat.v1")) < 2:  # noqa: ASYNC110 - the room has no event for it
+        async with asyncio.timeout(90):
+            while len(room.find_data("agency.manifest.v1")) < 2:  # noqa: ASYNC110 - the room has no event for it
                 await asyncio.sleep(0.02)
     finally:
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
 
-    first = room.find_data("referral.heartbeat.v1")[0]
+    first = room.find_data("agency.manifest.v1")[0]
     assert first["agency"] == "uptd-ppa"
     assert await room.rows("SELECT 1 FROM resend_request") == []
-    assert len({data["agency"] for data in room.find_data("referral.heartbeat.v1")}) > 1
+    assert len({data["agency"] for data in room.find_data("agency.manifest.v1")}) > 1

@@ -9,6 +9,7 @@ import pytest
 from simpul_agreement import engine
 from simpul_schema.vocabulary import Violence
 from tests.integration.routing.conftest import START, Room
+from tests.support.actors import UPTD
 
 UNDER_72H = {"sexual_under_72h": "yes"}
 PREGNANT_AT_14 = {"pregnant": "yes", "age_band": "from_12_to_14"}
@@ -17,11 +18,11 @@ CALM: dict[str, Any] = {"violence": ["physical"], "kelurahan": "Bujel", "safe_no
 
 
 def agencies(room: Room, case: UUID) -> set[str]:
-    return {entry["agency"] for entry in room.find_data("referral.offered.v1", case_id=str(case))}
+    return {entry["agency"] for entry in room.find_offers(case_id=str(case))}
 
 
 def services(room: Room, case: UUID) -> set[str]:
-    return {entry["service"] for entry in room.find_data("referral.offered.v1", case_id=str(case))}
+    return {entry["service"] for entry in room.find_offers(case_id=str(case))}
 
 
 async def is_locked(room: Room, case: UUID) -> bool:
@@ -39,7 +40,7 @@ async def test_a_report_that_names_physical_violence_only_is_referred_as_sexual(
 
     exam = room.find_offer(case, "forensic_exam")
     clocks = await room.rows(
-        "SELECT clock, due_at FROM clock WHERE referral_id = $1", UUID(exam["referral_id"])
+        "SELECT clock, due_at FROM clock WHERE service_id = $1", UUID(exam["service_id"])
     )  # fmt: skip
     due = {row["clock"]: row["due_at"] for row in clocks}
     assert agencies(room, case) >= {"polres-ppa", "uptd-ppa", "rs-rujukan"}
@@ -60,10 +61,10 @@ async def test_every_addressed_agency_reads_what_is_implied_apart_from_what_was_
     case = await room.report(**CALM | UNDER_72H | {"trafficking_sign": "yes"})
     plain = await room.report(**CALM)
 
-    read = [room.open_facts(entry) for entry in room.find_data("referral.offered.v1", case_id=str(case))]
+    read = [room.open_facts(entry) for entry in room.find_offers(case_id=str(case))]
     assert {facts.violence for facts in read} == {(Violence.PHYSICAL, Violence.SEXUAL, Violence.TRAFFICKING)}
     assert {facts.implied_violence for facts in read} == {(Violence.SEXUAL, Violence.TRAFFICKING)}
-    other = room.open_facts(room.find_data("referral.offered.v1", case_id=str(plain))[0])
+    other = room.open_facts(room.find_offers(case_id=str(plain))[0])
     assert (other.violence, other.implied_violence) == ((Violence.PHYSICAL,), ())
 
 
@@ -82,7 +83,7 @@ async def test_two_cases_of_one_child_imply_together_what_neither_does(room: Roo
     pregnant = await room.report(**CALM | {"pregnant": "yes"})
     aged = await room.report(**CALM | {"age_band": "from_12_to_14"})
     apart = await is_locked(room, pregnant), await is_locked(room, aged)
-    await room.end.merge_cases(aged, await room.version(aged), pregnant, by="uptd-ppa", reason="the same girl")
+    await room.end.merge_cases(aged, await room.version(aged), pregnant, by=UPTD, reason="the same girl")
 
     assert apart == (False, False)
     assert await is_locked(room, pregnant)

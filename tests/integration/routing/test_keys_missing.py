@@ -13,6 +13,7 @@ from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.vocabulary import CancelReason
 from simpul_seal import Directory, VerifiedEvent, open_section
 from tests.integration.routing.conftest import START, Room
+from tests.support.actors import UPTD
 
 REPORT: dict[str, Any] = {"violence": ["sexual"], "sexual_under_72h": "yes", "place": "school"}
 LATE = "rs-rujukan"
@@ -41,9 +42,10 @@ def facts_of(room: Room, event: dict[str, Any], agency: str = LATE) -> ReferralF
     return ReferralFacts.model_validate_json(content)
 
 
-async def take_back(room: Room, case: UUID, referral: dict[str, Any]) -> None:
-    await room.triage.cancel_referral(
-        case, await room.version(case), UUID(referral["referral_id"]), CancelReason.ENTERED_IN_ERROR, by="uptd-ppa",
+async def take_back(room: Room, case: UUID, offer: dict[str, Any]) -> None:
+    """Cancels every service of a referral."""
+    await room.triage.cancel_services(
+        case, await room.version(case), UUID(offer["referral_id"]), CancelReason.ENTERED_IN_ERROR, by=UPTD,
         reason="a mistake",
     )  # fmt: skip
 
@@ -53,7 +55,7 @@ async def test_the_others_get_their_referrals_and_the_one_without_a_key_waits(ro
 
     case = await room.report(**REPORT)
 
-    offers = room.find_data("referral.offered.v1", case_id=str(case))
+    offers = room.find_offers(case_id=str(case))
     others = {offer["agency"] for offer in offers} - {LATE}
     of_late = [offer for offer in offers if offer["agency"] == LATE]
     assert len(others) >= 4
@@ -62,7 +64,7 @@ async def test_the_others_get_their_referrals_and_the_one_without_a_key_waits(ro
     assert of_late
     assert all(offer["sealed"] == {} for offer in of_late)
     assert await in_outbox(room, LATE) == []
-    assert await held(room) == len(of_late)
+    assert await held(room) == len({offer["referral_id"] for offer in of_late})
 
 
 async def test_a_key_to_which_nothing_can_be_sealed_counts_as_none(room: Room) -> None:
@@ -72,7 +74,7 @@ async def test_a_key_to_which_nothing_can_be_sealed_counts_as_none(room: Room) -
 
     case = await room.report(**REPORT)
 
-    agencies = {offer["agency"] for offer in room.find_data("referral.offered.v1", case_id=str(case))}
+    agencies = {offer["agency"] for offer in room.find_offers(case_id=str(case))}
     assert agencies > {LATE, "polres-ppa"}
     assert await in_outbox(room, "polres-ppa", "offered")
     assert await in_outbox(room, LATE) == []
@@ -90,8 +92,8 @@ async def test_what_waited_is_sent_once_in_order_when_the_key_is_enrolled(room: 
     waited = await held(room)
 
     room.enrol(LATE)
-    released = await room.release.release()
-    again = await room.release.release()
+    released = await room.release.release_events()
+    again = await room.release.release_events()
 
     sent = room.find_events_sent_to(LATE)
     assert (released, again, await held(room)) == (waited, 0, 0)
@@ -117,12 +119,11 @@ async def test_its_clocks_run_and_the_next_level_is_named(room: Room) -> None:
 
     await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=1))
 
-    of_answer = {"referral_id": offer["referral_id"], "clock": "answer"}
+    of_answer = {"service_id": offer["service_id"], "clock": "answer"}
     assert offer["agency"] == LATE
-    assert [step["escalation_targets"] for step in room.find_data("referral.overdue.v1", **of_answer)] == [["uptd-ppa"]]
-    assert [step["escalation_targets"] for step in room.find_data("referral.escalated.v1", **of_answer)] == [
-        ["uptd-ppa-head", "city-board"]
-    ]
+    overdue, escalated = (room.find_services(f"referral.{step}.v1", **of_answer) for step in ("overdue", "escalated"))
+    assert [step["escalation_targets"] for step in overdue] == [["uptd-ppa"]]
+    assert [step["escalation_targets"] for step in escalated] == [["uptd-ppa-head", "city-board"]]
     assert room.find_events_sent_to(LATE) == []
 
 
@@ -130,27 +131,27 @@ async def test_its_numbers_count_only_what_was_sent_to_it(room: Room) -> None:
     room.end_keys(LATE)
     await room.report(**REPORT)
     await room.manifests.publish_manifests()
-    before = room.find_data("referral.heartbeat.v1", agency=LATE)[-1]
+    before = room.find_data("agency.manifest.v1", agency=LATE)[-1]
 
     room.enrol(LATE)
-    await room.release.release()
+    await room.release.release_events()
     await room.manifests.publish_manifests()
 
-    after = room.find_data("referral.heartbeat.v1", agency=LATE)[-1]
+    after = room.find_data("agency.manifest.v1", agency=LATE)[-1]
     sent = {event["id"] for event in await in_outbox(room, LATE, "offered")}
-    assert (before["last_number"], before["events"]) == (0, [])
+    assert (before["last_manifest_number"], before["events"]) == (0, [])
     assert {entry["event_id"] for entry in after["events"]} == sent
-    assert after["last_number"] == len(sent)
+    assert after["last_manifest_number"] == len(sent)
 
 
 async def test_nothing_is_sent_to_an_agency_that_was_excluded_meanwhile(room: Room) -> None:
     room.end_keys(LATE)
     case = await room.report(**REPORT)
     other = await room.report(**REPORT)
-    await room.triage.exclude_agency(case, await room.version(case), LATE, by="uptd-ppa", reason="too close")
+    await room.triage.exclude_agency(case, await room.version(case), LATE, by=UPTD, reason="too close")
 
     room.enrol(LATE)
-    await room.release.release()
+    await room.release.release_events()
 
     assert {event["correlationid"] for event in room.find_events_sent_to(LATE)} == {str(other)}
     assert await held(room) == 0
@@ -159,12 +160,12 @@ async def test_nothing_is_sent_to_an_agency_that_was_excluded_meanwhile(room: Ro
 async def test_what_an_excluded_agency_will_never_get_is_dropped_although_it_has_no_key_yet(room: Room) -> None:
     room.end_keys(LATE)
     case = await room.report(**REPORT)
-    await room.release.release()
-    await room.triage.exclude_agency(case, await room.version(case), LATE, by="uptd-ppa", reason="too close")
+    await room.release.release_events()
+    await room.triage.exclude_agency(case, await room.version(case), LATE, by=UPTD, reason="too close")
     assert await held(room)
 
     room.now += timedelta(minutes=1)
-    await room.release.release()
+    await room.release.release_events()
 
     assert await held(room) == 0
     assert room.find_events_sent_to(LATE) == []
@@ -177,10 +178,9 @@ async def test_nothing_is_sent_of_a_referral_that_ended_before_it_was_sent(room:
     await take_back(room, case, offer)
 
     room.enrol(LATE)
-    await room.release.release()
+    await room.release.release_events()
 
-    assert offer["referral_id"] not in {event["data"]["referral_id"] for event in room.find_events_sent_to(LATE)}
-    assert room.find_events_sent_to(LATE)
+    assert room.find_events_sent_to(LATE) == []
     assert await held(room) == 0
 
 
@@ -192,7 +192,7 @@ async def test_the_end_of_a_sent_referral_follows_the_facts_that_waited(room: Ro
     await take_back(room, case, offer)
     room.enrol(LATE)
 
-    await room.release.release()
+    await room.release.release_events()
 
     of_referral = [
         event for event in room.find_events_sent_to(LATE) if event["data"]["referral_id"] == offer["referral_id"]
@@ -210,10 +210,11 @@ async def test_a_reroute_to_an_agency_without_a_key_waits_for_the_key(room: Room
 
     next_offer = room.find_offer(case, "shelter")
     room.enrol("uptd-ppa")
-    await room.release.release()
+    await room.release.release_events()
 
     assert (offer["agency"], next_offer["agency"]) == ("dinsos-peksos", "uptd-ppa")
-    assert next_offer["referral_id"] in {event["data"]["referral_id"] for event in room.find_events_sent_to("uptd-ppa")}
+    of_hub = [event["data"] for event in room.find_events_sent_to("uptd-ppa")]
+    assert next_offer["service_id"] in {one["service_id"] for data in of_hub for one in data["services"]}
 
 
 async def test_while_routings_own_key_has_ended_everything_waits_and_nothing_is_lost(room: Room) -> None:
@@ -224,26 +225,27 @@ async def test_while_routings_own_key_has_ended_everything_waits_and_nothing_is_
     assert room.events == []
 
     room.enrol("routing")
-    await room.release.release()
-    offers = room.find_data("referral.offered.v1", case_id=str(case))
+    await room.release.release_events()
+    offers = room.find_offers(case_id=str(case))
     assert {offer["agency"] for offer in offers} >= {LATE, "uptd-ppa", "polres-ppa"}
     assert room.find_events_sent_to(LATE) == []
 
     room.enrol(LATE)
-    await room.release.release()
+    await room.release.release_events()
     assert room.find_events_sent_to(LATE)
-    assert room.find_data("referral.heartbeat.v1") == []
+    assert room.find_data("agency.manifest.v1") == []
     assert len({(key, event["id"]) for key, event in room.sent}) == len(room.sent)
 
 
 async def test_one_held_event_that_cannot_be_read_keeps_no_other(room: Room) -> None:
     room.end_keys(LATE)
-    await room.report(**REPORT)
+    for _ in range(2):
+        await room.report(**REPORT)
     waited = await held(room)
     await room.rows("UPDATE held_event SET content = '' WHERE position = (SELECT min(position) FROM held_event)")
 
     room.enrol(LATE)
-    released = await room.release.release()
+    released = await room.release.release_events()
 
     assert waited > 1
     assert (released, await held(room)) == (waited - 1, 1)
@@ -255,7 +257,7 @@ async def test_a_case_whose_facts_cannot_be_read_keeps_no_other_from_its_agency(
     await room.rows("UPDATE case_plan SET situation = '' WHERE case_id = $1", broken)
 
     room.enrol(LATE)
-    await room.release.release()
+    await room.release.release_events()
 
     assert {event["correlationid"] for event in room.find_events_sent_to(LATE)} == {str(case)}
     assert await held(room)

@@ -11,6 +11,7 @@ import pytest
 from simpul_routing.errors import CaseChanged, CaseMerged, OtherServiceOutstanding, ReasonMissing
 from simpul_schema.vocabulary import CancelReason, CaseEnd, ReferralRole, Right, RightState, Service, Urgency
 from tests.integration.routing.conftest import START, Room
+from tests.support.actors import UPTD
 
 HOME = {"violence": ["physical"], "kelurahan": "Bujel", "safe_now": "yes", "injured": "no"}
 
@@ -23,16 +24,16 @@ def replanned(room: Room) -> dict[str, Any]:
     return room.find_data("case.replanned.v1")[-1]
 
 
-async def clock(room: Room, referral: dict[str, Any], name: str) -> dict[str, Any]:
+async def clock(room: Room, offer: dict[str, Any], name: str) -> dict[str, Any]:
     return (await room.rows(
-        "SELECT started_at, due_at, step, stopped_at FROM clock WHERE referral_id = $1 AND clock = $2",
-        UUID(referral["referral_id"]), name,
+        "SELECT started_at, due_at, step, stopped_at FROM clock WHERE service_id = $1 AND clock = $2",
+        UUID(offer["service_id"]), name,
     ))[0]  # fmt: skip
 
 
 async def test_new_facts_add_what_is_needed_and_keep_the_rest(room: Room) -> None:
     case = await room.report(**HOME)
-    before = services(room.find_data("referral.offered.v1"))
+    before = services(room.find_offers())
     room.now += timedelta(hours=1)
     await room.amend(case, injured="yes")
 
@@ -41,11 +42,11 @@ async def test_new_facts_add_what_is_needed_and_keep_the_rest(room: Room) -> Non
     assert "medical_care" in services(change["added"])
     assert services(change["kept"]) == before
     assert change["withdrawn"] == []
-    offered = room.find_data("referral.offered.v1")
+    offered = room.find_offers()
     assert len({(entry["service"], entry["agency"], entry["role"]) for entry in offered}) == len(offered)
 
 
-async def test_an_unneeded_referral_is_revoked_unless_its_service_started(room: Room) -> None:
+async def test_an_unneeded_service_is_revoked_unless_its_service_started(room: Room) -> None:
     case = await room.report(**HOME | {"injured": "yes"})
     care, exam = room.find_offer(case, "medical_care"), room.find_offer(case, "forensic_exam")
     await room.reply("accepted", care)
@@ -54,20 +55,20 @@ async def test_an_unneeded_referral_is_revoked_unless_its_service_started(room: 
 
     assert "forensic_exam" in services(replanned(room)["withdrawn"])
     assert "medical_care" in services(replanned(room)["kept"])
-    [revoked] = room.find_data("referral.revoked.v1", referral_id=exam["referral_id"])
+    [revoked] = room.find_services("referral.revoked.v1", service_id=exam["service_id"])
     assert (revoked["agency"], revoked["why"]) == (exam["agency"], "facts_amended")
     await room.reply("accepted", exam)
     assert room.find_data("referral.reply_refused.v1")[-1]["reason"] == "already_ended"
 
 
-async def test_kept_referrals_are_amended_only_if_facts_changed(room: Room) -> None:
+async def test_kept_services_are_amended_only_if_facts_changed(room: Room) -> None:
     case = await room.report(**HOME)
     await room.amend(case)
     assert room.find_data("referral.amended.v1") == []
     await room.amend(case, pregnant="yes")
 
-    amended = {entry["referral_id"] for entry in room.find_data("referral.amended.v1")}
-    assert amended == {entry["referral_id"] for entry in replanned(room)["kept"]}
+    amended = {entry["service_id"] for entry in room.find_services("referral.amended.v1")}
+    assert amended == {entry["service_id"] for entry in replanned(room)["kept"]}
     assert all(
         entry["sealed"]["facts"]["recipient"] == entry["agency"] for entry in room.find_data("referral.amended.v1")
     )
@@ -91,12 +92,12 @@ async def test_a_step_is_not_repeated_after_a_deadline_moved_closer(room: Room) 
     case = await room.report(**HOME)
     lead = room.find_offer(case, "case_management")
     await room.sweep_until(START + timedelta(days=3), timedelta(hours=1))
-    reminders = len(room.find_data("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer"))
-    await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by="uptd-ppa", reason="")
+    reminders = len(room.find_services("referral.reminded.v1", service_id=lead["service_id"], clock="answer"))
+    await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by=UPTD, reason="")
     await room.sweep_until(room.now + timedelta(hours=2), timedelta(minutes=5))
 
     assert (
-        reminders == len(room.find_data("referral.reminded.v1", referral_id=lead["referral_id"], clock="answer")) == 1
+        reminders == len(room.find_services("referral.reminded.v1", service_id=lead["service_id"], clock="answer")) == 1
     )
 
 
@@ -104,22 +105,20 @@ async def test_urgency_is_raised_at_any_time_and_lowered_only_with_a_reason(room
     case = await room.report(**HOME | {"safe_now": "no"})
     lead = room.find_offer(case, "case_management")
     with pytest.raises(ReasonMissing):
-        await room.triage.change_urgency(case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="")
+        await room.triage.change_urgency(case, await room.version(case), Urgency.LOW, by=UPTD, reason="")
     await room.triage.change_urgency(
-        case, await room.version(case), Urgency.LOW, by="uptd-ppa", reason="with her aunt, in safety"
+        case, await room.version(case), Urgency.LOW, by=UPTD, reason="with her aunt, in safety"
     )
     relaxed = await clock(room, lead, "answer")
     # The facts demand no more than before, so the decision of the person stays.
     await room.amend(case, disability_need="yes")
     lowered = replanned(room)["urgency"]
-    await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by="uptd-ppa", reason="")
+    await room.triage.change_urgency(case, await room.version(case), Urgency.HIGH, by=UPTD, reason="")
 
     assert relaxed["due_at"] > START + timedelta(minutes=15)
     assert lowered == "low"
     assert replanned(room)["urgency"] == "high"
-    assert {row["urgency"] for row in await room.rows("SELECT urgency FROM referral WHERE ended_at IS NULL")} == {
-        "high"
-    }
+    assert {row["urgency"] for row in await room.rows("SELECT urgency FROM service WHERE ended_at IS NULL")} == {"high"}
 
 
 async def test_r6_an_agency_that_declares_a_conflict_loses_everything_and_hears_nothing_more(room: Room) -> None:
@@ -132,13 +131,13 @@ async def test_r6_an_agency_that_declares_a_conflict_loses_everything_and_hears_
     await room.amend(case, injured="yes")
 
     assert [row["service"] for row in await room.rows(
-        "SELECT service FROM referral WHERE agency = $1 AND ended_at IS NULL", agency)] == []  # fmt: skip
+        "SELECT service FROM service WHERE agency = $1 AND ended_at IS NULL", agency)] == []  # fmt: skip
     assert {entry["type"] for entry in room.find_events_sent_to(agency)} == {
         "referral.offered.v1",
         "referral.declined.v1",
     }
     assert len(room.find_events_sent_to(agency)) == addressed
-    assert not any(agency in entry.get("escalation_targets", ()) for entry in room.find_data("referral.overdue.v1"))
+    assert not any(agency in entry.get("escalation_targets", ()) for entry in room.find_services("referral.overdue.v1"))
     assert room.find_offer(case, "shelter")["agency"] != agency
 
 
@@ -150,12 +149,12 @@ async def test_r6_an_agency_excluded_by_hand_loses_a_started_service_and_its_clo
     started = await clock(room, shelter, "service")
     room.now += timedelta(minutes=30)
     await room.triage.exclude_agency(
-        case, await room.version(case), shelter["agency"], by="uptd-ppa", reason="the suspect's brother works there"
+        case, await room.version(case), shelter["agency"], by=UPTD, reason="the suspect's brother works there"
     )
 
     next_offer = room.find_offer(case, "shelter")
     assert next_offer["agency"] != shelter["agency"]
-    assert next_offer["rerouted_from"] == shelter["referral_id"]
+    assert next_offer["rerouted_from"] == shelter["service_id"]
     assert (await clock(room, next_offer, "service"))["due_at"] == started["due_at"]
     assert [entry["type"] for entry in room.find_events_sent_to(shelter["agency"])][-1] == "referral.started.v1"
     assert replanned(room)["why"] == "agency_excluded"
@@ -172,43 +171,40 @@ async def test_a_merged_duplicate_hands_its_own_referrals_to_the_other_case(room
     case = await room.report(**HOME)
     duplicate = await room.report(**HOME | {"in_school": "yes", "place": "school", "excluded_agencies": ["ylpa"]})
     school = room.find_offer(duplicate, "stay_in_school")
-    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by=UPTD, reason="the same child")
 
     next_offer = room.find_offer(case, "stay_in_school")
-    assert (next_offer["agency"], next_offer["rerouted_from"]) == (school["agency"], school["referral_id"])
+    assert (next_offer["agency"], next_offer["rerouted_from"]) == (school["agency"], school["service_id"])
     assert room.find_data("case.merged.v1")[-1] | {"merged_at": "", "sealed": {}} == {
         "case_id": str(duplicate), "into": str(case), "merged_at": "", "sealed": {},
     }  # fmt: skip
-    assert {row["state"] for row in await room.rows("SELECT state FROM referral WHERE case_id = $1", duplicate)} == {
+    assert {row["state"] for row in await room.rows("SELECT state FROM service WHERE case_id = $1", duplicate)} == {
         "cancelled"
     }
     leads = await room.rows(
-        "SELECT service FROM referral WHERE case_id = $1 AND role = 'lead' AND ended_at IS NULL", case
+        "SELECT service FROM service WHERE case_id = $1 AND role = 'lead' AND ended_at IS NULL", case
     )
     assert len(leads) == len({row["service"] for row in leads})
     assert (
-        await room.rows("SELECT 1 FROM referral WHERE case_id = $1 AND agency = 'ylpa' AND ended_at IS NULL", case)
-        == []
+        await room.rows("SELECT 1 FROM service WHERE case_id = $1 AND agency = 'ylpa' AND ended_at IS NULL", case) == []
     )
     with pytest.raises(CaseMerged):
-        await room.end.close_case(duplicate, await room.version(duplicate), CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+        await room.end.close_case(duplicate, await room.version(duplicate), CaseEnd.CLOSED, by=UPTD, reason="x")
 
 
 async def test_new_facts_about_a_merged_duplicate_reach_the_case_it_was_merged_into(room: Room) -> None:
     case = await room.report(**HOME)
     duplicate = await room.report(**HOME)
-    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by=UPTD, reason="the same child")
     await room.amend(duplicate, violence=["sexual"])
 
     assert replanned(room)["case_id"] == str(case)
-    assert {"polres-ppa", "uptd-ppa"} <= {
-        entry["agency"] for entry in room.find_data("referral.offered.v1", case_id=str(case))
-    }
+    assert {"polres-ppa", "uptd-ppa"} <= {entry["agency"] for entry in room.find_offers(case_id=str(case))}
 
 
 async def test_new_facts_about_a_case_that_ended_open_it_again(room: Room) -> None:
     case = await room.report(**HOME)
-    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="nothing in it")
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by=UPTD, reason="nothing in it")
     await room.amend(case, safe_now="no")
 
     assert len(room.find_data("case.reopened.v1", case_id=str(case))) == 1
@@ -216,13 +212,13 @@ async def test_new_facts_about_a_case_that_ended_open_it_again(room: Room) -> No
 
 
 async def merged(room: Room, duplicate: UUID, case: UUID) -> None:
-    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by="uptd-ppa", reason="the same child")
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by=UPTD, reason="the same child")
 
 
 def open_rows(room: Room, case: UUID) -> Any:
     return room.rows(
-        "SELECT referral_id::text, service, agency, role, escalated_service, escalated_role FROM referral"
-        " WHERE case_id = $1 AND ended_at IS NULL",
+        "SELECT service_id::text, referral_id::text, service, agency, role, escalated_service, escalated_role"
+        " FROM service WHERE case_id = $1 AND ended_at IS NULL",
         case,
     )
 
@@ -278,17 +274,17 @@ SHELTER = HOME | {"safe_now": "no", "perpetrator_lives_with_child": "yes"}
 async def test_what_a_merge_carried_over_outlives_the_next_decision(room: Room) -> None:
     case, other = await room.report(**HOME), await room.report(**SHELTER)
     await raise_shelter(room, other)
-    await room.triage.offer_referral(
+    await room.triage.offer_service(
         other, await room.version(other), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD,
-        by="uptd-ppa", reason="",
+        by=UPTD, reason="",
     )  # fmt: skip
     await merged(room, other, case)
     await room.amend(case, disability_need="yes")
     await room.amend(case, pregnant="yes")
 
-    referrals = await open_rows(room, case)
-    assert "school_transfer" in {row["service"] for row in referrals}
-    assert [row["escalated_role"] for row in referrals if row["escalated_service"] == "shelter"] == ["lead"]
+    rows = await open_rows(room, case)
+    assert "school_transfer" in {row["service"] for row in rows}
+    assert [row["escalated_role"] for row in rows if row["escalated_service"] == "shelter"] == ["lead"]
 
 
 async def test_a_merge_keeps_clocks_and_offers_nothing_again_that_was_completed(room: Room) -> None:
@@ -300,7 +296,7 @@ async def test_a_merge_keeps_clocks_and_offers_nothing_again_that_was_completed(
     await merged(room, duplicate, case)
 
     next_offer = room.find_offer(case, "medical_care")
-    assert (next_offer["answer_by"], next_offer["rerouted_from"]) == (care["answer_by"], care["referral_id"])
+    assert (next_offer["answer_by"], next_offer["rerouted_from"]) == (care["answer_by"], care["service_id"])
     assert "forensic_exam" not in {row["service"] for row in await open_rows(room, case)}
     [row] = await room.rows(
         "SELECT rights->'physical_rehabilitation'->>'state' AS s FROM case_plan WHERE case_id = $1", case
@@ -315,7 +311,7 @@ async def test_a_right_answered_by_hand_in_a_duplicate_counts_in_the_other_case(
         await room.version(duplicate),
         Right.RESTITUTION,
         RightState.REFUSED_BY_VICTIM,
-        by="uptd-ppa",
+        by=UPTD,
         reason="asked",
     )
     await merged(room, duplicate, case)
@@ -332,7 +328,7 @@ async def test_earlier_duplicates_follow_a_case_that_is_merged_itself(room: Room
 
     assert replanned(room)["case_id"] == str(third)
     with pytest.raises(CaseMerged) as refusal:
-        await room.end.reopen_case(first, await room.version(first), by="uptd-ppa", reason="x")
+        await room.end.reopen_case(first, await room.version(first), by=UPTD, reason="x")
     assert refusal.value.into == third
 
 
@@ -341,12 +337,12 @@ async def test_an_escalated_service_stays_outstanding_until_an_agency_takes_it(r
     triage = await raise_shelter(room, case)
     await room.amend(case, disability_need="yes")
     await room.amend(case)
-    still = [row["referral_id"] for row in await open_rows(room, case) if row["escalated_service"] == "shelter"]
-    assert still == [triage["referral_id"]]
+    still = [row["service_id"] for row in await open_rows(room, case) if row["escalated_service"] == "shelter"]
+    assert still == [triage["service_id"]]
     with pytest.raises(OtherServiceOutstanding):
-        await room.triage.offer_referral(
-            case, await room.version(case), Service.COUNSELLING, "uptd-ppa", ReferralRole.LEAD, by="uptd-ppa",
-            reason="x", settles=UUID(triage["referral_id"]),
+        await room.triage.offer_service(
+            case, await room.version(case), Service.COUNSELLING, "uptd-ppa", ReferralRole.LEAD, by=UPTD,
+            reason="x", settles=UUID(triage["service_id"]),
         )  # fmt: skip
     await room.reply("accepted", triage)
     await room.reply("completed", triage, outcome="not_needed")
@@ -361,7 +357,7 @@ async def test_an_escalated_support_does_not_cover_the_lead(room: Room) -> None:
     case = await room.report(**SHELTER)
     await raise_shelter(room, case, "support")
     lead = room.find_offer(case, "shelter")
-    await room.triage.exclude_agency(case, await room.version(case), lead["agency"], by="uptd-ppa", reason="too close")
+    await room.triage.exclude_agency(case, await room.version(case), lead["agency"], by=UPTD, reason="too close")
 
     # Agencies that declined the support are not offered the lead, so it is escalated to the hub too.
     outstanding = [row["escalated_role"] or row["role"] for row in await open_rows(room, case)
@@ -398,12 +394,12 @@ async def test_a_conflict_and_an_ordinary_decline_at_once_never_wait_for_each_ot
 
 async def test_a_referral_by_hand_is_offered_again_when_the_case_is_reopened(room: Room) -> None:
     case = await room.report(**HOME)
-    await room.triage.offer_referral(
-        case, await room.version(case), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD, by="uptd-ppa",
+    await room.triage.offer_service(
+        case, await room.version(case), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD, by=UPTD,
         reason="",
     )  # fmt: skip
-    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by="uptd-ppa", reason="moved away")
-    await room.end.reopen_case(case, await room.version(case), by="uptd-ppa", reason="came back")
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by=UPTD, reason="moved away")
+    await room.end.reopen_case(case, await room.version(case), by=UPTD, reason="came back")
 
     assert "school_transfer" in services(replanned(room)["added"])
 
@@ -431,7 +427,7 @@ async def test_a_version_grows_with_every_change_of_the_case_and_its_referrals(r
     assert versions == sorted(set(versions))
     assert await room.version(case) == versions[-1]
     with pytest.raises(CaseChanged):
-        await room.end.close_case(case, versions[0], CaseEnd.CLOSED, by="uptd-ppa", reason="x")
+        await room.end.close_case(case, versions[0], CaseEnd.CLOSED, by=UPTD, reason="x")
 
 
 async def test_services_that_end_at_the_same_moment_bring_the_case_to_monitoring(room: Room) -> None:
@@ -455,13 +451,6 @@ async def test_a_case_without_open_leads_is_monitored(room: Room) -> None:
     await room.reply("started", leads[0])
     await room.reply("completed", leads[0], outcome="served")
     for lead in leads[1:]:
-        await room.triage.cancel_referral(
-            case,
-            await room.version(case),
-            UUID(lead["referral_id"]),
-            CancelReason.TAKEN_BACK,
-            by="uptd-ppa",
-            reason="x",
-        )
+        await room.cancel(lead, CancelReason.TAKEN_BACK)
 
     assert await room.rows("SELECT state FROM case_plan") == [{"state": "monitoring"}]

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import TextClause, text
 
 from simpul_routing import repository
-from simpul_routing.api.queries import FIRST_PAGE, build_timeline
-from simpul_routing.repository import clocks, views
+from simpul_routing.api.paging import FIRST_PAGE
+from simpul_routing.api.queries import build_timeline
+from simpul_routing.repository import clocks, history, views
 from tests.integration.routing.conftest import START, Room
 from tests.support.loader import SERVICES, load
 
@@ -23,23 +24,23 @@ async def full(room: Room) -> Room:
 
 async def test_the_loader_writes_what_the_services_read(full: Room) -> None:
     [counted] = await full.rows(
-        "SELECT (SELECT count(*) FROM case_plan) AS cases, (SELECT count(*) FROM referral) AS referrals,"
-        " (SELECT count(*) FROM referral WHERE ended_at IS NULL) AS waiting,"
-        " (SELECT count(*) FROM transition) AS history"
+        "SELECT (SELECT count(*) FROM case_plan) AS cases, (SELECT count(*) FROM service) AS referrals,"
+        " (SELECT count(*) FROM service WHERE ended_at IS NULL) AS waiting,"
+        " (SELECT count(*) FROM case_event) AS history"
     )
     [open_case, *_] = await full.rows("SELECT case_id FROM case_plan WHERE ended_at IS NULL")
     async with full.engine.connect() as connection:
-        page = await repository.list_open_referrals(connection, "uptd-ppa", FIRST_PAGE, 51)
+        page = await repository.list_open_referrals(connection, "uptd-ppa", FIRST_PAGE, 51, repository.Scope())
         lines = await build_timeline(connection, full.keys, open_case["case_id"], {}, "en")
     async with full.transaction() as transaction:
         taken = await full.clocks.sweep_clocks(transaction, full.now)
 
-    assert counted == {"cases": 5_000, "referrals": 25_000, "waiting": 500, "history": 73_500}
+    assert counted == {"cases": 5_000, "referrals": 25_000, "waiting": 500, "history": 98_500}
     assert len(page) == 51
     assert len(lines) == len(SERVICES)
     assert taken == 100
     assert {
-        tuple(step["escalation_targets"]) for step in full.find_data("referral.reminded.v1", agency="rs-rujukan")
+        tuple(step["escalation_targets"]) for step in full.find_services("referral.reminded.v1", agency="rs-rujukan")
     } == {("rs-rujukan",)}
 
 
@@ -48,9 +49,10 @@ async def test_the_loader_writes_what_the_services_read(full: Room) -> None:
     [
         (
             views._OPEN_REFERRALS,
-            {"agency": "uptd-ppa", "answer_by": FIRST_PAGE[0], "referral_id": FIRST_PAGE[1], "limit": 51},
+            {"agency": "uptd-ppa", "answer_by": FIRST_PAGE[0], "referral_id": FIRST_PAGE[1], "limit": 51}
+            | repository.Scope().bind(),
         ),
-        (views._TRANSITIONS, {"case_id": UUID(int=7)}),
+        (history._OF_CASE, {"case_id": UUID(int=7)}),
         (views._OF_CASE, {"case_id": UUID(int=7)}),
         (clocks._DUE, {"now": START, "limit": 100}),
     ],

@@ -1,7 +1,5 @@
 """The stages of a case as a table."""
 
-from pathlib import Path
-
 import pytest
 
 from simpul_routing.domain.case_lifecycle import (
@@ -9,14 +7,9 @@ from simpul_routing.domain.case_lifecycle import (
     OPEN,
     CaseAction,
     CaseState,
-    as_mermaid,
     state_after,
     states_before,
 )
-
-
-def test_the_diagram_of_the_readme_is_made_from_the_table() -> None:
-    assert as_mermaid() in (Path(__file__).parents[3] / "docs" / "lifecycle.md").read_text()
 
 
 @pytest.mark.parametrize("action", CaseAction)

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpul_agreement.engine import Decision, Engine, Engines, Origin, bits_of
+from simpul_agreement.engine import Decision, Engine, Engines, Origin
 from simpul_agreement.facts import FACTS, NOTHING_KNOWN, Situation
-from simpul_agreement.model import UrgencyIs
-from simpul_schema.vocabulary import Service, Urgency
-from tests.support.agreements import CITY, DAY, HOME, a_clause, an_agreement, decide, kediri, told
+from simpul_agreement.masks import bits_of
+from simpul_agreement.model import Mediation, UrgencyIs
+from simpul_agreement.properties import POWER_OVER_THE_CHILD
+from simpul_schema.vocabulary import ActorRole, Service, Urgency
+from tests.support.agreements import CITY, DAY, HOME, a_clause, an_agreement, decide, kediri, reported
 
 
 def led_by(decision: Decision) -> dict[Service, str]:
@@ -30,8 +32,21 @@ def test_r1_sexual_violence_and_trafficking_reach_police_and_hub_and_lock_mediat
     assert decision.mediation_is_locked
 
 
-def test_r1_mediation_is_open_when_the_suspect_is_a_child() -> None:
-    assert not decide(violence="sexual", perpetrator_is_child="yes").mediation_is_locked
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"violence": "sexual", "perpetrator_is_child": "yes"},
+        {"safe_now": "no"},
+        *({"perpetrator_relation": relation} for relation in POWER_OVER_THE_CHILD),
+    ],
+)
+def test_mediation_is_locked_where_the_child_cannot_agree_freely(facts: dict[str, str]) -> None:
+    assert decide(HOME, **{"violence": "physical", "perpetrator_relation": "neighbour"} | facts).mediation_is_locked
+
+
+def test_an_open_mediation_names_who_may_open_it() -> None:
+    mediation = decide(violence="physical", perpetrator_relation="neighbour", safe_now="yes").mediation
+    assert mediation == Mediation(is_locked=False, opened_by=frozenset({ActorRole.CASE_MANAGER, ActorRole.COORDINATOR}))
 
 
 def test_r3_immediate_danger_calls_emergency_where_the_child_reported() -> None:
@@ -40,6 +55,13 @@ def test_r3_immediate_danger_calls_emergency_where_the_child_reported() -> None:
     emergency = next(a for a in decision.assignments if a.service is Service.EMERGENCY_PROTECTION)
     assert (emergency.lead, emergency.support) == ("polres-ppa", ("satgas-kec-kota",))
     assert decision.urgency is Urgency.HIGH
+
+
+def test_r5_a_suspect_who_is_a_child_is_served_by_nobody_who_serves_the_victim() -> None:
+    decision = decide(violence="sexual", perpetrator_is_child="yes")
+
+    assert decision.suspect_served_by
+    assert decision.suspect_served_by not in addressed(decision)
 
 
 @pytest.mark.parametrize("facts", [{"residence": "unknown"}, {"violence": "unknown"}])
@@ -75,7 +97,7 @@ def test_r6_excluded_agencies_are_never_addressed(situation: Situation, origin: 
 
 
 @given(_situations, _origins)
-def test_a_service_has_one_lead_that_does_not_support_it_as_well(situation: Situation, origin: Origin) -> None:
+def test_r10_a_service_has_one_lead_that_does_not_support_it_as_well(situation: Situation, origin: Origin) -> None:
     decision = ENGINE.decide(situation, origin)
 
     services = [assigned.service for assigned in decision.assignments]
@@ -101,7 +123,7 @@ def test_an_overridden_clause_does_not_decide() -> None:
     weak = a_clause("WEAK", UrgencyIs(Urgency.LOW))
     engine = Engine(an_agreement(weak, strong), DAY)
 
-    decisions = [engine.decide(told(safe_now=answer), HOME).clause_ids for answer in ("no", "yes")]
+    decisions = [engine.decide(reported(safe_now=answer), HOME).clause_ids for answer in ("no", "yes")]
 
     assert decisions == [("STRONG",), ("WEAK",)]
 
@@ -117,10 +139,9 @@ def test_a_clause_counts_from_its_first_day_until_before_its_last() -> None:
     assert found == [False, True, True, False]
 
 
-def test_bits_are_found_wherever_they_are() -> None:
-    positions = [0, 7, 8, 63, 64, 1000, 9999]
-
-    assert list(bits_of(sum(1 << position for position in positions))) == positions
+@pytest.mark.parametrize("positions", [[], [0, 7, 8, 63, 511], [0, 7, 8, 63, 64, 511, 512, 1000, 9999]])
+def test_bits_are_found_wherever_they_are(positions: list[int]) -> None:
+    assert bits_of(sum(1 << position for position in positions)) == positions
 
 
 def test_every_minute_of_the_week_has_its_band() -> None:

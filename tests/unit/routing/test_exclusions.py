@@ -17,10 +17,11 @@ from simpul_routing.domain.exclusions import (
     hold_back_referrals,
     protective_services,
 )
+from simpul_routing.domain.facts import CaseFacts
 from simpul_routing.domain.rights import AWAITS_DECISION, mark_awaiting_decision, update_right
-from simpul_routing.stored_facts import StoredFacts, decode_facts, encode_facts
+from simpul_routing.stored_facts import decode_facts, encode_facts
 from simpul_schema.vocabulary import Right, RightState, Service, Urgency
-from tests.support.agreements import CITY, HOME, decide, kediri, told
+from tests.support.agreements import CITY, HOME, decide, kediri, reported
 
 NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
 CODES = sorted(CITY.agency_codes)
@@ -29,14 +30,14 @@ PENDING, CONFIRMED, REJECTED = SuggestionState
 
 def held(pending: frozenset[str], origin: Origin = HOME, **facts: str) -> HeldPlan:
     plan = plan_case(decide(origin, **facts), kediri(), origin, NOW, CITY.zone)
-    situation = told(**{"residence": "kelurahan", **facts})
-    return hold_back_referrals(plan, situation, pending, find_deciding_agency(kediri(), origin, pending))
+    situation = reported(**{"residence": "kelurahan", **facts})
+    return hold_back_referrals(plan, situation, pending, find_deciding_agency(kediri(), origin, pending), kediri())
 
 
 def test_what_protects_life_body_or_evidence_never_waits() -> None:
-    calm = protective_services(told(safe_now="yes"), Urgency.LOW)
-    danger = protective_services(told(safe_now="no"), Urgency.HIGH)
-    suicidal = protective_services(told(safe_now="yes", suicidal_sign="yes"), Urgency.HIGH)
+    calm = protective_services(reported(safe_now="yes"), Urgency.LOW)
+    danger = protective_services(reported(safe_now="no"), Urgency.HIGH)
+    suicidal = protective_services(reported(safe_now="yes", suicidal_sign="yes"), Urgency.HIGH)
 
     assert calm == {
         Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
@@ -64,7 +65,7 @@ def test_the_hub_decides_and_where_it_is_named_the_next_that_is_not() -> None:
         ),
         "safe_now": st.sampled_from(["yes", "no", "unknown"]),
         "injured": st.sampled_from(["yes", "no", "unknown"]),
-        "sexual_under_72h": st.sampled_from(["yes", "no"]),
+        "time_since_event": st.sampled_from(["under_24h", "over_72h"]),
         "suicidal_sign": st.sampled_from(["yes", "no"]),
         "place": st.sampled_from(["household", "school", "other"]),
     }),
@@ -74,12 +75,12 @@ def test_whatever_agencies_are_suggested_one_is_offered_and_no_emergency_waits(
 ) -> None:
     origin = Origin(HOME.satgas, HOME.kecamatan, HOME.centre, excluded)
     plain = plan_case(decide(origin, **facts), kediri(), origin, NOW, CITY.zone)
-    protective = protective_services(told(residence="kelurahan", **facts), plain.urgency)
+    protective = protective_services(reported(residence="kelurahan", **facts), plain.urgency)
 
-    offered = held(pending, origin, **facts).offered
+    found = held(pending, origin, **facts)
 
-    assert offered
-    offers = {(r.service, r.agency) for r in offered}
+    assert found.offered
+    offers = {(r.service, r.agency) for r in (*found.offered, *found.proposed)}
     assert {(r.service, r.agency) for r in plain.referrals if r.service in protective} <= offers
     assert {(r.service, r.agency) for r in plain.referrals if r.agency not in pending} <= offers
     # Suggested agencies are offered nothing else, unless there would be no offer at all.
@@ -100,9 +101,7 @@ def test_a_right_whose_services_all_wait_awaits_a_decision() -> None:
 
 def test_suggestions_survive_being_stored_and_facts_of_an_older_version_have_none() -> None:
     facts = (
-        StoredFacts({})
-        .add_suggestions(["ylpa", "rs-rujukan"], NOW)
-        .decide_suggestion("ylpa", REJECTED, "uptd-ppa", NOW)
+        CaseFacts({}).add_suggestions(["ylpa", "rs-rujukan"], NOW).decide_suggestion("ylpa", REJECTED, "uptd-ppa", NOW)
     )
 
     assert decode_facts(encode_facts(facts)).suggestions == {
@@ -115,14 +114,12 @@ def test_suggestions_survive_being_stored_and_facts_of_an_older_version_have_non
 
 def test_of_two_cases_a_confirmed_suggestion_counts_and_a_rejected_one_is_looked_at_again() -> None:
     one = (
-        StoredFacts({})
+        CaseFacts({})
         .add_suggestions(["ylpa", "rs-rujukan", "polres-ppa"], NOW)
         .decide_suggestion("ylpa", REJECTED, "x", NOW)
     )
     other = (
-        StoredFacts({})
-        .add_suggestions(["ylpa", "rs-rujukan"], NOW)
-        .decide_suggestion("rs-rujukan", CONFIRMED, "x", NOW)
+        CaseFacts({}).add_suggestions(["ylpa", "rs-rujukan"], NOW).decide_suggestion("rs-rujukan", CONFIRMED, "x", NOW)
     )
     other = other.exclude_agencies(frozenset({"rs-rujukan", "polres-ppa"}), "hospital")
 

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simpul_agreement.deadlines import Within
 from simpul_agreement.engine import Decision, Origin
-from simpul_agreement.model import Within
 from simpul_agreement.plan import CasePlan, plan_case
 from simpul_agreement.reports import situation_from_report
-from simpul_routing.publisher import referral_facts
-from simpul_routing.stored_facts import ReportedFacts, StoredFacts, decode_facts, encode_facts
+from simpul_routing.domain.facts import CaseFacts, ReportedFacts, read_report, referral_facts
+from simpul_routing.stored_facts import decode_facts, encode_facts
 from simpul_schema.messages.case import TriageFacts
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency, Violence
-from tests.support.agreements import CITY, HOME, decide, kediri, told
+from tests.support.agreements import CITY, HOME, decide, kediri, reported
 
 NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)  # Friday, 22:00 in Kediri
 
@@ -61,9 +61,23 @@ def test_answer_is_due_by_urgency(changes: dict[str, str], due: datetime) -> Non
 def test_working_days_leave_out_weekends_and_holidays() -> None:
     christmas_eve = datetime(2026, 12, 24, 2, 0, tzinfo=UTC)
 
-    due = Within(working_days=1).due(christmas_eve, CITY.zone, kediri().holidays)
+    due = Within(working_days=1).due(christmas_eve, CITY.zone, kediri().calendar)
 
     assert due == datetime(2026, 12, 28, 2, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("start", "hours", "due"),
+    [
+        # Friday 22:00 in Kediri; offices are open from 7:00 to 15:30 on Monday.
+        (NOW, 6, datetime(2026, 11, 30, 6, 0, tzinfo=UTC)),
+        (NOW, 9, datetime(2026, 12, 1, 0, 30, tzinfo=UTC)),
+        (datetime(2026, 11, 30, 8, 0, tzinfo=UTC), 1, datetime(2026, 12, 1, 0, 30, tzinfo=UTC)),
+        (datetime(2026, 12, 24, 8, 0, tzinfo=UTC), 2, datetime(2026, 12, 28, 1, 30, tzinfo=UTC)),
+    ],
+)
+def test_office_hours_count_only_while_offices_are_open(start: datetime, hours: int, due: datetime) -> None:
+    assert Within(office_hours=hours).due(start, CITY.zone, kediri().calendar) == due
 
 
 @pytest.mark.parametrize("lacking", ["urgency", "answer", "mediation", "basis", "assignments"])
@@ -115,16 +129,16 @@ def test_an_unknown_kelurahan_or_centre_is_not_known_rather_than_an_error() -> N
 def test_a_report_has_a_value_for_every_fact() -> None:
     situation, _ = situation_from_report(facts(), CITY, kediri(), NOW)
 
-    assert situation.keys() == told().keys()
+    assert situation.keys() == reported().keys()
 
 
-def stored(report: str = "one", origin: Origin = HOME, **what: str) -> StoredFacts:
+def stored(report: str = "one", origin: Origin = HOME, **what: str) -> CaseFacts:
     """Builds stored facts of one report."""
-    shared = referral_facts(facts(), "Mojoroto", mediation_locked=True)
+    shared = referral_facts(facts(), CITY, mediation_locked=True)
     same: dict[str, object] = {name: value for name, value in what.items() if name in ReferralFacts.model_fields}
     same["violence"] = what.get("violence", "physical").split("+")
-    return StoredFacts(
-        {report: ReportedFacts(told(**what), origin, ReferralFacts.model_validate(shared.model_dump() | same))}
+    return CaseFacts(
+        {report: ReportedFacts(reported(**what), origin, ReferralFacts.model_validate(shared.model_dump() | same))}
     )
 
 
@@ -162,14 +176,14 @@ def test_of_two_ages_the_younger_counts() -> None:
 
 @pytest.mark.parametrize("sign", [{"sexual_under_72h": "yes"}, {"pregnant": "yes", "age_band": "from_12_to_14"}])
 def test_agencies_receive_implied_violence_besides_reported_violence(sign: dict[str, str]) -> None:
-    shared = stored("one", HOME, violence="physical", **sign).shared
+    shared = CaseFacts({"one": read_report(facts(**sign), CITY, kediri(), NOW)}).shared
 
     assert shared.violence == (Violence.PHYSICAL, Violence.SEXUAL)
     assert shared.implied_violence == (Violence.SEXUAL,)
 
 
 def test_what_one_of_two_reports_names_is_not_implied() -> None:
-    sign = stored(violence="physical", sexual_under_72h="yes")
+    sign = CaseFacts({"one": read_report(facts(sexual_under_72h="yes"), CITY, kediri(), NOW)})
     named = stored("two", violence="sexual")
 
     together = sign.merge_duplicate(named).shared
@@ -181,10 +195,10 @@ def test_what_one_of_two_reports_names_is_not_implied() -> None:
 def test_new_facts_replace_those_of_their_own_report_only() -> None:
     case, other = uuid4(), uuid4()
     both = stored(str(case), violence="physical").merge_duplicate(stored(str(other), violence="sexual"))
-    now = ReportedFacts(told(violence="neglect", injured="yes"), Origin(excluded=frozenset({"ylpa"})), both.shared)
+    now = ReportedFacts(reported(violence="neglect", injured="yes"), Origin(excluded=frozenset({"ylpa"})), both.shared)
 
     after = both.amend_report(case, now)
 
     assert after.situation["violence"] == {"neglect", "sexual"}
     assert after.origin.excluded == {"ylpa"}
-    assert after.amend_report(case, ReportedFacts(told(), Origin(), both.shared)).origin.excluded == {"ylpa"}
+    assert after.amend_report(case, ReportedFacts(reported(), Origin(), both.shared)).origin.excluded == {"ylpa"}

@@ -5,12 +5,17 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from io import StringIO
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
-from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi import FastAPI, Query, Response
 from fastapi.responses import JSONResponse
 
 from simpul_routing import repository
+from simpul_routing.api.authentication import Authentication
+from simpul_routing.api.recorded_reads import record_reads
+from simpul_routing.domain.actors import Actor, ApiAction
 from simpul_routing.domain.indicators import MIN_COUNT, PublishedLine, publish_lines, publish_parts
+from simpul_routing.errors import MonthNotOver, MonthsReversed
 from simpul_routing.repository import IndicatorKey
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
@@ -18,17 +23,20 @@ from simpul_runtime.service import Service
 Month = Annotated[str, Query(pattern=r"^20\d\d-(0[1-9]|1[0-2])$", description="such as 2026-11")]
 
 
-def add_indicator_routes(web: FastAPI, service: Service, guard: Any) -> None:
+def add_indicator_routes(
+    web: FastAPI, service: Service, zone: ZoneInfo, authentication: Authentication, documented: dict[str, Any]
+) -> None:
     """Adds the route of the indicators."""
-    zone = service.city.zone
+    recorded = record_reads(service.engine)
 
     @web.get(
         "/indicators",
-        dependencies=[guard],
+        **documented,
         tags=["indicators"],
         summary=f"Times, declines, rights and clocks of a period; counts below {MIN_COUNT} are hidden",
     )
     async def indicators(
+        _by: Annotated[Actor, authentication.permit(ApiAction.READ_INDICATORS)],
         since: Month | None = None,
         until: Month | None = None,
         by: IndicatorKey = IndicatorKey.AGENCY,
@@ -42,14 +50,14 @@ def add_indicator_routes(web: FastAPI, service: Service, guard: Any) -> None:
         last = _month(until) if until else _months_before(running, 1)
         first = _month(since) if since else _months_before(last, 2)
         if first > last:
-            raise HTTPException(422, "Bulan awal sesudah bulan akhir. / The first month is after the last.")
+            raise MonthsReversed
         if last >= running:
-            raise HTTPException(422, "Bulan ini belum selesai. / That month is not over yet.")
+            raise MonthNotOver
         begin, end = (datetime.combine(day, time(), zone) for day in (first, _months_before(last, -1)))
-        async with service.engine.connect() as connection:
+        async with recorded(_by, ApiAction.READ_INDICATORS) as connection:
             tables = {
-                "referrals": publish_lines(
-                    await repository.count_referrals(connection, by, begin, end, zone.key), repository.NESTED_COUNTS
+                "services": publish_lines(
+                    await repository.count_services(connection, by, begin, end, zone.key), repository.NESTED_COUNTS
                 ),
                 "clocks": publish_parts(await repository.count_clocks(connection, begin, end, utc_now())),
                 "rights": publish_parts(await repository.count_rights(connection, begin, end)),

@@ -68,13 +68,3 @@ def states_before(action: CaseAction) -> tuple[CaseState, ...]:
 def state_after(action: CaseAction) -> CaseState:
     """Returns the state after an action; each action leads to one state."""
     return next(after for (_, taken), after in CASE_TRANSITIONS.items() if taken is action)
-
-
-def as_mermaid() -> str:
-    """Renders the transitions as a Mermaid diagram, for the README."""
-    lines = ["stateDiagram-v2", "    [*] --> received"]
-    lines += [f"    {before.value} --> {after.value}: {action.value}"
-              for (before, action), after in CASE_TRANSITIONS.items()]  # fmt: skip
-    ended = [state for state in CaseState if state not in OPEN and state is not CaseState.RECEIVED]
-    lines += [f"    {state.value} --> [*]" for state in ended]
-    return "\n".join(lines) + "\n"

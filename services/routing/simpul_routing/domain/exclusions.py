@@ -9,11 +9,13 @@ from uuid import UUID
 
 from simpul_agreement.engine import Origin
 from simpul_agreement.facts import Situation
-from simpul_agreement.model import Agreement, Clause, Step
+from simpul_agreement.model import Agreement, Clause, Phase, Step
 from simpul_agreement.plan import CasePlan, PlannedReferral, caretaker
+from simpul_agreement.rights import Entry, Ledger
+from simpul_routing.domain.actors import is_excluded
 from simpul_routing.domain.clocks import Addressee, ReferralClock, escalation_targets
 from simpul_routing.domain.reroute import NextAgency, find_next_agency
-from simpul_schema.vocabulary import Answer, ReferralRole, Right, Service, Urgency
+from simpul_schema.vocabulary import Answer, ReferralRole, Right, RightState, Service, Urgency
 
 _LIFE_BODY_EVIDENCE: Final = frozenset({
     Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
@@ -39,6 +41,8 @@ class Suggestion:
     suggested_at: datetime
     decided_at: datetime | None = None
     decided_by: str = ""
+    namings: int = 0
+    """How often the reports had named the agency when it was decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,19 @@ def protective_services(situation: Situation, urgency: Urgency) -> frozenset[Ser
     if Answer.YES.value in situation["suicidal_sign"]:
         protective |= {Service.PSYCHOLOGIST}
     return protective
+
+
+def find_units(agencies: Collection[str], agreement: Agreement) -> frozenset[str]:
+    """Finds the agencies together with the parties that are part of one of them: they share people and files."""
+    whole = frozenset(agencies)
+    return whole.union(party.code for party in agreement.parties if is_excluded(party.code, whole, agreement))
+
+
+def find_waiting(
+    pending: Collection[str], situation: Situation, urgency: Urgency, agreement: Agreement
+) -> Waiting:  # fmt: skip
+    """Finds who waits while the exclusion of the agencies in `pending` is undecided, and what does not wait."""
+    return Waiting(find_units(pending, agreement), protective_services(situation, urgency))
 
 
 def find_next_available_agency(
@@ -151,7 +168,30 @@ class HeldPlan:
     @property
     def offered(self) -> tuple[PlannedReferral, ...]:
         """The referrals to offer at once."""
-        return tuple(r for r in self.plan.referrals if not self.waiting.holds_back(r.service, r.agency))
+        return self._not_held(Phase.IMMEDIATE)
+
+    @property
+    def proposed(self) -> tuple[PlannedReferral, ...]:
+        """The referrals for the service plan."""
+        return self._not_held(Phase.PLANNED)
+
+    def _not_held(self, phase: Phase) -> tuple[PlannedReferral, ...]:
+        return tuple(
+            r for r in self.plan.referrals if r.phase is phase and not self.waiting.holds_back(r.service, r.agency)
+        )
+
+    def open_rights(self, right_of: Mapping[Service, Right]) -> Ledger:
+        """Returns the ledger of the plan; a right is only planned where its leads that are offered at once wait."""
+        offered, proposed = (
+            {right_of[r.service] for r in some if r.role is ReferralRole.LEAD and r.service in right_of}
+            for some in (self.offered, self.proposed)
+        )
+        return {
+            right: Entry(RightState.PLANNED)
+            if entry.state is RightState.REFERRED and right in proposed - offered
+            else entry
+            for right, entry in self.plan.rights.items()
+        }
 
     def held_rights(self, right_of: Mapping[Service, Right]) -> frozenset[Right]:
         """Returns the rights of which every lead waits."""
@@ -164,14 +204,16 @@ class HeldPlan:
         return frozenset(waits - offered)
 
 
-def hold_back_referrals(plan: CasePlan, situation: Situation, pending: frozenset[str], decides: str) -> HeldPlan:
-    """Makes the agencies in `pending` wait; if every referral waits, `decides` receives a manual triage.
+def hold_back_referrals(
+    plan: CasePlan, situation: Situation, pending: frozenset[str], decides: str, agreement: Agreement
+) -> HeldPlan:  # fmt: skip
+    """Makes the agencies in `pending` wait; if all that is offered at once waits, `decides` receives a manual triage.
 
     `pending` are the agencies whose exclusion is suggested, `decides` is the agency that decides about it.
     """
     if not pending:
         return HeldPlan(plan, NONE_WAITING)
-    held = HeldPlan(plan, Waiting(pending, protective_services(situation, plan.urgency)))
+    held = HeldPlan(plan, find_waiting(pending, situation, plan.urgency, agreement))
     if held.offered or not decides:
         return held
     triage = PlannedReferral(Service.MANUAL_TRIAGE, decides, ReferralRole.LEAD)

@@ -1,4 +1,4 @@
-"""The lifecycle of a referral as data: the state after each reply, and the replies that are refused."""
+"""The lifecycle of a service of a referral as data: the state after each reply, and the replies that are refused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from typing import Final
 from simpul_schema.vocabulary import DeclineReason, ReplyRefusal, Term, Urgency
 
 
-class ReferralState(Term):
-    """The state of a referral. Overdue is computed, never a state."""
+class ServiceState(Term):
+    """The state of a service of a referral. Overdue is computed, never a state."""
 
     OFFERED = "offered", "dikirim", "sent"
     DELIVERED = "delivered", "tersampaikan", "delivered"
@@ -40,8 +40,8 @@ class ReplyKind(StrEnum):
     COMPLETED = "completed"
 
 
-_S = ReferralState
-TRANSITIONS: Final[Mapping[tuple[ReferralState, ReplyKind], ReferralState]] = MappingProxyType(
+_S = ServiceState
+TRANSITIONS: Final[Mapping[tuple[ServiceState, ReplyKind], ServiceState]] = MappingProxyType(
     {
         (_S.OFFERED, ReplyKind.DELIVERED): _S.DELIVERED,
         **{(state, ReplyKind.SEEN): _S.SEEN for state in (_S.OFFERED, _S.DELIVERED)},
@@ -56,7 +56,7 @@ TRANSITIONS: Final[Mapping[tuple[ReferralState, ReplyKind], ReferralState]] = Ma
             (state, ReplyKind.COMPLETED): _S.COMPLETED
             for state in (_S.ACCEPTED, _S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS)
         },
-        # An agency may decline after it accepted (R2: accept, then decline, and routing reroutes).
+        # An agency may decline after it accepted: it hands over, and routing reroutes the service (R2).
         **{
             (state, ReplyKind.DECLINED): _S.DECLINED
             for state in (_S.OFFERED, _S.DELIVERED, _S.SEEN, _S.ACCEPTED, _S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS)
@@ -65,8 +65,8 @@ TRANSITIONS: Final[Mapping[tuple[ReferralState, ReplyKind], ReferralState]] = Ma
 )
 """Every other reply is refused, except late and repeated ones, which change nothing."""
 TERMINAL: Final = frozenset({_S.COMPLETED, _S.REROUTED, _S.CANCELLED, _S.REVOKED, _S.ENTERED_IN_ERROR})
-"""Without declined: routing reroutes a declined referral in the same transaction."""
-IMPLIED_REPLIES: Final[Mapping[ReferralState, frozenset[ReplyKind]]] = MappingProxyType({
+"""Without declined: routing reroutes a declined service in the same transaction."""
+IMPLIED_REPLIES: Final[Mapping[ServiceState, frozenset[ReplyKind]]] = MappingProxyType({
     _S.DELIVERED: frozenset({ReplyKind.DELIVERED}),
     _S.SEEN: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN}),
     _S.ACCEPTED: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED}),
@@ -81,15 +81,20 @@ _STATE_AFTER: Final = MappingProxyType({kind: state for (_, kind), state in TRAN
 NOT_ACCEPTED: Final = frozenset({_S.OFFERED, _S.DELIVERED, _S.SEEN})
 """States before the agency accepted."""
 _PAST_ACCEPTANCE: Final = frozenset({_S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS})
-_OUT_OF_REACH: Final = frozenset({DeclineReason.OUTSIDE_MANDATE, DeclineReason.OUTSIDE_AREA})
+_INSUFFICIENT_IN_DANGER: Final = frozenset({
+    DeclineReason.OUTSIDE_MANDATE, DeclineReason.OUTSIDE_AREA, DeclineReason.OTHER,
+})  # fmt: skip
+"""Reasons with which no agency declines a child in danger before first aid (R3).
+
+A reason of a later version of the contract is read as `other`, and may be one of these.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What routing knows of a referral when a reply arrives."""
+    """What routing knows of a service when a reply arrives."""
 
-    agency: str
-    state: ReferralState
+    state: ServiceState
     urgency: Urgency
     has_first_aid: bool
     """Whether the service ever started; whatever started counts as first aid."""
@@ -101,8 +106,8 @@ class Standing:
 
     @property
     def has_begun(self) -> bool:
-        """Whether the child is being served, so that new facts alone do not end the referral."""
-        return self.is_open and (self.state is ReferralState.IN_PROGRESS or self.has_first_aid)
+        """Whether the child is being served, so that new facts alone do not end the service."""
+        return self.is_open and (self.state is ServiceState.IN_PROGRESS or self.has_first_aid)
 
 
 class Unchanged(StrEnum):
@@ -112,46 +117,25 @@ class Unchanged(StrEnum):
 
 
 def judge_reply(  # noqa: PLR0911 - one return per rule
-    standing: Standing | None, agency: str, kind: ReplyKind, reason: DeclineReason | None = None
-) -> ReferralState | Unchanged | ReplyRefusal:
-    """Returns the state after a reply, or why the reply changes nothing."""
-    if standing is None:
-        return ReplyRefusal.UNKNOWN_REFERRAL
-    if standing.agency != agency:
-        return ReplyRefusal.NOT_ITS_REFERRAL
+    standing: Standing, kind: ReplyKind, reason: DeclineReason | None = None
+) -> ServiceState | Unchanged | ReplyRefusal:
+    """Returns the state of a service after a reply of its agency, or why the reply changes nothing."""
     if kind in _RECEIPTS and (standing.state, kind) not in TRANSITIONS:
-        # A late receipt carries no news, even after the referral has ended.
+        # A late receipt carries no news, even after the service has ended.
         return Unchanged.LATE_OR_REPEATED
     if standing.state is _STATE_AFTER[kind] and kind is not ReplyKind.SCHEDULED:
         return Unchanged.LATE_OR_REPEATED
-    if standing.state is ReferralState.REROUTED:
+    if standing.state is ServiceState.REROUTED:
         return ReplyRefusal.REROUTED
     if standing.state in TERMINAL:
         return ReplyRefusal.ALREADY_ENDED
     if kind in _OF_SERVICE and standing.state in NOT_ACCEPTED:
         return ReplyRefusal.NOT_YET_ACCEPTED
     if (
-        kind is ReplyKind.DECLINED and reason in _OUT_OF_REACH and standing.urgency is Urgency.HIGH
+        kind is ReplyKind.DECLINED and reason in _INSUFFICIENT_IN_DANGER and standing.urgency is Urgency.HIGH
         and not standing.has_first_aid
     ):  # fmt: skip
         return ReplyRefusal.FIRST_AID_FIRST
     if kind is ReplyKind.ACCEPTED and standing.state in _PAST_ACCEPTANCE:
         return Unchanged.LATE_OR_REPEATED
     return TRANSITIONS.get((standing.state, kind), ReplyRefusal.NOT_NOW)
-
-
-def as_mermaid() -> str:
-    """Renders the transitions as a Mermaid diagram, for the README."""
-    arrows: dict[tuple[str, str], list[str]] = {}
-    for (state, kind), after in TRANSITIONS.items():
-        arrows.setdefault((state.value, after.value), []).append(kind.value)
-    lines = ["stateDiagram-v2", "    [*] --> offered"]
-    lines += [f"    {before} --> {after}: {', '.join(kinds)}" for (before, after), kinds in arrows.items()]
-    lines += [
-        "    declined --> rerouted: at once, by routing",
-        "    offered --> cancelled: with its case or by the case manager, from any state",
-        "    offered --> revoked: no longer needed after new facts, from any state",
-        "    offered --> entered_in_error: by the case manager, from any state",
-    ]
-    lines += [f"    {state.value} --> [*]" for state in ReferralState if state in TERMINAL]
-    return "\n".join(lines) + "\n"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from simpul_agreement.rights import BY_THE_AGREEMENT, Entry, Ledger
-from simpul_routing.domain.lifecycle import ReferralState
-from simpul_schema.vocabulary import ReferralOutcome, Right, RightState
+from simpul_routing.domain.lifecycle import ServiceState
+from simpul_schema.vocabulary import ReferralOutcome, Right, RightState, Service
 
 BY_OUTCOME: Final = "outcome"
 """The outcome that the serving agency reported."""
@@ -16,23 +16,27 @@ BY_HAND: Final = "by_hand"
 """A person decided; the reason is encrypted in the history of the case."""
 NEED_A_REASON: Final = frozenset({RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE})
 _NOT_COUNTED: Final = frozenset({
-    ReferralState.REROUTED, ReferralState.CANCELLED, ReferralState.REVOKED, ReferralState.ENTERED_IN_ERROR,
+    ServiceState.REROUTED, ServiceState.CANCELLED, ServiceState.REVOKED, ServiceState.ENTERED_IN_ERROR,
 })  # fmt: skip
-BY_REFERRALS: Final = frozenset({RightState.UNANSWERED, RightState.REFERRED, RightState.IN_PROGRESS})
-"""States that follow from referrals alone."""
+BY_SERVICES: Final = frozenset({
+    RightState.UNANSWERED, RightState.PLANNED, RightState.REFERRED, RightState.IN_PROGRESS,
+})  # fmt: skip
+"""States that follow from services and the service plan alone."""
 _SETTLED: Final = frozenset({RightState.FULFILLED, *NEED_A_REASON})
 
 
 @dataclass(frozen=True, slots=True)
-class LeadReferral:
-    """A lead referral of a right, and its outcome if it has ended.
+class LeadService:
+    """A service with the lead for a right, and its outcome if it has ended.
 
     A manual triage counts for the service that was escalated with it.
     """
 
-    state: ReferralState
+    state: ServiceState
     outcome: ReferralOutcome | None = None
     has_begun: bool = False
+    is_proposed: bool = False
+    """It awaits the service plan, so nobody was offered it yet."""
 
 
 _OUTCOME: Final[Mapping[ReferralOutcome, RightState]] = {
@@ -46,30 +50,35 @@ _BEST_FIRST: Final = (
 )  # fmt: skip
 
 
-def update_right(entry: Entry, referrals: Iterable[LeadReferral]) -> Entry:
-    """Returns the entry of a right after its referrals changed; a rerouted referral counts as the one that replaced it.
+def update_right(entry: Entry, services: Iterable[LeadService]) -> Entry:
+    """Returns the entry of a right after its services changed; a rerouted service counts as the one that replaced it.
 
-    A decision by hand stays. A right whose referrals were all cancelled is unanswered again.
+    A decision by hand stays. A right whose services were all cancelled is unanswered again, as is one whose services
+    were all declined without an agency left; with some declined, the right is not settled. It is planned while all of
+    them await the service plan, and not settled while one does.
     """
     if entry.reason == BY_HAND:
         return entry
-    counting = [served for served in referrals if served.state not in _NOT_COUNTED]
+    counting = [served for served in services if served.state not in _NOT_COUNTED]
     if not counting:
-        stays_without_referrals = (BY_THE_AGREEMENT, AWAITS_DECISION)
-        was_cancelled = entry.state in BY_REFERRALS and entry.reason not in stays_without_referrals
+        stays_without_services = (BY_THE_AGREEMENT, AWAITS_DECISION)
+        was_cancelled = entry.state in BY_SERVICES and entry.reason not in stays_without_services
         return Entry(RightState.UNANSWERED) if was_cancelled else entry
+    if all(served.is_proposed or served.state is ServiceState.DECLINED for served in counting):
+        is_planned = any(served.is_proposed for served in counting)
+        return Entry(RightState.PLANNED if is_planned else RightState.UNANSWERED)
     ended = [_OUTCOME[served.outcome] for served in counting if served.outcome is not None]
     if len(ended) == len(counting) and RightState.IN_PROGRESS not in ended:
         state = next(state for state in _BEST_FIRST if state in ended)
         return Entry(state, BY_OUTCOME if state in NEED_A_REASON else "")
     begun = any(
-        served.outcome is not None or (served.has_begun and served.state is not ReferralState.DECLINED)
+        served.outcome is not None or (served.has_begun and served.state is not ServiceState.DECLINED)
         for served in counting
     )
     return Entry(RightState.IN_PROGRESS if begun else RightState.REFERRED)
 
 
-def replan_ledger(ledger: Ledger, decided: Ledger, served: Mapping[Right, Sequence[LeadReferral]]) -> Ledger:
+def replan_ledger(ledger: Ledger, decided: Ledger, served: Mapping[Right, Sequence[LeadService]]) -> Ledger:
     """Returns the ledger after a replan: as the new facts decide it, except for decisions by hand and outcomes."""
     return {
         right: update_right(entry if entry.reason == BY_HAND else _as_decided(decided[right]), served.get(right, ()))
@@ -79,7 +88,7 @@ def replan_ledger(ledger: Ledger, decided: Ledger, served: Mapping[Right, Sequen
 
 def mark_awaiting_decision(ledger: Ledger, held: frozenset[Right]) -> Ledger:
     """Returns the ledger with the `held` rights marked: their leads wait for a decision about an exclusion."""
-    open_states = (RightState.UNANSWERED, RightState.REFERRED)
+    open_states = (RightState.UNANSWERED, RightState.PLANNED, RightState.REFERRED)
     return {
         right: Entry(RightState.REFERRED, AWAITS_DECISION) if right in held and entry.state in open_states else entry
         for right, entry in ledger.items()
@@ -95,8 +104,17 @@ def inherit_ledger(ledger: Ledger, duplicate: Ledger) -> Ledger:
 
 
 def _as_decided(entry: Entry) -> Entry:
-    # Only referrals make a right referred, not a plan.
-    return Entry(RightState.UNANSWERED) if entry.state is RightState.REFERRED else entry
+    # Only services that were offered make a right referred, and only an open proposal makes it planned.
+    return Entry(RightState.UNANSWERED) if entry.state in (RightState.REFERRED, RightState.PLANNED) else entry
+
+
+def group_left_out(left_out: Iterable[Service], right_of: Mapping[Service, Right]) -> Mapping[Right, list[Service]]:
+    """Returns the services that a person left out of a plan by the right that they serve."""
+    found: dict[Right, list[Service]] = {}
+    for service in sorted(left_out):
+        if service in right_of:
+            found.setdefault(right_of[service], []).append(service)
+    return found
 
 
 def list_unsettled_rights(ledger: Ledger) -> list[Right]:

@@ -1,24 +1,38 @@
 """The use cases of routing, one file each."""
 
-from simpul_routing.use_cases.decide_exclusions import DecideExclusions
+from simpul_routing.use_cases.amend_cases import AmendCases
+from simpul_routing.use_cases.case_notes import CaseNotes
+from simpul_routing.use_cases.changes import CaseChanges
+from simpul_routing.use_cases.confirm_plans import ConfirmPlans
+from simpul_routing.use_cases.decide_earlier_disclosures import DecideEarlierDisclosures
 from simpul_routing.use_cases.end_cases import EndCases
-from simpul_routing.use_cases.judge_replies import JudgeReplies, Reply
+from simpul_routing.use_cases.escalate_unreached import escalate_unreached
+from simpul_routing.use_cases.forward_dossiers import ForwardDossiers
+from simpul_routing.use_cases.judge_replies import JudgeReplies
 from simpul_routing.use_cases.publish_manifests import PublishManifests
 from simpul_routing.use_cases.refer_cases import ReferCases
-from simpul_routing.use_cases.replan_cases import ReplanCases
+from simpul_routing.use_cases.see_cases import SeeCases
+from simpul_routing.use_cases.settle_overlaps import DismissOverlaps, record_overlaps
 from simpul_routing.use_cases.sweep_clocks import SweepClocks
+from simpul_routing.use_cases.transfer_cases import TransferCases
 from simpul_routing.use_cases.triage_cases import TriageCases
-from simpul_routing.use_cases.withdraw_consent import WithdrawConsent
 
 __all__ = [
-    "DecideExclusions",
+    "AmendCases",
+    "CaseChanges",
+    "CaseNotes",
+    "ConfirmPlans",
+    "DecideEarlierDisclosures",
+    "DismissOverlaps",
     "EndCases",
+    "ForwardDossiers",
     "JudgeReplies",
     "PublishManifests",
     "ReferCases",
-    "ReplanCases",
-    "Reply",
+    "SeeCases",
     "SweepClocks",
+    "TransferCases",
     "TriageCases",
-    "WithdrawConsent",
+    "escalate_unreached",
+    "record_overlaps",
 ]

@@ -15,15 +15,15 @@ import structlog
 
 from simpul_city import City
 from simpul_routing import publisher, repository
-from simpul_routing.repository import ResendRequest, SentEvent, StoredCase
-from simpul_routing.use_cases.cases import decrypt_facts
+from simpul_routing.domain.case import Case
+from simpul_routing.repository import ResendRequest, SentEvent
 from simpul_runtime.errors import Unprocessable
-from simpul_runtime.held import HeldEvent
+from simpul_runtime.held_events import HeldEvent
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema import Event, Producer
-from simpul_schema.messages import ReplyWindowRequestedV1
-from simpul_schema.messages.account import MOST_IN_ACCOUNT, AccountedEvent
+from simpul_schema.messages import AuditHeadSignedV1, ReplyResendRequestedV1
+from simpul_schema.messages.delivery import MAX_MANIFEST_ENTRIES, ManifestEntry
 from simpul_schema.names import REFERRALS
 from simpul_schema.vocabulary import ParkReason
 
@@ -31,10 +31,15 @@ INTERVALS_UNTIL_MISSED: Final = 2
 """Intervals after which an agency counts a manifest as missed, so that one may be late."""
 MAX_MISSED_MANIFESTS: Final = 60
 """Manifests sent to an agency that sends nothing back; then they stop, so that its queue does not fill with them."""
+REPEATED_IN: Final = 3
+"""Intervals during which each signed head of an audit travels, because a manifest may be lost."""
+SILENT_AFTER: Final = timedelta(minutes=40)
+"""Silence after which the leads of an agency and the coordinator are alerted: a kit without work reports every 30."""
 POLL_INTERVAL: Final = timedelta(seconds=1)
 """How often the loop looks for resend requests that another process stored."""
 
 RETRY_REQUEST_AFTER: Final = timedelta(minutes=1)
+"""Time until a resend request that failed is tried again."""
 
 log = structlog.get_logger()
 
@@ -86,6 +91,9 @@ class PublishManifests:
                 numbered = await self._publish_numbered()
             async with self._transactions.begin() as transaction:
                 await repository.delete_old_manifests(transaction)
+                for silence in await repository.raise_silence_alarms(transaction, transaction.now - SILENT_AFTER):
+                    log.error("agency_silent", agency=silence.agency)
+                    transaction.enqueue_event(publisher.agency_silent(silence, is_over=False))
 
     async def _publish_numbered(self) -> int:
         """Numbers a batch of sent events and publishes their manifests; returns how many events there were."""
@@ -102,20 +110,32 @@ class PublishManifests:
         try:
             async with self._transactions.begin() as transaction:
                 next_by = self._next_by(transaction.now)
+                heads = await repository.list_audit_heads(transaction, transaction.now - REPEATED_IN * self._interval)
                 for agency, last_number in last_numbers.items():
-                    for part in _split_manifest(sent.get(agency, [])):
-                        events = [AccountedEvent(number=event.number, event_id=event.event_id) for event in part]
-                        transaction.announce(publisher.delivery_manifest(agency, last_number, events, next_by, None))
+                    for number, part in enumerate(_split_manifest(sent.get(agency, []))):
+                        events = [
+                            ManifestEntry(manifest_number=event.number, event_id=event.event_id) for event in part
+                        ]
+                        transaction.enqueue_event(
+                            publisher.delivery_manifest(
+                                agency, last_number, events, next_by, None, () if number else heads
+                            )
+                        )
                 await repository.exclude_manifests_from_numbering(transaction)
                 await repository.count_missed_manifests(transaction, last_numbers)
         except Exception as error:
-            log.warning("manifest_failed", agencies=len(last_numbers), exc_info=error)
+            log.warning("manifest_failed", count=len(last_numbers), exc_info=error)
             if len(last_numbers) > 1:
                 for agency, last_number in last_numbers.items():
                     await self._publish_to({agency: last_number}, sent)
 
-    def note_agencies(self, transaction: Transaction, events: Sequence[Event]) -> None:
-        """Notes that the agencies of these events are there, once the transaction is committed."""
+    async def store_audit_heads(self, transaction: Transaction, events: Sequence[AuditHeadSignedV1]) -> None:
+        """Stores the heads of the services' audits, which the next manifests pass on."""
+        for event in events:
+            await repository.store_audit_heads(transaction, Producer.of(event.source).party, event.data.heads)
+
+    def mark_agencies_reachable(self, transaction: Transaction, events: Sequence[Event]) -> None:
+        """Marks the senders of these events as reachable once the transaction is committed."""
         agencies = {Producer.of(event.source).party for event in events}
         transaction.after_commit.append(partial(self._add_seen_agencies, agencies))
 
@@ -129,21 +149,26 @@ class PublishManifests:
         agencies, self._seen_agencies = self._seen_agencies, set()
         try:
             async with self._transactions.begin() as transaction:
-                await repository.reset_missed_manifests(transaction, agencies)
+                for silence in await repository.reset_missed_manifests(transaction, agencies):
+                    transaction.enqueue_event(publisher.agency_silent(silence, is_over=True))
         except Exception:
             self._seen_agencies |= agencies
             raise
 
-    async def store_resend_requests(self, transaction: Transaction, requests: Sequence[ReplyWindowRequestedV1]) -> None:
+    async def store_resend_requests(self, transaction: Transaction, requests: Sequence[ReplyResendRequestedV1]) -> None:
         """Stores requests for the manifest loop. Raises Unprocessable if one is about another agency."""
         for request in requests:
             if request.data.agency != Producer.of(request.source).party:
                 raise Unprocessable(ParkReason.INVALID, "agency")
-            repository.add_resend_request(transaction, request.id, request.data)
+            wanted = request.data
+            repository.add_resend_request(transaction, ResendRequest(
+                request.id, wanted.agency, wanted.first_manifest_number or 1, wanted.last_manifest_number, wanted.since,
+                wanted.until or transaction.now if wanted.since else None,
+            ))  # fmt: skip
         transaction.after_commit.append(self._requested.set)
 
     async def answer_resend_requests(self) -> None:
-        """Answers every due request: requeues its events and publishes a manifest of them."""
+        """Answers every due request: requeues its events and publishes as many manifests as they need."""
         request: ResendRequest | None = None
         while True:
             try:
@@ -156,25 +181,34 @@ class PublishManifests:
                 if request is None:
                     raise
                 # The requests of other agencies must not wait behind it.
-                log.error("resend_request_failed", agency=request.window.agency, exc_info=error)
+                log.error("resend_request_failed", agency=request.agency, exc_info=error)
                 async with self._transactions.begin() as transaction:
                     retry_at = transaction.now + RETRY_REQUEST_AFTER
                     await repository.postpone_resend_request(transaction, request.event_id, retry_at)
 
     async def _answer_request(self, transaction: Transaction, request: ResendRequest) -> None:
-        agency = request.window.agency
-        sent = await repository.find_events_to_resend(transaction, request.window)
+        agency = request.agency
+        sent = await repository.find_events_to_resend(transaction, request)
         closed = await self._find_closed_cases(
             transaction, agency, {event.case_id for event in sent}, self._is_closed_or_unreadable
         )
-        await repository.requeue_events(transaction, [e.message_id for e in sent if e.case_id not in closed])
+        withdrawn = await repository.empty_withdrawn_releases(transaction, agency, {event.case_id for event in sent})
+        withheld = {
+            event.event_id
+            for event in sent
+            if event.event_id in withdrawn or event.is_emptied or (event.case_id in closed and not event.is_withdrawal)
+        }
+        await repository.requeue_events(transaction, [e.message_id for e in sent if e.event_id not in withheld])
         events = [
-            AccountedEvent(number=event.number, event_id=event.event_id, is_withheld=event.case_id in closed)
+            ManifestEntry(manifest_number=event.number, event_id=event.event_id, is_withheld=event.event_id in withheld)
             for event in sent
         ]
         last_number = await repository.find_last_number(transaction, agency)
         next_by = self._next_by(transaction.now)
-        transaction.announce(publisher.delivery_manifest(agency, last_number, events, next_by, request.event_id))
+        transaction.enqueue_event(publisher.delivery_manifest(agency, last_number, events, next_by, request.event_id))
+        if len(sent) == MAX_MANIFEST_ENTRIES:
+            # The rest follows in transactions of its own, so that no request holds up the others for long.
+            repository.add_resend_request(transaction, request.continue_after(sent))
         await repository.exclude_manifests_from_numbering(transaction)
         log.info("resend_request_answered", agency=agency, count=len(sent), withheld=sum(e.is_withheld for e in events))
 
@@ -199,24 +233,28 @@ class PublishManifests:
             event.event_id for event in to_agencies if event.subject in offers and _referral_id(event.subject) in ended
         }
 
+    async def find_closed_cases(self, transaction: Transaction, agency: str, case_ids: Iterable[UUID]) -> set[UUID]:
+        """Finds the cases of which this agency must learn nothing more; raises if one cannot be decrypted."""
+        return await self._find_closed_cases(transaction, agency, case_ids, self._is_closed_to)
+
     async def _find_closed_cases(
         self,
         transaction: Transaction,
         agency: str,
         case_ids: Iterable[UUID],
-        is_closed: Callable[[str, StoredCase], bool],
+        is_closed: Callable[[str, Case], bool],
     ) -> set[UUID]:
         """Finds the cases that exclude this agency, themselves or through the case that they were merged into."""
-        cases = await repository.load_cases(transaction.connection, set(case_ids))
+        cases = await repository.find_cases(transaction.connection, self._keys, set(case_ids))
         merged_into = {case.merged_into for case in cases.values() if case.merged_into}
-        cases |= await repository.load_cases(transaction.connection, merged_into)
+        cases |= await repository.find_cases(transaction.connection, self._keys, merged_into)
         closed = {case_id for case_id, case in cases.items() if is_closed(agency, case)}
         return closed | {case_id for case_id, case in cases.items() if case.merged_into in closed}
 
-    def _is_closed_to(self, agency: str, case: StoredCase) -> bool:
-        return agency in decrypt_facts(self._keys, case).origin.excluded
+    def _is_closed_to(self, agency: str, case: Case) -> bool:
+        return agency in case.facts.origin.excluded
 
-    def _is_closed_or_unreadable(self, agency: str, case: StoredCase) -> bool:
+    def _is_closed_or_unreadable(self, agency: str, case: Case) -> bool:
         """Whether the case excludes the agency; a case that cannot be decrypted counts as closed to everybody."""
         try:
             return self._is_closed_to(agency, case)
@@ -234,4 +272,4 @@ def _referral_id(subject: str) -> UUID:
 
 def _split_manifest(sent: Sequence[SentEvent]) -> list[Sequence[SentEvent]]:
     """Splits events into as many manifests as they need; an empty one if there are none."""
-    return [sent[start : start + MOST_IN_ACCOUNT] for start in range(0, max(len(sent), 1), MOST_IN_ACCOUNT)]
+    return [sent[start : start + MAX_MANIFEST_ENTRIES] for start in range(0, max(len(sent), 1), MAX_MANIFEST_ENTRIES)]

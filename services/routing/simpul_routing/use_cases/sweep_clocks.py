@@ -1,7 +1,6 @@
 """Publishes the steps of clocks that fall due, each once, across restarts."""
 
-import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -9,24 +8,21 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from simpul_agreement import Versions
 from simpul_agreement.model import ClockName, Step
-from simpul_city import City
-from simpul_routing import publisher, repository
-from simpul_routing.domain.clocks import Addressee, ReferralClock, escalation_targets, targets_without_facts
-from simpul_routing.domain.exclusions import Waiting, protective_services
-from simpul_routing.domain.lifecycle import TERMINAL
-from simpul_routing.domain.referral import StoredReferral
-from simpul_routing.repository import StoredCase
-from simpul_routing.use_cases.cases import decrypt_facts
-from simpul_routing.use_cases.review_exclusions import ExclusionReviews
-from simpul_runtime.database import is_fault_of_data, utc_now
+from simpul_routing import repository
+from simpul_routing.domain.case_file import CaseFile
+from simpul_routing.domain.clocks import ReferralClock, targets_without_facts
+from simpul_routing.domain.exclusions import ExclusionReview
+from simpul_routing.domain.referral import ReferralService
+from simpul_routing.domain.service_plan import ServicePlan
+from simpul_routing.repository import CaseFiles
+from simpul_runtime.database import is_data_error, utc_now
 from simpul_runtime.metrics import REGISTRY
-from simpul_runtime.signing import Keys
+from simpul_runtime.supervision import repeat
 from simpul_runtime.transaction import Transaction, Transactions
 
-SWEEP_INTERVAL: Final = 2.0
-"""Seconds between queries for due steps."""
+SWEEP_INTERVAL: Final = timedelta(seconds=2)
+"""Time between queries for due steps."""
 MAX_STEPS: Final = 100
 """Steps in one transaction; after an outage the step that fell due first is taken first."""
 POSTPONEMENT: Final = timedelta(minutes=10)
@@ -39,23 +35,13 @@ log = structlog.get_logger()
 class SweepClocks:
     """Takes due steps; any number of processes may run at once."""
 
-    def __init__(self, transactions: Transactions, versions: Versions, city: City, keys: Keys) -> None:
+    def __init__(self, transactions: Transactions, files: CaseFiles) -> None:
         self._transactions = transactions
-        self._versions = versions
-        self._city = city
-        self._keys = keys
-        self._reviews = ExclusionReviews(city)
+        self._files = files
 
     async def run(self) -> None:
         """Takes due steps until cancelled."""
-        while True:
-            try:
-                taken = await self.take_due_steps(utc_now())
-            except Exception as error:
-                log.warning("sweep_failed", exc_info=error)
-                taken = 0
-            if taken < MAX_STEPS:
-                await asyncio.sleep(SWEEP_INTERVAL)
+        await repeat(lambda: self.take_due_steps(utc_now()), SWEEP_INTERVAL, "clock_sweep_failed", batch_size=MAX_STEPS)
 
     async def take_due_steps(self, now: datetime) -> int:
         """Takes due steps in one transaction, or referral by referral if one makes the transaction fail."""
@@ -63,16 +49,16 @@ class SweepClocks:
             async with self._transactions.begin() as transaction:
                 return await self.sweep_clocks(transaction, now)
         except Exception as error:
-            if not is_fault_of_data(error):
+            if not is_data_error(error):
                 raise
             log.info("sweep_split", exc_info=error)
         async with self._transactions.begin() as transaction:
             found = await repository.find_due_referrals(transaction, now, MAX_STEPS)
+            undecided = await repository.find_cases_with_due_decision(transaction, now, MAX_STEPS)
         for referral_id in found:
             await self._sweep_referral(referral_id, now)
-        # Last, so that a review that cannot be decrypted does not hold up the clocks of referrals.
-        async with self._transactions.begin() as transaction:
-            await self._sweep_reviews(transaction, now)
+        for case_id in undecided:
+            await self._sweep_decisions_of(case_id, now)
         return len(found)
 
     async def _sweep_referral(self, referral_id: UUID, now: datetime) -> None:
@@ -80,73 +66,102 @@ class SweepClocks:
             async with self._transactions.begin() as transaction:
                 await self.sweep_clocks(transaction, now, only=[referral_id])
         except Exception as error:
-            if not is_fault_of_data(error):
+            if not is_data_error(error):
                 raise
             log.error("clock_postponed", referral_id=referral_id, exc_info=error)
             async with self._transactions.begin() as transaction:
                 await repository.postpone_due_clocks(transaction, referral_id, now, now + POSTPONEMENT)
 
-    async def sweep_clocks(self, transaction: Transaction, now: datetime, only: Collection[UUID] = ()) -> int:
-        """Takes one step of each clock and review that is due at `now`; returns their number."""
-        reviews = 0 if only else await self._sweep_reviews(transaction, now)
-        return reviews + await self._sweep_clocks(transaction, now, only)
+    async def _sweep_decisions_of(self, case_id: UUID, now: datetime) -> None:
+        try:
+            async with self._transactions.begin() as transaction:
+                await self._sweep_decisions(transaction, now, only=[case_id])
+        except Exception as error:
+            if not is_data_error(error):
+                raise
+            log.error("decision_postponed", case_id=case_id, exc_info=error)
+            async with self._transactions.begin() as transaction:
+                await repository.postpone_due_decisions(transaction, case_id, now, now + POSTPONEMENT)
 
-    async def _sweep_reviews(self, transaction: Transaction, now: datetime) -> int:
-        steps = await self._reviews.sweep_reviews(transaction, now, MAX_STEPS, self._versions, self._keys)
-        for step in steps:
-            CLOCK_STEPS.labels("exclusion", step.value).inc()
-        return len(steps)
+    async def sweep_clocks(self, transaction: Transaction, now: datetime, only: Collection[UUID] = ()) -> int:
+        """Takes one step of each clock, review and service plan that is due at `now`; returns their number."""
+        decisions = 0 if only else await self._sweep_decisions(transaction, now)
+        return decisions + await self._sweep_clocks(transaction, now, only)
+
+    async def _sweep_decisions(self, transaction: Transaction, now: datetime, only: Collection[UUID] = ()) -> int:
+        found = list(only) or await repository.find_cases_with_due_decision(transaction, now, MAX_STEPS)
+        files = await self._files.load_due_decisions_for_update(transaction, found, now)
+        due = [(file, decision) for file in files for decision in file.find_due_decisions(now)]
+        for file, decision in due:
+            match decision:
+                case ExclusionReview():
+                    _step_review(file, decision)
+                case ServicePlan():
+                    _step_plan(file, decision)
+        await self._files.save(transaction, files)
+        return len(due)
 
     async def _sweep_clocks(self, transaction: Transaction, now: datetime, only: Collection[UUID]) -> int:
         found = list(only) or await repository.find_due_referrals(transaction, now, MAX_STEPS)
-        # Locked in the same order as by replies; other processes take the steps of those that they have locked.
-        referrals = await repository.load_unlocked_referrals_for_update(transaction, found) if found else {}
-        due = await repository.load_due_clocks_for_update(transaction, now, referrals) if referrals else []
-        if not due:
-            return 0
-        cases = await repository.load_cases(
-            transaction.connection, {referral.case_id for referral in referrals.values()}
-        )
-        updated: list[tuple[UUID, ReferralClock]] = []
-        for referral_id, clock in due:
-            referral = referrals[referral_id]
-            step = clock.step
-            has_ended = referral.standing.state in TERMINAL and clock.clock is not ClockName.WITHDRAWAL
-            if step is None or has_ended:
-                updated.append((referral_id, ReferralClock(clock.clock, clock.started_at, clock.due_at, None)))
-                continue
-            targets = self._targets_or_highest_levels(referral, clock, step, cases)
-            transaction.announce(publisher.clock_step(referral, clock, step, targets))
-            CLOCK_STEPS.labels(clock.clock.value, step.value).inc()
-            updated.append((referral_id, clock.after_step(step)))
-        await repository.update_clock_steps(transaction, updated)
+        due = await self._files.load_due_clocks_for_update(transaction, found, now)
+        unreadable: set[UUID] = set()
+        steps = [_find_step(file, service_id, name) for file, service_id, name in due]
+        for (file, service_id, name), step in zip(due, steps, strict=True):
+            service = file.find_service(service_id)
+            # The reminder of another service may have been for this one too. Its time does not show that: when nobody
+            # could be reached, a step is taken before its time.
+            if service and service.clocks[name].step is step:
+                _step_clock(file, service, name, unreadable)
+        await self._files.save(transaction, [file for file, _, _ in due])
         return len(due)
 
-    def _targets_or_highest_levels(
-        self, referral: StoredReferral, clock: ReferralClock, step: Step, cases: Mapping[UUID, StoredCase]
-    ) -> tuple[str, ...]:
-        """Returns the levels above every agency for a case that cannot be decrypted; it holds up no other clocks."""
-        try:
-            return self._escalation_targets(referral, clock, cases[referral.case_id])
-        except Exception as error:
-            log.error(
-                "escalation_targets_unknown", referral_id=referral.referral_id, case_id=referral.case_id, exc_info=error
-            )
-            return targets_without_facts(step, self._versions.active(utc_now()).agreement)
 
-    def _escalation_targets(self, referral: StoredReferral, clock: ReferralClock, case: StoredCase) -> tuple[str, ...]:
-        if clock.step is None:
-            return ()
-        engines = self._versions.of(referral.agreement)
-        facts = decrypt_facts(self._keys, case)
-        engine = engines.on(clock.started_at.astimezone(self._city.zone).date())
-        decision = engine.decide(facts.situation, facts.origin, by_hand=case.urgency)
-        agency = referral.standing.agency
-        addressee = Addressee(agency, self._city.kinds.get(agency, ""), self._city.kecamatan_of.get(agency, ""))
-        waiting = Waiting(facts.pending, protective_services(facts.situation, case.urgency))
-        origins = (waiting.exclude_waiting_agencies(facts.origin, referral.service), facts.origin)
-        targets = (
-            escalation_targets(clock.step, decision.effective, engines.agreement, addressee, origin)
-            for origin in origins
-        )
-        return next((codes for codes in targets if codes), ())
+def _find_step(file: CaseFile, service_id: UUID, name: ClockName) -> Step | None:
+    service = file.find_service(service_id)
+    return service.clocks[name].step if service else None
+
+
+def _step_clock(file: CaseFile, service: ReferralService, name: ClockName, unreadable: set[UUID]) -> None:
+    targets: tuple[str, ...] = ()
+    clock = service.clocks[name]
+    if clock.step and file.is_step_outstanding(service, clock):
+        targets = _find_targets(file, service, clock, clock.step, unreadable)
+        CLOCK_STEPS.labels(name.value, clock.step.value).inc()
+    file.step_clock(service, name, targets)
+
+
+def _find_targets(
+    file: CaseFile, service: ReferralService, clock: ReferralClock, step: Step, unreadable: set[UUID]
+) -> tuple[str, ...]:
+    """Returns the levels above every agency for a case that cannot be decrypted; it holds up no other clocks.
+
+    Each case that cannot be decrypted is logged once and added to `unreadable`.
+    """
+    if file.case_id not in unreadable:
+        try:
+            return file.find_step_targets(service, clock)
+        except Exception as error:
+            unreadable.add(file.case_id)
+            log.error(
+                "escalation_targets_unknown", referral_id=service.referral_id, case_id=file.case_id, exc_info=error
+            )
+    return targets_without_facts(step, file.rules.agreement)
+
+
+def _step_review(file: CaseFile, review: ExclusionReview) -> None:
+    """Takes a step of a review; a case that cannot be decrypted is logged, so that it does not hold up the others."""
+    step = review.clock.step
+    if step is None:
+        return
+    try:
+        file.publish_review_step(review, step)
+    except Exception as error:
+        log.error("exclusion_step_failed", case_id=file.case_id, exc_info=error)
+    file.advance_review(review, step)
+    CLOCK_STEPS.labels("exclusion", step.value).inc()
+
+
+def _step_plan(file: CaseFile, plan: ServicePlan) -> None:
+    if plan.clock.step:
+        CLOCK_STEPS.labels("service_plan", plan.clock.step.value).inc()
+        file.take_plan_step(plan, plan.clock.step)
