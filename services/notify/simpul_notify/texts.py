@@ -1,22 +1,44 @@
-"""Reads `messages.yaml`, checks its texts and renders alerts from them."""
+"""Reads `messages.yaml`, checks its texts and renders messages from them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError
+
 from simpul_city import City, read_yaml
-from simpul_notify.domain import Alert, AlertText, Occasion, TextVariables, fits_one_sms, render_template
+from simpul_notify.domain.alerts import PLAN_CLOCK, Alert, Occasion
+from simpul_notify.domain.notifications import (
+    EXAMPLE_URL,
+    MAX_ALERTS,
+    AlertText,
+    Notification,
+    TextVariables,
+    fill_template,
+    fits_one_sms,
+    foreign_letters,
+)
+from simpul_notify.domain.responders import CHANNELS, Recipient
 from simpul_notify.errors import TextInvalid
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
+_SEVERAL: Final = "several"
+KINDS: Final = (*(occasion.name.lower() for occasion in Occasion), "several_offered", "several_revoked", _SEVERAL)
+"""The texts that a city writes: one for each occasion, and three for a message about several referrals."""
+_VARIABLES: Final = "code, urgency, deadline, agency, waiting, cases, entries, counts, lines and link"
+
 Templates = Mapping[str, Mapping[str, str]]
-"""Occasion -> language -> text."""
+"""Kind -> language -> text."""
 
 
 class AlertTexts:
-    """The texts of alerts, by occasion, channel and language."""
+    """The texts of messages, by kind, channel and language."""
 
     def __init__(
         self, sms: Templates, mail: Mapping[str, Mapping[str, Mapping[str, str]]], variables: TextVariables
@@ -26,13 +48,22 @@ class AlertTexts:
         self._variables = variables
 
     @classmethod
-    def read(cls, path: Path, city: City) -> "AlertTexts":
-        """Reads and checks the texts; raises TextInvalid."""
-        described = read_yaml(path)
+    def read(cls, path: Path, city: City, public_url: str = EXAMPLE_URL) -> "AlertTexts":
+        """Reads and checks the texts; `public_url` begins their links. Raises TextInvalid with the line of a fault."""
         try:
-            texts = cls(described["sms"], described["mail"], TextVariables(city.zone, described["waiting"]))
+            described = read_yaml(path)
+        except MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            msg = f"{path}:{line}: {error.problem or 'this is not YAML'}; quote a text that has a colon or braces"
+            raise TextInvalid(msg) from error
+        try:
+            parts = {name: described[name] for name in ("waiting", "counted", "entries", "line", "revoked_line")}
+            # Without texts of its own, a mail counts as an SMS does.
+            parts["counted_in_mail"] = described.get("counted_in_mail", parts["counted"])
+            variables = TextVariables(city.zone, **parts, public_url=public_url.rstrip("/"))
+            texts = cls(described["sms"], described["mail"], variables)
             texts.check_all(path, city)
-        except KeyError as error:
+        except (KeyError, TypeError) as error:
             msg = f"{path}: {error} is missing"
             raise TextInvalid(msg) from error
         return texts
@@ -40,47 +71,97 @@ class AlertTexts:
     @property
     def languages(self) -> tuple[str, ...]:
         """The languages of the texts; the first one is the default."""
-        return tuple(self._sms[_occasion_key(Occasion.OFFERED)])
+        return tuple(self._sms[KINDS[0]])
 
-    def render_alert(self, alert: Alert, language: str) -> AlertText:
-        """Renders the text of an alert, in the default language where the requested one is missing."""
+    @property
+    def clocks(self) -> Mapping[str, object]:
+        """The deadlines that `messages.yaml` names."""
+        return self._variables.waiting
+
+    def render(self, notification: Notification, language: str) -> AlertText:
+        """Renders the text of a message, in the default language where the requested one is missing."""
         if language not in self.languages:
             language = self.languages[0]
-        occasion = _occasion_key(alert.occasion)
-        match alert.channel:
+        kind = notification.kind
+        match notification.recipient.channel:
             case AlertChannel.SMS:
-                return AlertText("", self._fill(self._sms[occasion][language], alert, language))
+                text = self._fill(self._sms[kind][language], notification, language)
+                return AlertText("", self._with_link(text, notification, language) if kind == _SEVERAL else text)
             case AlertChannel.MAIL:
-                mail = self._mail[occasion][language]
-                subject, body = (self._fill(mail[part], alert, language) for part in ("subject", "body"))
+                mail = self._mail[kind][language]
+                subject, body = (self._fill(mail[part], notification, language) for part in ("subject", "body"))
                 return AlertText(subject, body)
+            case AlertChannel.OTHER:
+                msg = "alerts are not sent by the channel other"
+                raise TextInvalid(msg)
 
-    def _fill(self, template: str, alert: Alert, language: str) -> str:
-        return render_template(template, alert, language, self._variables)
+    def _with_link(self, text: str, notification: Notification, language: str) -> str:
+        """Adds the link where there is room; an SMS about many kinds of events has none."""
+        linked = f"{text} {self._fill('{link}', notification, language)}"
+        return linked if fits_one_sms(linked) else text
+
+    def _fill(self, template: str, notification: Notification, language: str) -> str:
+        return fill_template(template, notification, language, self._variables)
 
     def check_all(self, path: Path, city: City) -> None:
         """Renders every text with the longest values; raises TextInvalid."""
-        for occasion, templates in product(map(_occasion_key, Occasion), (self._sms, self._mail)):
-            if set(templates[occasion]) != set(self.languages):
-                msg = f"{path}: every text needs the same languages; those of {occasion} differ"
+        for kind, (channel, templates) in product(KINDS, (("sms", self._sms), ("mail", self._mail))):
+            if set(templates[kind]) != set(self.languages):
+                msg = (
+                    f"{path}:{_line_in(path, channel, kind)}: every text needs the languages "
+                    f"{', '.join(self.languages)}; {channel} {kind} has {', '.join(templates[kind])}"
+                )
                 raise TextInvalid(msg)
-        for language, alert in product(self.languages, self._alerts_of_every_kind(city)):
-            where = f"{alert.channel} {_occasion_key(alert.occasion)} {language}"
-            try:
-                text = self.render_alert(alert, language)
-            except (KeyError, IndexError, ValueError) as error:
-                msg = f"{path}: {where} may only use code, urgency, deadline, agency and waiting, not {error}"
-                raise TextInvalid(msg) from error
-            if alert.channel is AlertChannel.SMS and not fits_one_sms(text.body):
-                msg = f"{path}: {where} is not one GSM-7 segment ({len(text.body)} of 160 letters)"
-                raise TextInvalid(msg)
-
-    def _alerts_of_every_kind(self, city: City) -> Iterator[Alert]:
-        nil, deadline = UUID(int=0), datetime(2026, 12, 31, tzinfo=UTC)
         longest = max(city.agency_codes, key=len)
-        for channel, urgency, occasion, clock in product(AlertChannel, Urgency, Occasion, self._variables.waiting):
-            yield Alert(nil, nil, nil, "", channel, urgency, deadline, occasion, clock, longest)
+        for language, notification in product(self.languages, longest_notifications(self._variables.waiting, longest)):
+            self._check(path, notification, language)
+
+    def _check(self, path: Path, notification: Notification, language: str) -> None:
+        channel, kind = notification.recipient.channel, notification.kind
+        try:
+            text = self.render(notification, language)
+        except (KeyError, IndexError, ValueError) as error:
+            where = f"{path}:{_line_in(path, channel, kind, language)}: {channel} {kind} {language}"
+            msg = f"{where} may only use {_VARIABLES}, not {error}"
+            raise TextInvalid(msg) from error
+        if channel is AlertChannel.SMS and not fits_one_sms(text.body):
+            where = f"{path}:{_line_in(path, channel, kind, language)}: {channel} {kind} {language}"
+            foreign = foreign_letters(text.body)
+            reason = f"has letters that an SMS lacks: {foreign}" if foreign else f"{len(text.body)} of 160 letters"
+            msg = f"{where} is not one GSM-7 segment ({reason}): {text.body}"
+            raise TextInvalid(msg)
 
 
-def _occasion_key(occasion: Occasion) -> str:
-    return occasion.name.lower()
+def _line_in(path: Path, *keys: str) -> int:
+    """Returns the line of a key in a YAML file, or of the last key on the way that exists."""
+    line, node = 1, YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    for key in keys:
+        if not isinstance(node, CommentedMap) or key not in node:
+            break
+        line, node = node.lc.key(key)[0] + 1, node[key]
+    return line
+
+
+def longest_notifications(clocks: Mapping[str, object], agency: str) -> Iterator[Notification]:
+    """Yields a message of every kind with the longest values."""
+    nil, deadline = UUID(int=0), datetime(2026, 12, 30, 16, 59, tzinfo=UTC)
+
+    def alerts(channel: AlertChannel, urgency: Urgency, clock: str, *occasions: Occasion) -> tuple[Alert, ...]:
+        return tuple(
+            Alert(nil, nil, UUID(int=n), UUID(int=n), (), "", channel, urgency, deadline, occasion, clock, agency)
+            for n, occasion in enumerate(occasions)
+        )
+
+    for channel, urgency, occasion, clock in product(CHANNELS, Urgency, Occasion, clocks):
+        yield Notification(nil, Recipient("", channel), alerts(channel, urgency, clock, occasion))
+    # Numbers with as many digits as MAX_ALERTS allows. Only an SMS is limited; a mail is rendered as an example.
+    offered, revoked, every = (Occasion.OFFERED,) * MAX_ALERTS, (Occasion.REVOKED,) * MAX_ALERTS, tuple(Occasion) * 100
+    for urgency, occasions in product(Urgency, (offered, revoked, every)):
+        sms = AlertChannel.SMS
+        yield Notification(nil, Recipient("", sms), alerts(sms, urgency, next(iter(clocks)), *occasions))
+    plans = alerts(AlertChannel.SMS, Urgency.MEDIUM, PLAN_CLOCK, *offered)
+    mixed = tuple(replace(alert, clock="answer") if number >= 100 else alert for number, alert in enumerate(plans))
+    yield Notification(nil, Recipient("", AlertChannel.SMS), mixed)
+    for clock, occasions in product(clocks, (offered[:2], revoked[:2], tuple(Occasion))):
+        mail = AlertChannel.MAIL
+        yield Notification(nil, Recipient("", mail), alerts(mail, Urgency.HIGH, clock, *occasions))

@@ -8,20 +8,23 @@ from uuid import UUID
 import pytest
 
 from simpul_agreement.model import ClockName
-from simpul_notify.domain import (
+from simpul_notify.domain.alerts import (
     MAX_RETRY_DELAY,
     Alert,
     AlertState,
+    Amendment,
+    ChannelHealth,
+    KnownService,
+    Occasion,
     Outcome,
     Progress,
-    ProviderHealth,
-    Responder,
-    Roster,
+    bundling_delay,
+    find_new_demands,
     needed_until,
-    remaining_contact_methods,
     retry_delay,
     state_after_attempt,
 )
+from simpul_notify.domain.responders import Recipient, Responder, Roster
 from simpul_routing.domain.clocks import STOPPED_BY
 from simpul_routing.domain.lifecycle import ReplyKind
 from simpul_schema.vocabulary import AlertChannel, Urgency
@@ -29,14 +32,17 @@ from simpul_schema.vocabulary import AlertChannel, Urgency
 SMS, MAIL = AlertChannel.SMS, AlertChannel.MAIL
 NOW = datetime(2026, 11, 27, 15, tzinfo=UTC)
 FIRST, SECOND = (
-    Responder(name, "id", {SMS: "+62800111001", MAIL: f"{name}@instansi.example"}) for name in ("first", "second")
+    Responder(name, "id", {SMS: "+6283400111001", MAIL: f"{name}@instansi.example"}) for name in ("first", "second")
 )
 ROSTER = Roster(
     {"ylpa": (FIRST, SECOND)},
     {Urgency.HIGH: (SMS, MAIL), Urgency.MEDIUM: (SMS, MAIL), Urgency.LOW: (MAIL,)},
     {"first": FIRST, "second": SECOND},
 )
-ALERT = Alert(UUID(int=1), UUID(int=2), UUID(int=3), "first", SMS, Urgency.HIGH, NOW, party="ylpa")
+ALERT = Alert(
+    UUID(int=1), UUID(int=9), UUID(int=2), UUID(int=3), (UUID(int=4),), "first", SMS, Urgency.HIGH, NOW, party="ylpa"
+)  # fmt: skip
+PERIOD = timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(
@@ -93,21 +99,84 @@ def test_retry_delays_grow_to_a_limit_that_depends_on_urgency(urgency: Urgency) 
 
 
 def test_a_failed_alert_is_followed_by_the_remaining_contact_methods() -> None:
-    ways = [(responder.reference, channel) for responder, channel in remaining_contact_methods(ALERT, ROSTER)]
+    remaining = list(ROSTER.remaining_recipients(ALERT.recipient, "ylpa", Urgency.HIGH))
 
-    assert ways == [("first", MAIL), ("second", SMS), ("second", MAIL)]
+    assert [(one.responder, one.channel) for one in remaining] == [("first", MAIL), ("second", SMS), ("second", MAIL)]
 
 
 def test_a_responder_who_left_the_roster_is_replaced_by_those_on_duty() -> None:
-    left = replace(ALERT, responder="gone", urgency=Urgency.LOW, channel=MAIL)
+    remaining = list(ROSTER.remaining_recipients(Recipient("gone", MAIL), "ylpa", Urgency.LOW))
 
-    ways = [(responder.reference, channel) for responder, channel in remaining_contact_methods(left, ROSTER)]
+    assert remaining == [Recipient("first", MAIL), Recipient("second", MAIL)]
 
-    assert ways == [("first", MAIL), ("second", MAIL)]
+
+@pytest.mark.parametrize(
+    ("urgency", "channel", "occasion", "delay"),
+    [
+        (Urgency.HIGH, SMS, Occasion.OFFERED, timedelta()),
+        (Urgency.HIGH, SMS, Occasion.AMENDED, timedelta()),
+        (Urgency.HIGH, SMS, Occasion.OVERDUE, timedelta()),
+        (Urgency.HIGH, MAIL, Occasion.OFFERED, PERIOD),
+        (Urgency.HIGH, SMS, Occasion.REVOKED, PERIOD),
+        (Urgency.MEDIUM, SMS, Occasion.OFFERED, PERIOD),
+        (Urgency.LOW, MAIL, Occasion.OFFERED, PERIOD),
+    ],
+)
+def test_only_the_first_channel_of_what_is_urgent_waits_for_nothing(
+    urgency: Urgency, channel: AlertChannel, occasion: Occasion, delay: timedelta
+) -> None:
+    alert = replace(ALERT, urgency=urgency, channel=channel, occasion=occasion)
+
+    assert bundling_delay(alert, ROSTER.channels[urgency], PERIOD) == delay
+
+
+def test_the_first_channel_of_a_city_that_alerts_by_mail_first_is_mail() -> None:
+    assert bundling_delay(replace(ALERT, channel=MAIL), (MAIL, SMS), PERIOD) == timedelta()
+    assert bundling_delay(ALERT, (MAIL, SMS), PERIOD) == PERIOD
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_new"),
+    [
+        ((Urgency.MEDIUM, 60, Progress.OFFERED), (Urgency.MEDIUM, 60), False),
+        ((Urgency.MEDIUM, 60, Progress.OFFERED), (Urgency.MEDIUM, 30), True),
+        ((Urgency.MEDIUM, 60, Progress.OFFERED), (Urgency.MEDIUM, 90), False),
+        ((Urgency.MEDIUM, 60, Progress.OFFERED), (Urgency.HIGH, 60), True),
+        ((Urgency.HIGH, 60, Progress.OFFERED), (Urgency.LOW, 60), False),
+        ((Urgency.MEDIUM, 60, Progress.ANSWERED), (Urgency.HIGH, 30), False),
+        ((Urgency.MEDIUM, 60, Progress.ENDED), (Urgency.HIGH, 30), False),
+    ],
+)
+def test_an_amendment_demands_what_is_due_earlier_or_more_urgent_and_unanswered(
+    before: tuple[Urgency, int, Progress], after: tuple[Urgency, int], is_new: bool
+) -> None:
+    service = UUID(int=4)
+    known = KnownService(service, before[0], NOW + timedelta(minutes=before[1]), before[2])
+    amended = KnownService(service, after[0], NOW + timedelta(minutes=after[1]))
+
+    [demands] = find_new_demands([Amendment((amended,), frozenset())], {service: known})
+
+    assert bool(demands) is is_new
+
+
+def test_an_amendment_demands_the_added_services_alone() -> None:
+    kept, added, unknown = (KnownService(UUID(int=n), Urgency.MEDIUM, NOW) for n in (1, 2, 3))
+
+    amendment = Amendment((kept, added, unknown), frozenset({added.service_id}))
+
+    assert list(find_new_demands([amendment], {kept.service_id: kept})) == [[added]]
+
+
+def test_each_amendment_of_a_batch_is_compared_with_the_one_before() -> None:
+    service = UUID(int=4)
+    stages = [KnownService(service, Urgency.MEDIUM, NOW + timedelta(minutes=minutes)) for minutes in (60, 30, 30, 20)]
+    amendments = [Amendment((stage,), frozenset()) for stage in stages[1:]]
+
+    assert [bool(demands) for demands in find_new_demands(amendments, {service: stages[0]})] == [True, False, True]
 
 
 def test_an_outage_lasts_from_the_first_failure_to_the_next_answer_about_an_address() -> None:
-    health = ProviderHealth()
+    health = ChannelHealth()
     for minute, outcome in enumerate((Outcome.UNKNOWN, Outcome.REJECTED_TEMPORARILY)):
         health.record_outcome(SMS, outcome, NOW + timedelta(minutes=minute))
     health.record_outcome(MAIL, Outcome.REJECTED_TEMPORARILY, NOW)

@@ -1,6 +1,7 @@
 """Texts of alerts fit into one SMS and use the allowed variables only."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,22 @@ import pytest
 from ruamel.yaml import YAML
 
 from simpul_city import City, read_yaml
-from simpul_notify.domain import Alert, AlertText, Occasion, fits_one_sms
+from simpul_notify.domain.alerts import Alert, Occasion
+from simpul_notify.domain.notifications import MAX_ALERTS, AlertText, Notification, fits_one_sms
+from simpul_notify.domain.responders import CHANNELS, Recipient
 from simpul_notify.errors import TextInvalid
-from simpul_notify.texts import AlertTexts
+from simpul_notify.texts import KINDS, AlertTexts, longest_notifications
 from simpul_schema.references import referral_code
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
 KEDIRI = Path(__file__).parents[3] / "deploy" / "kediri"
 MESSAGES = KEDIRI / "messages.yaml"
 CITY = City.read(KEDIRI)
+TEXTS = AlertTexts.read(MESSAGES, CITY)
 CODE = "{code}"
-OCCASIONS = tuple(occasion.name.lower() for occasion in Occasion)
-CLOCKS = tuple(read_yaml(MESSAGES)["waiting"])
+WAITING = read_yaml(MESSAGES)["waiting"]
+CLOCKS = tuple(WAITING)
+DEADLINE = datetime(2026, 12, 30, 16, 59, tzinfo=UTC)
 
 
 def an_alert(
@@ -31,16 +36,26 @@ def an_alert(
     clock: str = "answer",
     agency: str = "satgas-kel-kampung-dalem",
 ) -> Alert:
-    deadline = datetime(2026, 12, 30, 16, 59, tzinfo=UTC)
-    return Alert(uuid4(), UUID(int=7), uuid4(), "somebody", channel, urgency, deadline, occasion, clock, agency)
+    return Alert(
+        uuid4(), uuid4(), UUID(int=7), uuid4(), (uuid4(),), "somebody", channel, urgency, DEADLINE, occasion, clock,
+        agency,
+    )  # fmt: skip
+
+
+def message_of(*alerts: Alert) -> Notification:
+    return Notification(uuid4(), alerts[0].recipient, alerts)
 
 
 def described(*, sms: str = CODE, subject: str = CODE, body: str = CODE) -> dict[str, Any]:
     """A city's texts with one text replaced."""
     return {
         "waiting": {"other": {"id": "belum selesai"}},
-        "sms": {key: {"id": CODE} for key in OCCASIONS} | {"overdue": {"id": sms}},
-        "mail": {key: {"id": {"subject": subject, "body": body}} for key in OCCASIONS},
+        "counted": {occasion.name.lower(): {"id": "{n}"} for occasion in Occasion},
+        "entries": {name: {"id": "{n}"} for name in ("referrals", "plans")},
+        "line": {"id": CODE},
+        "revoked_line": {"id": CODE},
+        "sms": {key: {"id": CODE} for key in KINDS} | {"overdue": {"id": sms}},
+        "mail": {key: {"id": {"subject": subject, "body": body}} for key in KINDS},
     }
 
 
@@ -54,39 +69,51 @@ def read(tmp_path: Path, content: dict[str, Any]) -> AlertTexts:
     return AlertTexts.read(path, CITY)
 
 
-@pytest.mark.parametrize(("language", "occasion"), list(product(("id", "en"), Occasion)))
+@pytest.mark.parametrize(("language", "occasion"), list(product(TEXTS.languages, Occasion)))
 def test_every_sms_of_kediri_is_one_segment_with_the_longest_values(language: str, occasion: Occasion) -> None:
-    texts = AlertTexts.read(MESSAGES, CITY)
     kinds = product(Urgency, CLOCKS, CITY.agency_codes)
 
     rendered = {
-        texts.render_alert(an_alert(AlertChannel.SMS, urgency, occasion, clock, agency), language).body
+        TEXTS.render(message_of(an_alert(AlertChannel.SMS, urgency, occasion, clock, agency)), language).body
         for urgency, clock, agency in kinds
     }
 
     assert [text for text in rendered if not fits_one_sms(text)] == []
 
 
-@pytest.mark.parametrize(("language", "channel", "occasion"), list(product(("id", "en"), AlertChannel, Occasion)))
-def test_every_text_names_referral_urgency_and_deadline(
+@pytest.mark.parametrize(("language", "kind"), list(product(TEXTS.languages, KINDS[-3:])))
+def test_every_sms_about_several_referrals_is_one_segment_with_the_largest_numbers(language: str, kind: str) -> None:
+    messages = [each for each in longest_notifications(WAITING, "") if each.kind == kind]
+
+    rendered = {TEXTS.render(each, language).body for each in messages if each.recipient.channel is AlertChannel.SMS}
+
+    assert len(rendered) in (1, 3, 4)
+    assert [text for text in rendered if not fits_one_sms(text)] == []
+    assert max(len(each.alerts) for each in messages) in (MAX_ALERTS, 100 * len(Occasion))
+    assert all("999" in text or text.count("100 ") == len(Occasion) for text in rendered)
+
+
+@pytest.mark.parametrize(("language", "channel", "occasion"), list(product(TEXTS.languages, CHANNELS, Occasion)))
+def test_every_text_names_the_referral_and_what_is_needed_also_urgency_and_deadline(
     language: str, channel: AlertChannel, occasion: Occasion
 ) -> None:
-    text = AlertTexts.read(MESSAGES, CITY).render_alert(an_alert(channel, occasion=occasion), language)
+    text = TEXTS.render(message_of(an_alert(channel, occasion=occasion)), language)
 
     assert referral_code(UUID(int=7)) in text.body
-    assert Urgency.HIGH.label(language) in text.body
-    assert "30/12 23.59 WIB" in text.body
+    is_needed = occasion is not Occasion.REVOKED
+    # A withdrawn consent has a deadline by law and no urgency.
+    assert (Urgency.HIGH.label(language) in text.body) is (is_needed and occasion is not Occasion.CONSENT_WITHDRAWN)
+    assert ("30/12 23.59 WIB" in text.body) is is_needed
 
 
-@pytest.mark.parametrize(("language", "channel"), list(product(("id", "en"), AlertChannel)))
+@pytest.mark.parametrize(("language", "channel"), list(product(TEXTS.languages, CHANNELS)))
 @pytest.mark.parametrize("occasion", [Occasion.OVERDUE, Occasion.ESCALATED])
 def test_an_overdue_text_names_the_late_agency_and_what_is_missing(
     language: str, channel: AlertChannel, occasion: Occasion
 ) -> None:
-    texts = AlertTexts.read(MESSAGES, CITY)
 
     bodies = [
-        texts.render_alert(an_alert(channel, occasion=occasion, clock=clock, agency="rs-rujukan"), language).body
+        TEXTS.render(message_of(an_alert(channel, occasion=occasion, clock=clock, agency="rs-rujukan")), language).body
         for clock in ("answer", "service")
     ]
 
@@ -95,12 +122,13 @@ def test_an_overdue_text_names_the_late_agency_and_what_is_missing(
 
 
 def test_an_unlisted_clock_uses_the_text_for_others() -> None:
-    text = AlertTexts.read(MESSAGES, CITY).render_alert(an_alert(occasion=Occasion.OVERDUE, clock="new_kind"), "id")
+    message = message_of(an_alert(occasion=Occasion.OVERDUE, clock="new_kind"))
+    text = TEXTS.render(message, "id")
 
     assert "belum selesai" in text.body
 
 
-@pytest.mark.parametrize("missing", ["reminded", "overdue", "escalated"])
+@pytest.mark.parametrize("missing", KINDS)
 def test_a_city_without_texts_for_an_occasion_is_refused(tmp_path: Path, missing: str) -> None:
     content = described()
     del content["sms"][missing]
@@ -110,24 +138,22 @@ def test_a_city_without_texts_for_an_occasion_is_refused(tmp_path: Path, missing
 
 
 def test_sender_and_subject_do_not_mention_violence() -> None:
-    texts = AlertTexts.read(MESSAGES, CITY)
 
-    subjects = [texts.render_alert(an_alert(AlertChannel.MAIL), language).subject for language in ("id", "en")]
+    subjects = [TEXTS.render(message_of(an_alert(AlertChannel.MAIL)), language).subject for language in TEXTS.languages]
 
     code = referral_code(UUID(int=7))
-    assert subjects == [f"{code} menunggu jawaban", f"{code} awaits an answer"]
+    assert subjects == [f"{code} menunggu jawaban", f"{code} nengga wangsulan", f"{code} awaits an answer"]
 
 
 def test_a_missing_language_falls_back_to_the_first() -> None:
-    texts = AlertTexts.read(MESSAGES, CITY)
 
-    assert texts.render_alert(an_alert(), "jv") == texts.render_alert(an_alert(), "id")
+    assert TEXTS.render(message_of(an_alert()), "fr") == TEXTS.render(message_of(an_alert()), "id")
 
 
 @pytest.mark.parametrize("mention", ["{child_name}", "{}", "{0}", "{code", "{kelurahan}"])
 @pytest.mark.parametrize("part", ["sms", "subject", "body"])
 def test_a_text_with_an_unknown_variable_is_refused(tmp_path: Path, part: str, mention: str) -> None:
-    with pytest.raises(TextInvalid, match="may only use code, urgency, deadline, agency and waiting"):
+    with pytest.raises(TextInvalid, match="may only use code, urgency, deadline, agency, waiting, cases"):
         texts_of(tmp_path, **{part: f"{CODE} {mention}"})
 
 
@@ -140,7 +166,7 @@ def test_a_text_that_reads_inside_a_variable_is_refused(tmp_path: Path, mention:
 def test_an_sms_of_160_characters_is_accepted(tmp_path: Path) -> None:
     sms = CODE + "a" * (160 - len(referral_code(UUID(int=7))))
 
-    text = texts_of(tmp_path, sms=sms).render_alert(an_alert(occasion=Occasion.OVERDUE), "id")
+    text = texts_of(tmp_path, sms=sms).render(message_of(an_alert(occasion=Occasion.OVERDUE)), "id")
 
     assert len(text.body) == 160
 
@@ -160,12 +186,148 @@ def test_every_text_needs_the_same_languages(tmp_path: Path) -> None:
     content = described()
     content["sms"]["overdue"] = {"id": CODE, "en": CODE}
 
-    with pytest.raises(TextInvalid, match="needs the same languages; those of overdue differ"):
+    with pytest.raises(
+        TextInvalid, match=r"messages.yaml:47: every text needs the languages id; sms overdue has en, id"
+    ):
         read(tmp_path, content)
 
 
 def test_a_mail_may_be_longer_than_an_sms(tmp_path: Path) -> None:
-    text = texts_of(tmp_path, body=CODE + "a" * 500).render_alert(an_alert(AlertChannel.MAIL), "id")
+    text = texts_of(tmp_path, body=CODE + "a" * 500).render(message_of(an_alert(AlertChannel.MAIL)), "id")
 
     code = referral_code(UUID(int=7))
     assert text == AlertText(code, code + "a" * 500)
+
+
+def in_message(*referrals: tuple[int, int, Occasion, Urgency, int]) -> Notification:
+    """A message with alerts of (case, referral, occasion, urgency, minutes until the deadline)."""
+    return message_of(
+        *(
+            replace(
+                an_alert(AlertChannel.MAIL, urgency, occasion),
+                case_id=UUID(int=case_id),
+                referral_id=UUID(int=referral << 98),
+                deadline=DEADLINE + timedelta(minutes=minutes),
+            )
+            for case_id, referral, occasion, urgency, minutes in referrals
+        )
+    )
+
+
+def test_a_message_counts_cases_and_referrals_and_names_the_earliest_deadline_and_highest_urgency() -> None:
+    message = in_message(
+        (1, 1, Occasion.OFFERED, Urgency.MEDIUM, 0),
+        (1, 2, Occasion.AMENDED, Urgency.HIGH, -5),
+        (1, 2, Occasion.OFFERED, Urgency.MEDIUM, 3),
+        (2, 3, Occasion.OFFERED, Urgency.LOW, 9),
+    )
+
+    sms = TEXTS.render(replace(message, recipient=Recipient("somebody", AlertChannel.SMS)), "id").body
+    mail = TEXTS.render(message, "en").body
+
+    assert sms == (
+        "Simpul: 2 kasus, 3 rujukan menunggu. Kegentingan TINGGI. Batas jawab 30/12 23.54 WIB."
+        " Konfirmasi: https://simpul.kabupaten.go.id/a/zzzzzzzzzzzz"
+    )
+    assert [line for line in mail.splitlines() if line.startswith("R-")] == [
+        "R-000002 (satgas-kel-kampung-dalem): not answered, priority HIGH, due 30/12 23.54 WIB",
+        "R-000001 (satgas-kel-kampung-dalem): not answered, priority MEDIUM, due 30/12 23.59 WIB",
+        "R-000003 (satgas-kel-kampung-dalem): not answered, priority LOW, due 31/12 00.08 WIB",
+    ]
+
+
+def test_a_plan_to_confirm_is_no_referral() -> None:
+    message = in_message(
+        (1, 1, Occasion.OFFERED, Urgency.HIGH, 0),
+        (1, 2, Occasion.OFFERED, Urgency.HIGH, 0),
+        (2, 3, Occasion.OFFERED, Urgency.HIGH, 0),
+    )
+    plan = replace(message.alerts[2], clock="service_plan")
+
+    text = TEXTS.render(replace(message, alerts=(*message.alerts[:2], plan)), "id")
+
+    assert text.subject == "2 rujukan, 1 rencana menunggu jawaban"
+
+
+def test_a_message_about_different_occasions_names_the_deadline_that_can_still_be_met() -> None:
+    message = in_message(
+        (1, 1, Occasion.OVERDUE, Urgency.HIGH, -60),
+        (2, 2, Occasion.OFFERED, Urgency.MEDIUM, 0),
+        (2, 3, Occasion.REVOKED, Urgency.LOW, -90),
+    )
+
+    text = TEXTS.render(replace(message, recipient=Recipient("somebody", AlertChannel.SMS)), "id")
+
+    text_part, _, link = text.body.rpartition(" ")
+    assert text_part == "Simpul: 2 kasus, 1 menunggu, 1 dicabut, 1 lewat. TINGGI, 30/12 23.59 WIB."
+    assert link.startswith("https://")
+
+
+def test_an_sms_about_every_kind_of_event_has_no_room_for_the_link() -> None:
+    longest = [one for one in longest_notifications(WAITING, "") if one.kind == "several"]
+    rendered = [TEXTS.render(one, "id").body for one in longest if one.recipient.channel is AlertChannel.SMS]
+
+    assert any("https://" not in text for text in rendered)
+    assert all(fits_one_sms(text) for text in rendered)
+
+
+def test_a_referral_with_several_alerts_is_named_once_for_the_gravest() -> None:
+    message = in_message(
+        (1, 1, Occasion.REMINDED, Urgency.HIGH, 0),
+        (1, 1, Occasion.ESCALATED, Urgency.HIGH, -60),
+        (1, 1, Occasion.OVERDUE, Urgency.HIGH, -60),
+    )
+
+    assert [alert.occasion for alert in message.referrals] == [Occasion.ESCALATED]
+    assert message.kind == "escalated"
+
+
+@pytest.mark.parametrize(("language", "channel"), list(product(TEXTS.languages, CHANNELS)))
+@pytest.mark.parametrize("occasion", [occasion for occasion in Occasion if occasion is not Occasion.REVOKED])
+def test_every_message_that_awaits_something_ends_in_its_own_link(
+    language: str, channel: AlertChannel, occasion: Occasion
+) -> None:
+    message = replace(message_of(an_alert(channel, occasion=occasion)), link_token="k7pq2mzx9dta")
+
+    assert "https://simpul.kabupaten.go.id/a/k7pq2mzx9dta" in TEXTS.render(message, language).body
+
+
+def test_a_fault_is_named_with_its_line(tmp_path: Path) -> None:
+    source = MESSAGES.read_text()
+    path = tmp_path / "messages.yaml"
+
+    def refusal(before: str, after: str) -> str:
+        path.write_text(source.replace(before, after, 1))
+        with pytest.raises(TextInvalid) as refused:
+            AlertTexts.read(path, CITY)
+        return str(refused.value).removeprefix(f"{path}:")
+
+    dash = refusal('id: "Simpul: {code} menunggu jawaban Anda.', 'id: "Simpul: {code} menunggu \u2013 jawaban Anda.')
+    line = 1 + next(n for n, text in enumerate(source.splitlines()) if "menunggu jawaban Anda. Kegentingan" in text)
+    assert dash.startswith(f"{line}: sms offered id is not one GSM-7 segment (has letters that an SMS lacks: \u2013)")
+    name = refusal("Confirm: {link}", "Confirm: {name}")
+    assert name.startswith(f"{line + 2}: sms offered en may only use code, urgency,")
+    assert refusal("waiting:\n", "waiting: {\n").partition(":")[0].isdecimal()
+
+
+def test_an_address_that_is_too_long_for_an_sms_is_refused() -> None:
+    with pytest.raises(TextInvalid, match="is not one GSM-7 segment"):
+        AlertTexts.read(MESSAGES, CITY, "https://sistem-rujukan-terpadu.pemerintah-kota-kediri.go.id")
+
+
+def test_kediri_writes_to_people_in_their_language() -> None:
+    offered = message_of(an_alert())
+
+    assert TEXTS.languages == ("id", "jv", "en")
+    assert "nengga wangsulan panjenengan" in TEXTS.render(offered, "jv").body
+    assert TEXTS.render(offered, "su") == TEXTS.render(offered, "id")
+
+
+def test_a_mail_counts_in_full_and_an_sms_in_short() -> None:
+    def about(channel: AlertChannel) -> AlertText:
+        occasions = (Occasion.REMINDED, Occasion.ESCALATED)
+        alerts = [replace(an_alert(channel, occasion=each), referral_id=uuid4()) for each in occasions]
+        return TEXTS.render(message_of(*alerts), "id")
+
+    assert "1 hampir, 1 lewat 2x" in about(AlertChannel.SMS).body
+    assert about(AlertChannel.MAIL).subject == "2 rujukan: 1 mendekati batas waktu, 1 dua kali melewati batas waktu"

@@ -1,20 +1,27 @@
-"""Channels that deliver alerts, one module per provider."""
+"""Providers that carry messages: one module each, behind the interface in `provider.py`."""
 
-from typing import Protocol
-
+from simpul_notify.channels.gammu import GammuSms
 from simpul_notify.channels.kannel import KannelSms
+from simpul_notify.channels.provider import (
+    Incoming,
+    OutgoingMessage,
+    PolledProvider,
+    Provider,
+    ReportingProvider,
+    TwoWayProvider,
+)
+from simpul_notify.channels.registry import load_providers
 from simpul_notify.channels.smtp import SmtpMail
-from simpul_notify.domain import AlertText, Outcome
 
-
-class Channel(Protocol):
-    """Hands one text to a provider and returns the outcome; a failing provider raises nothing."""
-
-    async def send(self, address: str, text: AlertText) -> Outcome:
-        """Attempts once to send the text."""
-
-    async def close(self) -> None:
-        """Closes connections."""
-
-
-__all__ = ["Channel", "KannelSms", "SmtpMail"]
+__all__ = [
+    "GammuSms",
+    "Incoming",
+    "KannelSms",
+    "OutgoingMessage",
+    "PolledProvider",
+    "Provider",
+    "ReportingProvider",
+    "SmtpMail",
+    "TwoWayProvider",
+    "load_providers",
+]
