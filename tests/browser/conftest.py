@@ -1,11 +1,26 @@
-"""A real Chromium."""
+"""Fixtures with a real Chromium."""
 
-from collections.abc import Iterator
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
+from simpul_desk.access import Role
+from simpul_dev.backends import Backends
+from simpul_dev.local_city import LocalCity
+from tests.conftest import KEDIRI, broker_of_its_own
 from tests.support.debian import need
+from tests.support.desk import sign_in_browser
+
+HOSPITAL = "rs-rujukan"
+PHONE = ViewportSize(width=360, height=740)
+DESKTOP = ViewportSize(width=1280, height=900)
+NEEDED = ("intake", "routing", "desk")
+Open = Callable[..., Page]
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -16,9 +31,52 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, driven from outside."""
+    """Debian's Chromium, controlled by Playwright."""
     need((CHROMIUM,), ("chromium",))
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def hosting_city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCity]:
+    """A city whose hospital works at the desk; no other agency answers, and nobody is alerted."""
+    folder = tmp_path_factory.mktemp("hosting")
+    folder.chmod(0o755)
+    with broker_of_its_own(backends) as own:
+        prepared = LocalCity(
+            folder, own, KEDIRI, accept_after=None, database_prefix=f"hosting_{uuid4().hex[:6]}_", hosted=(HOSPITAL,),
+        )  # fmt: skip
+        try:
+            asyncio.run(prepared.prepare())
+            prepared.start(*NEEDED)
+            prepared.wait_ready(*NEEDED)
+            yield prepared
+        finally:
+            prepared.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def open_page(browser: Browser, hosting_city: LocalCity) -> Iterator[Open]:
+    """Opens a page of the desk as an invented person of the hospital."""
+    contexts = []
+
+    def opened(path: str = "/work", name: str = "Wiji Rekaan", **options: Any) -> Page:
+        language = options.pop("language", "id")
+        person = sign_in_browser(
+            hosting_city.database_url("desk"), options.pop("memberships", {HOSPITAL: Role.RESPONDER}), name=name,
+            language=language, city_roles=options.pop("city_roles", None),
+        )  # fmt: skip
+        context = browser.new_context(viewport=options.pop("viewport", PHONE), **options)
+        contexts.append(context)
+        context.add_cookies([person.cookie_for(hosting_city.url("desk"))])
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        page.goto(hosting_city.url("desk") + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()

@@ -1,4 +1,4 @@
-"""The API documentation of every service in a browser that reaches nothing but that service."""
+"""The API documentation works in a browser that reaches only the service itself."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from simpul_dev.local_city import LocalCity
 from tests.browser.conftest import CHROMIUM, FLAGS
 
 HOST = "simpul.example"
-"""Under another name than localhost Swagger UI asks a validator on the internet, unless it is told not to."""
+"""A name other than localhost, because only then Swagger UI contacts a validator on the internet by default."""
 OPERATIONS = {
     "intake": "/reports",
     "routing": "/cases/{case_id}/timeline",
@@ -20,7 +20,7 @@ OPERATIONS = {
 
 @pytest.fixture(scope="module")
 def offline(browser: Browser) -> Iterator[Browser]:
-    """Chromium for which only HOST has an address, this machine's."""
+    """A Chromium that resolves no name except HOST, which is this machine."""
     rules = f"--host-resolver-rules=MAP {HOST} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
     started = browser.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, "--no-proxy-server", rules])
     yield started
@@ -36,11 +36,11 @@ def page(offline: Browser) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("service", OPERATIONS)
-def test_operations_are_shown_and_no_other_host_is_asked(city: LocalCity, page: Page, service: str) -> None:
+def test_operations_are_shown_and_no_other_host_is_contacted(city: LocalCity, page: Page, service: str) -> None:
     address = f"http://{HOST}:{city.ports[service]}"
-    asked: list[str] = []
+    requested: list[str] = []
     complaints: list[ConsoleMessage] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requested.append(request.url))
     page.on("console", lambda message: complaints.append(message) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: pytest.fail(str(error)))
 
@@ -52,25 +52,27 @@ def test_operations_are_shown_and_no_other_host_is_asked(city: LocalCity, page: 
     page.screenshot(path=f"/tmp/docs-{service}.png")
     assert answer
     assert "'self'" in answer.headers["content-security-policy"]
-    assert {url for url in asked if not url.startswith((f"{address}/", "data:"))} == set()
+    assert {url for url in requested if not url.startswith((f"{address}/", "data:"))} == set()
     assert [message.text for message in complaints] == []
 
 
 @pytest.mark.parametrize(
     ("service", "path"), [("intake", "/lapor"), ("intake", "/lapor?lang=en"), ("intake", "/nowhere"), ("desk", "/")]
 )
-def test_a_page_for_people_asks_no_other_host_either(city: LocalCity, page: Page, service: str, path: str) -> None:
+def test_a_page_for_people_contacts_no_other_host_either(city: LocalCity, page: Page, service: str, path: str) -> None:
     address = f"http://{HOST}:{city.ports[service]}"
-    asked: list[str] = []
+    requested: list[str] = []
     complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requested.append(request.url))
     page.on("console", lambda message: complaints.append(message.text))
 
     page.goto(address + path, wait_until="networkidle")
 
     expect(page.get_by_role("heading").first).to_be_visible()
-    assert {url for url in asked if not url.startswith(f"{address}/")} == set()
-    assert [text for text in complaints if path != "/nowhere"] == []
+    assert {url for url in requested if not url.startswith(f"{address}/")} == set()
+    # Without TLS, which the gateway adds, a browser ignores this header and says so.
+    found = [text for text in complaints if not text.startswith("The Cross-Origin-Opener-Policy header")]
+    assert [text for text in found if path != "/nowhere"] == []
 
 
 def test_an_operation_can_be_tried_from_the_page(city: LocalCity, page: Page) -> None:

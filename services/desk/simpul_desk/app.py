@@ -1,25 +1,113 @@
 """The composition root of the desk."""
 
-from fastapi import FastAPI
+from functools import partial
 
-from simpul_desk.consumers import board_handlers
-from simpul_desk.pages import add_pages
+from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
+
+from simpul_agreement import Versions
+from simpul_city import City, CityInvalid
+from simpul_desk.access.accounts import Accounts
+from simpul_desk.access.emergency_access import EmergencyAccesses
+from simpul_desk.access.members import Members
+from simpul_desk.access.passkeys import Passkeys
+from simpul_desk.access.password_hashing import Passwords
+from simpul_desk.access.provider import Provider, ProviderSettings
+from simpul_desk.access.sign_in import SignIn
+from simpul_desk.access.transactions import Transactions
+from simpul_desk.account_pages import Access, add_access
+from simpul_desk.account_pages.emergency import EmergencyPages, add_emergency_pages
+from simpul_desk.assets import add_assets
+from simpul_desk.audit_pages import add_audit_pages
+from simpul_desk.city_pages.agreements import AgreementPages, add_agreement_pages
+from simpul_desk.city_pages.consents import add_consent_pages
+from simpul_desk.city_pages.indicators import add_indicators
+from simpul_desk.city_pages.reach import add_reach_pages, find_active_agreement
+from simpul_desk.city_pages.routes import SERVICE_STATES, CityPages, add_city_pages
+from simpul_desk.consumers import announcing, board_handlers
+from simpul_desk.guide.questions import read_guide
+from simpul_desk.guide.routes import GuidePages, add_guide
+from simpul_desk.hosting.agencies import HostedAgencies, Surroundings
+from simpul_desk.live import LiveChannels
+from simpul_desk.paper_page import add_paper_page
+from simpul_desk.report_pages import REPORT_LIMITS, ReportPages, add_report_pages
+from simpul_desk.service_api import IntakeApi, NotifyApi, RoutingApi
 from simpul_desk.settings import DeskSettings
-from simpul_runtime.command_line import read_settings
-from simpul_runtime.service import Service
-from simpul_runtime.web import shell_for
+from simpul_desk.start_page import add_start_page
+from simpul_desk.work_pages.routes import DOCUMENT_LIMITS, DOCUMENTS, WorkPages, add_work_pages
+from simpul_runtime.database import utc_now
+from simpul_runtime.service import Service, start_service
+from simpul_runtime.web import create_web_app
 
 
 def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
     """Builds the service and its web application."""
-    service = Service("desk", settings)
-    service.consume(board_handlers())
-    web = shell_for(service, title="Simpul desk", description="A board of referrals, built from public events.")
-    add_pages(web, service)
+    city = City.read(settings.city_dir)
+    service = Service("desk", settings, city_code=city.code, agency_codes=city.agency_codes)
+    live = LiveChannels()
+    service.add_background_task(live.run)
+    service.consume_events(announcing(board_handlers(), live))
+    web = create_web_app(
+        service,
+        title="Simpul desk",
+        description="Pages for the people of agencies, built from public events.",
+        emergency_numbers=city.emergency_numbers,
+        limits={DOCUMENTS: DOCUMENT_LIMITS, **REPORT_LIMITS},
+    )
+    # Pages repeat nothing that another site could choose, so that compressing them reveals no token (BREACH).
+    web.add_middleware(GZipMiddleware, minimum_size=1_000)
+    routing = RoutingApi(settings.routing_url, service.keys)
+    service.add_background_task(routing.run)
+    web.state.routing = routing
+    notify = NotifyApi(settings.notify_url, service.keys)
+    service.add_background_task(notify.run)
+    intake = IntakeApi(settings.intake_url, service.keys)
+    service.add_background_task(intake.run)
+    transactions, passwords = Transactions(service.engine, live.recheck), Passwords()
+    accounts = Accounts(transactions, passwords)
+    sign_in = SignIn(transactions, service.keys, passwords)
+    members, passkeys = Members(transactions, accounts, city.agency_codes), Passkeys(transactions, accounts, sign_in)
+    add_access(web, Access(sign_in, accounts, members, passkeys, find_provider(settings)), city)
+    add_assets(web, service)
+    versions = Versions(settings.city_dir / "agreement", city, service.keys.directory)
+    versions.read(utc_now())
+    service.add_background_task(versions.watch_for_versions)
+    hosted = HostedAgencies(
+        settings.hosted_dir, Surroundings(service.engine, versions, city.zone, live, settings.directory_file)
+    )
+    service.add_background_task(hosted.run)
+    service.add_warnings(hosted.find_problems)
+    guide = read_guide(settings.city_dir)
+    add_work_pages(web, WorkPages(service, city, hosted, live, routing, has_guide=guide is not None))
+    add_guide(web, GuidePages(guide, city, versions))
+    add_report_pages(web, ReportPages(service.engine, city, intake, service.keys))
+    add_agreement_pages(web, AgreementPages(versions, city))
+    city_pages = CityPages(service, city, live, routing)
+    add_indicators(web, city_pages)
+    add_consent_pages(web, city_pages)
+    add_reach_pages(web, city_pages, notify, partial(find_active_agreement, versions))
+    add_city_pages(web, city_pages)
+    add_emergency_pages(
+        web, EmergencyPages(EmergencyAccesses(transactions, service.keys), routing, city, SERVICE_STATES)
+    )
+    add_audit_pages(web, service.engine, city)
+    add_paper_page(web, service, city)
+    add_start_page(web, hosted.codes)
     return service, web
 
 
-def main() -> None:
+def find_provider(settings: DeskSettings) -> Provider | None:
+    """Returns the city's OpenID Connect provider; None without one."""
+    if not settings.oidc_issuer:
+        return None
+    return Provider(
+        ProviderSettings(
+            settings.oidc_issuer, settings.oidc_name, settings.oidc_client_id,
+            settings.oidc_client_secret.get_secret_value(),
+        )
+    )  # fmt: skip
+
+
+def serve(settings: DeskSettings) -> None:
     """Serves until the process is stopped."""
-    service, web = build(read_settings("desk", DeskSettings))
-    service.serve(web)
+    start_service(lambda: build(settings), CityInvalid)

@@ -1,10 +1,11 @@
-"""The outbox has a place for the numbers of what agencies are sent. See `number_what_agencies_were_sent`."""
+"""Changes nothing: numbering what agencies were sent is routing's alone.
 
-from simpul_runtime.migrations.messaging import number_what_agencies_were_sent
+Databases that ran the former content of this revision have a column `number`, which `20261126_inbox_states` drops.
+"""
 
 revision = "20261124_accounts"
 down_revision = "20261124_order"
 
 
 def upgrade() -> None:
-    number_what_agencies_were_sent()
+    pass

@@ -1,0 +1,1 @@
+"""The pages on which the people of a hosted agency work."""

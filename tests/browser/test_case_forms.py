@@ -1,0 +1,159 @@
+"""What a coordinator decides about a case, and the guide of a task force, in a real browser."""
+
+import json
+import re
+from typing import Any
+from urllib.request import Request, urlopen
+
+from playwright.sync_api import Page, expect
+
+from simpul_dev.local_city import LocalCity
+from tests.browser.conftest import DESKTOP, PHONE, Open
+from tests.browser.test_city_pages import board
+from tests.browser.test_work_pages import SHOTS, reload_until, too_wide
+from tests.support.accessibility import find_barriers
+from tests.support.reports import a_report
+
+SAME_CHILD = {"child_name": "Soeryaningtyas Brahmodjo", "birth_date": "2015-11-07"}
+
+
+def report(city: LocalCity, **changes: Any) -> str:
+    """Sends a report of somebody without an account; returns the reference of its case."""
+    body = json.dumps(a_report(complaint_centre="", **changes)).encode()
+    with urlopen(
+        Request(city.url("intake") + "/reports", body, {"Content-Type": "application/json"}), timeout=20
+    ) as answer:
+        return str(json.load(answer)["case_reference"])
+
+
+def open_from_list(page: Page, city: LocalCity, name: str, reference: str) -> None:
+    """Opens a case from a list of what waits for a decision, as soon as it is there."""
+    page.goto(city.url("desk") + f"/city/{name}")
+    reload_until(page, lambda: reference in page.content())
+    page.get_by_role("link", name=reference).first.click()
+    expect(page.get_by_role("heading", name=re.compile(reference))).to_be_visible()
+
+
+def test_a_coordinator_decides_about_triage_duplicates_and_exclusions(hosting_city: LocalCity, open_page: Open) -> None:
+    in_triage = report(hosting_city, violence=["unknown"])
+    excluding = report(hosting_city, excluded_agencies=["satgas-kel-bandar-lor"])
+    first, second = [report(hosting_city, identity=SAME_CHILD, age=11) for _ in range(2)]
+    page = board(open_page, viewport=DESKTOP)
+
+    open_from_list(page, hosting_city, "triage", in_triage)
+    page.get_by_text("Tawarkan layanan kepada lembaga").click()
+    offer = page.locator("#offer")
+    offer.get_by_label("Layanan", exact=True).select_option("social_aid")
+    offer.get_by_label("Lembaga").select_option("rs-rujukan")
+    offer.get_by_label("Alasan").fill("Keluarga meminta bantuan")
+    offer.get_by_role("button", name="Tawarkan").click()
+    expect(page.get_by_role("alert")).to_contain_text("Ini belum dilakukan")
+    expect(offer.get_by_label("Alasan")).to_have_value("Keluarga meminta bantuan")
+    assert find_barriers(page) == []
+    offer.get_by_label("Lembaga").select_option("dinsos-peksos")
+    offer.get_by_role("button", name="Tawarkan").click()
+    agencies = page.get_by_role("table", name="Lembaga dan keadaan layanannya")
+    expect(agencies).to_contain_text("Bantuan sosial")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+    open_from_list(page, hosting_city, "exclusions", excluding)
+    form = page.locator("form[action*='/exclusions/']")
+    form.get_by_role("button").last.click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    form.get_by_label("Alasan").fill("Keluarga sudah ditanya.")
+    form.get_by_role("button").last.click()
+    expect(page.get_by_role("heading", name=re.compile(excluding))).to_be_visible()
+    expect(form).to_have_count(0)
+
+    open_from_list(page, hosting_city, "duplicates", second)
+    merge = page.locator("form").filter(has=page.get_by_role("link", name=first))
+    merge.get_by_label("Alasan").fill("Ibu menyebut tanggal lahir yang sama.")
+    merge.get_by_role("button").first.click()
+    expect(page.get_by_role("heading", name=re.compile(second))).to_be_visible()
+    expect(merge).to_have_count(0)
+
+
+def test_a_task_force_finds_the_next_step_without_a_line(hosting_city: LocalCity, open_page: Open) -> None:
+    page = open_page("/work")
+    page.get_by_role("link", name=re.compile("Langkah berikutnya")).click()
+    page.wait_for_function("navigator.serviceWorker.ready.then(() => caches.match('/guide/offline?lang=id'))")
+    expect(page.get_by_role("heading", name="Apakah anak sedang dalam bahaya sekarang?")).to_be_visible()
+    assert find_barriers(page) == []
+
+    page.context.set_offline(True)
+    page.goto(hosting_city.url("desk") + "/guide")
+    expect(page.get_by_text("Tidak ada sambungan.")).to_be_visible()
+    for question in ("bahaya sekarang", "terluka", "kekerasan seksual"):
+        expect(page.get_by_role("heading", name=re.compile(question))).to_be_visible()
+        expect(page.get_by_role("heading", level=2)).to_have_count(1)
+        page.get_by_role("button", name="Ya" if question == "kekerasan seksual" else "Tidak").click()
+
+    expect(page.get_by_text("Antar anak ke rumah sakit hari ini.")).to_be_visible()
+    expect(page.get_by_text("UU 12/2022").first).to_be_visible()
+    ruling = re.compile("Menurut kesepakatan: tinggi", re.IGNORECASE)
+    expect(page.get_by_role("heading", name=ruling)).to_be_visible()
+    page.screenshot(path=SHOTS / "desk-guide-offline.png", full_page=True)
+    assert too_wide(page) == 0
+
+
+def test_consents_are_recorded_with_their_text_and_never_from_the_suspect(
+    hosting_city: LocalCity, open_page: Open
+) -> None:
+    reference = report(hosting_city, age=13, perpetrator_relation="step_parent")
+    page = board(open_page, viewport=PHONE)
+    page.goto(hosting_city.url("desk") + "/city/cases")
+    reload_until(page, lambda: reference in page.content())
+    page.get_by_role("link", name=reference).first.click()
+    page.get_by_role("link", name="Persetujuan anak dan walinya").click()
+
+    expect(page.get_by_text("Jangan meminta persetujuan wali berikut")).to_contain_text("Orang tua, Orang tua tiri")
+    expect(page.get_by_text("Anak berusia 12 tahun atau lebih")).to_be_visible()
+    expect(page.locator("[lang=jv]")).to_contain_text("Punapa panjenengan sarujuk")
+    guardian = page.get_by_label("Hubungan wali dengan anak")
+    assert guardian.locator("option").all_inner_texts()[:2] == ["", "Kerabat"]
+    assert find_barriers(page) == []
+    assert too_wide(page) == 0
+
+    record = page.locator("form[action*='/consents']")
+    for giver, relation in (("orang tua atau wali", "relative"), ("anak itu sendiri", "")):
+        record.get_by_label("Bahasa Jawa").check()
+        record.get_by_label("Kelangsungan pendidikan").check()
+        record.get_by_label(giver).check()
+        guardian.select_option(relation)
+        record.get_by_label("bertatap muka").check()
+        record.get_by_role("button", name="Catat persetujuan ini").click()
+    recorded = page.get_by_role("table")
+    expect(recorded).to_contain_text("Kerabat, bertatap muka")
+    expect(recorded).to_contain_text("anak itu sendiri, bertatap muka")
+    expect(recorded).to_contain_text("2026-11, Bahasa Jawa")
+
+    page.get_by_role("button", name="Cabut").click()
+    expect(recorded.get_by_text("dicabut")).to_have_count(2)
+    assert find_barriers(page) == []
+    page.screenshot(path=SHOTS / "desk-consents-phone.png", full_page=True)
+
+
+def test_a_consent_without_its_purpose_is_not_recorded_and_nothing_typed_is_lost(
+    hosting_city: LocalCity, open_page: Open
+) -> None:
+    reference = report(hosting_city)
+    page = board(open_page, viewport=PHONE, java_script_enabled=False)
+    page.goto(hosting_city.url("desk") + "/city/cases")
+    reload_until(page, lambda: reference in page.content())
+    page.get_by_role("link", name=reference).first.click()
+    page.get_by_role("link", name="Persetujuan anak dan walinya").click()
+
+    record = page.locator("form[action*='/consents']")
+    for label in ("Bahasa Indonesia", "orang tua atau wali", "lewat telepon"):
+        record.get_by_label(label, exact=True).check()
+    record.get_by_label("Catatan").fill("Ibu menelepon")
+    record.get_by_role("button", name="Catat persetujuan ini").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("untuk apa")
+    expect(record.get_by_label("lewat telepon")).to_be_checked()
+    expect(record.get_by_label("Catatan")).to_have_value("Ibu menelepon")
+    record.get_by_label("Kelangsungan pendidikan").check()
+    record.get_by_role("button", name="Catat persetujuan ini").click()
+    # Who the guardian is to the child decides whether the consent counts.
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_text("Belum ada persetujuan yang tercatat.")).to_be_visible()

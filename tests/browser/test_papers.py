@@ -1,0 +1,81 @@
+"""Letters and recaps are printed at the desk, and a stranger finds by the code whether a paper is genuine."""
+
+import re
+
+import asyncpg
+from playwright.sync_api import Page, expect
+
+from simpul_desk.access import Role
+from simpul_dev.local_city import LocalCity
+from tests.browser.conftest import DESKTOP, Open
+from tests.browser.test_work_pages import report, row
+from tests.support.accessibility import find_barriers
+from tests.support.desk import run_aside
+
+COORDINATOR = {"memberships": {}, "city_roles": {Role.COORDINATOR: "uptd-ppa"}}
+
+
+def print_paper(page: Page, button: str) -> bytes:
+    """Sends the form of a button as the browser does; returns the PDF."""
+    form = page.locator("form").filter(has=page.get_by_role("button", name=button)).first
+    answer = page.request.post(
+        page.url.partition("/city")[0].partition("/work")[0] + str(form.get_attribute("action")),
+        form={"form_token": form.locator("input[name=form_token]").input_value()},
+    )
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/pdf")
+    return answer.body()
+
+
+def last_printed(city: LocalCity) -> asyncpg.Record:
+    async def find() -> asyncpg.Record:
+        connection = await asyncpg.connect(city.database_url("desk"))
+        try:
+            return await connection.fetchrow("SELECT * FROM printed_paper ORDER BY printed_at DESC LIMIT 1")
+        finally:
+            await connection.close()
+
+    return run_aside(find())
+
+
+def test_the_coordinator_prints_a_letter_and_a_recap(hosting_city: LocalCity, open_page: Open) -> None:
+    reference = report(hosting_city)
+    page = open_page("/city", name="Kinanti Rekaan", viewport=DESKTOP, **COORDINATOR)
+    expect(row(page, reference)).to_be_visible(timeout=60_000)
+    row(page, reference).get_by_role("link").click()
+    expect(page.get_by_role("heading", name=re.compile(reference))).to_be_visible()
+
+    letter = print_paper(page, "Cetak surat")
+    printed = last_printed(hosting_city)
+    recap = print_paper(page, "Cetak rekapitulasi kasus")
+
+    assert letter.startswith(b"%PDF-")
+    assert recap.startswith(b"%PDF-")
+    assert (printed["kind"], printed["agency"]) == ("letter", "uptd-ppa")
+    assert last_printed(hosting_city)["number"] == reference
+
+    # Somebody without an account holds the paper and types its code.
+    page.context.clear_cookies()
+    page.goto(hosting_city.url("desk") + "/paper?lang=id")
+    page.get_by_label("Kode di bagian bawah surat").fill(printed["code"].lower())
+    page.get_by_role("button", name="Periksa").click()
+    expect(page.get_by_text(f"Surat rujukan {printed['number']}")).to_be_visible()
+    assert find_barriers(page) == []
+    page.goto(hosting_city.url("desk") + "/paper?code=0000-0000-0000")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert find_barriers(page) == []
+
+
+def test_a_responder_prints_a_copy_and_nobody_elses(hosting_city: LocalCity, open_page: Open) -> None:
+    reference = report(hosting_city)
+    page = open_page(viewport=DESKTOP)
+    expect(row(page, reference)).to_be_visible(timeout=60_000)
+    row(page, reference).get_by_role("link").click()
+
+    assert print_paper(page, "Cetak salinan surat rujukan").startswith(b"%PDF-")
+    printed = last_printed(hosting_city)
+    assert (printed["kind"], printed["agency"]) == ("letter", "rs-rujukan")
+    assert "medical_care" in printed["services"]
+    other = open_page("/account", memberships={"ylpa": Role.RESPONDER})
+    address = page.url + "/letter"
+    token = other.locator("input[name=form_token]").first.input_value()
+    assert other.request.post(address, form={"form_token": token}).status == 404

@@ -1,0 +1,319 @@
+"""What is kept from a coordinator is on none of the lists, and on neither side of a suspected duplicate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI
+
+from simpul_desk.access import Role, User
+from simpul_desk.access.session import form_token_of
+from simpul_desk.access.web import FORM_FIELD, SESSION_COOKIE
+from simpul_desk.city_pages.routes import CityPages, add_city_pages, leave_out
+from simpul_desk.live import LiveChannels
+from simpul_desk.repository import BoardLine
+from simpul_desk.service_api import ServiceRefused
+from tests.support.agreements import CITY
+from tests.support.asgi_browser import AsgiBrowser
+
+SHOWN, HIDDEN, OTHER, OVERLAP, OF_OTHER = (UUID(int=number) for number in (2, 7, 8, 9, 10))
+COORDINATOR = User(
+    id=UUID(int=1), name="Wiji Rekaan", language="en", memberships={}, city_roles={Role.COORDINATOR: "uptd-ppa"},
+    excluded_cases=frozenset({HIDDEN}),
+)  # fmt: skip
+
+NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
+LATE = BoardLine(
+    UUID(int=1), SHOWN, "ylpa", "high", NOW, None, alerts_sent=2, alerts_failed=1, late_since=NOW, late_step=200
+)
+
+
+@dataclass
+class Routing:
+    """Knows a case with two suspected duplicates, one of which is kept from the coordinator."""
+
+    requested: list[str] = field(default_factory=list)
+    called: list[str] = field(default_factory=list)
+    without: list[tuple[str, str]] = field(default_factory=list)
+
+    async def get(self, _: object, path: str, **query: Any) -> Any:
+        self.requested.append(query.get("ids", ""))
+        self.without.append((path, query.get("without", "")))
+        overlaps = [
+            {"overlap_id": str(OVERLAP), "case_id": str(HIDDEN)},
+            {"overlap_id": str(OF_OTHER), "case_id": str(OTHER)},
+        ]
+        rows = [{"case_id": one} for one in query.get("ids", "").split(",")]
+        return SimpleNamespace(content={"suspected_overlaps": overlaps, "cases": rows, "total": 1})
+
+    async def call(self, _: object, method: str, path: str, **__: object) -> None:
+        self.called.append(f"{method} {path}")
+
+
+def the_pages(routing: Any) -> CityPages:
+    service: Any = SimpleNamespace(engine=None)
+    return CityPages(service, CITY, LiveChannels(), routing)
+
+
+def test_rows_about_a_hidden_case_or_its_duplicate_are_left_out() -> None:
+    rows = [
+        {"case_id": str(SHOWN)}, {"case_id": str(HIDDEN)}, {"case_id": str(SHOWN), "other_case_id": str(HIDDEN)},
+        {"case_id": str(HIDDEN), "other_case_id": str(SHOWN)}, {"case_id": str(SHOWN), "other_case_id": str(OTHER)},
+    ]  # fmt: skip
+
+    assert leave_out(COORDINATOR, rows) == [rows[0], rows[4]]
+
+
+async def test_the_board_requests_no_hidden_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def load(*_: object) -> list[BoardLine]:
+        return [LATE, replace(LATE, case_id=HIDDEN)]
+
+    monkeypatch.setattr("simpul_desk.repository.load_board", load)
+    routing = Routing()
+
+    cases = await the_pages(routing).load_board(COORDINATOR.act_as(Role.COORDINATOR), COORDINATOR.excluded_cases)
+
+    assert [case.case_id for case in cases] == [SHOWN]
+    assert routing.requested == [str(SHOWN)]
+
+
+class CrowdedRouting(Routing):
+    """Knows 1,259 cases, of which it shows those that are named."""
+
+    async def get(self, _: object, path: str, **query: Any) -> Any:
+        rows = [CASE for one in query.get("ids", "").split(",") if one]
+        return SimpleNamespace(content={"cases": rows, "total": 1259})
+
+
+async def test_a_board_that_is_cut_says_how_many_cases_there_are_and_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def load(*_: object) -> list[BoardLine]:
+        return [LATE]
+
+    async def find_user(*_: object) -> User:
+        return COORDINATOR
+
+    monkeypatch.setattr("simpul_desk.repository.load_board", load)
+    web = FastAPI()
+    web.state.find_user = find_user
+    add_city_pages(web, the_pages(CrowdedRouting()))
+
+    page = await AsgiBrowser(web, cookies={SESSION_COOKIE: "secret"}).get("/city")
+
+    assert "The first 1 of 1259 cases are shown." in page.shown_text
+    assert page.text.count('href="/city/cases"') == 2
+
+
+async def test_no_total_counts_a_hidden_case() -> None:
+    routing = Routing()
+
+    await the_pages(routing).count_lists(COORDINATOR)
+    await the_pages(routing).read(COORDINATOR, f"/cases/{SHOWN}")
+
+    assert [path for path, _ in routing.without] == [
+        "/cases", "/triage", "/service-plans", "/suspected-overlaps", "/suggested-exclusions", f"/cases/{SHOWN}",
+    ]  # fmt: skip
+    assert {without for _, without in routing.without} == {str(HIDDEN)}
+
+
+@pytest.mark.parametrize(
+    ("overlap", "fields", "status"),
+    [
+        (OVERLAP, {"decision": "merge", "into": str(HIDDEN)}, 404),
+        (OVERLAP, {"decision": "dismiss"}, 404),
+        (OF_OTHER, {"decision": "merge", "into": HIDDEN.hex}, 404),
+        (OF_OTHER, {"decision": "merge", "into": str(OTHER)}, 303),
+        (OF_OTHER, {"decision": "dismiss"}, 303),
+    ],
+)
+async def test_a_duplicate_is_settled_by_who_may_know_of_both_cases(
+    overlap: UUID, fields: Mapping[str, str], status: int
+) -> None:
+    async def find_user(*_: object) -> User:
+        return COORDINATOR
+
+    web, routing = FastAPI(), Routing()
+    web.state.find_user = find_user
+    add_city_pages(web, the_pages(routing))
+    browser = AsgiBrowser(web, cookies={SESSION_COOKIE: "secret"})
+
+    page = await browser.post(
+        f"/city/cases/{SHOWN}/overlaps/{overlap}", {**fields, FORM_FIELD: form_token_of("secret")}
+    )
+
+    assert page.status == status
+    assert bool(routing.called) == (status == 303)
+
+
+CASE = {
+    "case_id": str(SHOWN), "reference": "K-0000-0002", "urgency": "high", "state": "assessment", "rights": {},
+    "decided_at": "2026-11-27T01:00:00+00:00", "mediation_locked": False, "service_plan": None, "referrals": [],
+    "suspected_overlaps": [], "ended_at": None,
+    "suggested_exclusions": [{"agency": "rs-rujukan", "agency_name": "Rumah sakit", "state": "pending"}],
+}  # fmt: skip
+
+
+NOTES = [
+    {
+        "agency_name": "Rumah sakit", "about": "medical", "written_at": "2026-11-27T01:00:00+00:00",
+        "text": "A bruise <b>on</b> the arm.",
+    }
+]  # fmt: skip
+
+
+class RefusingRouting(Routing):
+    """Refuses every change, because the case changed meanwhile."""
+
+    async def get(self, _: object, path: str, **__: Any) -> Any:
+        return SimpleNamespace(
+            content=NOTES if path.endswith("notes") else [] if path.endswith("timeline") else CASE, version='"2"'
+        )
+
+    async def call(self, *_: object, **__: object) -> None:
+        raise ServiceRefused(
+            412, {"code": "case_changed", "messages": {"en": "The case changed.", "id": "Kasus berubah."}}
+        )
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("exclusions/rs-rujukan", {"decision": "confirmed"}),
+        ("offer", {"service": "shelter", "agency": "ylpa"}),
+    ],
+)
+async def test_no_typed_word_is_lost_when_routing_refuses_a_form(path: str, fields: Mapping[str, str]) -> None:
+    async def find_user(*_: object) -> User:
+        return COORDINATOR
+
+    web = FastAPI()
+    web.state.find_user = find_user
+    add_city_pages(web, the_pages(RefusingRouting()))
+    browser = AsgiBrowser(web, cookies={SESSION_COOKIE: "secret"})
+    given = {"version": '"1"', "reason": "Pamannya bekerja di sana.", FORM_FIELD: form_token_of("secret"), **fields}
+
+    page = await browser.post(f"/city/cases/{SHOWN}/{path}", given)
+
+    assert page.status == 412
+    assert "The case changed." in page.shown_text
+    assert 'value="Pamannya bekerja di sana."' in page.text
+    assert all(f'value="{value}"' in page.text for value in fields.values())
+    assert page.text.count(" selected>") == (2 if path == "offer" else 0)
+    # Sent again, it is about the case as it is now.
+    assert page.text.count('name="version" value="&#34;2&#34;"') == 3
+
+
+class RecordingRouting(RefusingRouting):
+    """Takes a change, or refuses it."""
+
+    is_refusing = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bodies: list[Any] = []
+
+    async def call(self, *given: object, **named: object) -> None:
+        self.bodies.append((*given[1:], named["body"]))
+        if self.is_refusing:
+            await super().call()
+
+
+@pytest.mark.parametrize("is_refusing", [False, True])
+async def test_a_question_to_the_reporting_person_is_sent_and_kept_when_it_is_refused(is_refusing: bool) -> None:
+    async def find_user(*_: object) -> User:
+        return COORDINATOR
+
+    web, routing, question = FastAPI(), RecordingRouting(), "Is <he> at home?"
+    web.state.find_user, routing.is_refusing = find_user, is_refusing
+    add_city_pages(web, the_pages(routing))
+    browser = AsgiBrowser(web, cookies={SESSION_COOKIE: "secret"})
+    given = {"version": '"1"', "question": question, FORM_FIELD: form_token_of("secret")}
+
+    page = await browser.post(f"/city/cases/{SHOWN}/questions", given)
+
+    assert routing.bodies == [("POST", f"/cases/{SHOWN}/questions", {"question": question})]
+    assert page.status == (412 if is_refusing else 303)
+    assert ("Is &lt;he&gt; at home?</textarea>" in page.text) is is_refusing
+
+
+async def test_a_coordinator_reads_what_agencies_noted() -> None:
+    async def find_user(*_: object) -> User:
+        return COORDINATOR
+
+    web = FastAPI()
+    web.state.find_user = find_user
+    add_city_pages(web, the_pages(RefusingRouting()))
+
+    page = await AsgiBrowser(web, cookies={SESSION_COOKIE: "secret"}).get(f"/city/cases/{SHOWN}")
+
+    assert page.status == 200
+    assert "A bruise <b>on</b> the arm." in page.shown_text
+    # Whoever decides about an exclusion learns what its delay withholds.
+    assert "the dossier is withheld from them: one that already helps keeps what it has" in page.shown_text
+    assert "<b>on</b>" not in page.text
+
+
+class AgreeingRouting(RefusingRouting):
+    """Makes every change, and knows why rights stand where they do."""
+
+    async def get(self, _: object, path: str, **__: Any) -> Any:
+        found = await super().get(_, path)
+        rights = {
+            "accompaniment": {"state": "unanswered", "reason": "", "left_out": ["legal_aid"]},
+            "restitution": {"state": "not_applicable", "reason": "agreement", "left_out": []},
+        }
+        return SimpleNamespace(**vars(found) | {"content": CASE | {"rights": rights}}) if path.endswith("2") else found
+
+    async def call(self, *_: object, **__: object) -> None:
+        return
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("plan", "The plan is confirmed. The agencies receive their services now."),
+        ("questions", "The question was sent."),
+        ("offer", "The service was offered to the agency."),
+        ("exclusions/rs-rujukan", "Your decision about the agency was recorded."),
+    ],
+)
+async def test_whoever_decides_reads_that_it_was_done(form: str, text: str) -> None:
+    browser = browser_at(AgreeingRouting())
+
+    answer = await browser.post(f"/city/cases/{SHOWN}/{form}", {"version": "1", FORM_FIELD: form_token_of("secret")})
+
+    assert answer.status == 303
+    assert text in (await browser.get(dict(answer.headers)["location"])).shown_text
+    assert "notification-banner" not in (await browser.get(f"/city/cases/{SHOWN}?done=unknown")).text
+
+
+async def test_a_right_shows_why_it_stands_there_and_what_was_left_out() -> None:
+    page = await browser_at(AgreeingRouting()).get(f"/city/cases/{SHOWN}")
+
+    assert "as a clause of the agreement says" in page.shown_text
+    assert "Left out of the plan: Legal aid. Why stands under What happened." in page.shown_text
+
+
+def browser_at(routing: Any) -> AsgiBrowser:
+    async def find_user(*_: object) -> User:
+        return COORDINATOR
+
+    web = FastAPI()
+    web.state.find_user = find_user
+    add_city_pages(web, the_pages(routing))
+    return AsgiBrowser(web, cookies={SESSION_COOKIE: "secret"})
+
+
+async def test_a_locked_mediation_cites_no_law_that_may_not_be_the_reason() -> None:
+    class LockedRouting(AgreeingRouting):
+        async def get(self, _: object, path: str, **__: Any) -> Any:
+            found = await super().get(_, path)
+            return SimpleNamespace(content=CASE | {"mediation_locked": True}, version="2") if path[-1] == "2" else found
+
+    page = await browser_at(LockedRouting()).get(f"/city/cases/{SHOWN}")
+
+    assert "This case must not be settled by mediation or a family agreement." in page.shown_text
+    assert "UU 12/2022" not in page.text
