@@ -1,10 +1,10 @@
-// A consumer in Node: amqplib for the broker, the published JSON schemas, a journal for memory.
+// A consumer in Node with amqplib, the published JSON schemas and a journal file.
 //
-// It shares no code with Simpul's kit and passes `simpul-agency conform`. Everything that a message changes, its
-// replies included, is one line of the journal, on the disk before the message is acknowledged.
+// It shares no code with Simpul's kit and passes `simpul-agency conform`. Each message, with everything that it changes
+// and its replies, is one line of the journal, which is on the disk before the message is acknowledged.
 
 import {createHash, createPrivateKey, createPublicKey, randomUUID, sign, verify} from 'node:crypto';
-import {closeSync, existsSync, fsyncSync, openSync, readFileSync, readdirSync, writeSync} from 'node:fs';
+import {closeSync, existsSync, fsyncSync, openSync, readFileSync, readdirSync, renameSync, writeSync} from 'node:fs';
 import {join} from 'node:path';
 import {setTimeout as wait} from 'node:timers/promises';
 import {CipherSuite, HkdfSha256, Aes256Gcm} from '@hpke/core';
@@ -15,8 +15,8 @@ import amqp from 'amqplib';
 
 const env = (name, fallback) => process.env[`SIMPUL_AGENCY_${name}`] ?? fallback;
 const CITY = env('CITY'), CODE = env('CODE');
-const ASK_AFTER = Number(env('ASK_AFTER', '5')) * 1000;
-const MAX_BYTES = 256 * 1024, AGAIN = 60_000;
+const GAP_TIMEOUT = Number(env('GAP_TIMEOUT', '5')) * 1000;
+const MAX_BYTES = 256 * 1024, RETRY_DELAY = 60_000;
 const STREAM = randomUUID();
 const HEADER = 'simpul-signature', DOMAIN = Buffer.from('simpul-event-v1\n');
 
@@ -39,7 +39,7 @@ const verifyingKey = raw => createPublicKey({
 
 const ajv = new Ajv({strict: false});
 addFormats(ajv);
-const schemas = new Map(readdirSync(env('SCHEMA_DIR')).filter(name => name.startsWith('referral.'))
+const schemas = new Map(readdirSync(env('SCHEMA_DIR')).filter(name => /^(referral|agency|dossier)\./.test(name))
   .map(name => [name.replace(/\.json$/, ''), ajv.compile(JSON.parse(readFileSync(join(env('SCHEMA_DIR'), name))))]));
 
 function signerOf(body, header) {
@@ -53,24 +53,29 @@ function signerOf(body, header) {
   return key.party;
 }
 
+// The sections that were sealed to this agency, such as the facts of an offer or a child's identity.
 async function open(event) {
-  const section = event.data.sealed?.facts;
-  if (!section) return null;
-  const info = Buffer.from(`simpul/1|${event.id}|${event.correlationid}|facts`);
-  const sealed = bytes(section.ciphertext);
+  const opened = {};
+  for (const name of Object.keys(event.data.sealed ?? {})) opened[name] = await openSection(event, name);
+  return opened;
+}
+
+async function openSection(event, name) {
+  const info = Buffer.from(`simpul/1|${event.id}|${event.correlationid}|${name}`);
+  const sealed = bytes(event.data.sealed[name].ciphertext);
   for (const ring of [own, ...(own.older ?? [])]) {
     try {
       const recipientKey = await suite.kem.importKey('raw', bytes(ring.sealing), false);
       const recipient = await suite.createRecipientContext({recipientKey, enc: sealed.subarray(0, 32), info});
       return JSON.parse(Buffer.from(await recipient.open(sealed.subarray(32))));
-    } catch { /* sealed to another key: try the next */ }
+    } catch { /* sealed to another key: try the next one */ }
   }
   throw new Unusable('cannot_open');
 }
 
-async function read(body, header) {
+async function readEvent(body, header) {
   if (body.length > MAX_BYTES) throw new Unusable('too_large');
-  // Nothing is parsed before it is known who wrote it.
+  // Nothing is parsed before the signature is verified.
   const signer = signerOf(body, header);
   let event;
   try {
@@ -80,7 +85,8 @@ async function read(body, header) {
   }
   if (event === null || typeof event !== 'object' || typeof event.type !== 'string') throw new Unusable('malformed');
   if (event.source !== `/${CITY}/${signer}`) throw new Unusable('forged');
-  if (signer !== 'routing') throw new Unusable('unauthorized_publisher');
+  // Intake alone publishes dossiers, routing everything else.
+  if (signer !== (event.type.startsWith('dossier.') ? 'intake' : 'routing')) throw new Unusable('unauthorized_publisher');
   const isValid = schemas.get(event.type);
   if (!isValid) throw new Unusable('unknown_type');
   if (!isValid(event)) throw new Unusable('invalid');
@@ -89,59 +95,83 @@ async function read(body, header) {
   return event;
 }
 
-// What is known, made again from the journal at every start.
-const events = new Map(), done = new Set(), waiting = new Map(), streams = new Map(), aside = new Set();
-const account = new Map(), unsent = [], asked = new Map();
-const city = {sequence: 0, last: 0, quietUntil: Infinity};
-let said = 0, toSay = () => {};
+// The state, which every start rebuilds from the journal.
+const events = new Map(), done = new Set(), waiting = new Map(), streams = new Map(), parked = new Set();
+const manifestEntries = new Map(), unsent = [], requested = new Map();
+const city = {sequence: 0, last: 0, nextDueAt: Infinity};
+let sentCount = 0, wakePublisher = () => {};
 
-const place = event => `${event.subject} ${Number(event.sequence)}`;
+const positionOf = event => `${event.subject} ${Number(event.sequence)}`;
 const isReady = event => Number(event.sequence) === 1 || done.has(`${event.subject} ${Number(event.sequence) - 1}`);
 
 function apply(line) {
   if (line.event) {
     events.set(line.event.id, line.digest);
-    waiting.set(place(line.event), {event: line.event, at: line.at});
+    waiting.set(positionOf(line.event), {event: line.event, at: line.at});
   }
   for (const name of line.done ?? []) {
     done.add(name);
     waiting.delete(name);
   }
-  if (line.aside) aside.add(line.aside);
-  if (line.account) {
-    for (const one of line.account.events) account.set(one.number, one);
-    city.last = Math.max(city.last, line.account.last);
-    // An account that was overheard and comes again is no sign of life.
-    if (line.account.sequence > city.sequence) {
-      Object.assign(city, {sequence: line.account.sequence, quietUntil: line.account.quietUntil});
+  if (line.parked) parked.add(line.parked);
+  if (line.manifest) {
+    for (const one of line.manifest.events) manifestEntries.set(one.manifest_number, one);
+    city.last = Math.max(city.last, line.manifest.last);
+    // An old manifest that somebody sends again does not end the silence.
+    if (line.manifest.sequence > city.sequence) {
+      Object.assign(city, {sequence: line.manifest.sequence, nextDueAt: line.manifest.nextDueAt});
     }
   }
-  for (const reply of line.says ?? []) {
-    streams.set(reply.subject, reply.place);
+  for (const reply of line.replies ?? []) {
+    streams.set(reply.subject, reply.sequence);
     unsent.push(reply);
   }
-  said += line.sent ?? 0;
+  sentCount += line.sent ?? 0;
 }
 
 const path = env('STORE_URL').replace(/^sqlite:\/\/\//, '') + '.journal';
 if (existsSync(path)) {
-  // The last line may be half a line, if the power went: it was never acknowledged either.
+  // After a power cut the last line may be incomplete; its message was not acknowledged.
   for (const text of readFileSync(path, 'utf8').split('\n').filter(Boolean)) {
     try {
       apply(JSON.parse(text));
-    } catch { /* half a line */ }
+    } catch { /* an incomplete line */ }
   }
 }
-unsent.splice(0, said);
-const journal = openSync(path, 'a', 0o600);
+unsent.splice(0, sentCount);
+let journal = openSync(path, 'a', 0o600);
 function write(line) {
   apply(line);
   writeSync(journal, '\n' + JSON.stringify(line));
   fsyncSync(journal);
 }
 
-function speech(says, wireName, subject, caseId, data, cause) {
-  const number = Math.max(streams.get(subject) ?? 0, ...says.filter(r => r.subject === subject).map(r => r.place)) + 1;
+// Deletes from earlier releases the sections that an event withdraws or replaces; sections stand sealed in the journal.
+function deleteOutdated(event) {
+  const names = event.data.sections.map(one => one.section ?? one);
+  const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean).map(text => {
+    if (!text.includes('"dossier.released.v1"')) return text;
+    let line;
+    try {
+      line = JSON.parse(text);
+    } catch {
+      return text;
+    }
+    if (line.event?.subject !== event.subject || line.event.id === event.id) return text;
+    for (const name of names) delete line.event.data.sealed[name];
+    return JSON.stringify(line);
+  });
+  const rewritten = openSync(`${path}.new`, 'w', 0o600);
+  writeSync(rewritten, '\n' + lines.join('\n'));
+  fsyncSync(rewritten);
+  closeSync(rewritten);
+  renameSync(`${path}.new`, path);
+  closeSync(journal);
+  journal = openSync(path, 'a', 0o600);
+}
+
+function addReply(replies, wireName, subject, caseId, data, cause) {
+  const number = Math.max(streams.get(subject) ?? 0, ...replies.filter(r => r.subject === subject).map(r => r.sequence)) + 1;
   const event = {
     specversion: '1.0', id: randomUUID(), source: `/${CITY}/agency/${CODE}`, type: wireName, subject,
     time: new Date().toISOString(), datacontenttype: 'application/json', sequence: String(number).padStart(10, '0'),
@@ -150,82 +180,95 @@ function speech(says, wireName, subject, caseId, data, cause) {
   const body = JSON.stringify(event);
   const signature = sign(null, Buffer.concat([DOMAIN, Buffer.from(body)]), signingKey).toString('base64url');
   const key = `reply.${CODE}.${wireName.replace(/^reply\.(referral\.)?/, '')}`;
-  says.push({subject, place: number, key, body, header: `v1 ${own.keyid} ${signature}`});
+  replies.push({subject, sequence: number, key, body, header: `v1 ${own.keyid} ${signature}`});
 }
 
-// The agency's own work; here every offer is taken.
-function handle(event, says) {
-  const replies = {
-    'referral.offered.v1': ['reply.referral.delivered.v1', 'reply.referral.accepted.v1'],
-    'referral.consent_withdrawn.v1': ['reply.withdrawal.acknowledged.v1'],
+// The services that an event asks for: all of an offer, and those that an amendment added.
+function newServices(event) {
+  if (!['referral.offered.v1', 'referral.amended.v1'].includes(event.type)) return [];
+  const listed = event.data.services.map(one => one.service_id);
+  return listed.filter(id => (event.data.added ?? listed).includes(id));
+}
+
+// The agency's own work; here it accepts every service.
+function handle(event, replies) {
+  const reply = (wireName, details) => {
+    const data = {referral_id: event.data.referral_id, agency: CODE, ...details};
+    addReply(replies, wireName, event.subject, event.correlationid, data, event.id);
   };
-  for (const wireName of replies[event.type] ?? []) {
-    const data = {referral_id: event.data.referral_id, agency: CODE};
-    speech(says, wireName, event.subject, event.correlationid, data, event.id);
+  const services = newServices(event);
+  if (services.length) {
+    reply('reply.referral.delivered.v1');
+    reply('reply.referral.accepted.v1', {service_ids: services});
+  }
+  if (event.type === 'referral.consent_withdrawn.v1') reply('reply.withdrawal.acknowledged.v1');
+  if (event.type.startsWith('dossier.')) deleteOutdated(event);
+  if (event.type === 'dossier.withdrawn.v1') {
+    reply('reply.dossier.deleted.v1', {withdrawal_id: event.data.withdrawal_id});
   }
 }
 
-async function take(body, header) {
+async function receive(body, header) {
   const digest = sha256(body);
   let event;
   try {
-    event = await read(body, header);
+    event = await readEvent(body, header);
     const known = events.get(event.id);
     if (known && known !== digest) throw new Unusable('id_reused');
     if (known) return;
   } catch (error) {
     if (!(error instanceof Unusable)) throw error;
-    if (aside.has(digest)) return;
-    const says = [];
+    if (parked.has(digest)) return;
+    const replies = [];
     const data = {agency: CODE, reason: error.message, digest};
-    speech(says, 'reply.message.parked.v1', `agency/${CODE}`, STREAM, data);
-    write({aside: digest, body: body.toString('base64'), header, says});
+    addReply(replies, 'reply.message.parked.v1', `agency/${CODE}`, STREAM, data);
+    write({parked: digest, body: body.toString('base64'), header, replies});
     return;
   }
-  if (event.type === 'referral.heartbeat.v1') {
-    const {last_number: last, events: listed, next_by: nextBy} = event.data;
-    const quietUntil = Date.now() + Date.parse(nextBy) - Date.parse(event.time);
-    write({account: {sequence: Number(event.sequence), last, events: listed, quietUntil}});
+  if (event.type === 'agency.manifest.v1') {
+    const {last_manifest_number: last, events: listed, next_by: nextBy} = event.data;
+    const nextDueAt = Date.now() + Date.parse(nextBy) - Date.parse(event.time);
+    write({manifest: {sequence: Number(event.sequence), last, events: listed, nextDueAt}});
     return;
   }
-  const line = {event, digest, at: Date.now(), done: [], says: []};
-  // Those of the same referral that waited for this one follow it.
-  for (let next = event; next && (isReady(next) || line.done.includes(place({...next, sequence: next.sequence - 1})));) {
-    handle(next, line.says);
-    line.done.push(place(next));
-    next = waiting.get(place({...next, sequence: Number(next.sequence) + 1}))?.event;
+  const line = {event, digest, at: Date.now(), done: [], replies: []};
+  // Events of the same referral that waited for this one are handled after it.
+  for (let next = event; next && (isReady(next) || line.done.includes(positionOf({...next, sequence: next.sequence - 1})));) {
+    handle(next, line.replies);
+    line.done.push(positionOf(next));
+    next = waiting.get(positionOf({...next, sequence: Number(next.sequence) + 1}))?.event;
   }
   write(line);
 }
 
-function missing() {
+function findMissing() {
   const found = [], now = Date.now(), absent = [];
   for (let number = 1; number <= city.last; number += 1) {
-    const one = account.get(number);
+    const one = manifestEntries.get(number);
     if (!one || !(one.is_withheld || events.has(one.event_id))) absent.push(number);
   }
-  if (absent.length) found.push([`from ${absent[0]}`, {first_number: absent[0], last_number: absent.at(-1)}]);
-  if (now > city.quietUntil) found.push([`silence ${city.quietUntil}`, {first_number: city.last + 1}]);
+  if (absent.length) found.push([`from ${absent[0]}`, {first_manifest_number: absent[0], last_manifest_number: absent.at(-1)}]);
+  if (now > city.nextDueAt) found.push([`silence ${city.nextDueAt}`, {first_manifest_number: city.last + 1}]);
   for (const [name, {event, at}] of waiting) {
     const until = Date.parse(event.time) + 60_000;
-    const window = {since: new Date(until - 7 * 86_400_000).toISOString(), until: new Date(until).toISOString()};
-    if (now - at > ASK_AFTER) found.push([`before ${name}`, window]);
+    const missing = {since: new Date(until - 7 * 86_400_000).toISOString(), until: new Date(until).toISOString()};
+    if (now - at > GAP_TIMEOUT) found.push([`before ${name}`, missing]);
   }
   return found;
 }
 
-function ask() {
-  const says = [];
-  for (const [name, window] of missing()) {
-    if (Date.now() - (asked.get(name) ?? 0) < AGAIN) continue;
-    asked.set(name, Date.now());
-    speech(says, 'reply.window.requested.v1', `agency/${CODE}`, STREAM, {agency: CODE, ...window});
+function requestMissing() {
+  const replies = [];
+  for (const [key, missing] of findMissing()) {
+    if (Date.now() - (requested.get(key) ?? 0) < RETRY_DELAY) continue;
+    requested.set(key, Date.now());
+    addReply(replies, 'reply.resend.requested.v1', `agency/${CODE}`, STREAM, {agency: CODE, ...missing});
   }
-  if (says.length) write({says});
-  toSay();
+  if (replies.length) write({replies});
+  wakePublisher();
 }
 
-async function speak(channel, isOpen) {
+async function publishReplies(channel, isOpen) {
   while (isOpen()) {
     const group = unsent.slice(0, 50);
     for (const reply of group) {
@@ -240,7 +283,7 @@ async function speak(channel, isOpen) {
       writeSync(journal, '\n' + JSON.stringify({sent: group.length}));
       continue;
     }
-    await new Promise(resolve => { toSay = resolve; });
+    await new Promise(resolve => { wakePublisher = resolve; });
   }
 }
 
@@ -252,39 +295,39 @@ async function session() {
   const channel = await connection.createConfirmChannel();
   channel.on('error', () => {});
   await channel.prefetch(50);
-  // One after the other: a message must not overtake another of its referral.
+  // One after another, so that no message overtakes another of its referral.
   let turn = Promise.resolve();
   await channel.consume(`agency.${CODE}.inbox`, message => {
     if (!message) return;
     turn = turn.then(async () => {
       if (!isOpen) return;
-      await take(message.content, message.properties.headers?.[HEADER]);
+      await receive(message.content, message.properties.headers?.[HEADER]);
       channel.ack(message);
-      toSay();
+      wakePublisher();
     }).catch(error => {
       console.error(`failed: ${error.name}`);
       connection.close().catch(() => {});
     });
   });
-  const speaking = speak(channel, () => isOpen).catch(() => connection.close().catch(() => {}));
+  const publishing = publishReplies(channel, () => isOpen).catch(() => connection.close().catch(() => {}));
   stop = async () => {
     isOpen = false;
-    toSay();
+    wakePublisher();
     await turn;
-    await speaking;
+    await publishing;
     await connection.close().catch(() => {});
     closeSync(journal);
     process.exit(0);
   };
   await closed;
   isOpen = false;
-  toSay();
+  wakePublisher();
 }
 
 let stop = async () => process.exit(0);
 process.on('SIGTERM', () => stop());
-setInterval(ask, ASK_AFTER);
+setInterval(requestMissing, GAP_TIMEOUT);
 for (;;) {
-  await session().catch(error => console.error(`broker away (${error.name}), trying again`));
+  await session().catch(error => console.error(`no connection to the broker (${error.name}), trying again`));
   await wait(1000);
 }

@@ -1,14 +1,12 @@
 """Creates the services' databases on one server and brings them to their newest revision."""
 
-import asyncio
-
 import asyncpg
 
 from simpul_runtime.migrations import migrate_async
 
 
 async def create_databases(server_url: str, names: dict[str, str]) -> None:
-    """Create the databases (service -> name) that do not exist yet."""
+    """Creates the databases (service -> name) that do not exist yet."""
     connection = await asyncpg.connect(server_url)
     try:
         existing = {row["datname"] for row in await connection.fetch("SELECT datname FROM pg_database")}
@@ -20,11 +18,6 @@ async def create_databases(server_url: str, names: dict[str, str]) -> None:
 
 
 async def migrate_services(urls: dict[str, str]) -> None:
-    """Migrate each service's database (service -> address)."""
+    """Migrates each service's database (service -> address)."""
     for service, url in urls.items():
         await migrate_async(url, f"simpul_{service}")
-
-
-def migrate_service(service: str, url: str) -> None:
-    """Migrate one database."""
-    asyncio.run(migrate_services({service: url}))

@@ -1,4 +1,4 @@
-"""Makes, renews and lists the keys of a city's parties and the directory of their public halves."""
+"""Creates, rotates and lists the keys of a city's parties and the directory of their public keys."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -30,24 +30,27 @@ class NotRotated(Exception):
 
 
 def key_file(folder: Path, party: str) -> Path:
-    """The file with the private keys of a party."""
+    """Returns the file with the private keys of a party."""
     return folder / f"{party}.key.json"
 
 
 def directory_file(folder: Path) -> Path:
-    """The file with the public keys of all parties."""
+    """Returns the file with the public keys of all parties."""
     return folder / "directory.json"
 
 
 def vault_file(folder: Path) -> Path:
-    """The file with the vault's master key."""
+    """Returns the file with the vault's master key."""
     return folder / "vault.key"
 
 
 def init_city(
     folder: Path, parties: Sequence[str], directory: Path, now: datetime, create_vault_key: Callable[[Path], None]
 ) -> int:
-    """Everything a new city needs, or nothing: KeysExist before anything is written if any of it is there."""
+    """Creates all keys of a new city, and returns the number of key rings.
+
+    Raises KeysExist, before anything is written, when one of the files exists.
+    """
     wanted = [vault_file(folder), directory, *(key_file(folder, party) for party in parties)]
     # The parent folder is checked too: an earlier manual had new keys moved there, over those of a running city.
     above = [vault_file(folder.absolute().parent), *(key_file(folder.absolute().parent, name) for name in SERVICES)]
@@ -58,7 +61,10 @@ def init_city(
 
 
 def create_keys(folder: Path, parties: Iterable[str], now: datetime, *, directory: Path | None = None) -> int:
-    """A ring for each party and one directory; KeysExist, before anything is written, if one of them is there."""
+    """Creates a key ring for each party and the directory; returns the number of key rings.
+
+    Raises KeysExist, before anything is written, when one of the files exists.
+    """
     parties, directory = list(parties), directory or directory_file(folder)
     _refuse_existing([directory, *(key_file(folder, party) for party in parties)])
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,23 +87,23 @@ def _refuse_existing(paths: Iterable[Path]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """New keys of one service, and until when its old ones count."""
+    """New keys of one service, and how long its old ones stay valid."""
 
     party: str
     ring: KeyRing
     """Replaces the service's file: the new keys, and the old ones to open what was sealed or stored under them."""
     public: PublicKeys
     old_until: datetime | None
-    """None when no old key counts any more."""
+    """None when no old key is valid any more."""
 
 
 def rotate_keys(
     folder: Path, parties: Sequence[str], directory: Path, now: datetime, *, overlap: timedelta, dry_run: bool = False
 ) -> list[Rotation]:
-    """Give services new keys and keep their old ones; returns the rotations.
+    """Gives services new keys and keeps their old ones; returns the rotations.
 
-    A service whose new keys have not begun to count is left alone, unless the overlap is zero. Raises NotRotated when
-    a file cannot be read, before anything is written, or cannot be replaced.
+    A service whose new keys are not valid yet is skipped, unless the overlap is zero. Raises NotRotated when a file
+    cannot be read, before anything is written, or cannot be replaced.
     """
     known = _read_directory(directory)
     rings = {party: _read_ring(folder, party) for party in parties}
@@ -114,20 +120,20 @@ def rotate_keys(
 
 
 def rotation_of(ring: KeyRing, known: Directory, now: datetime, overlap: timedelta) -> Rotation:
-    """New keys that count from the middle of the overlap.
+    """Creates keys that become valid in the middle of the overlap.
 
-    Until then everybody who verifies or seals gets the new directory; from then on what was signed or sealed under the
-    old keys, and is still on its way, has the other half of the overlap to arrive.
+    The first half of the overlap is for distributing the new directory; in the second half, messages that were signed
+    or sealed with the old keys still arrive.
     """
     ends = [entry.not_after for entry in known.valid_keys(ring.party, now)]
     old_until = min(max(ends), now + overlap) if ends and overlap else None
     begins = now + (old_until - now) / 2 if old_until else now - CLOCK_TOLERANCE
-    following, public = generate(ring.party, not_before=begins, not_after=begins + VALIDITY)
-    return Rotation(ring.party, following.succeeding(ring), public, old_until)
+    ring_after, public = generate(ring.party, not_before=begins, not_after=begins + VALIDITY)
+    return Rotation(ring.party, ring_after.with_older(ring), public, old_until)
 
 
 def directory_after(known: Directory, rotations: Sequence[Rotation], now: datetime, overlap: timedelta) -> Directory:
-    """The directory with the new public keys; the old ones of these services end with the overlap."""
+    """Returns the directory with the new public keys; the old ones of these services end with the overlap."""
     rotated = {rotation.party for rotation in rotations}
     entries = [
         replace(entry, not_after=min(entry.not_after, now + overlap)) if entry.party in rotated else entry
@@ -149,7 +155,7 @@ def _read_ring(folder: Path, party: str) -> KeyRing:
     try:
         ring = KeyRing.read(path)
     except PermissionError as error:
-        msg = f"{path} may not be read; it belongs to the services' account, so run this with sudo"
+        msg = f"{path} may not be read; it belongs to the services' account; run this with sudo"
         raise NotRotated(msg) from error
     except (OSError, ValueError, KeyError) as error:
         msg = f"{path} cannot be read ({type(error).__name__}); name the folder of the key files with --folder"
@@ -164,7 +170,7 @@ def _replace_ring(ring: KeyRing, path: Path) -> None:
     try:
         ring.overwrite(path)
     except OSError as error:
-        msg = f"{path} cannot be replaced ({type(error).__name__}); it is as it was. Run this with sudo"
+        msg = f"{path} cannot be replaced ({type(error).__name__}); it is unchanged. Run this with sudo"
         raise NotRotated(msg) from error
 
 
@@ -173,8 +179,8 @@ def _replace_directory(known: Directory, path: Path) -> None:
         known.write(path)
     except OSError as error:
         msg = (
-            f"{path} cannot be replaced ({type(error).__name__}): the key files have new keys, which nobody "
-            "uses, as well as the valid ones. Run this again where the file can be written"
+            f"{path} cannot be replaced ({type(error).__name__}): the key files already hold new keys, which nobody "
+            "uses yet, and the valid ones. Run this again where the file can be written"
         )
         raise NotRotated(msg) from error
 
@@ -193,15 +199,19 @@ class ListedKey:
 
 
 def list_keys(directory: Directory, now: datetime) -> list[ListedKey]:
-    """Every key, by party, the newest first."""
+    """Lists every key by party, the newest first."""
     entries = sorted(directory.entries, key=lambda entry: entry.not_before, reverse=True)
     return [
         ListedKey(
-            entry.party, entry.keyid, _state(entry, directory, now), entry.not_before, entry.not_after,
+            entry.party,
+            entry.keyid,
+            _state(entry, directory, now),
+            entry.not_before,
+            entry.not_after,
             max((entry.not_after - now).days, 0),
         )
         for entry in sorted(entries, key=lambda entry: entry.party)
-    ]  # fmt: skip
+    ]
 
 
 def _state(entry: PublicKeys, directory: Directory, now: datetime) -> str:

@@ -1,10 +1,10 @@
-"""Messages that a service set aside: list them, replay them."""
+"""Lists and replays the messages that a service set aside."""
 
 import asyncpg
 
 
 async def count_parked(database_url: str) -> int:
-    """How many are parked."""
+    """Counts the parked messages that are not being replayed."""
     connection = await asyncpg.connect(database_url)
     try:
         return int(await connection.fetchval("SELECT count(*) FROM parked WHERE replay_at IS NULL"))
@@ -13,7 +13,7 @@ async def count_parked(database_url: str) -> int:
 
 
 async def list_parked(database_url: str) -> list[dict[str, object]]:
-    """Reason, detail and routing key of each parked message, never its content."""
+    """Lists the reason, detail and routing key of each parked message, never its content."""
     connection = await asyncpg.connect(database_url)
     try:
         rows = await connection.fetch(
@@ -26,7 +26,7 @@ async def list_parked(database_url: str) -> list[dict[str, object]]:
 
 
 async def replay_parked(database_url: str, digest: str) -> int:
-    """Mark parked messages for replay, by the start of a digest or `all`; returns how many.
+    """Marks parked messages for replay, by the start of a digest or `all`; returns how many.
 
     The service processes them within a second; completed effects are not repeated.
     """

@@ -6,26 +6,27 @@ from uuid import UUID
 
 import asyncpg
 
-from simpul_routing.stored_facts import StoredFacts, case_context, decode_facts
-from simpul_seal import KeyRing, unlock
+from simpul_routing.domain.facts import CaseFacts
+from simpul_routing.stored_facts import case_context, decode_facts
+from simpul_seal import KeyRing, decrypt
 
 
 class CaseNotFound(Exception):
-    """Routing has no plan of this case; check the id and the database."""
+    """Routing has not decided this case; check the id and the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
-    """When and by which version a case was decided, and on which facts."""
+    """The version, time and facts of the decision on a case."""
 
     agreement: str
     digest: str
     decided_at: datetime
-    facts: StoredFacts
+    facts: CaseFacts
 
 
 async def stored_decision(database_url: str, case_id: UUID, ring: KeyRing) -> StoredDecision:
-    """The plan of a case; CaseNotFound when there is none."""
+    """Loads and decrypts the decision on a case; raises CaseNotFound."""
     connection = await asyncpg.connect(database_url)
     try:
         row = await connection.fetchrow(
@@ -36,5 +37,5 @@ async def stored_decision(database_url: str, case_id: UUID, ring: KeyRing) -> St
     if row is None:
         msg = f"no case {case_id} in this database"
         raise CaseNotFound(msg)
-    facts = decode_facts(unlock(row["situation"], ring, place=case_context(case_id)))
+    facts = decode_facts(decrypt(row["situation"], ring, associated_data=case_context(case_id)))
     return StoredDecision(row["agreement"], row["agreement_digest"], row["decided_at"], facts)

@@ -4,23 +4,27 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import Any
 
 import aio_pika
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_city import City
-from simpul_runtime.topology import Exchange, Topology, topology_of
+from simpul_cli.broker_users import create_users
+from simpul_cli.city_topology import build_city_topology
+from simpul_runtime.broker_addresses import BrokerAddresses
+from simpul_runtime.topology import Exchange, Topology
 from simpul_schema.names import UNROUTED
 from simpul_seal import SIGNATURE_HEADER
 
 QUORUM = {"x-queue-type": "quorum"}
-_OUR_HEADERS = ("simpul-exchange", SIGNATURE_HEADER)
-"""Sent again with the body; without its signature nobody would believe it."""
+_RESENT_HEADERS = ("simpul-exchange", SIGNATURE_HEADER)
+"""Sent again with the body; a receiver parks a message without its signature."""
 
 
 async def apply_topology(api: BrokerApi, topology: Topology) -> None:
-    """Create what is declared and missing; idempotent. Undeclared objects stay."""
+    """Creates what is declared and missing; idempotent. Undeclared objects stay."""
     for exchange in topology.exchanges:
         arguments = {"alternate-exchange": exchange.alternate} if exchange.alternate else {}
         body: dict[str, Any] = {"type": exchange.type, "durable": True, "arguments": arguments}
@@ -42,8 +46,8 @@ async def apply_topology(api: BrokerApi, topology: Topology) -> None:
             tasks.create_task(declare(queue.name, queue.bindings))
 
 
-async def differences(api: BrokerApi, topology: Topology) -> list[str]:
-    """Differences between the broker and the declaration, one sentence each."""
+async def find_differences(api: BrokerApi, topology: Topology) -> list[str]:
+    """Finds differences between the broker and the declaration, one sentence each."""
     queues = {queue["name"]: queue for queue in await api.call("GET", "queues", "{vhost}") or []}
     exchanges = {exchange["name"]: exchange for exchange in await api.call("GET", "exchanges", "{vhost}") or []}
     bound = {
@@ -60,7 +64,9 @@ async def differences(api: BrokerApi, topology: Topology) -> list[str]:
         for exchange, key in queue.bindings
         if (exchange, queue.name, key) not in bound
     ]
-    found += [f"exchange {e.name} is of another kind" for e in topology.exchanges if not _is_like(e, exchanges)]
+    found += [
+        f"exchange {e.name} is of another kind" for e in topology.exchanges if not _matches_declaration(e, exchanges)
+    ]
     found += [
         f"queue {q.name} is not a quorum queue"
         for q in topology.queues
@@ -72,13 +78,14 @@ async def differences(api: BrokerApi, topology: Topology) -> list[str]:
     found += [
         f"queue {queue.name} has no dead-letter target"
         for queue in topology.queues
-        if queue.name in queues and not (queue.is_last_net or queue.is_copy)
-        and "dead-letter-exchange" not in _policy_of(queue.name, held)
-    ]  # fmt: skip
-    return found + _undeclared(topology, queues.keys(), exchanges.keys(), bound, policies.keys())
+        if queue.name in queues
+        and not (queue.is_catch_all or queue.is_copy)
+        and "dead-letter-exchange" not in _find_policy(queue.name, held)
+    ]
+    return found + _find_undeclared(topology, queues.keys(), exchanges.keys(), bound, policies.keys())
 
 
-def _is_like(declared: Exchange, held: Mapping[str, Any]) -> bool:
+def _matches_declaration(declared: Exchange, held: Mapping[str, Any]) -> bool:
     """Whether an existing exchange matches its declaration; a missing one is reported separately."""
     found = held.get(declared.name)
     if found is None:
@@ -87,14 +94,14 @@ def _is_like(declared: Exchange, held: Mapping[str, Any]) -> bool:
     return bool(found["durable"]) and (found["type"], alternate) == (declared.type, declared.alternate)
 
 
-def _undeclared(
+def _find_undeclared(
     topology: Topology,
     queues: AbstractSet[str],
     exchanges: AbstractSet[str],
     bound: Iterable[tuple[str, str, str]],
     policies: AbstractSet[str],
 ) -> list[str]:
-    """Undeclared objects that could carry referrals elsewhere; queues of other software are ignored."""
+    """Finds undeclared objects that could carry referrals elsewhere; ignores queues of other software."""
     declared = {(exchange, queue.name, key) for queue in topology.queues for exchange, key in queue.bindings}
     ours = {exchange.name for exchange in topology.exchanges}
     found = [f"queue {name} is not declared" for name in queues - {q.name for q in topology.queues} if _is_ours(name)]
@@ -112,22 +119,23 @@ def _is_ours(name: str) -> bool:
     return name.startswith(("simpul.", "agency.")) or name.endswith(".inbox")
 
 
-def _policy_of(queue: str, policies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The policy that the broker applies to a queue; its own answer comes from statistics that lag for seconds."""
+def _find_policy(queue: str, policies: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Finds the policy that applies to a queue; the broker itself answers from statistics that lag by seconds."""
     matching = [
-        policy for policy in policies
+        policy
+        for policy in policies
         if policy["apply-to"] in ("queues", "quorum_queues", "all") and re.search(policy["pattern"], queue)
-    ]  # fmt: skip
+    ]
     return max(matching, key=lambda policy: int(policy["priority"]), default={"definition": {}})["definition"]
 
 
-async def resend(amqp_url: str, queue_name: str) -> int:
-    """Resend every message that a queue holds now, once and with confirms; returns how many were sent.
+async def resend_messages(amqp_url: str, queue_name: str) -> int:
+    """Resends every message that a queue holds now, once and with confirms; returns how many were sent.
 
     A message that is still unrouted returns through the alternate exchange to the end of the queue.
     """
     sent = 0
-    async with await aio_pika.connect(amqp_url) as connection:
+    async with await BrokerAddresses(amqp_url).connect() as connection:
         receiving = await connection.channel()
         publishing = await connection.channel(publisher_confirms=True, on_return_raises=True)
         queue = await receiving.get_queue(queue_name)
@@ -144,7 +152,7 @@ async def resend(amqp_url: str, queue_name: str) -> int:
                 content_type=message.content_type,
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
                 # Without the broker's own x- headers: with them an older broker sees a cycle and drops the message.
-                headers={name: message.headers[name] for name in _OUR_HEADERS if name in message.headers},
+                headers={name: message.headers[name] for name in _RESENT_HEADERS if name in message.headers},
             )
             target = await publishing.get_exchange(exchange, ensure=False)
             await target.publish(again, message.routing_key or "", mandatory=True, timeout=10)
@@ -153,13 +161,11 @@ async def resend(amqp_url: str, queue_name: str) -> int:
     return sent
 
 
-def topology_of_city(city: City) -> Topology:
-    """The topology of this city's broker."""
-    return topology_of(sorted(city.agency_codes), city.filtered_queues)
-
-
-async def prepare_broker(api_url: str, amqp_url: str, city: City) -> int:
-    """Apply the topology of a city, then resend unrouted messages."""
+async def prepare_broker(
+    api_url: str, amqp_url: str, city: City, passwords: Mapping[str, str] = MappingProxyType({})
+) -> int:
+    """Applies the topology of a city and creates the users of `passwords`, then resends unrouted messages."""
     async with BrokerApi(api_url) as api:
-        await apply_topology(api, topology_of_city(city))
-    return await resend(amqp_url, UNROUTED)
+        await apply_topology(api, build_city_topology(city))
+        await create_users(api, passwords)
+    return await resend_messages(amqp_url, UNROUTED)

@@ -1,4 +1,4 @@
-"""An agency's queues and its user on the broker, with the permissions of the user."""
+"""Manages an agency's queues and its broker user, with the permissions of the user."""
 
 import asyncio
 import secrets
@@ -8,12 +8,13 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import aio_pika
-
 from simpul_agency.broker_api import BrokerApi
 from simpul_city import FilteredQueue
+from simpul_cli.broker_users import set_permissions
+from simpul_cli.city_topology import build_agency_user, build_filtered_queue, build_topology
 from simpul_cli.topology import apply_topology
-from simpul_runtime.topology import Account, agency_account, declare_filtered_queue, topology_of
+from simpul_runtime.broker_addresses import BrokerAddresses
+from simpul_runtime.topology import MATCHES_NOTHING, BrokerUser
 from simpul_schema.names import agency_inbox
 
 
@@ -55,62 +56,65 @@ async def standing_of(api: BrokerApi, agency: str) -> Standing:
 
 
 async def _state(api: BrokerApi, agency: str) -> State:
-    account = agency_account(agency)
-    user = await api.call("GET", "users", account.user)
+    declared = build_agency_user(agency)
+    user = await api.call("GET", "users", declared.name)
     if user is None:
         return State.MISSING
     if user.get("tags"):
         # An administrator may do anything, and an impersonator may publish in any name.
         return State.ALTERED
-    held = await _held(api, account.user)
-    if held == _written(account):
+    held = await _load_permissions(api, declared.name)
+    if held == _permissions_of(declared):
         return State.ACTIVE
-    return State.SUSPENDED if held == _written(agency_account(agency, is_suspended=True)) else State.ALTERED
+    suspended = _permissions_of(build_agency_user(agency, is_suspended=True))
+    return State.SUSPENDED if held == suspended else State.ALTERED
 
 
-async def _held(api: BrokerApi, user: str) -> dict[str, Any]:
-    """The permissions of a user in this virtual host."""
+async def _load_permissions(api: BrokerApi, user: str) -> dict[str, Any]:
+    """Loads the permissions of a user in this virtual host."""
     permission = await api.call("GET", "permissions", "{vhost}", user) or {}
     topics = await api.call("GET", "topic-permissions", "{vhost}", user) or []
     return {
-        **{name: permission.get(name, "^$") for name in ("configure", "write", "read")},
+        **{name: permission.get(name, MATCHES_NOTHING) for name in ("configure", "write", "read")},
         "topics": {topic["exchange"]: (topic["write"], topic["read"]) for topic in topics},
     }
 
 
-def _written(account: Account) -> dict[str, Any]:
+def _permissions_of(user: BrokerUser) -> dict[str, Any]:
     return {
-        "configure": account.configure, "write": account.write, "read": account.read,
-        "topics": {exchange: (keys, "^$") for exchange, keys in account.topics.items()},
-    }  # fmt: skip
+        "configure": user.configure,
+        "write": user.write,
+        "read": user.read,
+        "topics": {exchange: (keys, MATCHES_NOTHING) for exchange, keys in user.topics.items()},
+    }
 
 
 def _connections(agency: str) -> tuple[str, ...]:
-    return "connections", "username", agency_account(agency).user
+    return "connections", "username", build_agency_user(agency).name
 
 
 async def add(
     api: BrokerApi, agency: str, password: str | None = None, queues: Sequence[FilteredQueue] = ()
 ) -> str | None:
-    """Give an agency its queues, bindings and account; returns the password of a new account, None of an old one.
+    """Gives an agency its queues, bindings and broker user; returns the password of a new user, None of an old one.
 
-    Running it again changes nothing; with `password` an account gets that one.
+    Running it again changes nothing, except that `password` replaces the user's password.
     """
-    await apply_topology(api, topology_of([agency], queues))
-    account = agency_account(agency)
-    is_new = await api.call("GET", "users", account.user) is None
+    await apply_topology(api, build_topology([agency], queues))
+    user = build_agency_user(agency)
+    is_new = await api.call("GET", "users", user.name) is None
     if is_new and password is None:
         password = secrets.token_urlsafe(32)
     if password is not None:
-        await api.call("PUT", "users", account.user, body={"password": password, "tags": ""})
+        await api.call("PUT", "users", user.name, body={"password": password, "tags": ""})
     else:
-        await _take_tags(api, account.user)
-    await _permit(api, account)
+        await _remove_tags(api, user.name)
+    await set_permissions(api, user)
     return password
 
 
-async def _take_tags(api: BrokerApi, user: str) -> None:
-    """The password stays as it is."""
+async def _remove_tags(api: BrokerApi, user: str) -> None:
+    """Removes the tags of a user, who keeps the password."""
     held = await api.call("GET", "users", user)
     if held and held.get("tags"):
         kept = {name: held[name] for name in ("password_hash", "hashing_algorithm") if name in held}
@@ -118,60 +122,52 @@ async def _take_tags(api: BrokerApi, user: str) -> None:
 
 
 async def suspend(api: BrokerApi, agency: str) -> None:
-    """Revoke an agency's permissions and close its connections; its queue keeps new messages."""
-    await _permit(api, agency_account(agency, is_suspended=True))
+    """Revokes an agency's permissions and closes its connections; its queue keeps new messages."""
+    await set_permissions(api, build_agency_user(agency, is_suspended=True))
     # The broker checks permissions only when a consumer starts, so a running one would continue.
     await api.call("DELETE", *_connections(agency))
 
 
 async def remove(api: BrokerApi, amqp_url: str, agency: str, queues: Sequence[FilteredQueue] = ()) -> None:
-    """Take an agency's account and queues away.
+    """Removes an agency's broker user and queues.
 
-    QueueNotEmpty when messages wait in its inbox; it then stays suspended.
+    Raises QueueNotEmpty if messages wait in its inbox; the agency then stays suspended.
     """
     queue = agency_inbox(agency)
-    if await api.call("GET", "users", agency_account(agency).user) is not None:
+    if await api.call("GET", "users", build_agency_user(agency).name) is not None:
         await suspend(api, agency)
     if await api.call("GET", "queues", "{vhost}", queue) is None:
         waiting = None
     else:
-        waiting = await _waiting(amqp_url, queue)
+        waiting = await _count_messages(amqp_url, queue)
     if waiting:
         msg = f"{waiting} messages wait in {queue}; they are kept, and {agency} is suspended"
         raise QueueNotEmpty(msg)
-    await api.call("DELETE", "users", agency_account(agency).user)
+    await api.call("DELETE", "users", build_agency_user(agency).name)
     if waiting is not None:
         await api.call("DELETE", "queues", "{vhost}", queue)
-    for filtered in map(declare_filtered_queue, queues):
+    for filtered in map(build_filtered_queue, queues):
         if await api.call("GET", "queues", "{vhost}", filtered.name) is not None:
             await api.call("DELETE", "queues", "{vhost}", filtered.name)
 
 
-async def _waiting(amqp_url: str, queue: str) -> int:
-    """How many messages a queue holds now; the management API would answer from statistics that lag for seconds."""
-    async with await aio_pika.connect(amqp_url) as connection:
+async def _count_messages(amqp_url: str, queue: str) -> int:
+    """Counts the messages in a queue by AMQP; the statistics of the management API lag by seconds."""
+    async with await BrokerAddresses(amqp_url).connect() as connection:
         channel = await connection.channel()
         found = await channel.declare_queue(queue, passive=True)
         return found.declaration_result.message_count or 0
 
 
-async def _permit(api: BrokerApi, account: Account) -> None:
-    body = {"configure": account.configure, "write": account.write, "read": account.read}
-    await api.call("PUT", "permissions", "{vhost}", account.user, body=body)
-    for exchange, keys in account.topics.items():
-        topic = {"exchange": exchange, "write": keys, "read": "^$"}
-        await api.call("PUT", "topic-permissions", "{vhost}", account.user, body=topic)
-
-
 async def add_all(api_url: str, amqp_url: str, agencies: Iterable[str]) -> dict[str, str]:
-    """Accounts for all agencies of a city; returns the broker's address for each, password included."""
+    """Creates broker users for all agencies of a city; returns the broker's address for each, with its password."""
     limit = asyncio.Semaphore(8)
 
     async def one(api: BrokerApi, agency: str) -> tuple[str, str]:
         async with limit:
-            password = secrets.token_urlsafe(32)
-            await api.call("PUT", "users", agency_account(agency).user, body={"password": password, "tags": ""})
-            await _permit(api, agency_account(agency))
+            password, user = secrets.token_urlsafe(32), build_agency_user(agency)
+            await api.call("PUT", "users", user.name, body={"password": password, "tags": ""})
+            await set_permissions(api, user)
             return agency, address_for(amqp_url, agency, password)
 
     async with BrokerApi(api_url) as api:
@@ -179,20 +175,20 @@ async def add_all(api_url: str, amqp_url: str, agencies: Iterable[str]) -> dict[
 
 
 def address_for(amqp_url: str, agency: str, password: str) -> str:
-    """The broker's address with an agency's account in it."""
-    parts = urlsplit(amqp_url)
+    """Returns the broker's address with an agency's user and password in it."""
+    parts = urlsplit(BrokerAddresses(amqp_url).all[0])
     host = parts.netloc.rpartition("@")[2]
-    account = f"{quote(agency_account(agency).user, safe='')}:{quote(password, safe='')}"
-    return urlunsplit(parts._replace(netloc=f"{account}@{host}"))
+    credentials = f"{quote(build_agency_user(agency).name, safe='')}:{quote(password, safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{credentials}@{host}"))
 
 
-async def differences(api: BrokerApi, agencies: Iterable[str]) -> list[str]:
-    """Differences between users and their declaration, one sentence each; a suspended agency is not one."""
+async def find_differences(api: BrokerApi, agencies: Iterable[str]) -> list[str]:
+    """Finds differences between users and their declaration, one sentence each; a suspended agency is not one."""
     found = []
     for agency in agencies:
         state = await _state(api, agency)
         if state is State.MISSING:
-            found.append(f"{agency} has no account; run simpul agency add {agency}")
+            found.append(f"{agency} has no broker user; run simpul agency add {agency}")
         elif state is State.ALTERED:
-            found.append(f"{agency} may do other things than it should; run simpul agency add {agency}")
+            found.append(f"{agency} has other permissions than declared; run simpul agency add {agency}")
     return found

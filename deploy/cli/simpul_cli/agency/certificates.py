@@ -1,4 +1,4 @@
-"""The city's own certificate authority: for its broker, and for each agency that connects to it."""
+"""The city's certificate authority, which signs certificates for its broker and for agencies."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Authority:
 
     @classmethod
     def create(cls, city: str, now: datetime) -> "Authority":
-        """A new one."""
+        """Creates an authority with a new key."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(f"Simpul {city}")
         certificate = (
@@ -46,7 +46,7 @@ class Authority:
 
     @classmethod
     def read(cls, folder: Path) -> "Authority":
-        """The one in a folder that `write` made."""
+        """Reads an authority from the folder that `write` made."""
         key = serialization.load_pem_private_key((folder / "authority.key").read_bytes(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             msg = f"{folder}/authority.key is not a key that `simpul tls init` made"
@@ -54,7 +54,7 @@ class Authority:
         return cls(x509.load_pem_x509_certificate((folder / "authority.pem").read_bytes()), key)
 
     def write(self, folder: Path) -> None:
-        """Store it; FileExistsError rather than replace one."""
+        """Stores the authority; raises FileExistsError instead of replacing one."""
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         write_secret(folder / "authority.key", _private_pem(self.key))
@@ -66,26 +66,26 @@ class Authority:
         return _public_pem(self.certificate)
 
     def for_broker(self, hosts: Sequence[str], now: datetime) -> tuple[str, str]:
-        """Certificate and private key of the broker under these names or addresses, in PEM."""
+        """Creates a certificate and private key for a broker with these names or addresses, in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
         certificate = self._sign(_name(hosts[0]), key.public_key(), now, ExtendedKeyUsageOID.SERVER_AUTH, names)
         return _public_pem(certificate), _private_pem(key)
 
     def for_agency(self, agency: str, request: str, now: datetime) -> str:
-        """The certificate for an agency's request; RequestRefused when the request is forged or of another agency."""
+        """Signs an agency's request; raises RequestRefused for a forged request or one of another agency."""
         try:
             csr = x509.load_pem_x509_csr(request.encode())
         except ValueError as error:
-            msg = "the enrolment holds no certificate request"
+            msg = "the enrolment request contains no certificate request"
             raise RequestRefused(msg) from error
         name = _name(broker_user(agency))
         if not csr.is_signature_valid or csr.subject != name:
-            msg = f"the certificate request is not one of {agency}, or was altered"
+            msg = f"the certificate request does not belong to {agency} or was altered"
             raise RequestRefused(msg)
         public = csr.public_key()
         if not isinstance(public, ec.EllipticCurvePublicKey):
-            msg = "the certificate request holds a key of a kind that `simpul-agency init` does not make"
+            msg = "the key of the certificate request has another type than `simpul-agency init` creates"
             raise RequestRefused(msg)
         return _public_pem(self._sign(name, public, now, ExtendedKeyUsageOID.CLIENT_AUTH, None))
 
@@ -124,9 +124,16 @@ def _builder(
 
 def _usage(*, is_authority: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=True, key_cert_sign=is_authority, crl_sign=is_authority, content_commitment=False,
-        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+        digital_signature=True,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _name(common: str) -> x509.Name:

@@ -1,4 +1,4 @@
-"""An agency's public keys in the city's directory: enrolled, rotated, ended."""
+"""Enrols, rotates and ends an agency's public keys in the city's directory."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from simpul_agency.enrolment import VALIDITY, Enrolment
+from simpul_agency.enrolment import VALIDITY, EnrolmentRequest
 from simpul_seal import Directory, PublicKeys
 
 
@@ -16,10 +16,10 @@ class NotEnrolled(Exception):
     """The enrolment request does not belong to this agency; the message gives the reason."""
 
 
-def read_enrolment(path: Path, city: str, agency: str) -> Enrolment:
-    """Read an enrolment request; NotEnrolled when it is of another agency or has no keys."""
+def read_enrolment(path: Path, city: str, agency: str) -> EnrolmentRequest:
+    """Reads an enrolment request; raises NotEnrolled when it belongs to another agency or has no keys."""
     try:
-        enrolment = Enrolment.model_validate_json(path.read_text())
+        enrolment = EnrolmentRequest.model_validate_json(path.read_text())
         keys = enrolment.public_keys()
     except (ValidationError, ValueError, KeyError) as error:
         msg = f"{path} is not an enrolment request; the agency creates one with `simpul-agency init`"
@@ -29,16 +29,16 @@ def read_enrolment(path: Path, city: str, agency: str) -> Enrolment:
         raise NotEnrolled(msg)
     expected = f"{agency}.{hashlib.sha256(keys.signing.public_bytes_raw()).hexdigest()[:16]}"
     if keys.keyid != expected:
-        msg = f"{path}: the key id does not follow from the key; the agency makes a new one with `simpul-agency init`"
+        msg = f"{path}: the key id does not match the key; the agency creates a new request with `simpul-agency init`"
         raise NotEnrolled(msg)
     if not keys.can_be_sealed_to:
-        msg = f"{path}: nothing can be sealed to these keys; the agency makes new ones with `simpul-agency init`"
+        msg = f"{path}: nothing can be sealed to these keys; the agency creates new ones with `simpul-agency init`"
         raise NotEnrolled(msg)
     return enrolment
 
 
 def enrol(directory: Directory, keys: PublicKeys, now: datetime, *, overlap: timedelta) -> Directory:
-    """The directory with these keys valid from now; the agency's others end after `overlap`.
+    """Returns the directory with these keys valid from now; the agency's others end after `overlap`.
 
     Nothing changes when the key is already enrolled.
     """
@@ -50,12 +50,12 @@ def enrol(directory: Directory, keys: PublicKeys, now: datetime, *, overlap: tim
 
 
 def end_keys(directory: Directory, agency: str, now: datetime) -> Directory:
-    """The directory with the agency's keys ended; they stay, so that older messages can be verified."""
+    """Returns the directory with the agency's keys ended; they stay, so that older messages can be verified."""
     return Directory(_each(directory, agency, lambda entry: replace(entry, not_after=min(entry.not_after, now))))
 
 
 def keys_of(directory: Directory, agency: str) -> list[PublicKeys]:
-    """The agency's keys, the newest first."""
+    """Lists the agency's keys, the newest first."""
     found = [entry for entry in directory.entries if entry.party == agency]
     return sorted(found, key=lambda entry: entry.not_before, reverse=True)
 

@@ -18,7 +18,7 @@ RABBITMQ_IMAGE = os.environ.get("RABBITMQ_IMAGE", "rabbitmq:4-management")
 
 @dataclass
 class Backends:
-    """Addresses of the servers; closing it stops the servers."""
+    """Addresses of the servers; leaving the context stops servers that were started."""
 
     postgres_url: str
     amqp_url: str
@@ -27,7 +27,7 @@ class Backends:
     _ending: ExitStack = field(default_factory=ExitStack)
 
     def database_url(self, name: str) -> str:
-        """Address of another database on the same server."""
+        """Returns the address of another database on the same server."""
         return urlunsplit(urlsplit(self.postgres_url)._replace(path=f"/{name}"))
 
     def __enter__(self) -> "Backends":
@@ -40,7 +40,7 @@ class Backends:
 
 
 def acquire(report: Callable[[str], None] = lambda _: None) -> Backends:
-    """Find or start servers; BackendsMissing with the remedy when that fails."""
+    """Finds or starts servers; raises BackendsMissing with the remedy."""
     return _from_environment() or _from_docker(report) or _private()
 
 
@@ -76,8 +76,10 @@ def _from_docker(report: Callable[[str], None]) -> Backends | None:
         rabbit = ending.enter_context(RabbitMqContainer(RABBITMQ_IMAGE).with_exposed_ports(5672, 15672))
     except (DockerException, OSError, TimeoutError) as error:
         ending.close()
-        report(f"a Docker engine answers but could not run {POSTGRES_IMAGE} and {RABBITMQ_IMAGE} "
-            f"({type(error).__name__}); using private servers")  # fmt: skip
+        report(
+            f"a Docker engine answers but could not run {POSTGRES_IMAGE} and {RABBITMQ_IMAGE} "
+            f"({type(error).__name__}); using private servers"
+        )
         return None
     host = rabbit.get_container_host_ip()
     return Backends(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from simpul_agency.sandbox.process import (
     BackendsMissing,
-    end,
+    change_owner,
+    delete_folder,
     free_port,
-    give_to,
-    remove,
     spawn,
+    stop_process,
     unprivileged,
     wait_until,
 )
@@ -34,61 +34,66 @@ def _is_reachable(path: Path) -> bool:
 
 
 class PrivatePostgres:
-    """Its own data folder and port, durable (fsync on), gone when its parent is gone."""
+    """A PostgreSQL server with its own folder and port; durable (fsync on), and stopped when its parent dies."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="simpul-pg-"))
         self.folder.chmod(0o755)
         self.port = free_port()
-        self._who = unprivileged("nobody")
+        self._account = unprivileged("nobody")
         self._install = _binaries()
-        if self._who and not _is_reachable(self._install):
+        if self._account and not _is_reachable(self._install):
             # The unprivileged account cannot read the checkout, so 41 MB of binaries are copied.
             self._install = Path(shutil.copytree(self._install, self.folder / "install"))
-        give_to(self.folder, self._who)
+        change_owner(self.folder, self._account)
         self._log = self.folder / "log"
         self._initialise()
         self.start()
 
     @property
     def url(self) -> str:
-        """Address of the server's own database, as superuser."""
+        """The address of the server's own database, as superuser."""
         return self.database_url("postgres")
 
     def database_url(self, name: str) -> str:
-        """Address of a database."""
+        """Returns the address of a database."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
+    def dump(self, name: str) -> bytes:
+        """Returns what pg_dump writes of a database."""
+        command: list[str | Path] = [self._install / "bin" / "pg_dump", "--dbname", self.database_url(name)]
+        return subprocess.run(command, env=_ENV, capture_output=True, check=True).stdout
+
     def start(self) -> None:
-        """Start (again) and wait for an answer."""
+        """Starts the server and waits until it answers."""
         binaries = self._install / "bin"
         command = [
             str(binaries / "postgres"), "-D", str(self.folder / "data"), "-h", "127.0.0.1", "-p", str(self.port),
             "-k", "", "-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "max_wal_size=512MB",
         ]  # fmt: skip
-        self.process = spawn(command, log=self._log, env=_ENV, death=signal.SIGINT, who=self._who)
+        self.process = spawn(command, log=self._log, env=_ENV, death_signal=signal.SIGINT, account=self._account)
         is_ready: list[str | Path] = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
 
         def answers() -> bool:
             return subprocess.run(is_ready, check=False).returncode == 0
 
-        wait_until(answers, self.process, log=self._log, within=30, what="PostgreSQL")
+        wait_until(answers, self.process, log=self._log, timeout=30, name="PostgreSQL")
 
     def stop(self) -> None:
-        """Stop, keeping the data."""
-        end(self.process, signal.SIGINT, within=20)
+        """Stops the server and keeps the data."""
+        stop_process(self.process, signal.SIGINT, timeout=20)
 
     def close(self) -> None:
-        """Stop and remove the data."""
+        """Stops the server and removes the data."""
         self.stop()
-        remove(self.folder)
+        delete_folder(self.folder)
 
     def _initialise(self) -> None:
         command: list[str | Path] = [
             self._install / "bin" / "initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust",
             "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
         ]  # fmt: skip
-        done = subprocess.run(command, cwd="/", env=_ENV, capture_output=True, text=True, check=False, **self._who)
+        done = subprocess.run(command, cwd="/", env=_ENV, capture_output=True, text=True, check=False, **self._account)
         if done.returncode:
             msg = f"initdb failed: {done.stderr[-1000:]}"
             raise BackendsMissing(msg)

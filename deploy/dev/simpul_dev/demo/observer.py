@@ -1,4 +1,4 @@
-"""A consumer of the public events that records them."""
+"""Records the public events."""
 
 import json
 from typing import Any
@@ -10,13 +10,13 @@ from simpul_seal import signature_in
 
 
 class Observer:
-    """Collects events while it is open."""
+    """Records events while its context is open."""
 
     def __init__(self, amqp_url: str) -> None:
         self._amqp_url = amqp_url
         self.events: list[dict[str, Any]] = []
         self.messages: list[tuple[bytes, str]] = []
-        """Each as it travelled: body and signature."""
+        """Body and signature of each message."""
 
     async def __aenter__(self) -> "Observer":
         self._connection = await aio_pika.connect(self._amqp_url)
@@ -24,16 +24,16 @@ class Observer:
         await channel.set_qos(prefetch_count=500)
         queue = await channel.declare_queue(exclusive=True)
         await queue.bind(EVENTS, "#")
-        await queue.consume(self._note, no_ack=True)
+        await queue.consume(self._record, no_ack=True)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._connection.close()
 
-    async def _note(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
+    async def _record(self, message: aio_pika.abc.AbstractIncomingMessage) -> None:
         self.events.append(json.loads(message.body))
         self.messages.append((message.body, signature_in(message.headers)))
 
-    def of(self, wire_name: str) -> dict[str, dict[str, Any]]:
-        """Distinct events of a type by id."""
+    def events_of(self, wire_name: str) -> dict[str, dict[str, Any]]:
+        """Returns the events of a type by id."""
         return {event["id"]: event for event in self.events if event["type"] == wire_name}

@@ -1,6 +1,5 @@
-"""`simpul agency`: an agency's queue, account, permissions, keys and certificate, from first to last day."""
+"""`simpul agency`: an agency's queues, broker user, permissions, keys and certificate."""
 
-import asyncio
 import json
 import secrets
 from collections.abc import Callable, Coroutine
@@ -15,20 +14,21 @@ from rich.console import Console
 from rich.table import Table
 
 from simpul_agency.broker_api import BrokerApi
-from simpul_agency.enrolment import Enrolment, Welcome, write_json
+from simpul_agency.enrolment import EnrolmentRequest, EnrolmentResponse, write_json
 from simpul_city import City
-from simpul_cli.agency import accounts
+from simpul_cli.agency import accounts, bulk
 from simpul_cli.agency.certificates import Authority, RequestRefused
 from simpul_cli.agency.enrolment import NotEnrolled, end_keys, enrol, keys_of, read_enrolment
+from simpul_cli.city_topology import build_agency_user, build_filtered_queue
 from simpul_cli.options import KEDIRI, Amqp, Api, CityDir
+from simpul_cli.servers import run_on_broker
 from simpul_runtime.database import utc_now
-from simpul_runtime.topology import agency_account, declare_filtered_queue
-from simpul_schema.names import agency_inbox, referral_binding
+from simpul_schema.names import agency_inbox, inbox_bindings
 from simpul_seal import Directory
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, help="Agencies on the city's broker.")
+app = typer.Typer(no_args_is_help=True)
 
 DirectoryFile = Annotated[
     Path, typer.Option("--directory", envvar="SIMPUL_DIRECTORY_FILE", help="public keys of all parties", exists=True)
@@ -37,7 +37,9 @@ EnrolmentFile = Annotated[
     Path | None,
     typer.Option("--enrolment", help="enrolment request of the agency, made by `simpul-agency init`", exists=True),
 ]
-ResponseFile = Annotated[Path | None, typer.Option("--to", help="new file for the agency: address, directory, ...")]
+ResponseFile = Annotated[
+    Path | None, typer.Option("--to", help="file to create: address, password, directory, certificate")
+]
 AuthorityDir = Annotated[
     Path | None,
     typer.Option("--authority", envvar="SIMPUL_AUTHORITY_DIR", help="folder of `simpul tls init`", exists=True),
@@ -54,7 +56,7 @@ def _on_broker(api: str, work: Callable[[BrokerApi], Coroutine[Any, Any, T]]) ->
         async with BrokerApi(api) as broker:
             return await work(broker)
 
-    return asyncio.run(run())
+    return run_on_broker(run(), api)
 
 
 def _refuse(reason: object) -> NoReturn:
@@ -70,15 +72,17 @@ def _known(code: str, city_dir: Path) -> City:
     return city
 
 
-def _read(path: Path, city: City, code: str) -> Enrolment:
+def _read(path: Path, city: City, code: str) -> EnrolmentRequest:
     try:
         return read_enrolment(path, city.code, code)
     except NotEnrolled as error:
         _refuse(error)
 
 
-def _certificate(authority: Path | None, code: str, enrolment: Enrolment | None) -> tuple[str | None, str | None]:
-    """The agency's certificate and the authority's own, in PEM; none without an authority."""
+def _certificate(
+    authority: Path | None, code: str, enrolment: EnrolmentRequest | None
+) -> tuple[str | None, str | None]:
+    """Returns the certificates of the agency and of the authority, in PEM; None without an authority."""
     if authority is None:
         return None, None
     signing = Authority.read(authority)
@@ -89,7 +93,7 @@ def _certificate(authority: Path | None, code: str, enrolment: Enrolment | None)
     return signed, signing.pem
 
 
-def _write_response(path: Path, response: Welcome) -> None:
+def _write_response(path: Path, response: EnrolmentResponse) -> None:
     try:
         write_json(path, response)
     except FileExistsError:
@@ -121,7 +125,7 @@ def add(
     standing = _on_broker(api, lambda broker: accounts.standing_of(broker, code))
     needs_password = renew or standing.state is accounts.State.MISSING
     if enrolment:
-        typer.echo(f"fingerprint: {enrolment.public_keys().fingerprint} - the same on the agency's screen?")
+        typer.echo(f"fingerprint: {enrolment.public_keys().fingerprint} - compare it with the agency's screen")
     if dry_run:
         change = "no change" if standing.state is accounts.State.ACTIVE and not renew else "would become active"
         keys = ", its keys would be enrolled" if after is not known else ""
@@ -137,15 +141,66 @@ def add(
         certificate, recognised = _certificate(authority, code, enrolment)
         _write_response(
             to,
-            Welcome(
-                city=city.code, agency=code, amqp_url=url, directory=after.described(), certificate=certificate,
+            EnrolmentResponse(
+                city=city.code,
+                agency=code,
+                amqp_url=url,
+                directory=after.to_json(),
+                certificate=certificate,
                 authority=recognised,
             ),
-        )  # fmt: skip
+        )
     if after is not known:
         after.write(directory)
     _on_broker(api, lambda broker: accounts.add(broker, code, password, city.filtered_queues_of(code)))
-    typer.echo(f"{code}: active" + (f"; give {to} to the agency, for its eyes only" if to else ""))
+    typer.echo(f"{code}: active" + (f"; give {to} to the agency and to nobody else" if to else ""))
+
+
+@app.command("enrol")
+def enrol_folder(
+    folder: Annotated[Path, typer.Argument(help="folder of *.enrolment-request.json", exists=True, file_okay=False)],
+    directory: DirectoryFile,
+    compared: Annotated[
+        bool, typer.Option("--compared", help="every fingerprint was compared with the agency by phone")
+    ] = False,
+    city_dir: CityDir = KEDIRI,
+) -> None:
+    """Enrol the keys of all requests in a folder; needs no broker. `connect` then creates the broker users."""
+    city, known = City.read(city_dir), Directory.read(directory)
+    try:
+        requests = [request for request in bulk.requests_in(folder, city, known) if not request.is_enrolled]
+    except NotEnrolled as error:
+        _refuse(error)
+    for request in requests:
+        typer.echo(f"{request.agency}: {request.fingerprint}")
+    if requests and not compared:
+        typer.confirm("Have you compared each of these with the agency by phone?", abort=True)
+    bulk.enrol_all(known, requests, utc_now()).write(directory)
+    typer.echo(f"{len(requests)} agencies enrolled")
+
+
+@app.command("connect")
+def connect_folder(
+    folder: Annotated[Path, typer.Argument(help="folder of *.enrolment-request.json", exists=True, file_okay=False)],
+    api: Api,
+    directory: DirectoryFile,
+    authority: Annotated[
+        Path, typer.Option("--authority", envvar="SIMPUL_AUTHORITY_DIR", help="folder of the city's authority")
+    ],
+    broker_url: Annotated[
+        str, typer.Option("--broker", envvar="SIMPUL_AGENCY_BROKER", help="amqps://host:5671/ as agencies reach it")
+    ],
+    city_dir: CityDir = KEDIRI,
+) -> None:
+    """Create the broker user of every enrolled agency of a folder, and its response. Idempotent."""
+    city, known, signing = City.read(city_dir), Directory.read(directory), Authority.read(authority)
+    broker = bulk.Broker(api, broker_url)
+    try:
+        answered = run_on_broker(bulk.connect_all(folder, city, known, broker, signing, utc_now()), api)
+    except (NotEnrolled, RequestRefused) as error:
+        _refuse(error)
+    for code in answered:
+        typer.echo(f"{code}: give {folder / code}{bulk.RESPONSE} to the agency and to nobody else")
 
 
 @app.command("list")
@@ -160,7 +215,7 @@ def list_all(api: Api, city_dir: CityDir = KEDIRI) -> None:
     for one in _on_broker(api, all_of):
         numbers = (str(number) for number in (one.connections, one.consumers, one.messages))
         table.add_row(one.agency, one.state.value, *numbers)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command("show")
@@ -174,7 +229,7 @@ def show(
     """Show an agency's broker user, queues, permissions and keys."""
     city, now = _known(code, city_dir), utc_now()
     standing = _on_broker(api, lambda broker: accounts.standing_of(broker, code))
-    account = agency_account(code, is_suspended=standing.state is accounts.State.SUSPENDED)
+    account = build_agency_user(code, is_suspended=standing.state is accounts.State.SUSPENDED)
     found = {
         "agency": code,
         "account": standing.state.value,
@@ -182,10 +237,10 @@ def show(
         "consumers": standing.consumers,
         "waiting": standing.messages,
         "queues": {
-            agency_inbox(code): [referral_binding(code)],
+            agency_inbox(code): list(inbox_bindings(code)),
             **{
                 queue.name: [key for _, key in queue.bindings]
-                for queue in map(declare_filtered_queue, city.filtered_queues_of(code))
+                for queue in map(build_filtered_queue, city.filtered_queues_of(code))
             },
         },
         "may_read": account.read,
@@ -206,7 +261,7 @@ def show(
     table = Table.grid(padding=(0, 2))
     for name, value in found.items():
         table.add_row(name, value if isinstance(value, str) else json.dumps(value, indent=1))
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command("rotate-key")
@@ -224,7 +279,7 @@ def rotate_key(
     city = _known(code, city_dir)
     enrolment, known = _read(enrolment_file, city, code), Directory.read(directory)
     after = enrol(known, enrolment.public_keys(), utc_now(), overlap=timedelta(days=overlap_days))
-    typer.echo(f"fingerprint: {enrolment.public_keys().fingerprint} - the same on the agency's screen?")
+    typer.echo(f"fingerprint: {enrolment.public_keys().fingerprint} - compare it with the agency's screen")
     if after is known:
         typer.echo(f"{code}: these keys are enrolled already")
         return
@@ -234,8 +289,8 @@ def rotate_key(
     certificate, recognised = _certificate(authority, code, enrolment)
     _write_response(
         to,
-        Welcome(
-            city=city.code, agency=code, directory=after.described(), certificate=certificate, authority=recognised
+        EnrolmentResponse(
+            city=city.code, agency=code, directory=after.to_json(), certificate=certificate, authority=recognised
         ),
     )
     after.write(directory)
