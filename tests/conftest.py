@@ -1,26 +1,61 @@
-"""Real servers for the tests: started once for a run, never in a test that asks for none."""
+"""Fixtures with real servers, which start once per run and only when a test needs them."""
 
 import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import structlog
 from hypothesis import settings
 
-from simpul_dev.backends import Backends, acquire
+from simpul_agreement import loading
+from simpul_dev.backends import Backends, PrivateRabbit, acquire
 from simpul_dev.demo.observer import Observer
 from simpul_dev.local_city import ALL, LocalCity
+from tests.support.distribution import are_distributed, distribute
 
-# An office proxy could not reach this machine.
+# A proxy cannot reach this machine's loopback.
 os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1,localhost")))
-# How long an example takes says more about the machine than about the code.
+# The time of an example depends on the machine more than on the code.
 settings.register_profile("simpul", deadline=None)
 settings.load_profile("simpul")
+# The usual traceback shows every local variable, for which a test's event loop stands still for seconds.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 KEDIRI = Path(__file__).parent.parent / "deploy" / "kediri"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shares the tests out among the workers, where there are any, before their units are read."""
+    if hasattr(config, "workerinput"):
+        distribute(items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuses a run whose workers would take single tests, each with its own servers."""
+    if getattr(session.config.option, "loadgroup", False) and not are_distributed(session.items):
+        message = "pytest-xdist does not name the units of --dist loadgroup: try another version of pytest"
+        raise pytest.UsageError(message)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unchanged_files_of_an_agreement_are_parsed_once() -> Iterator[None]:
+    """Most tests use Kediri's files or change one of them; parsing the others again takes two seconds each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "parse", lru_cache(maxsize=256)(loading.parse))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +65,26 @@ def backends() -> Iterator[Backends]:
         yield found
 
 
+@contextmanager
+def broker_of_its_own(backends: Backends) -> Iterator[Backends]:
+    """The same PostgreSQL with another RabbitMQ: two cities on one broker would consume each other's messages."""
+    rabbit = PrivateRabbit()
+    try:
+        yield Backends(backends.postgres_url, rabbit.amqp_url, rabbit.api_url, backends.origin)
+    finally:
+        rabbit.close()
+
+
 @pytest.fixture(scope="session")
 def city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCity]:
-    """The whole city, every service its own process; shared by tests that leave it as they found it."""
+    """A whole city with a process per service; shared by tests that do not change it for others."""
     folder = tmp_path_factory.mktemp("city")
     folder.chmod(0o755)
-    prepared = LocalCity(folder, backends, KEDIRI, database_prefix=f"city_{uuid4().hex[:6]}_")
+    prepared = LocalCity(
+        folder, backends, KEDIRI, database_prefix=f"city_{uuid4().hex[:6]}_",
+        # Its agencies accept at once, which would end every alert that waits for others.
+        environment={"SIMPUL_BUNDLE_PERIOD": "0"},
+    )  # fmt: skip
     try:
         asyncio.run(prepared.prepare())
         prepared.start(*ALL)
@@ -48,6 +97,6 @@ def city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 async def observer(city: LocalCity) -> AsyncIterator[Observer]:
-    """What is said on the bus while the test runs."""
-    async with Observer(city.backends.amqp_url) as watching:
-        yield watching
+    """Records the public events while the test runs."""
+    async with Observer(city.backends.amqp_url) as recording:
+        yield recording

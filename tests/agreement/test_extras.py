@@ -2,11 +2,15 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.support.agreements import VERSION
 
+ROOT = Path(__file__).parents[2]
 _WITHOUT = """
 import sys
 from importlib.abc import MetaPathFinder
@@ -40,3 +44,27 @@ def test_the_other_commands_need_no_extra() -> None:
     done = subprocess.run([sys.executable, "-c", _WITHOUT, "agreement", "--help"], capture_output=True, check=False)
 
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("member", "banned"),
+    [
+        ("services/intake", {"z3-solver", "typst"}),
+        ("services/routing", {"z3-solver", "typst"}),
+        ("services/notify", {"z3-solver", "typst"}),
+        # It typesets the papers that people print.
+        ("services/desk", {"z3-solver"}),
+        ("deploy/cli", {"z3-solver", "typst"}),
+    ],
+    ids=["intake", "routing", "notify", "desk", "cli"],
+)
+def test_an_image_carries_no_solver_and_only_the_desk_the_typesetter(member: str, banned: set[str]) -> None:
+    project = tomllib.loads((ROOT / member / "pyproject.toml").read_text())["project"]
+    declared = [Requirement(line) for line in project["dependencies"]]
+
+    extras = {
+        extra for requirement in declared if requirement.name == "simpul-agreement" for extra in requirement.extras
+    }
+
+    assert extras <= {"commands"}
+    assert {requirement.name for requirement in declared}.isdisjoint(banned)

@@ -4,11 +4,13 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 import pytest
 
 from simpul_agreement.compare import Comparison
 from simpul_agreement.consistency import inconsistencies
+from simpul_agreement.deadlines import Within
 from simpul_agreement.examples import Scenario, example_findings, read_scenarios, scenario_findings
 from simpul_agreement.facts import BY_NAME
 from simpul_agreement.model import (
@@ -22,16 +24,17 @@ from simpul_agreement.model import (
     Effect,
     EscalationLevel,
     Mediation,
+    Phase,
+    PlanDeadline,
     Retention,
     RightNotNeeded,
     Section,
     ServiceNeeded,
     SuspectServedBy,
     UrgencyIs,
-    Within,
 )
 from simpul_agreement.provers.bitset import BitsetProver
-from simpul_schema.vocabulary import Right, Urgency
+from simpul_schema.vocabulary import ActorRole, Right, Urgency
 from tests.support.agreements import CITY, VERSION, an_agreement, kediri
 
 SEEDS = range(256)
@@ -96,6 +99,7 @@ def changed_effect(  # noqa: C901, PLR0911 - one branch for each kind of effect
             ]
             choices += [replace(effect, support=support[1:])] if support else []
             choices += [replace(effect, support=(*support, other(chance, able, *support, *lead)))]
+            choices += [replace(effect, phase=Phase.PLANNED), replace(effect, phase=Phase.IMMEDIATE)]
             return chance.choice([choice for choice in choices if choice != effect])
         case RightNotNeeded(right=right):
             return replace(effect, right=chance.choice([r for r in Right if r is not right]))
@@ -103,11 +107,11 @@ def changed_effect(  # noqa: C901, PLR0911 - one branch for each kind of effect
             return UrgencyIs(chance.choice([u for u in Urgency if u is not urgency]))
         case ClockRuns(within=within):
             days = within.working_days
-            longer = Within(within.time * 2, days + 1 if days else 0)
+            longer = Within(within.time * 2, days + 1 if days else 0, within.office_hours * 2)
             shorter = Within(within.time / 2 or timedelta(hours=1))
             return replace(effect, within=chance.choice([longer, shorter]))
         case Mediation(is_locked=is_locked):
-            return Mediation(not is_locked)
+            return Mediation(not is_locked, frozenset({ActorRole.COORDINATOR} if is_locked else ()))
         case BasisIs(basis=basis):
             return BasisIs(chance.choice([b for b in Basis if b is not basis]))
         case Disclosure(sections=sections):
@@ -116,6 +120,9 @@ def changed_effect(  # noqa: C901, PLR0911 - one branch for each kind of effect
             return replace(effect, to=(other(chance, [*PARTIES, "city-board"], *to), *to[1:]))
         case Retention(years=years):
             return replace(effect, years=years + 1)
+        case PlanDeadline(within=within, is_sent_at_deadline=is_sent):
+            longer = Within(working_days=within.working_days + 1)
+            return chance.choice([replace(effect, within=longer), replace(effect, is_sent_at_deadline=not is_sent)])
         case SuspectServedBy(lead=lead):
             return SuspectServedBy((other(chance, PARTIES, *lead), *lead[1:]))
 
@@ -138,6 +145,28 @@ def mutated(seed: int) -> tuple[str, Agreement]:
     return f"{kind.__name__} {clause.id}", an_agreement(*clauses)
 
 
+DEADLINES: Final = {
+    "REC-H": Within(timedelta(minutes=5)),
+    "REC-M": Within(timedelta(minutes=60)),
+    "REC-L": Within(timedelta(minutes=1440)),
+    "ANS-H": Within(timedelta(minutes=15)),
+    "ANS-M": Within(timedelta(minutes=360)),
+    "ANS-MP": Within(office_hours=6),
+    "ANS-L": Within(working_days=3),
+    "CON-H": Within(timedelta(minutes=60)),
+    "CON-M": Within(timedelta(minutes=360)),
+    "CON-MP": Within(office_hours=6),
+    "CON-L": Within(working_days=3),
+    "BEG-H": Within(timedelta(minutes=60)),
+    "BEG-M": Within(timedelta(minutes=360)),
+    "BEG-MP": Within(office_hours=6),
+    "BEG-L": Within(working_days=3),
+    "TRF-H": Within(timedelta(minutes=120)),
+    "TRF-L": Within(working_days=3),
+}
+"""The agreed deadlines of receipt, answer, contact, beginning and transfer; scenarios state only that of the answer."""
+
+
 def caught_by(agreement: Agreement, scenarios: list[Scenario]) -> str:
     if inconsistencies(agreement, CITY):
         return "consistency"
@@ -145,7 +174,14 @@ def caught_by(agreement: Agreement, scenarios: list[Scenario]) -> str:
         return "example"
     if scenario_findings(agreement, scenarios, CITY):
         return "scenario"
+    if any(_deadline_of(agreement, clause) != within for clause, within in DEADLINES.items()):
+        return "deadline"
     return "proof" if any(BitsetProver(agreement, agreement.active_from.date()).answers().values()) else ""
+
+
+def _deadline_of(agreement: Agreement, clause: str) -> Within | None:
+    effect = agreement.by_id[clause].effect
+    return effect.within if isinstance(effect, ClockRuns) else None
 
 
 def is_equivalent(agreement: Agreement) -> bool:
@@ -153,6 +189,8 @@ def is_equivalent(agreement: Agreement) -> bool:
     return not list(Comparison(kediri(), agreement, "en").changed_answers())
 
 
+# Each of several hundred mutations is a check of its own.
+@pytest.mark.timeout(600)
 def test_every_mutation_is_caught(scenarios: list[Scenario]) -> None:
     mutants = [mutated(seed) for seed in SEEDS]
     uncaught = [(what, agreement) for what, agreement in mutants if not caught_by(agreement, scenarios)]

@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from simpul_agreement.commands import app
-from simpul_cli.app import app as operators_app
+from simpul_cli.commands.agreement import app as operators_app
 from tests.support.agreements import KEDIRI
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def test_the_tour_of_the_readme_runs_with_four_wheels(environment: Path, tmp_pat
     assert "0 gaps, 0 overlaps, 0 dead clauses" in done.stdout
     assert "Urgency: HIGH" in done.stdout
     assert re.search(r"^[1-9]\d* of \d+ scenarios of 2027-01 are referred differently", done.stdout, re.MULTILINE)
-    assert "200 reports in 2027" in done.stdout
+    assert "200 invented reports: high " in done.stdout
     assert (tmp_path / "document" / "agreement-2026-11.en.pdf").exists()
     assert "2026-11: proven" in done.stdout
     assert "signature of polres-ppa" not in done.stdout
@@ -81,7 +81,7 @@ def test_the_environment_holds_nothing_else_of_simpul(environment: Path) -> None
 
 def test_both_command_lines_have_the_same_commands() -> None:
     alone = get_command(app).commands  # type: ignore[attr-defined]
-    mounted = get_command(operators_app).commands["agreement"].commands  # type: ignore[attr-defined]
+    mounted = get_command(operators_app).commands  # type: ignore[attr-defined]
 
     assert mounted.keys() - alone.keys() == {"explain-case"}
     for name, command in alone.items():

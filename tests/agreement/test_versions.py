@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from simpul_agreement import AgreementMissing, Versions, read_agreement
-from simpul_agreement.check import check_version
-from simpul_agreement.versions import State, sign_version, signatories, standing_of
-from simpul_seal import Directory, KeyRing, generate
+from simpul_agreement import AgreementMissing, Versions, check, read_agreement
+from simpul_agreement.document.contents import Form, contents
+from simpul_agreement.versions import (
+    SignatureRefused,
+    State,
+    sign_version,
+    signatories,
+    standing_of,
+    store_signature,
+    text_of,
+)
+from simpul_runtime.logging import redact
+from simpul_seal import Directory, KeyRing, generate, sign_agreement
 from simpul_seal import sign as sign_event
 from tests.agreement.conftest import Edit
 from tests.support.agreements import CITY, kediri
@@ -29,7 +38,10 @@ def sign(version: Path, rings: list[KeyRing] = RINGS) -> None:
 
 
 def prove(version: Path) -> None:
-    proof = check_version(version, CITY).proof
+    """Runs every check but the provers, whose answers about these clauses test_kediri.py compares."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "prove", lambda *_: ([], set()))
+        proof = check.check_version(version, CITY).proof
     assert proof is not None
     proof.write(version)
 
@@ -64,6 +76,18 @@ def test_a_missing_signature_is_named(version: Path) -> None:
     sign(version, RINGS[1:])
 
     assert standing(version) == (State.PROVEN, (f"signature of {SIGNERS[0]}",))
+
+
+def test_the_number_of_signatures_is_known_from_the_first_draft(version: Path) -> None:
+    def count(directory: Directory = DIRECTORY) -> tuple[int, int]:
+        found = standing_of(version, read_agreement(version, CITY), CITY, directory, NOW)
+        return found.signed, found.needed
+
+    sign(version, RINGS[2:])
+    proven = count()
+    (version / "proof.json").unlink()
+
+    assert (proven, count()) == ((7, 9), (0, 9))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +164,7 @@ def test_a_bad_new_version_leaves_the_running_one_in_force(version: Path, edit: 
 
     assert found.active(NOW) is running
 
-    # Also when it is proven and signed anew: running cases keep the text they began with.
+    # Also when it is proven and signed again: running cases keep the text they began with.
     prove_without_scenarios(version, edit)
     found.read(NOW)
     assert found.active(NOW) is running
@@ -155,13 +179,13 @@ def prove_without_scenarios(version: Path, edit: Edit) -> None:
 def test_a_next_version_takes_over_and_the_old_one_stays_for_its_cases(version: Path, edit: Edit) -> None:
     sign(version)
     found = versions(version)
-    following = Path(shutil.copytree(version, version.parent / "2026-12"))
-    head = following / "agreement.yaml"
+    next_version = Path(shutil.copytree(version, version.parent / "2026-12"))
+    head = next_version / "agreement.yaml"
     head.write_text(
         head.read_text().replace('version: "2026-11"', 'version: "2026-12"').replace("2026-11-24T", "2026-12-01T")
     )
-    prove(following)
-    sign(following)
+    prove(next_version)
+    sign(next_version)
     found.read(NOW)
 
     assert found.active(NOW).agreement.version == "2026-11"
@@ -169,7 +193,7 @@ def test_a_next_version_takes_over_and_the_old_one_stays_for_its_cases(version: 
     assert found.of("2026-11").agreement.version == "2026-11"
 
 
-def test_cases_of_a_version_that_is_not_loaded_go_on_by_the_active_one(version: Path) -> None:
+def test_cases_of_a_version_that_is_not_loaded_follow_the_active_one(version: Path) -> None:
     sign(version)
     found = versions(version)
 
@@ -177,6 +201,132 @@ def test_cases_of_a_version_that_is_not_loaded_go_on_by_the_active_one(version: 
         assert [found.of("2025-01"), found.of("2025-01")] == [found.active(NOW)] * 2
 
     assert [(entry["event"], entry["version"]) for entry in logs] == [("agreement_of_running_cases_missing", "2025-01")]
+
+
+HUB = RINGS[SIGNERS.index("uptd-ppa")]
+
+
+def declare_interim(version: Path, ring: KeyRing = HUB) -> None:
+    sign(version, [HUB])
+    sign_version(version, ring, NOW, is_interim=True)
+
+
+def test_the_hub_alone_lets_a_version_decide_as_interim(version: Path) -> None:
+    declare_interim(version)
+    found = standing_of(version, read_agreement(version, CITY), CITY, DIRECTORY, NOW)
+    deciding = versions(version)
+
+    assert (found.state, found.signed, found.needed) == (State.INTERIM, 1, 9)
+    assert set(found.unsigned_by) == {*SIGNERS} - {HUB.party}
+    assert deciding.active(NOW).agreement.version == "2026-11"
+    [warning] = deciding.find_warnings(NOW)
+    assert warning.startswith("the agreement 2026-11 is interim, signed by the hub alone; unsigned by polres-ppa")
+
+
+def test_an_interim_version_becomes_active_with_the_last_signature(version: Path) -> None:
+    declare_interim(version)
+    deciding = versions(version)
+    before = deciding.find_warnings(NOW)
+    sign(version)
+    deciding.read(NOW)
+
+    assert standing(version)[0] is State.ACTIVE
+    assert (len(before), deciding.find_warnings(NOW)) == (1, [])
+
+
+def test_an_interim_version_never_displaces_one_that_all_have_signed(version: Path) -> None:
+    sign(version)
+    newer = version.parent / "2026-12"
+    shutil.copytree(version, newer)
+    shutil.rmtree(newer / "signatures")
+    text = (newer / "agreement.yaml").read_text().replace("2026-11", "2026-12", 1)
+    (newer / "agreement.yaml").write_text(text.replace("active_from: 2026-11-2", "active_from: 2026-11-1"))
+    prove(newer)
+    declare_interim(newer)
+
+    deciding = versions(version)
+
+    assert standing_of(newer, read_agreement(newer, CITY), CITY, DIRECTORY, NOW).state is State.INTERIM
+    assert deciding.active(NOW).agreement.version == "2026-11"
+    assert deciding.find_warnings(NOW) == []
+
+
+def test_only_the_hub_may_declare_and_only_for_the_present_proof(version: Path) -> None:
+    declare_interim(version, RINGS[0])
+    by_another = standing(version)[0]
+    declare_interim(version)
+    proof = version / "proof.json"
+    proof.write_text(json.dumps(json.loads(proof.read_text())))
+
+    assert (by_another, standing(version)[0]) == (State.PROVEN, State.PROVEN)
+
+
+def test_a_signature_and_an_interim_declaration_never_pass_for_each_other(version: Path) -> None:
+    sign(version, [HUB])
+    folder = version / "signatures"
+    shutil.copy(folder / f"{HUB.party}.json", folder / "interim.json")
+    renamed = standing(version)[0]
+    declare_interim(version)
+    shutil.copy(folder / "interim.json", folder / f"{HUB.party}.json")
+    found = standing_of(version, read_agreement(version, CITY), CITY, DIRECTORY, NOW)
+
+    assert renamed is State.PROVEN
+    assert (found.state, found.signed) == (State.INTERIM, 0)
+
+
+def test_a_sent_signature_is_stored_only_if_it_counts(version: Path) -> None:
+    agreement = read_agreement(version, CITY)
+    good = sign_agreement(text_of(version), RINGS[0], NOW)
+    stranger, _ = generate("nobody", not_before=NOW, not_after=NOW + timedelta(days=1))
+    refused = ["{}", sign_agreement(text_of(version), stranger, NOW), good.replace("polres-ppa", "ylpa")]
+
+    stored = store_signature(version, good, agreement, CITY, DIRECTORY)
+    for content in refused:
+        with pytest.raises(SignatureRefused):
+            store_signature(version, content, agreement, CITY, DIRECTORY)
+
+    assert stored.name == f"{SIGNERS[0]}.json"
+    assert [path.name for path in (version / "signatures").iterdir()] == [stored.name]
+
+
+def test_every_page_of_an_interim_document_says_so(version: Path) -> None:
+    declare_interim(version)
+    agreement = read_agreement(version, CITY)
+    marked = {language: contents(version, agreement, CITY, language, Form.AGREEMENT) for language in ("id", "en")}
+    decree = contents(version, agreement, CITY, "en", Form.DECREE)
+    sign(version)
+
+    assert marked["en"]["draft"] == "INTERIM"
+    assert marked["en"]["draft_line"].startswith("INTERIM: interim, signed by the hub alone; missing signatures: 8; ")
+    assert marked["id"]["draft_line"].startswith("SEMENTARA: sementara, hanya ditandatangani oleh hub")
+    assert "Unit PPA Satreskrim" in marked["en"]["open"][0]["details"][0]
+    assert decree["draft"] == "DRAFT"
+    assert contents(version, agreement, CITY, "en", Form.AGREEMENT)["draft"] == "DRAFT"
+
+
+def refusals(version: Path) -> list[dict[str, object]]:
+    """What a service's log shows of the refusals of a version."""
+    with capture_logs() as logs:
+        versions(version)
+    shown = [dict(redact(None, "", entry)) for entry in logs]
+    return [{key: value for key, value in entry.items() if key not in ("log_level", "version")} for entry in shown]
+
+
+def test_a_refusal_is_logged_in_codes_that_name_the_missing_parties(version: Path, edit: Edit) -> None:
+    sign(version, RINGS[2:])
+
+    unsigned = refusals(version)
+    edit("clauses/80-escalation-retention.yaml", "years: 5", "years: 6")
+    unproven = refusals(version)
+    (version / "agreement.yaml").write_bytes(b"\xff\xfe")
+    [unreadable] = refusals(version)
+
+    assert unsigned == [
+        {"event": "agreement_refused", "reason": "not_signed", "state": "proven", "count": 2},
+        *({"event": "agreement_signature_missing", "party": party} for party in SIGNERS[:2]),
+    ]
+    assert unproven == [{"event": "agreement_refused", "reason": "not_proven", "state": "draft", "count": 0}]
+    assert (unreadable["event"], "[redacted]" in unreadable.values()) == ("agreement_refused", False)
 
 
 def test_an_unreadable_folder_does_not_block_other_versions(version: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: Simpul beside a hand-written floor, on the same servers, in one run."""
+"""`python -m tests.bench`: compares Simpul with a hand-written floor, on the same servers, in one run."""
 
 import argparse
 import asyncio
@@ -23,7 +23,7 @@ KILL_RATE, KILL_SECONDS = 40.0, 12.0
 
 
 def main() -> int:
-    """1 when a rule is broken."""
+    """Runs the benchmark; returns 1 when a rule is broken."""
     arguments = _arguments()
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
@@ -46,7 +46,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measured(systems: Sequence[System], arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """The systems take turns, because the machine itself is faster in one minute than in the next."""
+    """Measures the systems in alternation, because the speed of the machine changes from minute to minute."""
     flows: dict[str, list[dict[str, Any]]] = {system.name: [] for system in systems}
     paces: dict[str, list[dict[str, Any]]] = {system.name: [] for system in systems}
     figures: dict[str, dict[str, Any]] = {system.name: {} for system in systems}
@@ -67,7 +67,7 @@ def _measured(systems: Sequence[System], arguments: argparse.Namespace) -> dict[
             figures[system.name] = {
                 "throughput": measure.together(flows[system.name]),
                 "latency": measure.together(paces[system.name]),
-                "memory_mb": measure.memory(system),
+                "memory_mb": measure.memory(system) | {"libraries alone": measure.memory_of_libraries()},
             }
             if isinstance(system, Simpul):
                 print(f"{system.name}: open loop with kill -9", flush=True)

@@ -1,6 +1,6 @@
-"""HTTP/1.1 with nothing around it: what the floor, the sink and the load generator speak.
+"""A minimal HTTP/1.1 for the floor, the sink and the load generator.
 
-Only bodies with a Content-Length and one request at a time on a connection, which is all the bench needs.
+It supports bodies with a Content-Length, and one request at a time per connection.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ def message(first_line: str, body: bytes, *headers: str) -> bytes:
 
 
 def cut(buffer: bytearray) -> tuple[bytes, bytes] | None:
-    """Take the first complete message out of the buffer, as head and body."""
+    """Removes the first complete message from the buffer; returns head and body."""
     end = buffer.find(b"\r\n\r\n")
     if end < 0:
         return None
@@ -32,7 +32,7 @@ def cut(buffer: bytearray) -> tuple[bytes, bytes] | None:
 
 
 class ServerConnection(asyncio.Protocol):
-    """Answers the requests of one client in turn."""
+    """Answers the requests of one client in order."""
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
@@ -63,12 +63,12 @@ class ServerConnection(asyncio.Protocol):
 
 
 async def listen(port: int, handler: Handler) -> asyncio.Server:
-    """Serve on loopback."""
+    """Serves on loopback."""
     return await asyncio.get_running_loop().create_server(lambda: ServerConnection(handler), "127.0.0.1", port)
 
 
 class ClientConnection(asyncio.Protocol):
-    """One kept connection, one request under way at a time."""
+    """A persistent connection with one request at a time."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -81,7 +81,7 @@ class ClientConnection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     async def request(self, raw: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer; ConnectionError when there is none."""
+        """Sends a request; returns status and body of the response, or raises ConnectionError."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionError
         self._answer = asyncio.get_running_loop().create_future()
@@ -89,7 +89,7 @@ class ClientConnection(asyncio.Protocol):
         return await self._answer
 
     def close(self) -> None:
-        """Let go."""
+        """Closes the connection."""
         if self._transport is not None:
             self._transport.close()
 
@@ -109,7 +109,7 @@ class ClientConnection(asyncio.Protocol):
 
 
 async def connect(port: int) -> ClientConnection:
-    """A connection to a server on loopback."""
+    """Connects to a server on loopback."""
     loop = asyncio.get_running_loop()
     _, connection = await loop.create_connection(ClientConnection, "127.0.0.1", port)
     return connection

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.decisions`: one decision by the agreement as it grows, beside three rule engines.
+"""`python -m tests.bench.decisions`: times decisions of a growing agreement and of three rule engines.
 
 The first table is the real engine on Kediri's facts: who leads what until when, with the clauses that made it so. The
 second gives every engine the same plain task, because the others know neither precedence nor selectors: the ids of all
@@ -28,16 +28,21 @@ from tests.support.agreements import DAY, a_clause, an_agreement, kediri
 CLAUSES: Final = (50, 130, 1_000, 10_000)
 AGENCIES: Final = (60, 500, 5_000)
 DECISIONS: Final = 3_000
-LIMIT_P99: Final = 50.0
-"""Microseconds, on the machine of the project."""
-FLAT: Final = 2.0
+SLOWEST: Final = 1.0
+"""For the plain task Simpul takes at most this many times as long as the fastest other engine of the same run."""
+FLAT: Final = 2.5
+"""The median decision takes at most this many times as long with the most clauses or agencies as with the fewest."""
+SLOWEST_DECISION: Final = 50.0
+"""Microseconds that 99 of 100 decisions by as many clauses as Kediri has take at most."""
+PASSES: Final = 5
+"""The least of these counts for each situation, because what else the machine does meanwhile is not measured."""
 _NARROW: Final = ("complaint_centre", "perpetrator_relation", "age_band", "place", "excluded", "time_of_report")
 REGO_CHUNK: Final = 250
 """Rules of one module; in a single one regopy's time grows with their square."""
 
 
 def main() -> int:
-    """1 when a rule is broken."""
+    """Runs the benchmark; returns 1 when a rule is broken."""
     chance = random.Random(1)
     situations = [_situation(chance) for _ in range(DECISIONS)]
     print("Kediri's proof, seconds")
@@ -53,27 +58,36 @@ def main() -> int:
     for (clauses, agencies), (p50, p99) in measured.items():
         print(f"{clauses:8}{agencies:9}{p50:7.1f}{p99:7.1f}")
     print("\nall clauses that apply, microseconds (median)\n clauses" + "".join(f"{name:>12}" for name in ENGINES))
+    plain: dict[int, dict[str, float]] = {}
     for clauses in (50, 1_000, 10_000):
         rules = [_rule(number, chance) for number in range(clauses)]
-        shown = [_told(situation) for situation in situations[:200]]
-        print(f"{clauses:8}" + "".join(f"{_compared(build, rules, shown):12.1f}" for build in ENGINES.values()))
-    broken = _broken(measured)
-    for words in broken:
-        print(f"BROKEN {words}")
+        facts = [_single_values(situation) for situation in situations[:200]]
+        plain[clauses] = {name: _measure_engine(build, rules, facts) for name, build in ENGINES.items()}
+        print(f"{clauses:8}" + "".join(f"{median:12.1f}" for median in plain[clauses].values()))
+    broken = _broken_rules(measured, plain)
+    for rule in broken:
+        print(f"BROKEN {rule}")
     return 1 if broken else 0
 
 
-def _broken(measured: Mapping[tuple[int, int], tuple[float, float]]) -> list[str]:
-    found = [
-        f"p99 {p99:.0f} us with {n} clauses and {a} agencies"
-        for (n, a), (_, p99) in measured.items()
-        if p99 > LIMIT_P99
-    ]
+def _broken_rules(
+    measured: Mapping[tuple[int, int], tuple[float, float]], plain: Mapping[int, Mapping[str, float]]
+) -> list[str]:
+    """Compares figures of this run, because the machine itself may be twice as fast in another one, and p99."""
     by_clauses = [measured[n, 60][0] for n in CLAUSES]
     by_agencies = [measured[130, a][0] for a in AGENCIES]
-    found += [
-        f"not flat: {max(of) / min(of):.1f} times" for of in (by_clauses, by_agencies) if max(of) > FLAT * min(of)
+    found = [
+        f"not flat: {max(of) / min(of):.1f} times, at most {FLAT} is wanted"
+        for of in (by_clauses, by_agencies)
+        if max(of) > FLAT * min(of)
     ]
+    slowest = measured[130, 60][1]
+    if slowest > SLOWEST_DECISION:
+        found.append(f"a decision takes {slowest:.1f} us at the 99th percentile, at most {SLOWEST_DECISION} is wanted")
+    for clauses, medians in plain.items():
+        fastest = min(median for name, median in medians.items() if name != "Simpul")
+        if medians["Simpul"] > SLOWEST * fastest:
+            found.append(f"slower than another engine with {clauses} clauses: {medians['Simpul'] / fastest:.1f} times")
     return found
 
 
@@ -85,11 +99,11 @@ def _situation(chance: random.Random) -> Situation:
 
 
 def _grown(clauses: int, agencies: int) -> Agreement:
-    """Kediri's clauses, fewer or more of them; what is added speaks of narrow cases, as the rules of more places do."""
+    """Kediri's clauses, fewer or more of them; added ones have narrow conditions, as in a larger city."""
     chance = random.Random(clauses)
     own = [_for_agencies(clause, agencies, chance) for clause in kediri().clauses if clause.topic[0] != "retention"]
     if clauses < len(own):
-        # The fewest that still say everything a decision needs: what is disclosed and told goes first.
+        # The fewest that still say everything a decision needs: disclosure and escalation go first.
         kept = [c for c in own if c.topic[0] not in ("disclosure", "escalation")]
         return an_agreement(*kept[:clauses])
     added = [
@@ -117,17 +131,18 @@ def _decide(agreement: Agreement, agencies: int, situations: Sequence[Situation]
     origins = [
         Origin("satgas-kel-bujel", "satgas-kec-mojoroto", f"agency-{n % agencies}") for n in range(len(situations))
     ]
-    for situation, origin in zip(situations, origins, strict=True):
-        engine.decide(situation, origin)
-    spent = []
+    passes = [list(_time_decisions(engine, situations, origins)) for _ in range(1 + PASSES)]
+    spent = sorted(map(min, zip(*passes[1:], strict=True)))
+    return 1e6 * spent[len(spent) // 2], 1e6 * spent[len(spent) * 99 // 100]
+
+
+def _time_decisions(engine: Engine, situations: Sequence[Situation], origins: Sequence[Origin]) -> Iterator[float]:
     with _no_collection():
         for situation, origin in zip(situations, origins, strict=True):
             started = time.perf_counter()
             decision = engine.decide(situation, origin)
             _ = decision.clause_ids, [clause.when for clause in decision.effective]
-            spent.append(time.perf_counter() - started)
-    spent.sort()
-    return 1e6 * spent[len(spent) // 2], 1e6 * spent[len(spent) * 99 // 100]
+            yield time.perf_counter() - started
 
 
 class _no_collection:  # noqa: N801 - read as a word
@@ -152,25 +167,25 @@ def _rule(number: int, chance: random.Random) -> Rule:
     return Rule(f"r{number}", {f.name: chance.sample(f.values, chance.randint(1, len(f.values) - 1)) for f in facts})
 
 
-def _told(situation: Situation) -> dict[str, str]:
+def _single_values(situation: Situation) -> dict[str, str]:
     return {fact.name: next(iter(situation[fact.name])) for fact in FACTS if not fact.holds_many}
 
 
 Decide = Callable[[dict[str, str]], set[str]]
 
 
-def _compared(
-    build: Callable[[Sequence[Rule]], Decide], rules: Sequence[Rule], told: Sequence[dict[str, str]]
+def _measure_engine(
+    build: Callable[[Sequence[Rule]], Decide], rules: Sequence[Rule], situations: Sequence[dict[str, str]]
 ) -> float:
     decide = build(rules)
-    for facts in told[:5]:
+    for facts in situations[:5]:
         wanted = {rule.id for rule in rules if all(facts[fact] in values for fact, values in rule.when.items())}
         if decide(facts) != wanted:
             msg = f"{build.__name__} comes to another result than the rules say"
             raise AssertionError(msg)
     spent = []
     until = time.perf_counter() + 4
-    for facts in told:
+    for facts in situations:
         started = time.perf_counter()
         decide(facts)
         spent.append(time.perf_counter() - started)
@@ -217,7 +232,7 @@ def _zen(rules: Sequence[Rule]) -> Decide:
         {"id": "1", "type": "edge", "sourceId": "in", "targetId": "table"},
         {"id": "2", "type": "edge", "sourceId": "table", "targetId": "out"},
     ]
-    # A loader of its own: with `create_decision` the table would be built anew for each call.
+    # With `create_decision` instead of a loader, each call would build the table again.
     engine = zen.ZenEngine({"loader": {"type": "static", "content": {"t": {"nodes": nodes, "edges": edges}}}})
     evaluate: Callable[[str, dict[str, str]], Any] = engine.evaluate
     return lambda facts: {hit["id"] for hit in evaluate("t", facts)["result"]}
@@ -230,10 +245,10 @@ def _cedar(rules: Sequence[Rule]) -> Decide:
 
     policies = cedarpy.PolicySet.from_str("\n".join(map(policy, rules)))
     entities = cedarpy.Entities.from_json_str("[]")
-    asked = {"principal": 'U::"u"', "action": 'Action::"a"', "resource": 'R::"r"'}
+    request = {"principal": 'U::"u"', "action": 'Action::"a"', "resource": 'R::"r"'}
 
     def decide(facts: dict[str, str]) -> set[str]:
-        result = cedarpy.is_authorized({**asked, "context": facts}, policies, entities)
+        result = cedarpy.is_authorized({**request, "context": facts}, policies, entities)
         # Cedar numbers policies in the order in which they stand.
         return {rules[int(reason.removeprefix("policy"))].id for reason in result.diagnostics.reasons}
 
@@ -244,9 +259,9 @@ def _rego(rules: Sequence[Rule]) -> Decide:
     built = list(_rego_modules(rules))
 
     def decide(facts: dict[str, str]) -> set[str]:
-        told, found = regopy.Input(facts), set()
+        given, found = regopy.Input(facts), set()
         for interpreter, bundle in built:
-            interpreter.set_input(told)
+            interpreter.set_input(given)
             found |= set(interpreter.query_bundle_entrypoint(bundle, "p/hits").results[0].expressions[0])
         return found
 

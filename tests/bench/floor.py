@@ -1,6 +1,6 @@
-"""The floor: the same durable steps as Simpul by hand, on asyncpg and aiormq, without signing, sealing or checks.
+"""The floor: the durable steps of Simpul, written by hand on asyncpg and aiormq without signing, sealing or checks.
 
-`python -m tests.bench.floor intake|routing|notify|agencies`, told by FLOOR_* in the environment.
+`python -m tests.bench.floor intake|routing|notify|agencies`, configured by FLOOR_* in the environment.
 """
 
 import asyncio
@@ -32,19 +32,20 @@ EVENTS, REFERRALS, REPLIES = "floor.events", "floor.referrals", "floor.replies"
 PREFETCH: Final = 250
 BATCH: Final = 64
 WINDOW: Final = 200
-SENDERS: Final = 16
-"""Connections of notify to the sink."""
 SEALED: Final = "x" * 500
-"""Stands for the facts an agency gets, so that messages are as long as Simpul's."""
+"""Placeholder for the facts of a referral, so that messages are as long as Simpul's."""
 
 TABLES: Final = """
     CREATE TABLE report (report_id uuid PRIMARY KEY, case_id uuid NOT NULL, body bytea NOT NULL);
     CREATE TABLE inbox (event_id uuid PRIMARY KEY, digest bytea NOT NULL, received_at timestamptz DEFAULT now());
     CREATE TABLE case_plan (case_id uuid PRIMARY KEY, decided_at timestamptz DEFAULT now());
     CREATE TABLE referral (referral_id uuid PRIMARY KEY, case_id uuid NOT NULL REFERENCES case_plan,
-        agency text NOT NULL, state text NOT NULL DEFAULT 'offered', delivered_at timestamptz);
-    CREATE TABLE alert (alert_id uuid PRIMARY KEY, referral_id uuid NOT NULL, state text NOT NULL DEFAULT 'pending',
-        settled_at timestamptz);
+        agency text NOT NULL);
+    CREATE TABLE referral_service (service_id uuid PRIMARY KEY, referral_id uuid NOT NULL REFERENCES referral,
+        state text NOT NULL DEFAULT 'offered', delivered_at timestamptz);
+    CREATE INDEX ON referral_service (referral_id);
+    CREATE TABLE alert (alert_id uuid PRIMARY KEY, referral_id uuid NOT NULL, agency text NOT NULL,
+        state text NOT NULL DEFAULT 'pending', notification_id uuid, settled_at timestamptz);
     CREATE TABLE outbox (message_id uuid PRIMARY KEY, exchange text NOT NULL, routing_key text NOT NULL,
         body bytea NOT NULL, created_at timestamptz DEFAULT now(), published_at timestamptz);
     CREATE INDEX ON outbox (created_at) WHERE published_at IS NULL;
@@ -73,19 +74,19 @@ class GroupCommit(Generic[Item, Result]):
         self._arrived = asyncio.Event()
 
     def put(self, item: Item) -> None:
-        """Have an item processed; nobody waits for it."""
+        """Adds an item without waiting for its result."""
         self._waiting.append((item, None))
         self._arrived.set()
 
     async def submit(self, item: Item) -> Result:
-        """Have an item processed and wait for its result."""
+        """Adds an item and waits for its result."""
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, done))
         self._arrived.set()
         return await done
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Processes batches until cancelled."""
         while True:
             await self._arrived.wait()
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
@@ -103,26 +104,26 @@ class Relay:
     def __init__(self, database: asyncpg.Connection, channel: AbstractChannel) -> None:
         self._database = database
         self._channel = channel
-        self._hot: deque[Row] = deque()
+        self._committed: deque[Row] = deque()
         self._wake = asyncio.Event()
         self._confirmed: list[UUID] = []
         self._marking = asyncio.Event()
 
-    def hand_over(self, rows: Sequence[Row]) -> None:
-        """Publish rows that were just committed."""
-        self._hot.extend(rows)
+    def enqueue(self, rows: Sequence[Row]) -> None:
+        """Queues rows that were just committed for publishing."""
+        self._committed.extend(rows)
         self._wake.set()
 
     async def publish(self) -> None:
-        """Publish until cancelled."""
+        """Publishes until cancelled."""
         while True:
             try:
                 async with asyncio.timeout(1):
                     await self._wake.wait()
             except TimeoutError:
-                self._hot.extend(await self._left_behind())
-            rows = [self._hot.popleft() for _ in range(min(len(self._hot), WINDOW))]
-            if not self._hot:
+                self._committed.extend(await self._left_behind())
+            rows = [self._committed.popleft() for _ in range(min(len(self._committed), WINDOW))]
+            if not self._committed:
                 self._wake.clear()
             if rows:
                 await asyncio.gather(*(publish(self._channel, row) for row in rows))
@@ -130,7 +131,7 @@ class Relay:
                 self._marking.set()
 
     async def mark(self) -> None:
-        """Mark what was confirmed until cancelled."""
+        """Marks confirmed rows until cancelled."""
         while True:
             await self._marking.wait()
             self._marking.clear()
@@ -150,7 +151,7 @@ class Relay:
 
 
 async def publish(channel: AbstractChannel, row: Row) -> None:
-    """One message, durable and confirmed."""
+    """Publishes one persistent message with a confirm."""
     message_id, exchange, key, body = row
     properties = Basic.Properties(message_id=str(message_id), delivery_mode=2)
     await channel.basic_publish(
@@ -164,7 +165,7 @@ async def publish(channel: AbstractChannel, row: Row) -> None:
 
 
 async def store_outgoing(database: asyncpg.Connection, rows: Sequence[Row]) -> None:
-    """The outbox rows of a transaction."""
+    """Inserts the outbox rows of a transaction."""
     await database.execute(
         "INSERT INTO outbox (message_id, exchange, routing_key, body)"
         " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])", *map(list, zip(*rows, strict=True)),
@@ -174,7 +175,7 @@ async def store_outgoing(database: asyncpg.Connection, rows: Sequence[Row]) -> N
 async def store_incoming(
     database: asyncpg.Connection, deliveries: Sequence[DeliveredMessage]
 ) -> list[tuple[UUID, dict[str, Any]]]:
-    """The inbox rows of a transaction; returns the events that were not known yet."""
+    """Inserts the inbox rows of a transaction; returns the events that are new."""
     events = {}
     for delivery in deliveries:
         event = json.loads(delivery.body)
@@ -187,12 +188,12 @@ async def store_incoming(
 
 
 def event_bytes(kind: str, **data: Any) -> bytes:
-    """An event on the wire."""
+    """Builds the body of an event."""
     return json.dumps({"id": str(uuid4()), "type": kind, "time": time.time(), "data": data}).encode()
 
 
 class Process:
-    """What each of the three services has."""
+    """The connections of a service."""
 
     database: asyncpg.Connection
     relay: Relay
@@ -210,7 +211,7 @@ class Process:
     async def consume(
         self, queue: str, handle: Callable[[Sequence[DeliveredMessage]], Awaitable[None]]
     ) -> Callable[[], Awaitable[None]]:
-        """Deliveries in batches, each acknowledged as a whole once it is stored; gives the loop to run."""
+        """Consumes deliveries in batches, each acknowledged once it is stored; returns the loop to run."""
         channel = await self.link.channel()
         await channel.basic_qos(prefetch_count=PREFETCH)
 
@@ -229,7 +230,7 @@ class Process:
 
 
 async def run_all(*loops: Callable[[], Awaitable[None]]) -> None:
-    """Run loops until one fails."""
+    """Runs loops until one fails."""
     Path(os.environ["FLOOR_READY"]).touch()  # noqa: ASYNC240 - once
     await asyncio.gather(*(loop() for loop in loops))
 
@@ -261,7 +262,7 @@ async def intake() -> None:
                     "SELECT report_id, case_id FROM report WHERE report_id = ANY($1)", list(cases)
                 )
                 cases.update(dict(known))
-        process.relay.hand_over(rows)
+        process.relay.enqueue(rows)
         return [cases[report_id] for report_id, _ in reports]
 
     commits: GroupCommit[tuple[UUID, bytes], UUID] = GroupCommit(store)
@@ -289,23 +290,25 @@ async def routing() -> None:
             replies = [UUID(event["data"]["referral_id"]) for _, event in fresh if event["type"] == "reply.delivered"]
             if replies:
                 await process.database.execute(
-                    "UPDATE referral SET state = 'delivered', delivered_at = now()"
+                    "UPDATE referral_service SET state = 'delivered', delivered_at = now()"
                     " WHERE referral_id = ANY($1) AND state = 'offered'", replies,
                 )  # fmt: skip
-        process.relay.hand_over(outgoing)
+        process.relay.enqueue(outgoing)
 
     consuming = await process.consume("floor.routing", handle)
     await run_all(consuming, process.relay.publish, process.relay.mark)
 
 
 async def refer(database: asyncpg.Connection, cases: Sequence[UUID]) -> list[Row]:
-    """Store cases with their referrals and two outbox rows for each referral."""
+    """Stores cases with their referrals, a service of each, and two outbox rows for each referral."""
     referrals = [(uuid4(), case_id, agency) for case_id in cases for agency in AGENCIES]
+    services = {referral_id: uuid4() for referral_id, _, _ in referrals}
     outgoing: list[Row] = []
     for referral_id, case_id, agency in referrals:
         body = event_bytes(
-            "referral.offered", referral_id=str(referral_id), case_id=str(case_id), agency=agency, sealed=SEALED
-        )
+            "referral.offered", referral_id=str(referral_id), case_id=str(case_id), agency=agency, sealed=SEALED,
+            services=[{"service_id": str(services[referral_id])}],
+        )  # fmt: skip
         outgoing += [
             (uuid4(), EVENTS, "referral.offered", body),
             (uuid4(), REFERRALS, f"referral.{agency}", body),
@@ -315,44 +318,58 @@ async def refer(database: asyncpg.Connection, cases: Sequence[UUID]) -> list[Row
         "INSERT INTO referral (referral_id, case_id, agency) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])",
         *map(list, zip(*referrals, strict=True)),
     )
+    await database.execute(
+        "INSERT INTO referral_service (service_id, referral_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])",
+        list(services.values()), list(services),
+    )  # fmt: skip
     await store_outgoing(database, outgoing)
     return outgoing
 
 
+Alert = tuple[UUID, UUID, str]
+"""Alert id, referral id, agency."""
+Sent = tuple[UUID, Sequence[Alert]]
+"""Notification id and its alerts."""
+
+
 async def notify() -> None:
-    """Referrals become alerts; each is sent, then recorded as sent."""
+    """Referrals become alerts; each agency's are sent, all that wait in one message, then recorded as sent."""
     process = Process()
     await process.open()
-    sending: asyncio.Queue[tuple[UUID, UUID]] = asyncio.Queue()
+    waiting: dict[str, list[Alert]] = {agency: [] for agency in AGENCIES}
+    arrived = {agency: asyncio.Event() for agency in AGENCIES}
 
     async def handle(deliveries: Sequence[DeliveredMessage]) -> None:
         async with process.database.transaction():
             fresh = await store_incoming(process.database, deliveries)
-            alerts = [(uuid4(), UUID(event["data"]["referral_id"])) for _, event in fresh]
+            alerts = [(uuid4(), UUID(event["data"]["referral_id"]), event["data"]["agency"]) for _, event in fresh]
             if alerts:
                 await process.database.execute(
-                    "INSERT INTO alert (alert_id, referral_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])",
-                    *map(list, zip(*alerts, strict=True)),
-                )
+                    "INSERT INTO alert (alert_id, referral_id, agency)"
+                    " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])", *map(list, zip(*alerts, strict=True)),
+                )  # fmt: skip
         for alert in alerts:
-            sending.put_nowait(alert)
+            waiting[alert[2]].append(alert)
+            arrived[alert[2]].set()
 
-    async def record(alerts: Sequence[tuple[UUID, UUID]]) -> list[None]:
+    async def record(messages: Sequence[Sent]) -> list[None]:
+        alerts = [(notification_id, alert) for notification_id, bundle in messages for alert in bundle]
         rows: list[Row] = [
             (
                 uuid4(), EVENTS, "alert.sent",
                 event_bytes("alert.sent", alert_id=str(alert_id), referral_id=str(referral_id)),
             )
-            for alert_id, referral_id in alerts
+            for _, (alert_id, referral_id, _) in alerts
         ]  # fmt: skip
         async with process.database.transaction():
             await process.database.execute(
-                "UPDATE alert SET state = 'sent', settled_at = now() WHERE alert_id = ANY($1)",
-                [alert_id for alert_id, _ in alerts],
-            )
+                "UPDATE alert a SET state = 'sent', settled_at = now(), notification_id = s.notification_id"
+                " FROM unnest($1::uuid[], $2::uuid[]) AS s (alert_id, notification_id) WHERE a.alert_id = s.alert_id",
+                [alert[0] for _, alert in alerts], [notification_id for notification_id, _ in alerts],
+            )  # fmt: skip
             await store_outgoing(process.database, rows)
-        process.relay.hand_over(rows)
-        return []
+        process.relay.enqueue(rows)
+        return [None] * len(messages)
 
     # Both write on one connection, so they take turns.
     turn = asyncio.Lock()
@@ -361,24 +378,39 @@ async def notify() -> None:
         async with turn:
             await handle(deliveries)
 
-    async def record_in_turn(alerts: Sequence[tuple[UUID, UUID]]) -> list[None]:
+    async def record_in_turn(messages: Sequence[Sent]) -> list[None]:
         async with turn:
-            return await record(alerts)
+            return await record(messages)
 
-    fates: GroupCommit[tuple[UUID, UUID], None] = GroupCommit(record_in_turn)
-
-    async def keep_sending() -> None:
-        connection = await connect(int(os.environ["FLOOR_SINK_PORT"]))
-        while True:
-            alert = await sending.get()
-            text = f"SIMPUL {referral_code(alert[1])}: rujukan baru, mohon dijawab.".encode()
-            raw = message("POST /cgi-bin/sendsms HTTP/1.1", text, "host: 127.0.0.1", "x-kannel-to: +62800111001")
-            status, _ = await connection.request(raw)
-            if status == 202:
-                fates.put(alert)
+    sent: GroupCommit[Sent, None] = GroupCommit(record_in_turn)
 
     consuming = await process.consume("floor.notify", handle_in_turn)
-    await run_all(consuming, fates.run, process.relay.publish, process.relay.mark, *[keep_sending] * SENDERS)
+    senders = [keep_sending(waiting, arrived, agency, sent) for agency in AGENCIES]
+    await run_all(consuming, sent.run, process.relay.publish, process.relay.mark, *senders)
+
+
+def keep_sending(
+    waiting: dict[str, list[Alert]], arrived: dict[str, asyncio.Event], agency: str, sent: GroupCommit[Sent, None]
+) -> Loop:
+    """Returns the loop that sends an agency's alerts, one message at a time."""
+
+    async def send() -> None:
+        connection = await connect(int(os.environ["FLOOR_SINK_PORT"]))
+        while True:
+            await arrived[agency].wait()
+            arrived[agency].clear()
+            bundle, waiting[agency] = waiting[agency], []
+            code = referral_code(bundle[0][1]) if len(bundle) == 1 else f"{len(bundle)} rujukan"
+            raw = message(
+                "POST /cgi-bin/sendsms HTTP/1.1", f"SIMPUL {code}: rujukan baru, mohon dijawab.".encode(),
+                "host: 127.0.0.1", "x-kannel-to: +6283400111001",
+            )  # fmt: skip
+            status, _ = await connection.request(raw)
+            if status == 202:
+                # Recorded before the next message, as a message that is not recorded may be sent again.
+                await sent.submit((uuid4(), bundle))
+
+    return send
 
 
 async def agencies() -> None:
@@ -435,7 +467,7 @@ async def _receive_for(
 
 
 async def prepare(server_url: str, database_urls: dict[str, str], amqp_url: str) -> None:
-    """A database for each service, exchanges, quorum queues."""
+    """Creates a database for each service, exchanges and quorum queues."""
     server = await asyncpg.connect(server_url)
     for address in database_urls.values():
         await server.execute(f'CREATE DATABASE "{address.rpartition("/")[2]}"')

@@ -1,4 +1,4 @@
-"""The load: one reference report, sent by clients that wait for each other's turn or by the clock."""
+"""The load: one reference report about ever another child, sent by a fixed number of clients or at a fixed rate."""
 
 import asyncio
 import json
@@ -6,45 +6,65 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from tests.bench import bare_http
 
 SIZE: Final = 1500
 """Bytes of one report."""
 REFERRALS: Final = 3
-"""What the rules of Kediri make of it: intake at the hub, legal aid, social assessment; medium urgency."""
-AGENCIES: Final = ("uptd-ppa", "ylpa", "dinsos-peksos")
+"""The referrals that Kediri's agreement makes of it at once, one for each of AGENCIES; medium urgency."""
+AGENCIES: Final = ("uptd-ppa", "polres-ppa", "rs-rujukan")
 GIVE_UP: Final = 60.0
-"""Seconds a client keeps trying to hand in one report."""
+"""Seconds for which a client tries to send one report."""
 
 _FACTS: Final[dict[str, Any]] = {
-    "channel": "phone", "reporter": "other", "violence": ["physical"], "place": "other", "kelurahan": "Bujel",
-    "age": 13, "sex": "female", "safe_now": "yes", "injured": "no", "sexual_under_72h": "no", "suicidal_sign": "no",
-    "trafficking_sign": "no", "pregnant": "no", "disability_need": "yes", "in_school": "yes",
-    "perpetrator_relation": "unknown", "perpetrator_is_child": "no", "perpetrator_lives_with_child": "no",
-    "identity": {"child_name": "Velqira Zamboreth", "nik": "9900000000107919", "safe_contact": "080000050419"},
+    "channel": "phone", "reporter": "other", "violence": ["sexual"], "place": "other", "sex": "female",
+    "safe_now": "yes", "injured": "no", "sexual_under_72h": "no", "suicidal_sign": "no", "trafficking_sign": "no",
+    "pregnant": "no", "disability_need": "yes", "in_school": "yes", "perpetrator_relation": "unknown",
+    "perpetrator_is_child": "no", "perpetrator_lives_with_child": "no",
 }  # fmt: skip
+_WARDS: Final = ("Bujel", "Mojoroto", "Banjaran", "Ngronggo", "Burengan", "Tinalan", "Pojok", "Semampir")
+"""No city has thousands of children of one age in one ward."""
+_CONSONANTS: Final = "bcdfghjklmnprstw"
 
 
 def report(report_id: str) -> bytes:
-    """The reference report with this id, exactly SIZE bytes long."""
-    body = {"report_id": report_id, **_FACTS, "narrative": {"chronology": ""}}
+    """Builds the reference report with this id, about a child of its own, exactly SIZE bytes long."""
+    number = UUID(report_id).int
+    body = {
+        "report_id": report_id, **_FACTS, "kelurahan": _WARDS[number % len(_WARDS)], "age": 12 + number % 3,
+        "identity": _identity(UUID(report_id)), "narrative": {"chronology": ""},
+    }  # fmt: skip
     missing = SIZE - len(json.dumps(body))
     body["narrative"] = {"chronology": ("Anak bercerita kepada guru. " * 60)[:missing].replace(" ", "_")}
     return json.dumps(body).encode()
 
 
+def _identity(report_id: UUID) -> dict[str, str]:
+    """Invents a child for each report; otherwise every report would be a duplicate of all others."""
+    number = report_id.int
+    given, family = (
+        "".join(_CONSONANTS[letter % 16] + "aeiou"[letter % 5] for letter in letters).capitalize()
+        for letters in (report_id.bytes[:4], report_id.bytes[10:14])
+    )
+    return {
+        "child_name": f"{given} {family}",
+        "nik": f"99{number % 10**14:014}",
+        "safe_contact": f"0800{number % 10**8:08}",
+    }
+
+
 @dataclass(slots=True)
 class Accepted:
-    """Which cases exist, and when their report was first sent."""
+    """The cases, and when their report was first sent."""
 
     sent_at: dict[str, float] = field(default_factory=dict)
     retries: int = 0
 
 
 class Client:
-    """One complaint centre with one kept connection; tries again until its report is accepted."""
+    """A complaint centre with a persistent connection; repeats a report until it is accepted."""
 
     def __init__(self, port: int, accepted: Accepted) -> None:
         self._port = port
@@ -52,7 +72,7 @@ class Client:
         self._connection: bare_http.ClientConnection | None = None
 
     async def hand_in(self) -> None:
-        """Send one new report; a repetition carries the same report_id."""
+        """Sends one new report; a repetition has the same report_id."""
         raw = bare_http.message(
             "POST /reports HTTP/1.1", report(str(uuid4())), "host: 127.0.0.1", "content-type: application/json"
         )
@@ -76,13 +96,13 @@ class Client:
         raise TimeoutError(msg)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Closes the connection."""
         if self._connection is not None:
             self._connection.close()
 
 
 async def closed_loop(port: int, cases: int, clients: int) -> Accepted:
-    """So many clients, each sending its next report as soon as the last was accepted."""
+    """Sends reports by a number of clients, each when its previous report was accepted."""
     accepted = Accepted()
     left = iter(range(cases))
 
@@ -99,7 +119,7 @@ async def closed_loop(port: int, cases: int, clients: int) -> Accepted:
 
 
 async def open_loop(port: int, rate: float, seconds: float) -> Accepted:
-    """Reports by the clock, whatever becomes of the earlier ones."""
+    """Sends reports at a fixed rate, independently of earlier ones."""
     accepted = Accepted()
     idle: list[Client] = []
 

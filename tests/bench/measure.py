@@ -1,43 +1,64 @@
-"""Phases of a run and what is read from the far ends: the agencies' ledger, the sink, the processes."""
+"""Runs the phases, and measures at the agencies' ledger, the alerts, the sink and the processes."""
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
-from uuid import UUID
 
 import asyncpg
 import psutil
 
-from simpul_schema.references import referral_code
 from tests.bench import bare_http, load
 from tests.bench.load import REFERRALS, Accepted
 from tests.bench.systems import PROCESSES, SERVICES, System
 
 ARRIVE_WITHIN: Final = 45.0
-"""Seconds without any arrival after which what is missing counts as lost."""
+"""Seconds without any arrival after which missing items count as lost."""
 KILLS: Final = {2.0: "routing", 5.0: "notify", 8.0: "intake"}
-"""Seconds after the start of the load -> what is killed."""
+"""Seconds after the start of the load -> the process that is killed."""
+
+_COUNT_ANNOUNCED: Final = "SELECT count(DISTINCT referral_id) FROM alert WHERE state = 'sent' AND settled_at >= $1"
+
+LIBRARIES: Final = (
+    "aio_pika", "asyncpg", "cryptography.hazmat.primitives.hpke", "fastapi", "httptools", "jinja2",
+    "prometheus_client", "pydantic_settings", "ruamel.yaml", "sqlalchemy.ext.asyncio", "sqlmodel", "structlog",
+    "uvicorn", "uvloop",
+)  # fmt: skip
+"""What every service is built with."""
 
 
 @dataclass(slots=True)
 class Marks:
-    """How much the far ends had when a phase began, and how much CPU time was spent."""
+    """The state at the start of a phase."""
 
+    started: datetime
     ledger: int
-    sink: int
+    messages: int
     cpu: dict[str, float]
     machine: float
-    """Busy CPU seconds of the whole machine."""
+    """The busy CPU seconds of the whole machine."""
+
+
+@dataclass(slots=True)
+class SentAlerts:
+    """What a phase has sent to people."""
+
+    at: Mapping[str, list[float]]
+    """Referral -> when each of its alerts was recorded as sent, in seconds since 1970."""
+    messages: int
+    """Number of messages that notify recorded; one carries the alerts that waited for the same person."""
 
 
 async def throughput(system: System, cases: int, clients: int) -> dict[str, Any]:
-    """Closed loop until the whole path is drained."""
+    """Measures throughput in a closed loop, until the whole path is drained."""
     marks = await _marks(system)
     started = time.time()
     accepted = await load.closed_loop(system.intake_port, cases, clients)
@@ -52,7 +73,7 @@ async def throughput(system: System, cases: int, clients: int) -> dict[str, Any]
 
 
 async def latency(system: System, rate: float, seconds: float) -> dict[str, Any]:
-    """Open loop: how long a report takes to its agencies and to the people on duty."""
+    """Measures in an open loop how long a report takes to its agencies and to the people on duty."""
     marks = await _marks(system)
     accepted = await load.open_loop(system.intake_port, rate, seconds)
     figures, _ = await _settled(system, marks, accepted)
@@ -60,7 +81,7 @@ async def latency(system: System, rate: float, seconds: float) -> dict[str, Any]
 
 
 def together(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Rounds of one phase as one: losses and cases added up, of all other figures the median."""
+    """Combines the rounds of a phase: the sum of losses and cases, the median of all other figures."""
     return {
         name: sum(figures[name] for figures in rounds) if isinstance(first, int)
         else {inner: round(median(figures[name][inner] for figures in rounds), 2) for inner in first}
@@ -71,7 +92,7 @@ def together(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 async def under_kills(system: System, rate: float, seconds: float) -> dict[str, Any]:
-    """Open loop while every service is killed once."""
+    """Sends an open loop while every service is killed once."""
     marks = await _marks(system)
     killing = asyncio.create_task(_kill(system))
     accepted = await load.open_loop(system.intake_port, rate, seconds)
@@ -89,40 +110,75 @@ async def _kill(system: System) -> None:
 
 
 def memory(system: System) -> dict[str, float]:
-    """Peak resident memory of each process, in MB."""
+    """Returns the peak resident memory of each process in MB."""
     return {name: round(_peak(system.processes[name].pid), 1) for name in PROCESSES}
 
 
+def memory_of_libraries() -> float:
+    """Returns the peak resident memory in MB of a process that imports the libraries of a service and does nothing."""
+    code = f"import {', '.join(LIBRARIES)}; print(open('/proc/self/status').read())"
+    return round(_peak_in(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout), 1)
+
+
 def _peak(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return _peak_in(Path(f"/proc/{pid}/status").read_bytes())
+
+
+def _peak_in(status: bytes) -> float:
+    lines = status.decode().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 async def _settled(system: System, marks: Marks, accepted: Accepted) -> tuple[dict[str, Any], float]:
-    """Wait until everything arrived and is recorded; figures, and when the last thing arrived."""
+    """Waits until everything has arrived and is recorded; returns the figures and the time of the last arrival."""
     wanted = REFERRALS * len(accepted.sent_at)
     await _far_ends_have(system, marks, wanted)
     await _nothing_unfinished(system)
     lines = _ledger(system)[marks.ledger :]
-    arrivals = await _sink(system, marks.sink)
-    figures = {"cases": len(accepted.sent_at)} | _losses(lines, arrivals, accepted) | _delays(lines, arrivals, accepted)
-    last = max((line["at"] for line in lines), default=0.0), max((at for at, _ in arrivals), default=0.0)
-    return figures, max(last)
+    sent = await _sent_alerts(system, marks)
+    figures: dict[str, Any] = {"cases": len(accepted.sent_at)}
+    figures |= _losses(lines, sent, accepted) | _delays(lines, sent, accepted)
+    figures["messages"] = await _message_count(system) - marks.messages
+    figures["repeated_messages"] = figures["messages"] - sent.messages
+    last = [line["at"] for line in lines] + [at for each in sent.at.values() for at in each]
+    return figures, max(last, default=0.0)
 
 
 async def _far_ends_have(system: System, marks: Marks, wanted: int) -> None:
+    """Waits by counting only: reading the rows each time would cost the slower system more than the faster one."""
     before, changed = (0, 0), time.monotonic()
+    database = await asyncpg.connect(system.database_url("notify"))
     while time.monotonic() - changed < ARRIVE_WITHIN:
-        have = _ledger_length(system) - marks.ledger, await _sink_length(system) - marks.sink
+        have = _ledger_length(system) - marks.ledger, 0
+        # The agencies come first, so the alerts are counted near the end only.
+        if have[0] >= wanted:
+            have = have[0], await database.fetchval(_COUNT_ANNOUNCED, marks.started)
         if min(have) >= wanted:
-            return
+            break
         if have != before:
             before, changed = have, time.monotonic()
         await asyncio.sleep(0.2)
+    await database.close()
+
+
+async def _sent_alerts(system: System, marks: Marks) -> SentAlerts:
+    """Reads which referrals were announced since the start of the phase, and by how many messages."""
+    database = await asyncpg.connect(system.database_url("notify"))
+    try:
+        rows = await database.fetch(
+            "SELECT referral_id::text, notification_id, extract(epoch FROM settled_at)::float8 AS at FROM alert"
+            " WHERE state = 'sent' AND settled_at >= $1", marks.started,
+        )  # fmt: skip
+    finally:
+        await database.close()
+    at: dict[str, list[float]] = {}
+    for row in rows:
+        at.setdefault(row["referral_id"], []).append(row["at"])
+    return SentAlerts(at, len({row["notification_id"] for row in rows}))
 
 
 async def _nothing_unfinished(system: System) -> None:
-    """Work behind the far ends counts too: replies, fates and marks must be recorded."""
+    """Waits until replies, alert results and outbox marks are recorded, too."""
     for address, query in system.unfinished:
         database = await asyncpg.connect(address)
         deadline = time.monotonic() + ARRIVE_WITHIN
@@ -131,44 +187,41 @@ async def _nothing_unfinished(system: System) -> None:
         await database.close()
 
 
-def _losses(
-    lines: Sequence[dict[str, Any]], arrivals: Sequence[tuple[float, str]], accepted: Accepted
-) -> dict[str, int]:
+def _losses(lines: Sequence[dict[str, Any]], sent: SentAlerts, accepted: Accepted) -> dict[str, int]:
     referrals = {line["referral_id"]: line["case_id"] for line in lines}
     of_case = Counter(referrals.values())
-    # Counted, because two of many thousand codes may well be the same.
-    due = Counter(referral_code(UUID(referral)) for referral in referrals)
-    came = Counter(code for _, code in arrivals)
     return {
         "lost_referrals": sum(max(REFERRALS - of_case[case_id], 0) for case_id in accepted.sent_at),
-        "lost_alerts": (due - came).total(),
+        "lost_alerts": len(referrals.keys() - sent.at.keys()),
         "doubled_cases": sum(1 for case_id in of_case if case_id not in accepted.sent_at),
         "doubled_referrals": sum(max(count - REFERRALS, 0) for count in of_case.values()),
         "repeated_deliveries": len(lines) - len(referrals),
-        "repeated_alerts": (came - due).total(),
+        "repeated_alerts": sum(len(each) - 1 for each in sent.at.values()),
     }
 
 
-def _delays(
-    lines: Sequence[dict[str, Any]], arrivals: Sequence[tuple[float, str]], accepted: Accepted
-) -> dict[str, dict[str, float]]:
+def _delays(lines: Sequence[dict[str, Any]], sent: SentAlerts, accepted: Accepted) -> dict[str, dict[str, float]]:
     sent_at = accepted.sent_at
     known = [line for line in lines if line["case_id"] in sent_at]
-    of_code = {referral_code(UUID(line["referral_id"])): sent_at[line["case_id"]] for line in known}
+    of_referral = {line["referral_id"]: sent_at[line["case_id"]] for line in known}
+    to_alert = [
+        1000 * (at - of_referral[referral]) for referral, each in sent.at.items() if referral in of_referral
+        for at in each
+    ]  # fmt: skip
     return {
         "to_agency_ms": percentiles([1000 * (line["at"] - sent_at[line["case_id"]]) for line in known]),
-        "to_alert_ms": percentiles([1000 * (at - of_code[code]) for at, code in arrivals if code in of_code]),
+        "to_alert_ms": percentiles(to_alert),
     }
 
 
 def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
-    """p50 and p99, nearest rank."""
+    """Returns p50 and p99 by nearest rank."""
     ordered = sorted(milliseconds) or [float("nan")]
     return {f"p{p}": round(ordered[min(len(ordered) - 1, round(p / 100 * len(ordered)))], 1) for p in (50, 99)}
 
 
 async def _marks(system: System) -> Marks:
-    return Marks(_ledger_length(system), await _sink_length(system), _cpu(system), _machine())
+    return Marks(datetime.now(UTC), _ledger_length(system), await _message_count(system), _cpu(system), _machine())
 
 
 def _cpu(system: System) -> dict[str, float]:
@@ -183,7 +236,7 @@ def _machine() -> float:
 
 
 def _servers() -> dict[str, float]:
-    """CPU time of the private PostgreSQL and RabbitMQ, where this process started them."""
+    """Returns the CPU time of the private PostgreSQL and RabbitMQ that this process started."""
     spent = {"postgres": 0.0, "rabbitmq": 0.0}
     for child in psutil.Process().children(recursive=True):
         try:
@@ -200,7 +253,7 @@ def _cpu_since(system: System, marks: Marks, cases: int) -> dict[str, float]:
     now = _cpu(system)
     ours = sum(now.values()) - sum(marks.cpu.values())
     spent = {name: round(1000 * (now[name] - marks.cpu[name]) / cases, 2) for name in now}
-    # A machine that is busy with something else makes every figure worthless; here it shows.
+    # Shows whether other work on the machine distorted the figures.
     spent["others"] = round(1000 * max(_machine() - marks.machine - ours, 0) / cases, 2)
     return spent | {"services": round(sum(spent[name] for name in SERVICES), 2)}
 
@@ -218,15 +271,11 @@ def _ledger_length(system: System) -> int:
     return system.ledger.read_bytes().count(b"\n") if system.ledger.exists() else 0
 
 
-async def _sink_length(system: System) -> int:
-    return int(await _ask(system, "/count"))
+async def _message_count(system: System) -> int:
+    return int(await _get(system, "/count"))
 
 
-async def _sink(system: System, start: int) -> list[tuple[float, str]]:
-    return [(at, code) for at, code in json.loads(await _ask(system, f"/arrivals?{start}"))]
-
-
-async def _ask(system: System, path: str) -> bytes:
+async def _get(system: System, path: str) -> bytes:
     connection = await bare_http.connect(system.sink_port)
     answer: Awaitable[tuple[int, bytes]] = connection.request(bare_http.message(f"GET {path} HTTP/1.1", b""))
     _, body = await answer

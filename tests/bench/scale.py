@@ -1,4 +1,4 @@
-"""`python -m tests.bench.scale`: a worklist page, a timeline and a sweep with ten thousand and with a million cases."""
+"""`python -m tests.bench.scale`: times a worklist page, a timeline and a sweep for 10,000 and 1,000,000 cases."""
 
 import argparse
 import asyncio
@@ -19,9 +19,11 @@ import uvloop
 from simpul_cli.databases import create_databases
 from simpul_dev.backends import Backends, acquire
 from simpul_routing import repository
-from simpul_routing.api.queries import FIRST_PAGE, build_timeline
+from simpul_routing.api.paging import FIRST_PAGE
+from simpul_routing.api.queries import build_timeline
+from simpul_routing.repository import CaseFiles
 from simpul_routing.use_cases import SweepClocks
-from simpul_runtime.database import engine_for
+from simpul_runtime.database import create_engine
 from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox import Outbox
 from simpul_runtime.transaction import Transactions
@@ -35,7 +37,7 @@ NAMES: Final = {agency.code: agency.name for agency in CITY.agencies}
 
 
 class Place:
-    """A database with that many cases."""
+    """A database with a given number of cases."""
 
     def __init__(self, backends: Backends, cases: int, folder: Path) -> None:
         self.cases = cases
@@ -46,27 +48,29 @@ class Place:
         self.versions, self.keys, _ = signed_city(folder, self.now)
 
     async def fill(self) -> None:
-        """Make it and load it."""
+        """Creates and loads the database."""
         await create_databases(self._backends.postgres_url, {"routing": self._name})
         await migrate_async(self.url, "simpul_routing")
         started = perf_counter()
-        await load(self.url, self.keys, self.cases, self.now, lambda words: print(f"  {words}", flush=True))
+        await load(self.url, self.keys, self.cases, self.now, lambda line: print(f"  {line}", flush=True))
         print(
             f"{self.cases:,} cases, {self.cases * 5:,} referrals: loaded in {perf_counter() - started:.0f} s",
             flush=True,
         )
 
     async def measure(self) -> dict[str, list[float]]:
-        """Milliseconds of each turn, what the services do, connection and commit included."""
-        engine = engine_for(self.url, connections=2)
+        """Times each operation in milliseconds, including connection and commit."""
+        engine = create_engine(self.url, connections=2)
         transactions = Transactions(engine, Outbox("kediri", "routing", self.keys), lambda _: None)
-        clocks = SweepClocks(transactions, self.versions, CITY, self.keys)
+        clocks = SweepClocks(transactions, CaseFiles(self.versions, CITY, self.keys))
         cases, cursors = await self._chosen()
         dice = random.Random(7)
 
         async def page() -> None:
             async with engine.connect() as connection:
-                rows = await repository.list_open_referrals(connection, "uptd-ppa", dice.choice(cursors), 51)
+                rows = await repository.list_open_referrals(
+                    connection, "uptd-ppa", dice.choice(cursors), 51, repository.Scope()
+                )
             assert rows
 
         async def timeline() -> None:
@@ -82,7 +86,7 @@ class Place:
             return {
                 "worklist page": await _timed(page),
                 "timeline": await _timed(timeline),
-                # A small city has fewer steps due than turns would take, so there are fewer turns.
+                # A small city has too few due steps for all repetitions.
                 "sweep": await _timed(sweep, min(TURNS, self.cases // 1000)),
             }
         finally:
@@ -93,7 +97,7 @@ class Place:
         try:
             ended = await connection.fetch("SELECT case_id FROM case_plan WHERE ended_at IS NOT NULL LIMIT 5000")
             waiting = await connection.fetch(
-                "SELECT answer_by, referral_id FROM referral WHERE agency = 'uptd-ppa' AND ended_at IS NULL "
+                "SELECT answer_by, referral_id FROM referral WHERE agency = 'uptd-ppa' AND answer_by IS NOT NULL "
                 "ORDER BY answer_by DESC OFFSET 60"
             )
         finally:
@@ -107,7 +111,7 @@ async def _timed(work: Callable[[], Awaitable[None]], turns: int = TURNS) -> lis
         started = perf_counter()
         await work()
         if turn >= 5:
-            # The first ones prepare statements and warm the cache, as a service does once.
+            # The first repetitions prepare statements and warm the cache, as a service does once.
             taken.append((perf_counter() - started) * 1000)
     return sorted(taken)
 
@@ -145,7 +149,7 @@ async def _both(backends: Backends, large: int, folder: Path) -> int:
 
 
 def main() -> int:
-    """1 when a rule is broken."""
+    """Runs the benchmark; returns 1 when a rule is broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.scale", description=__doc__)
     parser.add_argument("--cases", type=int, default=1_000_000, help="of the larger database")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The two systems under measurement, with the same handle on each."""
+"""The two measured systems, with one interface."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ SERVICES: Final = ("intake", "routing", "notify")
 PROCESSES: Final = (*SERVICES, "agencies", "sink")
 
 _UNPUBLISHED = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
-_UNANSWERED = "SELECT count(*) FROM referral WHERE state = 'offered'"
+_UNANSWERED = "SELECT count(*) FROM referral_service WHERE state = 'offered'"
 _UNSENT = "SELECT count(*) FROM alert WHERE state = 'pending'"
 _UNFINISHED: Final = (
     ("intake", _UNPUBLISHED),
@@ -39,7 +39,7 @@ _UNFINISHED: Final = (
 def spawn(
     module: str, *arguments: str, log: Path, environment: dict[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
-    """A Python process that ends with this one; call it from the main thread."""
+    """Starts a Python process that ends with this one; must be called from the main thread."""
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments], env={**os.environ, **(environment or {})}, cwd=ROOT,
@@ -50,7 +50,7 @@ def spawn(
 
 @dataclass
 class System:
-    """What the bench needs to know of either."""
+    """What the benchmark needs from a system."""
 
     folder: Path
     backends: Backends
@@ -64,56 +64,58 @@ class System:
         self.describe()
 
     def describe(self) -> None:
-        """Name, ports and addresses, before anything is started."""
+        """Sets name, ports and addresses; starts nothing."""
         raise NotImplementedError
 
     @property
     def ledger(self) -> Path:
-        """What the agencies received, one JSON line each."""
+        """The file of what the agencies received, one JSON line each."""
         return self.folder / "received.jsonl"
 
     def database_url(self, service: str) -> str:
-        """Address of a service's database."""
+        """Returns the address of a service's database."""
         raise NotImplementedError
 
     def start(self) -> None:
-        """Everything, ready to take reports."""
+        """Starts everything and waits until it accepts reports."""
         raise NotImplementedError
 
     def restart(self, service: str) -> None:
-        """kill -9 and start again, without waiting."""
+        """Kills a process (SIGKILL) and starts it again, without waiting."""
         raise NotImplementedError
 
     def stop(self) -> None:
-        """End what was started."""
+        """Stops everything that was started."""
         for process in self.processes.values():
             process.kill()
             process.wait(10)
 
     @property
     def unfinished(self) -> list[tuple[str, str]]:
-        """Queries that are zero once all work is done and recorded, with the address of their database."""
+        """Queries that return zero once all work is recorded, with the address of their database."""
         return [(self.database_url(service), query) for service, query in _UNFINISHED]
 
     def start_sink(self) -> None:
-        """The far end of the alerts."""
+        """The sink for alerts."""
         log = self.folder / "sink.log"
         self.processes["sink"] = spawn("tests.bench.sink", str(self.sink_port), log=log)
 
 
 class Simpul(System):
-    """A LocalCity whose alerts all go by SMS to the bench's sink."""
+    """Simpul as a LocalCity whose alerts all go to the sink as SMS."""
 
     def describe(self) -> None:
         self.name = "simpul"
         authority = self.folder / "no-mail.pem"
         trustme.CA().cert_pem.write_to_path(str(authority))
         self.city = LocalCity(
-            self.folder, self.backends, _city_without_mail(self.folder / "city"), accept=False,
+            self.folder, self.backends, _city_without_mail(self.folder / "city"), accept_after=None,
             consuming=AGENCIES, database_prefix=f"bench_{uuid4().hex[:6]}_",
             environment={
                 "SIMPUL_KANNEL_URL": f"http://127.0.0.1:{self.sink_port}/cgi-bin/sendsms",
                 "SIMPUL_SMTP_CA_FILE": str(authority),
+                # The reports are of medium urgency; both systems send an alert as soon as they can.
+                "SIMPUL_BUNDLE_PERIOD": "0",
             },
         )  # fmt: skip
         self.intake_port = self.city.ports["intake"]
@@ -139,7 +141,7 @@ class Simpul(System):
 
 
 def _city_without_mail(folder: Path) -> Path:
-    """Kediri with SMS as the only channel, so that one referral is one alert."""
+    """Copies Kediri with SMS as the only channel, so that a referral makes one alert."""
     shutil.copytree(KEDIRI, folder)
     roster = folder / "roster.yaml"
     text = roster.read_text()

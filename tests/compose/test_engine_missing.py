@@ -1,4 +1,4 @@
-"""Whoever reads the summary of a run knows when docker-compose.yml was not tried."""
+"""The summary of a run says when docker-compose.yml was not tested."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Consumers that are broken on purpose: the plain one with the mistakes of `broken.yaml`."""
+"""Broken consumers: the plain one with the mistakes of `broken.yaml`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ PLAIN = Path(__file__).parents[2] / "deploy" / "agency" / "python-plain" / "cons
 
 @dataclass(frozen=True)
 class Broken:
-    """A mistake as (what stands there, what stands there instead), and the case that must notice it."""
+    """A mistake as (text, replacement), and the case that must detect it."""
 
     name: str
     case: str
     changes: tuple[tuple[str, str], ...]
 
     def write(self, folder: Path) -> Path:
-        """The consumer with the mistake in it."""
+        """Writes the consumer with the mistake."""
         text = PLAIN.read_text()
         for before, after in self.changes:
             assert text.count(before) == 1, (self.name, before)

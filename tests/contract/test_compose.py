@@ -1,4 +1,4 @@
-"""The production shape keeps its promises; whether it is valid for Compose v2 is checked with `config -q`."""
+"""The production compose file and images are as the manual says."""
 
 import re
 import subprocess
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from simpul_agency.sandbox.rabbitmq import encrypted_port
+from simpul_agency.sandbox.rabbitmq import tls_port_configuration
+from simpul_intake.settings import IntakeSettings
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/pyproject.toml"))
@@ -29,7 +30,7 @@ def _members_for(distribution: str) -> set[str]:
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
 def test_an_image_holds_the_members_that_its_distribution_needs_and_no_other(dockerfile: Path) -> None:
     lines = dockerfile.read_text()
-    copied = set(re.findall(r"^COPY (shared/\w+|services/\w+|deploy/cli) \1$", lines, re.MULTILINE))
+    copied = set(re.findall(r"^COPY (shared/\w+|services/\w+|deploy/(?:cli|dev)) \1$", lines, re.MULTILINE))
     needed = {str(MEMBERS[name].relative_to(ROOT)) for name in _members_for(f"simpul-{dockerfile.parent.name}")}
 
     assert copied == needed
@@ -45,10 +46,24 @@ def test_an_image_takes_arguments_such_as_help(dockerfile: Path) -> None:
 
 
 def test_services_jobs_and_operator_read_the_city_that_is_set() -> None:
-    ours = {name: service for name, service in COMPOSE["services"].items() if name not in ("postgres", "rabbitmq")}
+    others = ("postgres", "rabbitmq", "gateway", "handset", "prometheus", "grafana")
+    ours = {name: service for name, service in COMPOSE["services"].items() if name not in others}
 
     for name, service in ours.items():
         assert "${SIMPUL_CITY:-./deploy/kediri}:/city:ro" in service["volumes"], name
+
+
+def test_intake_gets_every_setting_of_a_key_service_and_reads_its_token() -> None:
+    intake = COMPOSE["services"]["intake"]
+    settings = {f"SIMPUL_{name}".upper() for name in IntakeSettings.model_fields if name.startswith("vault_transit_")}
+    shared = COMPOSE["x-service"]["volumes"]
+    manual = (ROOT / "deploy" / "README.md").read_text()
+
+    # Without a value here, Docker Compose passes those that .env sets, and no others.
+    passed = {name for name, value in intake["environment"].items() if value is None}
+    assert passed == settings
+    assert intake["volumes"] == [*shared, "${SIMPUL_DATA:-./deploy}/openbao:/openbao:ro"]
+    assert "SIMPUL_VAULT_TRANSIT_TOKEN_FILE=/openbao/token" in manual
 
 
 def test_every_variable_has_a_line_in_the_example() -> None:
@@ -56,6 +71,15 @@ def test_every_variable_has_a_line_in_the_example() -> None:
     required = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
 
     assert {name for name in required if not re.search(rf"^{name}=", example, re.MULTILINE)} == set()
+
+
+def test_compose_refuses_every_value_that_the_example_leaves_open() -> None:
+    example = (ROOT / "deploy" / ".env.example").read_text()
+    settings = dict(line.split("=", 1) for line in example.splitlines() if re.match(r"\w+=", line))
+    required = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker-compose.yml").read_text()))
+
+    # `:?` refuses a variable that is unset or empty.
+    assert {name for name, value in settings.items() if not value} == required
 
 
 def test_the_operators_command_belongs_to_no_start_and_opens_no_port() -> None:
@@ -68,7 +92,7 @@ def test_the_operators_command_belongs_to_no_start_and_opens_no_port() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_image_runs_as_nobody_special_and_tells_its_health(service: str) -> None:
+def test_image_runs_as_an_unprivileged_user_with_a_health_check(service: str) -> None:
     lines = (ROOT / "services" / service / "Dockerfile").read_text()
 
     assert re.search(r"^USER 10001$", lines, re.MULTILINE)
@@ -94,8 +118,8 @@ def test_service_has_its_own_keys_and_database_only(service: str) -> None:
 
 
 def test_private_keys_are_files_of_their_owner_and_no_job_or_backend_has_any() -> None:
-    private = {f"{service}_key": f"./deploy/secrets/{service}.key.json" for service in SERVICES}
-    private["vault_key"] = "./deploy/secrets/vault.key"
+    private = {f"{service}_key": f"${{SIMPUL_DATA:-./deploy}}/secrets/{service}.key.json" for service in SERVICES}
+    private["vault_key"] = "${SIMPUL_DATA:-./deploy}/secrets/vault.key"
     others = [described for name, described in COMPOSE["services"].items() if name not in SERVICES]
 
     assert {name: COMPOSE["secrets"][name]["file"] for name in private} == private
@@ -105,14 +129,41 @@ def test_private_keys_are_files_of_their_owner_and_no_job_or_backend_has_any() -
 def test_base_images_can_be_replaced() -> None:
     assert COMPOSE["services"]["postgres"]["image"] == "${POSTGRES_IMAGE:-postgres:17}"
     assert COMPOSE["services"]["rabbitmq"]["image"] == "${RABBITMQ_IMAGE:-rabbitmq:4-management}"
+    assert COMPOSE["services"]["gateway"]["image"] == "${GATEWAY_IMAGE:-caddy:2.11}"
 
 
-def test_only_the_encrypted_port_of_the_broker_is_open_to_others() -> None:
+def test_only_the_gateway_and_the_encrypted_port_of_the_broker_are_open_to_others() -> None:
     published = {name: service["ports"] for name, service in COMPOSE["services"].items() if "ports" in service}
 
-    assert set(published) == {"intake", "routing", "desk", "rabbitmq"}
-    assert published.pop("rabbitmq") == ["${AMQPS_PORT:-5671}:5671"]
-    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    assert published == {
+        "gateway": ["${HTTP_PORT:-80}:80", "${HTTPS_PORT:-443}:443"],
+        "rabbitmq": ["${AMQPS_PORT:-5671}:5671"],
+        # Of a demonstration, and for this machine only.
+        "handset": ["127.0.0.1:${HANDSET_PORT:-8085}:8080"],
+        # For this machine only.
+        "prometheus": ["127.0.0.1:${PROMETHEUS_PORT:-9090}:9090"],
+        "grafana": ["127.0.0.1:${GRAFANA_PORT:-3000}:3000"],
+    }
+
+
+def test_the_gateway_reaches_the_services_with_pages_and_neither_database_nor_broker() -> None:
+    reached = {name for name, service in COMPOSE["services"].items() if "gateway" in service.get("networks", ())}
+    gateway = COMPOSE["services"]["gateway"]
+
+    assert reached == {"gateway", "intake", "routing", "desk"}
+    assert gateway["networks"] == ["gateway"]
+    assert gateway["read_only"]
+    assert (gateway["cap_drop"], gateway["cap_add"]) == (["ALL"], ["NET_BIND_SERVICE"])
+
+
+def test_every_log_is_rotated() -> None:
+    rotated = {name for name, service in COMPOSE["services"].items() if service.get("logging", {}).get("options")}
+
+    assert rotated == set(COMPOSE["services"])
+
+
+def test_every_container_has_a_memory_limit() -> None:
+    assert [name for name, service in COMPOSE["services"].items() if not service.get("mem_limit")] == []
 
 
 def _settings(conf: str) -> dict[str, str]:
@@ -120,9 +171,9 @@ def _settings(conf: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in lines if name.startswith("ssl_options")}
 
 
-def test_the_encrypted_port_asks_for_certificates_as_the_one_that_was_tried(tmp_path: Path) -> None:
+def test_the_encrypted_port_requires_certificates_as_the_tested_one_does(tmp_path: Path) -> None:
     deployed = _settings((ROOT / "deploy" / "rabbitmq" / "tls.conf").read_text())
-    tried = _settings(encrypted_port(Path("/etc/rabbitmq/tls"), 5671))
+    tried = _settings(tls_port_configuration(Path("/etc/rabbitmq/tls"), 5671))
 
     assert deployed == tried
     assert deployed["ssl_options.fail_if_no_peer_cert"] == "true"
@@ -144,8 +195,8 @@ def test_an_agencys_compose_file_reads_the_settings_that_the_command_writes() ->
 
 @pytest.mark.parametrize(
     "private",
-    [".env", "deploy/secrets/vault.key", "deploy/tls/broker.key", "deploy/enrolment/ylpa.welcome.json",
-     "deploy/agency/data/agency.key.json"],
+    [".env", "deploy/secrets/vault.key", "deploy/tls/broker.key", "deploy/enrolment/ylpa.enrolment-response.json",
+     "deploy/agency/data/agency.key.json", "deploy/openbao/token", "deploy/backups/operator.key"],
 )  # fmt: skip
 def test_what_is_private_gets_into_no_repository_and_no_image(private: str) -> None:
     ignored = subprocess.run(["git", "check-ignore", "--quiet", private], cwd=ROOT, check=False)
@@ -165,8 +216,8 @@ def test_the_key_commands_of_the_manual_run_twice_destroy_nothing(tmp_path: Path
 
     def run() -> dict[str, bytes]:
         subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, check=True, capture_output=True)
-        files = (path for name in ("secrets", "directory", "tls") for path in (tmp_path / "deploy" / name).iterdir())
-        return {str(path): path.read_bytes() for path in (*files, tmp_path / ".env")}
+        files = (path for name in ("secrets", "directory", "tls") for path in (tmp_path / "deploy" / name).rglob("*"))
+        return {str(path): path.read_bytes() for path in (*files, tmp_path / ".env") if path.is_file()}
 
     once = run()
     twice = run()

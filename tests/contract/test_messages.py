@@ -1,7 +1,8 @@
-"""Class, catalogue, sample and committed schema of every event agree."""
+"""Class, catalogue row, sample and published schema of every event agree."""
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from simpul_cli import contract
 from simpul_schema import MESSAGES, message_class
 from simpul_schema.catalog import CATALOG, as_markdown, may_publish
 from simpul_schema.envelope import wire_json
-from simpul_schema.names import EVENTS, REFERRALS, REPLIES, routing_key
+from simpul_schema.json_schemas import current_schemas
+from simpul_schema.messages import ReplyReferralScheduledV1
+from simpul_schema.names import EVENTS, REFERRALS, REPLIES, inbox_bindings, routing_key
 from simpul_schema.samples import samples
 
 SAMPLES = list(samples())
+_published, _current = cache(contract.published_schemas), cache(current_schemas)
 EVENT_PAGE = Path(__file__).parents[2] / "docs" / "events.md"
 
 
@@ -39,7 +43,7 @@ def test_sample_is_read_and_written_back_unchanged(wire_name: str, file_name: st
 
 @pytest.mark.parametrize(("wire_name", "file_name", "body"), SAMPLES, ids=[file for _, file, _ in SAMPLES])
 def test_sample_fits_the_published_schema(wire_name: str, file_name: str, body: bytes) -> None:
-    jsonschema.validate(json.loads(body), contract.published_schemas()[wire_name])
+    jsonschema.validate(json.loads(body), _published()[wire_name])
 
 
 @pytest.mark.parametrize(("wire_name", "file_name", "body"), SAMPLES, ids=[file for _, file, _ in SAMPLES])
@@ -53,8 +57,8 @@ def test_consumer_ignores_a_field_it_does_not_know(wire_name: str, file_name: st
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=[message.WIRE_NAME for message in MESSAGES])
-def test_every_message_and_field_says_what_it_means(message: type) -> None:
-    schema = contract.current_schemas()[message.WIRE_NAME]  # type: ignore[attr-defined]
+def test_every_message_and_field_has_a_description(message: type) -> None:
+    schema = _current()[message.WIRE_NAME]  # type: ignore[attr-defined]
 
     assert schema["description"]
     assert all("description" in field for field in schema["$defs"][_data(schema)]["properties"].values())
@@ -64,13 +68,13 @@ def _data(schema: dict[str, dict[str, dict[str, str]]]) -> str:
     return schema["properties"]["data"]["$ref"].rpartition("/")[2]
 
 
-def test_committed_schemas_and_event_table_are_what_the_classes_say() -> None:
-    assert contract.stale(contract.published_schemas(), contract.current_schemas()) == []
+def test_the_published_schemas_and_the_event_table_match_the_classes() -> None:
+    assert contract.stale(contract.published_schemas(), current_schemas()) == [], "run `make schema`"
     assert as_markdown() in EVENT_PAGE.read_text()
 
 
-def _spoiled(event: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The event with one mistake each: every attribute and field missing, and wrong in kind."""
+def _invalid_events(event: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the event with one mistake at a time: each attribute and field missing or of the wrong type."""
     optional = {"causationid", "traceparent", "specversion", "datacontenttype", "type"}
     for name in event.keys() - optional:
         yield f"{name} missing", {key: value for key, value in event.items() if key != name}
@@ -78,7 +82,7 @@ def _spoiled(event: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{name} wrong", event | {name: "not one"}
     for name in event["data"].keys() - {"sealed"}:
         wrong = 7 if isinstance(event["data"][name], str) else "not one"
-        yield f"{name} wrong in kind", event | {"data": event["data"] | {name: wrong}}
+        yield f"{name} of the wrong type", event | {"data": event["data"] | {name: wrong}}
     yield "data is a list", event | {"data": []}
     yield "another type", event | {"type": "something.else.v1"}
 
@@ -87,21 +91,32 @@ def _spoiled(event: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_every_event_with_a_mistake_in_it_is_refused_by_class_and_schema_alike(
     wire_name: str, file_name: str, body: bytes
 ) -> None:
-    message, schema = message_class(wire_name), contract.published_schemas()[wire_name]
+    message, schema = message_class(wire_name), _published()[wire_name]
     assert message is not None, file_name
     checker = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
 
-    for mistake, event in _spoiled(json.loads(body)):
+    for mistake, event in _invalid_events(json.loads(body)):
         with pytest.raises(ValidationError):
             message.model_validate_json(json.dumps(event))
         # A format is advice to a schema, so what only breaks a format is the class's to refuse.
         assert not checker.is_valid(event) or mistake in ("id wrong", "time wrong"), mistake
 
 
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T09:00:00Z", "1999-12-31T09:00:00Z", "2029-01-01T09:00:00Z", "9999-12-31T09:00:00Z"]
+)
+def test_an_appointment_that_cannot_be_is_refused(moment: str) -> None:
+    event = json.loads(next(body for wire_name, _, body in SAMPLES if wire_name == "reply.referral.scheduled.v1"))
+    event["data"]["scheduled_for"] = moment
+
+    with pytest.raises(ValidationError):
+        ReplyReferralScheduledV1.model_validate(event)
+
+
 def test_wrong_value_never_shows_in_the_error() -> None:
-    body = json.loads(SAMPLES[0][2])
+    body = json.loads(next(body for wire_name, _, body in SAMPLES if wire_name == "alert.sent.v1"))
     body["data"]["alert_id"] = "Wenthilora Paksibumi"
-    message = message_class(SAMPLES[0][0])
+    message = message_class("alert.sent.v1")
     assert message is not None
 
     with pytest.raises(ValidationError) as refusal:
@@ -116,7 +131,19 @@ def test_routing_key_addresses_the_agency() -> None:
     assert routing_key(REFERRALS, "referral.offered.v1", "ylpa", "legal_aid.low") == (
         "referral.ylpa.legal_aid.low.offered.v1"
     )
+    assert routing_key(REFERRALS, "agency.manifest.v1", "ylpa") == "agency.ylpa.manifest.v1"
     assert routing_key(REPLIES, "reply.referral.delivered.v1", "ylpa") == "reply.ylpa.delivered.v1"
+    assert routing_key(REPLIES, "reply.resend.requested.v1", "ylpa") == "reply.ylpa.resend.requested.v1"
+
+
+def test_the_queue_of_an_agency_is_bound_to_whatever_is_addressed_to_it() -> None:
+    prefixes = tuple(key.removesuffix("#") for key in inbox_bindings("ylpa"))
+
+    assert all(
+        routing_key(REFERRALS, row.wire_name, "ylpa").startswith(prefixes)
+        for row in CATALOG
+        if REFERRALS in row.exchanges
+    )
 
 
 def test_an_agency_may_only_reply() -> None:

@@ -1,38 +1,30 @@
-"""What is published for engineers elsewhere: CloudEvents, FHIR, fixtures and the catalogue page."""
+"""What is published for engineers of agencies: CloudEvents, sealed sections, FHIR, fixtures and the catalogue page."""
 
 import json
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from uuid import UUID
 
 import jsonschema
 import pytest
 from cloudevents.core.bindings.rabbitmq import RabbitMQMessage, from_structured_event
-from fhir.resources.R4B.bundle import Bundle
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from simpul_cli import catalogue, contract
-from simpul_schema import MESSAGES, fixtures, message_class
+from simpul_schema import MESSAGES, SectionContent, fixtures, message_class
 from simpul_schema.catalog import CATALOG
 from simpul_schema.envelope import CONTENT_TYPE
-from simpul_schema.fhir import STATUS, as_bundle
-from simpul_schema.messages import ReferralOfferedV1
-from simpul_schema.messages.referral import ReferralFacts
-from simpul_schema.samples import samples, signatures
+from simpul_schema.json_schemas import section_key
+from simpul_schema.messages import SECTIONS
+from simpul_schema.samples import samples, section_sample, signatures
 from simpul_schema.story import STORY
-from simpul_schema.vocabulary import ParkReason, Urgency
-from simpul_seal import Directory, PublicKeys, Rejection, VerifiedEvent, verify_event
+from simpul_schema.vocabulary import ParkReason
+from simpul_seal import Directory, KeyRing, PublicKeys, Rejection, VerifiedEvent, open_section, verify_event
 
 SAMPLES = list(samples())
 NOW = datetime(2026, 11, 27, 15, 30, tzinfo=UTC)
-OFFER = ReferralOfferedV1.model_validate_json(next(b for name, _, b in SAMPLES if name == "referral.offered.v1"))
-TASK_STATUS = {
-    "draft", "requested", "received", "accepted", "rejected", "ready", "cancelled", "in-progress", "on-hold", "failed",
-    "completed", "entered-in-error",
-}  # fmt: skip
-"""R4; the library cuts its own list short."""
 
 
 @pytest.mark.parametrize(("wire_name", "body"), [(name, body) for name, _, body in SAMPLES])
@@ -48,15 +40,15 @@ def test_every_event_is_read_by_the_cloudevents_sdk(wire_name: str, body: bytes)
 
 
 def test_there_is_a_valid_and_an_invalid_fixture_of_every_event_type() -> None:
-    found = fixtures.events()
+    found, schemas = fixtures.events(), contract.published_schemas()
 
     assert set(found) == {message.WIRE_NAME for message in MESSAGES}
     for wire_name, entry in found.items():
-        message, schema = message_class(wire_name), contract.published_schemas()[wire_name]
+        message, schema = message_class(wire_name), schemas[wire_name]
         assert message is not None
         message.model_validate_json(entry["valid"]["body"])
         jsonschema.validate(json.loads(entry["valid"]["body"]), schema)
-        assert isinstance(believed(entry["valid"]), VerifiedEvent)
+        assert isinstance(verify_fixture(entry["valid"]), VerifiedEvent)
         assert len(entry["invalid"]) >= 4
         for wrong in entry["invalid"]:
             assert wrong["why"]
@@ -64,18 +56,57 @@ def test_there_is_a_valid_and_an_invalid_fixture_of_every_event_type() -> None:
                 message.model_validate_json(wrong["body"])
             with pytest.raises(jsonschema.ValidationError):
                 jsonschema.validate(json.loads(wrong["body"]), schema)
-            refused = believed(wrong)
+            refused = verify_fixture(wrong)
             assert isinstance(refused, Rejection)
             assert refused.reason in (ParkReason.INVALID, ParkReason.UNKNOWN_TYPE)
 
 
-def believed(message: dict[str, str]) -> VerifiedEvent | Rejection:
-    directory = Directory([PublicKeys.read(key) for key in fixtures.directory()["keys"]])
+@pytest.mark.parametrize("section", SECTIONS, ids=[section.SECTION for section in SECTIONS])
+def test_every_sealed_section_has_a_schema_a_sample_and_fixtures(section: type[SectionContent]) -> None:
+    schema = contract.published_schemas()[section_key(section.SECTION)]
+    sample = json.loads(section_sample(section.SECTION))
+    entry = fixtures.sections()[section.SECTION]
+
+    assert json.loads(section.model_validate(sample).model_dump_json()) == sample == entry["valid"]
+    jsonschema.validate(sample, schema)
+    assert schema["description"]
+    assert all("description" in field for field in schema["properties"].values())
+    assert entry["invalid"]
+    for wrong in entry["invalid"]:
+        assert wrong["why"]
+        with pytest.raises(ValidationError):
+            section.read(wrong["content"])
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong["content"], schema)
+
+
+def test_the_sealed_sections_of_the_samples_open_with_the_published_test_keys(tmp_path: Path) -> None:
+    rings = {}
+    for key in fixtures.private_keys()["keys"]:
+        path = tmp_path / key["party"]
+        path.write_text(json.dumps(key))
+        rings[key["party"]] = KeyRing.read(path)
+    opened = set()
+    for wire_name, _, body in SAMPLES:
+        event = json.loads(body)
+        for name, sealed in event["data"]["sealed"].items():
+            content = open_section(
+                sealed["ciphertext"], rings[sealed["recipient"]], event_id=UUID(event["id"]),
+                case_id=UUID(event["correlationid"]), section=name,
+            )  # fmt: skip
+            opened.add((wire_name, name))
+            assert json.loads(content) == json.loads(section_sample(name))
+
+    assert opened == {(message.WIRE_NAME, section.SECTION) for message in MESSAGES for section in message.SECTIONS}
+
+
+def verify_fixture(message: dict[str, str]) -> VerifiedEvent | Rejection:
+    directory = Directory([PublicKeys.from_json(key) for key in fixtures.directory()["keys"]])
     return verify_event(message["body"].encode(), message["signature"], directory, NOW)
 
 
-def test_the_samples_are_signed_by_their_source_as_they_stand_in_their_files() -> None:
-    directory = Directory([PublicKeys.read(key) for key in fixtures.directory()["keys"]])
+def test_the_samples_are_signed_by_their_source() -> None:
+    directory = Directory([PublicKeys.from_json(key) for key in fixtures.directory()["keys"]])
 
     for wire_name, file_name, body in SAMPLES:
         outcome = verify_event(body, signatures()[file_name], directory, NOW)
@@ -83,8 +114,8 @@ def test_the_samples_are_signed_by_their_source_as_they_stand_in_their_files() -
         assert (outcome.event.type, outcome.body) == (wire_name, body)
 
 
-def test_the_verification_fixtures_are_decided_as_they_say() -> None:
-    directory = Directory([PublicKeys.read(key) for key in fixtures.directory()["keys"]])
+def test_the_verification_fixtures_have_the_outcome_that_they_name() -> None:
+    directory = Directory([PublicKeys.from_json(key) for key in fixtures.directory()["keys"]])
 
     for entry in fixtures.verification():
         outcome = verify_event(b64decode(entry["body_base64"]), entry["signature"], directory, NOW)
@@ -106,66 +137,11 @@ def test_there_is_a_fixture_of_every_transition_valid_and_invalid() -> None:
     assert found == catalogue.transition_fixtures()
 
 
-def _codes(model: Any) -> Iterator[tuple[str, str, list[str]]]:
-    """Every coded element of a resource with the codes that FHIR allows; the library itself does not look."""
-    if isinstance(model, list):
-        for item in model:
-            yield from _codes(item)
-    if not isinstance(model, BaseModel):
-        return
-    for name, field in type(model).model_fields.items():
-        value = getattr(model, name, None)
-        extra = field.json_schema_extra
-        allowed = extra.get("enum_values") if isinstance(extra, Mapping) else None
-        if isinstance(allowed, list) and isinstance(value, str):
-            yield f"{type(model).__name__}.{name}", value, [str(code) for code in allowed]
-        yield from _codes(value)
+def test_the_story_uses_messages_of_the_catalogue() -> None:
+    used = {wire_name for _, wire_name, _ in STORY}
 
-
-@pytest.mark.parametrize("said", STATUS)
-@pytest.mark.parametrize("urgency", list(Urgency))
-def test_a_referral_is_a_valid_fhir_bundle_in_every_state(said: str, urgency: Urgency) -> None:
-    document = as_bundle(OFFER, said, None, NOW, urgency=urgency, answer_by=NOW)
-
-    bundle = Bundle.model_validate_json(json.dumps(document))
-
-    assert json.loads(bundle.model_dump_json()) == document
-    for where, code, allowed in _codes(bundle):
-        assert code in (TASK_STATUS if where == "Task.status" else allowed), where
-    assert any(where == "ServiceRequest.status" for where, _, _ in _codes(bundle))
-    urls = [entry["fullUrl"] for entry in document["entry"]]
-    references = re.findall(r'"reference": "([^"]+)"', json.dumps(document))
-    assert len(set(urls)) == len(urls)
-    assert set(references) < set(urls)
-
-
-def test_the_fhir_export_tells_the_newest_state_in_bsers_words_and_nobodys_name() -> None:
-    facts = dict.fromkeys(ReferralFacts.model_fields, "unknown") | {
-        "violence": ["physical"], "implied_violence": [], "sex": "female", "kecamatan": "Mojoroto",
-        "mediation_locked": True,
-    }  # fmt: skip
-
-    document = as_bundle(
-        OFFER, "reply.referral.scheduled.v1", ReferralFacts.model_validate(facts), NOW, urgency=Urgency.LOW,
-        answer_by=NOW,
-    )  # fmt: skip
-
-    task, request, patient = (entry["resource"] for entry in document["entry"][:3])
-    assert (task["status"], task["businessStatus"]["coding"][0]["code"]) == ("in-progress", "5.1.1")
-    assert request["code"]["coding"][0]["code"] == OFFER.data.service.value
-    assert patient["gender"] == "female"
-    assert "Mojoroto" not in json.dumps(document)
-    assert task["priority"] == "routine"
-    overdue = as_bundle(OFFER, "referral.overdue.v1", None, NOW, urgency=Urgency.HIGH, answer_by=NOW)
-    assert overdue["entry"][0]["resource"]["status"] == "requested"
-    assert overdue["entry"][0]["fullUrl"] == document["entry"][0]["fullUrl"]
-
-
-def test_the_story_is_told_in_messages_of_the_catalogue() -> None:
-    told = {wire_name for _, wire_name, _ in STORY}
-
-    assert told <= {row.wire_name for row in CATALOG}
-    assert len(told) >= 15
+    assert used <= {row.wire_name for row in CATALOG}
+    assert len(used) >= 15
 
 
 def test_the_catalogue_page_has_a_card_for_each_message_and_needs_nothing_from_outside() -> None:
@@ -173,6 +149,8 @@ def test_the_catalogue_page_has_a_card_for_each_message_and_needs_nothing_from_o
 
     for row in CATALOG:
         assert f'<article id="{row.wire_name}">' in page
+    for section in SECTIONS:
+        assert f'<article id="section-{section.SECTION}">' in page
     assert not re.search(r"""(src|href)=["'](?!#)""", page)
     assert "<script" not in page
     assert "@import" not in page

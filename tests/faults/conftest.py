@@ -1,4 +1,4 @@
-"""Fault tests break their servers, so they have private ones of their own."""
+"""Servers for the fault tests, which break them and so cannot share them with other tests."""
 
 import asyncio
 import shutil
@@ -18,7 +18,7 @@ RUNNING = ("handset", "agencies", "intake", "routing", "notify")
 
 @dataclass
 class BreakableCity(LocalCity):
-    """A city whose servers and services can be killed, also at chosen points."""
+    """A city whose servers and services can be killed, services at chosen points."""
 
     postgres: PrivatePostgres | None = None
     rabbit: PrivateRabbit | None = None
@@ -31,15 +31,17 @@ class BreakableCity(LocalCity):
         return super()._command(name)
 
     def restart(self, name: str) -> None:
-        """Start a process again that was killed or killed itself."""
+        """Starts a process again that was killed or has killed itself."""
         self.doomed.pop(name, None)
         self.start(name)
         self.wait_ready(name)
 
 
 @contextmanager
-def breakable_city(folder: Path, *running: str, **environment: str) -> Iterator[BreakableCity]:
-    """Private servers and a city of which these processes run."""
+def breakable_city(
+    folder: Path, *running: str, accept: bool = False, consuming: tuple[str, ...] = (), **environment: str
+) -> Iterator[BreakableCity]:
+    """Starts private servers and a city with these processes."""
     folder.chmod(0o755)
     with ExitStack() as ending:
         postgres = PrivatePostgres()
@@ -47,8 +49,16 @@ def breakable_city(folder: Path, *running: str, **environment: str) -> Iterator[
         rabbit = PrivateRabbit()
         ending.callback(rabbit.close)
         backends = Backends(postgres.url, rabbit.amqp_url, rabbit.api_url, "private")
-        city = BreakableCity(folder, backends, KEDIRI, accept=False, postgres=postgres, rabbit=rabbit)
-        city.environment |= environment
+        city = BreakableCity(
+            folder,
+            backends,
+            KEDIRI,
+            accept_after=0.0 if accept else None,
+            consuming=consuming,
+            postgres=postgres,
+            rabbit=rabbit,
+        )
+        city.environment |= {"SIMPUL_BUNDLE_PERIOD": "0"} | environment
         ending.callback(shutil.rmtree, folder, ignore_errors=True)
         ending.callback(city.stop)
         asyncio.run(city.prepare())

@@ -1,4 +1,4 @@
-"""A hacked agency, a full queue, a lost message: nobody else is delayed, nobody is believed who should not be."""
+"""A hacked agency, a full queue, a lost message: no other agency is delayed, and no forged message is accepted."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from tests.support.ledger import eventually, post_until_accepted, received, rows
 from tests.support.reports import a_report
 from tests.support.signing import message, signed
 
-THIEF, VICTIM = "ylpa", "uptd-ppa"
+THIEF, VICTIM = "satgas-kel-bandar-lor", "uptd-ppa"
 
 
 async def send(city: BreakableCity, count: int) -> set[str]:
@@ -33,7 +33,7 @@ async def send(city: BreakableCity, count: int) -> set[str]:
 
 
 async def delays(city: BreakableCity, count: int, without: str = "") -> list[float]:
-    """Seconds from a report's acceptance until each agency but one had its referral, for reports one by one."""
+    """Returns the seconds from each report's acceptance until every agency except `without` has its referral."""
     found = []
     for _ in range(count):
         started = time.time()
@@ -56,18 +56,21 @@ async def delays(city: BreakableCity, count: int, without: str = "") -> list[flo
     return found
 
 
-def reply(referral: Mapping[str, Any], said: str = "accepted", by: str = THIEF) -> dict[str, Any]:
-    """A reply in the name of an agency, unsigned."""
-    body = next(body for name, _, body in samples() if name == f"reply.referral.{said}.v1")
+def reply(referral: Mapping[str, Any], kind: str = "accepted", by: str = THIEF) -> dict[str, Any]:
+    """Returns an unsigned reply in the name of an agency."""
+    body = next(body for name, _, body in samples() if name == f"reply.referral.{kind}.v1")
     event: dict[str, Any] = json.loads(body)
     return event | {
-        "id": str(uuid4()), "source": f"/kediri/agency/{by}", "subject": f"referral/{referral['referral_id']}",
-        "sequence": "0000000001", "data": {"referral_id": referral["referral_id"], "agency": by},
-    }  # fmt: skip
+        "id": str(uuid4()),
+        "source": f"/kediri/agency/{by}",
+        "subject": f"referral/{referral['referral_id']}",
+        "sequence": "0000000001",
+        "data": {"referral_id": referral["referral_id"], "agency": by},
+    }
 
 
 async def as_thief(city: BreakableCity, body: bytes, signature: str, *, headers: dict[str, Any] | None = None) -> None:
-    """What a hacked agency can do with its own account."""
+    """Publishes what a hacked agency can publish with its own broker user."""
     url = json.loads((city.folder / "addresses.json").read_text())[THIEF]
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel(publisher_confirms=True)
@@ -79,19 +82,22 @@ async def as_thief(city: BreakableCity, body: bytes, signature: str, *, headers:
 async def a_referral_of_the_victim(city: BreakableCity) -> Mapping[str, Any]:
     (case_id,) = await send(city, 1)
     await settle(city, {case_id})
-    query = "SELECT referral_id::text, state FROM referral WHERE case_id = $1::uuid AND agency = $2"
+    query = (
+        "SELECT DISTINCT referral_id::text, state FROM referral JOIN referral_service USING (referral_id)"
+        " WHERE case_id = $1::uuid AND agency = $2"
+    )
     (referral, *_) = await rows(city, "routing", query, case_id, VICTIM)
     return referral
 
 
 async def state_of(city: BreakableCity, referral: Mapping[str, Any]) -> str:
-    query = "SELECT state FROM referral WHERE referral_id = $1::uuid"
+    query = "SELECT DISTINCT state FROM referral_service WHERE referral_id = $1::uuid"
     [row] = await rows(city, "routing", query, referral["referral_id"])
     return str(row["state"])
 
 
 @pytest.mark.parametrize("attack", ["stolen_name", "altered", "carbon_copy"])
-async def test_nobody_is_believed_in_another_name(breakable: BreakableCity, attack: str) -> None:
+async def test_a_message_in_the_name_of_another_agency_is_parked(breakable: BreakableCity, attack: str) -> None:
     referral = await a_referral_of_the_victim(breakable)
     thief = KeyRing.read(breakable.keys / f"{THIEF}.key.json")
     stolen = signed(reply(referral, by=VICTIM), thief)
@@ -121,7 +127,7 @@ async def test_nobody_is_believed_in_another_name(breakable: BreakableCity, atta
     await rows(breakable, "routing", "DELETE FROM parked")
 
 
-async def test_a_reply_that_is_played_again_changes_nothing(breakable: BreakableCity) -> None:
+async def test_a_replayed_reply_changes_nothing(breakable: BreakableCity) -> None:
     (case_id,) = await send(breakable, 1)
     await settle(breakable, {case_id})
     query = "SELECT referral_id::text FROM referral WHERE case_id = $1::uuid AND agency = $2"
@@ -136,11 +142,11 @@ async def test_a_reply_that_is_played_again_changes_nothing(breakable: Breakable
         return await state_of(breakable, referral) == "accepted"
 
     await eventually(is_accepted)
-    accepted = "SELECT count(*) AS n FROM transition WHERE referral_id = $1::uuid AND after = 'accepted'"
+    accepted = "SELECT count(*) AS n FROM case_event WHERE referral_id = $1::uuid AND payload->>'after' = 'accepted'"
     assert (await rows(breakable, "routing", accepted, referral["referral_id"]))[0]["n"] == 1
 
 
-async def test_a_flood_from_one_agency_loses_nothing_and_is_parked_with_its_reason(breakable: BreakableCity) -> None:
+async def test_a_flood_from_one_agency_is_parked_and_loses_nothing(breakable: BreakableCity) -> None:
     url = json.loads((breakable.folder / "addresses.json").read_text())[THIEF]
     quiet = median(await delays(breakable, 5))
 
@@ -162,14 +168,14 @@ async def test_a_flood_from_one_agency_loses_nothing_and_is_parked_with_its_reas
         parked = await rows(breakable, "routing", "SELECT count(*) AS n FROM parked WHERE reason = 'unsigned'")
         return bool(parked[0]["n"] >= count)
 
-    await eventually(all_parked, 60)
+    await eventually(all_parked)
     await rows(breakable, "routing", "DELETE FROM parked")
     print(
         f"\nreport to agency, median: {quiet * 1000:.0f} ms, under a flood of {count}: {median(during) * 1000:.0f} ms"
     )
 
 
-async def test_a_dead_agency_with_a_full_queue_delays_nobody_else(breakable: BreakableCity) -> None:
+async def test_an_unreachable_agency_with_a_full_queue_delays_no_others(breakable: BreakableCity) -> None:
     before = median(await delays(breakable, 15))
     full = {"pattern": rf"^{agency_inbox(THIEF)}$", "apply-to": "queues", "priority": 9}
     async with BrokerApi(breakable.backends.rabbitmq_api) as api:
@@ -185,18 +191,21 @@ async def test_a_dead_agency_with_a_full_queue_delays_nobody_else(breakable: Bre
     breakable.start("agencies")
     breakable.wait_ready("agencies")
 
-    print(f"\nreport to agency, median: {before * 1000:.0f} ms, beside a full queue: {during * 1000:.0f} ms")
+    print(f"\nreport to agency, median: {before * 1000:.0f} ms, with a full queue: {during * 1000:.0f} ms")
     assert stuck[0]["n"] > 0
     assert during < 3 * before
 
     async def nothing_is_left() -> bool:
-        left = "SELECT 1 FROM referral WHERE delivered_at IS NULL AND agency = $1 LIMIT 1"
+        left = (
+            "SELECT 1 FROM referral JOIN referral_service USING (referral_id)"
+            " WHERE delivered_at IS NULL AND agency = $1 LIMIT 1"
+        )
         return not await rows(breakable, "routing", left, THIEF)
 
-    await eventually(nothing_is_left, 90)
+    await eventually(nothing_is_left)
 
 
-async def test_what_was_lost_from_a_queue_is_noticed_asked_for_and_sent_again(breakable: BreakableCity) -> None:
+async def test_messages_lost_from_a_queue_are_noticed_requested_and_resent(breakable: BreakableCity) -> None:
     await settle(breakable, await send(breakable, 1))
     breakable.kill("agencies")
     (case_id,) = await send(breakable, 1)
@@ -207,11 +216,11 @@ async def test_what_was_lost_from_a_queue_is_noticed_asked_for_and_sent_again(br
         return bool(planned) and not await rows(breakable, "routing", left)
 
     await eventually(all_published)
-    # An operator's mistake, or a disk: the messages are gone from the broker, and the city believes them delivered.
+    # As after an operator's mistake or a disk failure: the broker confirmed the messages and has lost them.
     async with BrokerApi(breakable.backends.rabbitmq_api) as api:
         for agency in breakable.city.agency_codes:
             await api.call("DELETE", "queues", "{vhost}", agency_inbox(agency), "contents")
     breakable.start("agencies")
     breakable.wait_ready("agencies")
 
-    await settle(breakable, {case_id}, within=60)
+    await settle(breakable, {case_id})

@@ -1,4 +1,4 @@
-"""Connections, channels and queues are broken under load: nothing is lost, and everything moves again by itself."""
+"""Connections, channels and queues break under load: nothing is lost, and the services recover by themselves."""
 
 import asyncio
 import random
@@ -23,14 +23,13 @@ from tests.support.reports import a_report
 
 SEED: Final = 20261126
 FAULTS: Final = 100
-SHORTEST, LONGEST = 0.2, 1.0
-"""Seconds between two faults. On average 0.6, so that a hundred of them take about a minute: the tests of one module
-must end in a few minutes, and a client that reconnects does so within one to two seconds, thus many of the faults hit
-connections that are being made."""
-REPORT_EVERY: Final = 0.33
+MIN_PAUSE, MAX_PAUSE = 0.2, 1.0
+"""Seconds between two faults: a hundred take about a minute. Clients reconnect within one to two seconds, so many
+faults hit connections that are being opened."""
+REPORT_INTERVAL: Final = 0.33
 """Seconds; about three reports a second."""
-MOVING_WITHIN: Final = 30.0
-"""Seconds after the last fault in which everything that was reported must have reached its agency."""
+RECOVERY_TIMEOUT: Final = 30.0
+"""Seconds after the last fault within which every report must have reached its agencies."""
 pytestmark = pytest.mark.timeout(300)
 
 CONSUMING: Final = ("routing", "notify", "desk")
@@ -44,7 +43,7 @@ def proxied(breakable: BreakableCity) -> Iterator[tuple[BreakableCity, AmqpProxy
         if name in breakable.processes:
             breakable.kill(name)
     breakable.environment["SIMPUL_AMQP_URL"] = proxy.url
-    # Not each second: fifty-seven agencies would ask for what they miss after each lost connection.
+    # Longer than in the other tests: after each lost connection all 57 agencies would request a resend.
     breakable.environment["SIMPUL_MANIFEST_INTERVAL"] = "20"
     breakable.start(*SERVICES)
     breakable.wait_ready(*SERVICES)
@@ -54,14 +53,14 @@ def proxied(breakable: BreakableCity) -> Iterator[tuple[BreakableCity, AmqpProxy
 
 @dataclass
 class Reporting:
-    """Reports that are sent one after the other while a test goes on."""
+    """The cases of the reports that are sent while a test runs."""
 
     cases: set[str] = field(default_factory=set)
 
 
 @asynccontextmanager
 async def reporting(city: BreakableCity) -> AsyncIterator[Reporting]:
-    """Send about three reports a second until the block ends; every one of them is accepted in the end."""
+    """Sends about three reports a second until the block ends; each is repeated until it is accepted."""
     found, is_over = Reporting(), asyncio.Event()
 
     async def send(session: aiohttp.ClientSession) -> None:
@@ -71,7 +70,7 @@ async def reporting(city: BreakableCity) -> AsyncIterator[Reporting]:
         async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as sending:
             while not is_over.is_set():
                 sending.create_task(send(session))
-                await asyncio.sleep(REPORT_EVERY)
+                await asyncio.sleep(REPORT_INTERVAL)
 
     running = asyncio.create_task(keep_sending())
     try:
@@ -83,7 +82,7 @@ async def reporting(city: BreakableCity) -> AsyncIterator[Reporting]:
 
 @dataclass(frozen=True)
 class Readiness:
-    """What one service said of itself at one moment."""
+    """What one service reported at one moment."""
 
     at: float
     service: str
@@ -92,22 +91,22 @@ class Readiness:
 
 
 @asynccontextmanager
-async def watching_readiness(city: BreakableCity) -> AsyncIterator[list[Readiness]]:
-    """Ask every service twice a second whether it is ready."""
+async def polled_readiness(city: BreakableCity) -> AsyncIterator[list[Readiness]]:
+    """Polls the readiness of every service twice a second."""
     found: list[Readiness] = []
 
-    async def ask(session: aiohttp.ClientSession, service: str) -> None:
+    async def poll(session: aiohttp.ClientSession, service: str) -> None:
         url = f"{city.url(service)}/health/ready"
         async with session.get(url, timeout=aiohttp.ClientTimeout(total=10)) as answer:
             found.append(Readiness(time.monotonic(), service, answer.status, await answer.text()))
 
-    async def keep_asking() -> None:
+    async def keep_polling() -> None:
         async with aiohttp.ClientSession() as session:
             while True:
-                await asyncio.gather(*(ask(session, service) for service in SERVICES), return_exceptions=True)
+                await asyncio.gather(*(poll(session, service) for service in SERVICES), return_exceptions=True)
                 await asyncio.sleep(0.5)
 
-    running = asyncio.create_task(keep_asking())
+    running = asyncio.create_task(keep_polling())
     try:
         yield found
     finally:
@@ -125,7 +124,7 @@ async def all_are_ready(city: BreakableCity) -> bool:
 
 @asynccontextmanager
 async def inbox_is_locked(city: BreakableCity, service: str) -> AsyncIterator[None]:
-    """While it lasts, a batch of that service that is being stored stays so."""
+    """Locks a service's inbox, so that no batch can be stored."""
     connection = await asyncpg.connect(city.database_url(service))
     try:
         async with connection.transaction():
@@ -136,7 +135,7 @@ async def inbox_is_locked(city: BreakableCity, service: str) -> AsyncIterator[No
 
 
 async def break_while_storing(city: BreakableCity, proxy: AmqpProxy, choice: random.Random) -> None:
-    """Connections are lost while a batch is between its first statement and its commit."""
+    """Breaks connections while a batch is between its first statement and its commit."""
     async with inbox_is_locked(city, choice.choice(CONSUMING)):
         await asyncio.sleep(0.5)
         proxy.force_close_all()
@@ -144,7 +143,7 @@ async def break_while_storing(city: BreakableCity, proxy: AmqpProxy, choice: ran
 
 
 async def break_something(city: BreakableCity, proxy: AmqpProxy, choice: random.Random) -> None:
-    """One fault, chosen by the seed."""
+    """Causes one fault, chosen by the seed."""
     kinds: list[tuple[int, Callable[[], object] | Callable[[], Awaitable[None]]]] = [
         (3, proxy.force_close_all),
         (2, proxy.cut_all),
@@ -160,10 +159,10 @@ async def break_something(city: BreakableCity, proxy: AmqpProxy, choice: random.
         await outcome
 
 
-async def settle_and_tell(city: BreakableCity, cases: set[str]) -> None:
-    """Everything arrives in time; when not, say how far it came."""
+async def settle_or_report(city: BreakableCity, cases: set[str]) -> None:
+    """Waits until everything has arrived; fails with how far it came."""
     try:
-        await settle(city, cases, within=MOVING_WITHIN)
+        await settle(city, cases, within=RECOVERY_TIMEOUT)
     except AssertionError:
         planned = await rows(city, "routing", "SELECT 1 FROM case_plan WHERE case_id = ANY($1::uuid[])", cases)
         alerted = await rows(
@@ -182,7 +181,7 @@ async def test_nothing_is_lost_while_all_connections_close_every_two_seconds(
             await asyncio.sleep(2)
             proxy.force_close_all()
 
-    await settle_and_tell(city, reports.cases)
+    await settle_or_report(city, reports.cases)
 
     await assert_exactly_once(city, reports.cases)
 
@@ -190,31 +189,31 @@ async def test_nothing_is_lost_while_all_connections_close_every_two_seconds(
 async def test_nothing_is_lost_in_a_hundred_faults_at_random_moments(proxied: tuple[BreakableCity, AmqpProxy]) -> None:
     city, proxy = proxied
     choice = random.Random(SEED)
-    async with reporting(city) as reports, watching_readiness(city) as readiness:
+    async with reporting(city) as reports, polled_readiness(city) as readiness:
         for _ in range(FAULTS):
-            await asyncio.sleep(choice.uniform(SHORTEST, LONGEST))
+            await asyncio.sleep(choice.uniform(MIN_PAUSE, MAX_PAUSE))
             await break_something(city, proxy, choice)
     last_fault = time.monotonic()
 
-    await settle_and_tell(city, reports.cases)
+    await settle_or_report(city, reports.cases)
     moving_after = time.monotonic() - last_fault
-    await eventually(lambda: all_are_ready(city), MOVING_WITHIN)
+    await eventually(lambda: all_are_ready(city), RECOVERY_TIMEOUT)
 
     print(
         f"\n{FAULTS} faults (seed {SEED}), {len(reports.cases)} reports, all there {moving_after:.1f} s after the last;"
-        f" {sum(r.status == 503 for r in readiness)} of {len(readiness)} looks said not ready"
+        f" {sum(r.status == 503 for r in readiness)} of {len(readiness)} polls were not ready"
     )
     await assert_exactly_once(city, reports.cases)
 
 
-async def test_a_service_takes_from_its_queue_again_after_it_was_deleted_and_declared_again(
+async def test_a_service_consumes_again_after_its_queue_was_deleted_and_redeclared(
     proxied: tuple[BreakableCity, AmqpProxy],
 ) -> None:
     city, _ = proxied
     async with BrokerApi(city.backends.rabbitmq_api) as api:
         for service in CONSUMING:
-            # Nothing is under way: what lies in a deleted queue is gone, and what is published while there is none
-            # goes only to the other queues of its exchange.
+            # No message is under way: those in a deleted queue are lost, and those published while it is missing go to
+            # the other queues of their exchange only.
             await api.call("DELETE", "queues", "{vhost}", service_inbox(service))
         await asyncio.sleep(3)
         assert not await is_ready(city, "routing")
@@ -222,31 +221,31 @@ async def test_a_service_takes_from_its_queue_again_after_it_was_deleted_and_dec
     async with reporting(city) as reports:
         await asyncio.sleep(2)
 
-    await settle_and_tell(city, reports.cases)
-    await eventually(lambda: all_are_ready(city), MOVING_WITHIN)
+    await settle_or_report(city, reports.cases)
+    await eventually(lambda: all_are_ready(city), RECOVERY_TIMEOUT)
     await assert_exactly_once(city, reports.cases)
 
 
-async def test_nothing_is_lost_when_the_broker_is_killed_and_readiness_says_so(
+async def test_nothing_is_lost_when_the_broker_is_killed_and_readiness_reports_it(
     proxied: tuple[BreakableCity, AmqpProxy],
 ) -> None:
     city, _ = proxied
     assert city.rabbit
-    async with reporting(city) as reports, watching_readiness(city) as readiness:
+    async with reporting(city) as reports, polled_readiness(city) as readiness:
         await asyncio.sleep(2)
         city.rabbit.kill()
         killed = time.monotonic()
         await asyncio.sleep(10)
         before_start = time.monotonic()
-        # Here, because the node ends with the thread that started it.
+        # In this thread, because the node ends with the thread that started it.
         city.rabbit.start()
 
-    await settle_and_tell(city, reports.cases)
-    await eventually(lambda: all_are_ready(city), MOVING_WITHIN)
+    await settle_or_report(city, reports.cases)
+    await eventually(lambda: all_are_ready(city), RECOVERY_TIMEOUT)
 
     for service in SERVICES:
-        said = {r.status for r in readiness if r.service == service and killed + 5 < r.at < before_start}
-        assert said == {503}, service
+        statuses = {r.status for r in readiness if r.service == service and killed + 5 < r.at < before_start}
+        assert statuses == {503}, service
     await assert_exactly_once(city, reports.cases)
 
 
@@ -254,15 +253,15 @@ async def test_a_service_is_not_ready_while_deliveries_wait_and_none_is_stored(
     proxied: tuple[BreakableCity, AmqpProxy],
 ) -> None:
     city, _ = proxied
-    async with reporting(city) as reports, watching_readiness(city) as readiness, inbox_is_locked(city, "routing"):
+    async with reporting(city) as reports, polled_readiness(city) as readiness, inbox_is_locked(city, "routing"):
         locked = time.monotonic()
 
-        async def is_told() -> bool:
+        async def is_reported() -> bool:
             return any(r.service == "routing" and r.status == 503 and "inbox" in r.problems for r in readiness)
 
-        await eventually(is_told, 25)
+        await eventually(is_reported)
     assert not [r for r in readiness if r.service == "notify" and r.status == 503 and r.at > locked]
 
-    await settle_and_tell(city, reports.cases)
-    await eventually(lambda: all_are_ready(city), MOVING_WITHIN)
+    await settle_or_report(city, reports.cases)
+    await eventually(lambda: all_are_ready(city), RECOVERY_TIMEOUT)
     await assert_exactly_once(city, reports.cases)

@@ -1,4 +1,4 @@
-"""kill -9 under load: lost 0, every effect exactly once."""
+"""Processes are killed under load: nothing is lost, and every effect happens exactly once."""
 
 import asyncio
 from collections import Counter
@@ -13,7 +13,7 @@ from tests.support.reports import a_report
 
 
 async def load(city: BreakableCity, count: int) -> set[str]:
-    """Reports at about 25 a second; returns the accepted cases."""
+    """Sends about 25 reports a second; returns the accepted cases."""
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as tasks:
         sending = []
         for _ in range(count):
@@ -53,15 +53,16 @@ async def test_nothing_is_lost_when_the_agencies_are_killed_under_load(breakable
         breakable, "routing", "SELECT referral_id::text FROM referral WHERE case_id = ANY($1::uuid[])", cases
     )
     handled = Counter(line["referral_id"] for line in received(breakable) if line["case_id"] in cases)
-    # A handler that was at work when its process died is called again; nobody is told twice for that.
+    # A handler that ran when its process died is called again, so an agency may handle a referral twice.
     assert set(handled) == {row["referral_id"] for row in planned}
     assert await rows(breakable, "routing", "SELECT reason FROM parked") == []
-    said = await rows(
-        breakable, "routing",
+    delivered = await rows(
+        breakable,
+        "routing",
         "SELECT 1 FROM inbox WHERE type = 'reply.referral.delivered.v1' AND subject = ANY($1)",
         [f"referral/{row['referral_id']}" for row in planned],
-    )  # fmt: skip
-    assert len(said) == len(planned)
+    )
+    assert len(delivered) == len(planned)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ async def test_nothing_is_lost_when_the_agencies_are_killed_under_load(breakable
 )
 async def test_nothing_is_lost_or_doubled_when_it_dies_at(breakable: BreakableCity, service: str, point: str) -> None:
     breakable.kill(service)
-    # The second time: the first batch may be any size, the second comes while reports still arrive.
+    # At the second batch, because reports still arrive then.
     breakable.doomed[service] = (point, 2)
     breakable.start(service)
     loading = asyncio.create_task(load(breakable, 25))

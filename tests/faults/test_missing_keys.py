@@ -1,4 +1,4 @@
-"""Keys end while the city runs; nobody restarts anything."""
+"""Keys expire while the city runs; nothing has to be restarted."""
 
 from collections import Counter
 from dataclasses import replace
@@ -14,7 +14,7 @@ from tests.faults.conftest import BreakableCity
 from tests.support.ledger import assert_exactly_once, eventually, post_until_accepted, received, rows, settle
 from tests.support.reports import a_report
 
-LATE = "ylpa"
+LATE = "satgas-kel-bandar-lor"
 
 
 def set_end(city: BreakableCity, party: str, end: datetime) -> None:
@@ -33,16 +33,16 @@ async def report(city: BreakableCity) -> str:
         return await post_until_accepted(session, city, a_report(violence=["sexual"], place="school", safe_now="no"))
 
 
-async def test_one_agency_without_a_key_waits_alone_and_gets_everything_once(breakable: BreakableCity) -> None:
+async def test_events_to_an_agency_without_a_key_wait_alone_and_arrive_once(breakable: BreakableCity) -> None:
     set_end(breakable, LATE, utc_now())
     case_id = await report(breakable)
 
-    async def is_announced() -> bool:
+    async def is_held() -> bool:
         return bool(await rows(breakable, "routing", "SELECT 1 FROM held_event WHERE case_id::text = $1", case_id))
 
-    await eventually(is_announced)
-    asked = await rows(breakable, "routing", "SELECT agency, service FROM referral WHERE case_id::text = $1", case_id)
-    expected = Counter(row["agency"] for row in asked)
+    await eventually(is_held)
+    referrals = await rows(breakable, "routing", "SELECT agency FROM referral WHERE case_id::text = $1", case_id)
+    expected = Counter(row["agency"] for row in referrals)
 
     def arrived() -> Counter[str]:
         return Counter(line["agency"] for line in received(breakable) if line["case_id"] == case_id)
@@ -57,9 +57,9 @@ async def test_one_agency_without_a_key_waits_alone_and_gets_everything_once(bre
         return status == 200 and any(f"usable key of {LATE}" in warning for warning in body["warnings"])
 
     await eventually(is_named)
-    async with aiohttp.ClientSession() as session, session.get(f"{breakable.url('routing')}/metrics") as answer:
+    async with aiohttp.ClientSession() as session, session.get(breakable.metrics_url("routing")) as answer:
         assert f'simpul_held_events{{party="{LATE}"}} {expected[LATE]:.1f}' in await answer.text()
-    assert len(expected) >= 5
+    assert len(expected) >= 4
     assert expected[LATE]
 
     set_end(breakable, LATE, utc_now() + timedelta(days=365))
@@ -69,18 +69,18 @@ async def test_one_agency_without_a_key_waits_alone_and_gets_everything_once(bre
     assert arrived() == expected
 
 
-async def test_a_report_survives_that_routing_and_intake_have_no_key_and_a_rotation_needs_no_restart(
+async def test_a_report_is_held_while_services_have_no_key_and_a_rotation_needs_no_restart(
     breakable: BreakableCity,
 ) -> None:
     for service in ("routing", "intake"):
         set_end(breakable, service, utc_now())
     case_id = await report(breakable)
 
-    async def is_told() -> bool:
+    async def is_reported() -> bool:
         status, body = await ready(breakable, "intake")
-        return status == 503 and any("simpul keys rotate intake" in trouble for trouble in body["problems"])
+        return status == 503 and any("simpul keys rotate intake" in problem for problem in body["problems"])
 
-    await eventually(is_told)
+    await eventually(is_reported)
     assert await rows(breakable, "intake", "SELECT 1 FROM held_event WHERE case_id::text = $1", case_id)
 
     rotate_keys(

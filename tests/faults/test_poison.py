@@ -1,4 +1,4 @@
-"""One message that nobody can use, whatever is wrong with it, harms nobody else."""
+"""An unusable message, whatever is wrong with it, delays no others."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ AGENCY = "uptd-ppa"
 
 
 def unusable_messages(ring: KeyRing) -> Iterator[tuple[bytes, str]]:
-    """Events of intake's that cannot be read, believed or stored."""
+    """Yields events of intake that cannot be read, verified or stored."""
     sample = json.loads(next(body for name, _, body in samples() if name == REPORTED))
     event = sample | {"id": str(uuid4())}
     deep = b"[" * 980 + b"]" * 980
@@ -52,14 +52,14 @@ async def readiness(city: BreakableCity) -> list[int]:
         return found
 
 
-async def test_events_that_cannot_be_used_are_parked_and_reports_flow(breakable: BreakableCity) -> None:
+async def test_unusable_events_are_parked_and_delay_no_reports(breakable: BreakableCity) -> None:
     messages = list(unusable_messages(KeyRing.read(breakable.keys / "intake.key.json")))
     with closing(RawPublisher(breakable.backends.amqp_url)) as publisher:
         for body, signature in messages:
             publisher.publish(body, EVENTS, REPORTED.encode(), *signature_property(signature))
 
         cases = await send(breakable, 3)
-        await settle(breakable, cases, within=30)
+        await settle(breakable, cases)
 
     parked = await rows(breakable, "routing", "DELETE FROM parked RETURNING reason")
     assert sorted(row["reason"] for row in parked) == ["forged", *["invalid"] * 4, "malformed", "unsigned"]
@@ -67,14 +67,14 @@ async def test_events_that_cannot_be_used_are_parked_and_reports_flow(breakable:
     await assert_exactly_once(breakable, cases)
 
 
-async def test_properties_that_cannot_be_read_stop_neither_a_service_nor_an_agency(breakable: BreakableCity) -> None:
+async def test_invalid_properties_stop_neither_a_service_nor_an_agency(breakable: BreakableCity) -> None:
     with closing(RawPublisher(breakable.backends.amqp_url)) as publisher:
         for flags, properties in FAULTY_PROPERTIES.values():
             publisher.publish(b"no event", "", service_inbox("routing").encode(), flags, properties)
             publisher.publish(b"no event", REFERRALS, f"referral.{AGENCY}.offered.v1".encode(), flags, properties)
 
         cases = await send(breakable, 3)
-        await settle(breakable, cases, within=30)
+        await settle(breakable, cases)
 
     parked = await rows(breakable, "routing", "DELETE FROM parked RETURNING times")
     assert [row["times"] for row in parked] == [len(FAULTY_PROPERTIES)]

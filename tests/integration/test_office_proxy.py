@@ -1,4 +1,4 @@
-"""`make setup`, which every README command starts with, behind an office proxy with an authority of its own."""
+"""`make setup`, with which every command of the README starts, works behind an office proxy with its own authority."""
 
 import os
 import shutil
@@ -13,9 +13,9 @@ from tests.support.office import INDEX, Office, an_office, wheel
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-# Only in a mount namespace of its own does the process see another bundle; the machine keeps its own.
+# The mount namespace shows the process another bundle; the machine keeps its own.
 WITH_BUNDLE = 'mount --bind "$0" /etc/ssl/certs/ca-certificates.crt && exec "$@"'
-# Building a member downloads too: what its build needs.
+# Building a member also downloads the packages that its build needs.
 MEMBER = """
 [project]
 name = "member"
@@ -34,7 +34,7 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
 
 @pytest.fixture(scope="module")
 def uv() -> str:
-    """The uv that set up this checkout."""
+    """Finds the uv that set up this checkout."""
     found = shutil.which("uv") or str(ROOT / ".venv-uv" / "bin" / "uv")
     assert Path(found).exists(), "run make setup first"
     return found
@@ -53,7 +53,7 @@ def office(uv: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office
 
 @pytest.fixture
 def checkout(office: Office, tmp_path: Path) -> Path:
-    """The Makefile with a lock of one package."""
+    """Copies the Makefile with a lock of one package."""
     folder = tmp_path / "checkout"
     folder.mkdir()
     shutil.copy(ROOT / "Makefile", folder)
@@ -68,13 +68,13 @@ def checkout(office: Office, tmp_path: Path) -> Path:
 
 
 def setup(office: Office, checkout: Path, bundle: bytes, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """`make setup` in a bare environment on a machine that trusts these authorities; pip has to get uv first."""
+    """Runs `make setup` in a bare environment on a machine that trusts these authorities, without uv."""
     (checkout.parent / "bundle.pem").write_bytes(bundle)
     programs = Path(sys.base_prefix) / "bin"
     environment = {
         "PATH": f"{programs}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(checkout.parent), "HTTPS_PROXY": office.proxy,
         "UV_DEFAULT_INDEX": INDEX, "PIP_INDEX_URL": INDEX,
-        # What this machine is configured to do is not what is tried here.
+        # The configuration of this machine must not affect the test.
         "UV_NO_CONFIG": "1", "PIP_CONFIG_FILE": os.devnull, "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1",
         "PIP_RETRIES": "0", "UV_HTTP_RETRIES": "0",
     }  # fmt: skip
@@ -114,7 +114,7 @@ def test_a_file_that_pip_is_configured_to_use_stays_the_one(office: Office, chec
 
     done = setup(office, checkout, BUNDLE.read_bytes(), PIP_CONFIG_FILE=str(configuration))
 
-    # pip gets uv, and uv, which nobody told of that file, says what to check.
+    # pip downloads uv; uv does not know that file, so the message says what to check.
     assert "setting up .venv" in done.stdout
     assert "update-ca-certificates" in done.stdout
 

@@ -1,4 +1,4 @@
-"""The agreement of Kediri, and small ones built from its parties; a test says only what matters to it."""
+"""Builders: the agreement of Kediri, small agreements between its parties, and situations."""
 
 import shutil
 from collections.abc import Mapping
@@ -9,9 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from simpul_agreement import Versions, read_agreement
-from simpul_agreement.engine import Decision, Engine, Origin
+from simpul_agreement.engine import Decision, Engine, Engines, Origin
 from simpul_agreement.facts import Situation, situation_from_text
-from simpul_agreement.model import Agreement, Clause, Condition, Effect, Source, Status
+from simpul_agreement.model import (
+    Agreement,
+    Clause,
+    ClockRuns,
+    Condition,
+    Effect,
+    Phase,
+    PlanDeadline,
+    ServiceNeeded,
+    Source,
+    Status,
+)
 from simpul_agreement.versions import sign_version, signatories
 from simpul_city import City
 from simpul_runtime.signing import Keys
@@ -26,22 +37,54 @@ HOME = Origin(satgas="satgas-kel-bandar-lor", kecamatan="satgas-kec-mojoroto", c
 
 @cache
 def kediri() -> Agreement:
-    """As it stands in the repository."""
+    """Reads the agreement of the repository."""
     return read_agreement(VERSION, CITY)
 
 
-def told(**facts: str) -> Situation:
-    """A situation; kinds of violence that hold together are joined by +."""
+def in_one_wave(agreement: Agreement) -> Agreement:
+    """Offers every service at once with the urgency of the case, so that a test need not confirm a service plan."""
+    clauses = []
+    for clause in agreement.clauses:
+        match clause.effect:
+            case ServiceNeeded() as need:
+                clauses.append(replace(clause, effect=replace(need, phase=Phase.IMMEDIATE, max_urgency=None)))
+            case ClockRuns(phase=Phase.PLANNED) | PlanDeadline():
+                continue
+            case _:
+                clauses.append(clause)
+    return replace(agreement, clauses=tuple(clauses))
+
+
+@cache
+def _engines_in_one_wave(engines: Engines) -> Engines:
+    return Engines(in_one_wave(engines.agreement), engines.digest)
+
+
+class OneWave:
+    """The versions of a city without service plans."""
+
+    def __init__(self, versions: Versions) -> None:
+        self.signed = versions
+
+    def active(self, now: datetime) -> Engines:
+        return _engines_in_one_wave(self.signed.active(now))
+
+    def of(self, version: str) -> Engines:
+        return _engines_in_one_wave(self.signed.of(version))
+
+
+def reported(**facts: str) -> Situation:
+    """Builds a situation; several kinds of violence are joined by +."""
     return situation_from_text(facts)
 
 
 def decide(origin: Origin = HOME, **facts: str) -> Decision:
-    """What Kediri's agreement says of a child of Bandar Lor."""
-    return Engine(kediri(), DAY).decide(told(**{"residence": "kelurahan", **facts}), origin)
+    """Decides by Kediri's agreement on a child of Bandar Lor."""
+    return Engine(kediri(), DAY).decide(reported(**{"residence": "kelurahan", **facts}), origin)
 
 
 def a_clause(clause_id: str, effect: Effect, *overrides: str, **when: Any) -> Clause:
-    """A clause; `fact=values` or `fact=Condition`."""
+    """Builds a clause; `fact=values` or `fact=Condition`."""
     conditions = tuple(
         values if isinstance(values, Condition) else Condition(fact, frozenset(values)) for fact, values in when.items()
     )
@@ -51,12 +94,12 @@ def a_clause(clause_id: str, effect: Effect, *overrides: str, **when: Any) -> Cl
 
 
 def an_agreement(*clauses: Clause) -> Agreement:
-    """These clauses between the parties of Kediri."""
+    """Builds an agreement of these clauses between the parties of Kediri."""
     return replace(kediri(), clauses=clauses)
 
 
 def signed_city(folder: Path, now: datetime) -> tuple[Versions, Keys, Mapping[str, KeyRing]]:
-    """Kediri in a folder of its own, its agreement signed by everybody: the versions, routing's keys, all key rings."""
+    """Copies Kediri into a folder, signed by every party; returns the versions, routing's keys and all key rings."""
     parties = ["intake", "routing", *(agency.code for agency in CITY.agencies)]
     pairs = {
         party: generate(party, not_before=now - timedelta(days=60), not_after=now + timedelta(days=600))

@@ -1,8 +1,8 @@
-"""Stands between clients and the broker, and breaks connections and channels at chosen moments.
+"""A proxy between clients and the broker that breaks connections and channels at chosen moments.
 
-The management API knows connections only some seconds after they were made, and cannot close a channel at all. This
-one sees every frame, so it can do both at once: cut the sockets, say what a broker says when an operator closes a
-connection, or send a wrong acknowledgement in a client's name, for which the broker closes that channel.
+The management API lists a connection only some seconds after it was opened, and cannot close a channel. The proxy
+reads every frame, so it acts at once: it cuts sockets, sends what a broker sends when an operator closes a
+connection, or sends a wrong acknowledgement in a client's name, for which the broker closes that channel.
 """
 
 import asyncio
@@ -47,17 +47,17 @@ class _Link:
             writer.transport.abort()
 
     def force_close(self) -> None:
-        """As the broker does when an operator closes the connection."""
+        """Closes the connection as the broker does when an operator requests it."""
         self.client.write(_CONNECTION_FORCED)
         self.broker.transport.abort()
 
     def break_channel(self, channel: int) -> None:
-        """Acknowledge a delivery that never was: the broker closes the channel with PRECONDITION_FAILED."""
+        """Acknowledges a delivery that does not exist, so that the broker closes the channel (PRECONDITION_FAILED)."""
         self.broker.write(_method(channel, 60, 80, struct.pack(">QB", 2**40, 0)))
 
 
 class AmqpProxy:
-    """Runs in a thread of its own, so that it works on while a test blocks."""
+    """A proxy in a thread of its own, so that it continues while a test blocks."""
 
     def __init__(self, amqp_url: str) -> None:
         self._target = urlsplit(amqp_url)
@@ -71,7 +71,7 @@ class AmqpProxy:
         self.url = urlunsplit(self._target._replace(netloc=netloc))
 
     def close(self) -> None:
-        """Cut everything and stop."""
+        """Cuts every connection and stops."""
         self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
@@ -85,27 +85,27 @@ class AmqpProxy:
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
-        # Sockets are closed in the turns of the loop that follow.
+        # The event loop closes the sockets in its next iterations.
         await asyncio.sleep(0.1)
 
     def cut_all(self) -> int:
-        """Break every socket without a word; returns how many connections there were."""
+        """Cuts every socket without closing AMQP; returns the number of connections."""
         return self._each(_Link.cut)
 
     def force_close_all(self) -> int:
-        """Close every connection as an operator does; returns how many there were."""
+        """Closes every connection as an operator does; returns their number."""
         return self._each(_Link.force_close)
 
     def cut_one(self, choice: random.Random) -> None:
-        """Break one socket."""
+        """Cuts one socket."""
         self._one(choice, _Link.cut)
 
     def force_close_one(self, choice: random.Random) -> None:
-        """Close one connection as an operator does."""
+        """Closes one connection as an operator does."""
         self._one(choice, _Link.force_close)
 
     def break_one_channel(self, choice: random.Random) -> None:
-        """Have the broker close one channel."""
+        """Makes the broker close one channel."""
 
         def act(link: _Link) -> None:
             if link.channels:

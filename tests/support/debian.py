@@ -1,4 +1,4 @@
-"""Programs that come from Debian: found, or installed where that is ours to do, or their absence is an error."""
+"""Finds programs of Debian packages, and installs them where the tests may do so."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 INSTALL = ["apt-get", "install", "-y", "--no-install-recommends"]
-# At run level 1 a package starts no service of its own.
+# At run level 1 an installed package starts no service.
 QUIETLY = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
 
 
 def need(programs: Sequence[str], packages: Sequence[str]) -> None:
-    """Make sure the programs are there; the test fails, never skips, where they cannot be had."""
+    """Ensures that the programs exist; the test fails, and never skips, when they cannot be installed."""
     if _missing(programs) and os.geteuid() == 0 and Path("/etc/debian_version").exists():
         env = {**os.environ, **QUIETLY}
         if subprocess.run([*INSTALL, *packages], env=env, capture_output=True, check=False).returncode:

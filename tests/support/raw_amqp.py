@@ -44,14 +44,14 @@ FAULTY_PROPERTIES: Final = {
 
 
 def signature_property(signature: str) -> tuple[int, bytes]:
-    """The header of a signed message, as flags and bytes; none without a signature."""
+    """Returns the header of a signed message as flags and bytes; empty without a signature."""
     if not signature:
         return 0, b""
     return HEADERS, _long(_short(b"simpul-signature") + b"S" + _long(signature.encode()))
 
 
 class RawPublisher:
-    """One connection with confirms."""
+    """A connection with publisher confirms."""
 
     def __init__(self, amqp_url: str) -> None:
         parts = urlsplit(amqp_url)
@@ -71,7 +71,7 @@ class RawPublisher:
         self._expect(Confirm.SelectOk)
 
     def publish(self, body: bytes, exchange: str, routing_key: bytes, flags: int = 0, properties: bytes = b"") -> None:
-        """Return when the broker has confirmed."""
+        """Publishes a message and waits for the broker's confirm."""
         arguments = struct.pack(">HHH", 60, 40, 0) + _short(exchange.encode()) + _short(routing_key) + b"\0"
         self._socket.sendall(self._frame(1, arguments))
         header = struct.pack(">HHQH", 60, 0, len(body), flags) + properties
@@ -80,7 +80,7 @@ class RawPublisher:
         self._expect(Basic.Ack)
 
     def close(self) -> None:
-        """Without a farewell."""
+        """Closes the socket without closing AMQP."""
         self._read.close()
         self._socket.close()
 

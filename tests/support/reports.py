@@ -1,11 +1,11 @@
-"""Builders of reports; a test says only what matters to it."""
+"""Builders of reports."""
 
 from typing import Any
 from uuid import uuid4
 
 
 def a_report(**changes: Any) -> dict[str, Any]:
-    """A report of physical violence at home, as a complaint centre sends it; the people are invented."""
+    """Builds a complaint centre's report of physical violence at home; the people are invented."""
     report: dict[str, Any] = {
         "report_id": str(uuid4()),
         "channel": "walk_in",

@@ -1,4 +1,4 @@
-"""`simpul-agency sandbox up`, as an agency's engineer starts it, and the other commands beside it."""
+"""Runs `simpul-agency sandbox up` and other commands as an agency's engineer does."""
 
 import os
 import signal
@@ -15,43 +15,43 @@ COMMAND = str(Path(sys.executable).with_name("simpul-agency"))
 
 
 class Sandbox:
-    """A running sandbox; commands run where its settings are."""
+    """A running sandbox; commands run in the folder of its settings."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.log = folder.parent / "sandbox.log"
 
-    def run(self, *words: str, expected: int = 0, **environment: str) -> str:
-        """A command to its end; returns what it printed."""
+    def run(self, *arguments: str, expected: int = 0, **environment: str) -> str:
+        """Runs a command and returns what it printed."""
         done = subprocess.run(
-            [COMMAND, *words], cwd=self.folder, env=self._environment(environment), capture_output=True, text=True,
-            timeout=60, check=False,
+            [COMMAND, *arguments], cwd=self.folder, env=self._environment(environment), capture_output=True, text=True,
+            timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == expected, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     @contextmanager
-    def running(self, *words: str, **environment: str) -> Iterator[Path]:
-        """A command that goes on; gives its log, and asks it to end afterwards."""
-        log = self.folder / f"{words[0]}.log"
+    def running(self, *arguments: str, program: str = COMMAND, **environment: str) -> Iterator[Path]:
+        """Runs a command in the background; yields its log, and ends it afterwards."""
+        log = self.folder / f"{Path(arguments[0]).name}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [COMMAND, *words], cwd=self.folder, env=self._environment(environment), stdin=subprocess.DEVNULL,
+                [program, *arguments], cwd=self.folder, env=self._environment(environment), stdin=subprocess.DEVNULL,
                 stdout=output, stderr=output, start_new_session=True, preexec_fn=die_with_parent,
             )  # fmt: skip
         try:
             yield log
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) in (0, -signal.SIGTERM), log.read_text()
+            assert process.wait(60) in (0, -signal.SIGTERM), log.read_text()
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {"PATH": path, "HOME": str(self.folder), "COLUMNS": "200", **more}
 
 
-def until(holds: Callable[[], bool], within: float = 20.0) -> None:
-    """Return once it holds; AssertionError when it does not in time."""
+def until(holds: Callable[[], bool], within: float = 90.0) -> None:
+    """Waits for a condition; raises AssertionError when it does not hold in time."""
     deadline = time.monotonic() + within
     while not holds():
         assert time.monotonic() < deadline, f"did not hold within {within} s"
@@ -60,7 +60,7 @@ def until(holds: Callable[[], bool], within: float = 20.0) -> None:
 
 @contextmanager
 def sandbox(folder: Path, agency: str = "dinsos-peksos") -> Iterator[Sandbox]:
-    """A sandbox that is open."""
+    """Runs a sandbox during the block."""
     folder.mkdir(parents=True)
     found = Sandbox(folder / "box")
     with found.log.open("w") as output:

@@ -1,4 +1,4 @@
-"""What a private server needs before it starts."""
+"""A private server names what it lacks before it starts."""
 
 import socket
 import threading
@@ -22,7 +22,7 @@ def test_free_ports_differ_and_no_outgoing_connection_can_take_one() -> None:
         server.bind(("127.0.0.1", ports[0]))
 
 
-def test_a_server_of_our_own_is_asked_without_the_proxy(
+def test_requests_to_an_own_server_bypass_the_proxy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""`simpul agency` on a live broker, from the agency's enrolment to its last day."""
+"""`simpul agency` on a live broker, from an agency's enrolment to its removal."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ import pytest
 from aiormq.exceptions import AMQPError
 from typer.testing import CliRunner
 
-from simpul_agency.enrolment import Enrolment, make_certificate_request, make_keys, write_json
+from simpul_agency.enrolment import EnrolmentRequest, make_certificate_request, make_keys, write_json
 from simpul_agency.sandbox.rabbitmq import PrivateRabbit
 from simpul_cli.app import app
 from simpul_dev.backends import Backends
@@ -48,7 +48,7 @@ class Operator:
         _, keys = make_keys(agency, datetime.now(UTC))
         request = make_certificate_request(agency, self.folder / f"{name}.tls.key")
         path = self.folder / name
-        write_json(path, Enrolment(city=city, agency=agency, keys=keys.described(), certificate_request=request))
+        write_json(path, EnrolmentRequest(city=city, agency=agency, keys=keys.to_json(), certificate_request=request))
         return path
 
     def shown_keys(self) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ def test_an_agency_is_added_once_and_what_it_needs_goes_into_one_file_of_its_own
     given = json.loads(response.read_text())
     assert given["amqp_url"].startswith(f"amqp://agency.{CODE}:")
     assert given["directory"] == json.loads(operator.directory.read_text())
-    # The password stands in the file alone.
+    # Only the file contains the password.
     assert given["amqp_url"].split(":")[2].split("@")[0] not in added[1]
     assert (lost[0], "exists" in lost[1]) == (2, True)
     assert [key["valid"] for key in operator.shown_keys()] == [True]

@@ -1,4 +1,4 @@
-"""An agency elsewhere: it makes its keys, the city admits it, it receives over TLS, and later renews its keys."""
+"""An agency on another machine creates its keys, is enrolled, receives over TLS, and later rotates its keys."""
 
 import asyncio
 import json
@@ -58,16 +58,16 @@ class Country:
         return done.stdout + done.stderr
 
     def admit(self) -> None:
-        """The first day."""
+        """Enrols the agency."""
         output = self.simpul_agency("init", CODE)
-        enrolment = self.agency / f"{CODE}.enrolment.json"
+        enrolment = self.agency / f"{CODE}.enrolment-request.json"
         added = self.simpul("agency", "add", CODE, "--enrolment", str(enrolment), "--to", str(self.city / "response"))
         fingerprint = next(line for line in output.splitlines() if "phone" in line).partition(": ")[2]
         assert fingerprint in added
         self.simpul_agency("join", str(self.city / "response"))
 
     async def offer(self, town: Town) -> None:
-        """Routing sends a referral, sealed to the agency's newest key."""
+        """Sends a referral as routing does, sealed to the agency's newest key."""
         async with await aio_pika.connect(self.broker.amqp_url) as connection:
             exchange = await (await connection.channel()).get_exchange(REFERRALS)
             event = town.offer()
@@ -81,7 +81,7 @@ def country(tmp_path: Path) -> Iterator[Country]:
     city, agency = tmp_path / "city", tmp_path / "agency"
     agency.mkdir()
     subprocess.run([str(BIN / "simpul"), "tls", "init", str(city / "tls"), "--host", "localhost"], check=True)
-    subprocess.run([str(BIN / "simpul"), "keys", "init", str(city / "keys"), "--services-only"], check=True)
+    subprocess.run([str(BIN / "simpul"), "keys", "init", str(city / "keys")], check=True)
     shutil.copy(city / "keys" / "directory.json", city / "directory.json")
     broker = PrivateRabbit(city / "tls")
     yield Country(city, agency, broker)
@@ -96,28 +96,28 @@ async def test_from_the_first_file_to_renewed_keys_without_a_restart_of_the_city
     await asyncio.to_thread(country.admit)
     await country.offer(town)
     well = await asyncio.to_thread(country.simpul_agency, "doctor")
-    shown = await asyncio.to_thread(country.simpul_agency, "listen", "--most", "1")
-    assert "WRONG" not in well
+    shown = await asyncio.to_thread(country.simpul_agency, "listen", "--limit", "1")
+    assert "FAIL" not in well
     assert "certificate" in well
     assert "R-" in shown
 
-    # What was sealed to the old key waits while the keys are renewed.
+    # A message sealed to the old key waits while the keys are rotated.
     await asyncio.to_thread(country.simpul_agency, "rotate-key")
-    [rotation] = country.agency.glob(f"{CODE}.rotation-*.json")
+    [rotation] = country.agency.glob(f"{CODE}.rotation-request-*.json")
     rotate = ("agency", "rotate-key", CODE, "--enrolment", str(rotation), "--to", str(country.city / "renewed"))
     await asyncio.to_thread(country.simpul, *rotate)
     old = json.loads((country.agency / "agency.key.json").read_text())["keyid"]
     joined = await asyncio.to_thread(country.simpul_agency, "join", str(country.city / "renewed"))
     new = json.loads((country.agency / "agency.key.json").read_text())["keyid"]
     await country.offer(town)
-    shown = await asyncio.to_thread(country.simpul_agency, "listen", "--most", "2")
+    shown = await asyncio.to_thread(country.simpul_agency, "listen", "--limit", "2")
 
     assert "new keys sign" in joined
     assert old != new
     assert shown.count("referral.offered.v1") == 2
     assert "not usable" not in shown
     assert not (country.agency / "agency.next.key.json").exists()
-    assert "WRONG" not in await asyncio.to_thread(country.simpul_agency, "doctor")
+    assert "FAIL" not in await asyncio.to_thread(country.simpul_agency, "doctor")
 
 
 async def test_what_does_not_fit_is_refused_with_what_to_do(country: Country) -> None:
@@ -145,9 +145,9 @@ async def test_what_does_not_fit_is_refused_with_what_to_do(country: Country) ->
     nowhere = await asyncio.to_thread(lambda: country.simpul_agency("doctor", expected=1, **elsewhere))
 
     assert "never replaced" in again
-    assert "does not know these keys" in stranger
-    assert "is not a file of" in nothing
-    assert "WRONG" in naked
+    assert "does not have these keys" in stranger
+    assert "is not an enrolment response" in nothing
+    assert "FAIL" in naked
     assert "no connection" in nowhere
     for name in ("agency.key.json", "tls.key", "simpul-agency.env"):
         assert (country.agency / name).stat().st_mode & 0o077 == 0

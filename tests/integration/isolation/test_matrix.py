@@ -1,4 +1,4 @@
-"""No agency can read, imitate or disturb another: every user, resource and operation tried on a live broker."""
+"""No agency can read, imitate or disturb another: every operation is tried on a live broker."""
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from aiormq.exceptions import AMQPError
 from simpul_agency.broker_api import BrokerApi
 from simpul_city import FilteredQueue
 from simpul_cli.agency import accounts
-from simpul_cli.topology import apply_topology, differences
+from simpul_cli.city_topology import build_filtered_queue, build_topology
+from simpul_cli.topology import apply_topology, find_differences
 from simpul_dev.backends import Backends
-from simpul_runtime.topology import declare_filtered_queue, topology_of
 from simpul_schema.names import DEAD, EVENTS, REFERRALS, REPLIES, UNROUTED, agency_inbox
 
 ONE, OTHER = "first-agency", "second-agency"
@@ -38,10 +38,10 @@ class Try:
 
     @property
     def is_allowed(self) -> bool:
-        """An agency consumes from its own queue and publishes its own replies, and nothing else."""
+        """Whether the operation is allowed: an agency only consumes from its queues and publishes its replies."""
         if self.operation == "publish":
             return self.resource == REPLIES and self.key == f"reply.{self.user}.accepted.v1"
-        # Emptying its own queue harms nobody but itself.
+        # An agency that empties its own queue affects nobody else.
         return self.operation in ("get", "consume", "purge") and self.resource == agency_inbox(self.user)
 
 
@@ -58,7 +58,7 @@ def everything() -> Iterator[Try]:
 
 
 async def attempt(connection: Any, what: Try) -> None:
-    """Do it; an AMQPError when the broker refuses."""
+    """Performs the operation; raises AMQPError when the broker refuses."""
     channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
     try:
         await _do(channel, what)
@@ -116,7 +116,7 @@ async def broker(backends: Backends) -> AsyncIterator[Broker]:
         await api.call("PUT", "vhosts", "{vhost}")
         everything_is_allowed = {"configure": ".*", "write": ".*", "read": ".*"}
         await api.call("PUT", "permissions", "{vhost}", "guest", body=everything_is_allowed)
-        await apply_topology(api, topology_of([ONE, OTHER]))
+        await apply_topology(api, build_topology([ONE, OTHER]))
         addresses = {}
         for agency in (ONE, OTHER):
             password = await accounts.add(api, agency)
@@ -189,8 +189,8 @@ async def test_who_is_suspended_can_do_nothing_and_loses_nothing(broker: Broker)
 
 
 async def test_what_nobody_declared_is_named(broker: Broker) -> None:
-    declared = topology_of([ONE, OTHER])
-    assert await differences(broker.api, declared) == []
+    declared = build_topology([ONE, OTHER])
+    assert await find_differences(broker.api, declared) == []
     await broker.api.call("PUT", "queues", "{vhost}", "agency.third.inbox", body={"durable": True})
     bindings = "bindings", "{vhost}", "e", REFERRALS, "q"
     foreign = {"routing_key": f"referral.{OTHER}.#", "arguments": {}}
@@ -202,11 +202,11 @@ async def test_what_nobody_declared_is_named(broker: Broker) -> None:
     everything = {"pattern": ".*", "definition": {"max-length": 1}, "apply-to": "queues", "priority": 9}
     await broker.api.call("PUT", "policies", "{vhost}", "eager", body=everything)
 
-    assert await differences(broker.api, declared) == [
+    assert await find_differences(broker.api, declared) == [
         *(f"queue {queue} is not bound to {EVENTS} with {key}" for queue, key in bound_to_events),
         f"exchange {EVENTS} is of another kind",
-        # The policy that nobody declared wins over ours.
-        *(f"queue {q.name} has no dead-letter target" for q in declared.queues if not q.is_last_net),
+        # The undeclared policy has precedence over ours.
+        *(f"queue {q.name} has no dead-letter target" for q in declared.queues if not q.is_catch_all),
         f"{agency_inbox(ONE)} is bound to {REFERRALS} with referral.{OTHER}.#, which is not declared",
         "exchange simpul.copy is not declared",
         "policy eager is not declared",
@@ -216,8 +216,8 @@ async def test_what_nobody_declared_is_named(broker: Broker) -> None:
 
 async def test_a_filtered_queue_takes_its_part_for_its_agency_alone_and_blocks_nobody(broker: Broker) -> None:
     ward = FilteredQueue(ONE, "ward", ("medical_care",), ("high",))
-    await apply_topology(broker.api, topology_of([ONE, OTHER], [ward]))
-    name = declare_filtered_queue(ward).name
+    await apply_topology(broker.api, build_topology([ONE, OTHER], [ward]))
+    name = build_filtered_queue(ward).name
     keys = [f"referral.{ONE}.{topic}.offered.v1" for topic in ("medical_care.high", "medical_care.low", "shelter.high")]
     async with await aio_pika.connect(broker.admin_url) as admin:
         channel = await admin.channel(publisher_confirms=True)
@@ -247,16 +247,16 @@ async def test_a_filtered_queue_takes_its_part_for_its_agency_alone_and_blocks_n
 
 
 async def test_an_account_is_put_right_removed_and_never_with_messages_in_its_queue(broker: Broker) -> None:
-    assert await accounts.differences(broker.api, [ONE, OTHER]) == []
+    assert await accounts.find_differences(broker.api, [ONE, OTHER]) == []
     assert await accounts.add(broker.api, ONE) is None
     wide = {"configure": ".*", "write": ".*", "read": ".*"}
     await broker.api.call("PUT", "permissions", "{vhost}", f"agency.{ONE}", body=wide)
-    altered = await accounts.differences(broker.api, [ONE, OTHER, "third-agency"])
+    altered = await accounts.find_differences(broker.api, [ONE, OTHER, "third-agency"])
     await accounts.add(broker.api, ONE)
     held = await broker.api.call("GET", "users", f"agency.{ONE}")
     impersonator = {"password_hash": held["password_hash"], "tags": "impersonator"}
     await broker.api.call("PUT", "users", f"agency.{ONE}", body=impersonator)
-    assert len(await accounts.differences(broker.api, [ONE])) == 1
+    assert len(await accounts.find_differences(broker.api, [ONE])) == 1
     await accounts.add(broker.api, ONE)
     # The password is the same as before.
     async with await aio_pika.connect(broker.addresses[ONE]) as again:
@@ -271,6 +271,6 @@ async def test_an_account_is_put_right_removed_and_never_with_messages_in_its_qu
     await accounts.remove(broker.api, broker.admin_url, OTHER)
 
     assert [sentence.split(" ")[0] for sentence in altered] == [ONE, "third-agency"]
-    assert await accounts.differences(broker.api, [ONE]) == []
+    assert await accounts.find_differences(broker.api, [ONE]) == []
     assert (await accounts.standing_of(broker.api, OTHER)).state is accounts.State.MISSING
     await accounts.add(broker.api, OTHER)

@@ -9,29 +9,29 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner
 
+from simpul_city import City
 from simpul_cli.app import app
 from simpul_cli.keys import NotRotated, create_keys, directory_file, key_file, list_keys, rotate_keys
 from simpul_runtime.signing import Keys
 from simpul_schema.catalog import SERVICES
-from simpul_seal import Directory, KeyRing, lock, open_section, seal_section, unlock, verify
+from simpul_seal import Directory, KeyRing, decrypt, encrypt, open_section, seal_section, verify
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+KEDIRI = Path(__file__).parents[3] / "deploy" / "kediri"
 MONTH = timedelta(days=30)
 RUN = CliRunner()
 _ID = UUID(int=7)
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Every file and what is in it."""
+    """Returns the digest of every file."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def init(root: Path, *more: str) -> tuple[int, str]:
     directory = root / "directory" / "directory.json"
-    found = RUN.invoke(
-        app, ["keys", "init", str(root / "secrets"), "--services-only", "--directory", str(directory), *more]
-    )
+    found = RUN.invoke(app, ["keys", "init", str(root / "secrets"), "--directory", str(directory), *more])
     return found.exit_code, found.output
 
 
@@ -53,6 +53,15 @@ def test_keys_are_made_where_the_compose_file_expects_them(tmp_path: Path) -> No
     assert code == 0
     assert set(digests(tmp_path)) == {
         "directory/directory.json", "secrets/vault.key", *(f"secrets/{name}.key.json" for name in SERVICES)
+    }  # fmt: skip
+
+
+def test_private_keys_of_agencies_are_made_on_request_only(tmp_path: Path) -> None:
+    code, _ = init(tmp_path, "--all-agencies", "--city-dir", str(KEDIRI))
+
+    assert code == 0
+    assert {entry.party for entry in Directory.read(tmp_path / "directory" / "directory.json").entries} == {
+        *SERVICES, *City.read(KEDIRI).agency_codes
     }  # fmt: skip
 
 
@@ -81,11 +90,11 @@ def test_one_file_of_an_earlier_city_is_enough_to_write_nothing(tmp_path: Path, 
 
 
 def test_the_procedure_of_the_earlier_manual_cannot_destroy_the_vault_key(tmp_path: Path) -> None:
-    """It made keys in a folder below the one in use, and moved them up."""
+    """The earlier manual created keys in a folder below the one in use, and moved them up."""
     init(tmp_path)
     before = digests(tmp_path)
 
-    found = RUN.invoke(app, ["keys", "init", str(tmp_path / "secrets" / "keys"), "--services-only"])
+    found = RUN.invoke(app, ["keys", "init", str(tmp_path / "secrets" / "keys")])
 
     assert found.exit_code == 2
     assert digests(tmp_path) == before
@@ -147,7 +156,7 @@ def test_what_a_restarted_and_a_running_service_sign_is_accepted_throughout(fold
 
 def test_what_was_stored_and_sealed_under_old_keys_stays_readable_after_their_end(folder: Path) -> None:
     first = KeyRing.read(key_file(folder, "routing"))
-    stored = lock(b"facts", first, place="case")
+    stored = encrypt(b"facts", first, associated_data="case")
     sealed = seal_section(
         b"facts", Directory.read(directory_file(folder)).current("routing", NOW),
         event_id=_ID, case_id=_ID, section="triage",
@@ -159,7 +168,7 @@ def test_what_was_stored_and_sealed_under_old_keys_stays_readable_after_their_en
     newest = KeyRing.read(key_file(folder, "routing"))
     assert len(newest.all_keys) == 3
     assert first.keyid not in {key.keyid for key in directory.valid_keys("routing", NOW + timedelta(days=500))}
-    assert unlock(stored, newest, place="case") == b"facts"
+    assert decrypt(stored, newest, associated_data="case") == b"facts"
     opened = open_section(sealed["ciphertext"], newest, event_id=_ID, case_id=_ID, section="triage")
     assert opened == b"facts"
 
@@ -170,9 +179,9 @@ def test_a_replica_that_has_not_read_the_new_key_file_reads_what_another_stores(
     rotate_keys(folder, ["routing"], directory_file(folder), create_now, overlap=MONTH)
     directory = Directory.read(directory_file(folder))
 
-    stored = Keys(KeyRing.read(key_file(folder, "routing")), directory).lock(b"facts", place="case")
+    stored = Keys(KeyRing.read(key_file(folder, "routing")), directory).encrypt(b"facts", associated_data="case")
 
-    assert Keys(old, directory).unlock(stored, place="case") == b"facts"
+    assert Keys(old, directory).decrypt(stored, associated_data="case") == b"facts"
 
 
 def test_a_second_rotation_changes_nothing_while_new_keys_wait_for_their_day(folder: Path) -> None:
@@ -198,9 +207,9 @@ def test_after_a_theft_the_next_ordinary_rotation_is_not_held_up(folder: Path) -
     rotated(folder, "routing")
     stolen = rotated(folder, "routing", overlap=timedelta())
 
-    following = rotated(folder, "routing")
+    renewed = rotated(folder, "routing")
 
-    assert len(following.entries) == len(stolen.entries) + 1
+    assert len(renewed.entries) == len(stolen.entries) + 1
 
 
 def test_keys_that_have_ended_are_renewed_at_once(folder: Path) -> None:
@@ -251,7 +260,7 @@ def test_a_file_of_another_party_is_not_rotated(folder: Path) -> None:
         rotated(folder, "routing")
 
 
-def test_the_list_tells_which_key_counts_and_how_long(folder: Path) -> None:
+def test_the_list_shows_which_key_is_current_and_for_how_long(folder: Path) -> None:
     rotated(folder, "routing")
     directory = Directory.read(directory_file(folder))
 

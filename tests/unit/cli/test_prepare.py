@@ -9,7 +9,7 @@ from simpul_cli.app import app
 from simpul_cli.prepare import BROKER_ACCOUNT, SERVICE_ACCOUNT
 from simpul_seal import Directory
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OPEN = "KANNEL_URL, KANNEL_USER, KANNEL_PASSWORD, SMTP_HOST, SMTP_USER, SMTP_PASSWORD, MAIL_FROM"
 
 
@@ -48,8 +48,8 @@ def test_every_password_is_random_and_what_only_the_city_knows_is_named(checkout
     settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     random = [name for name in settings if name.startswith(("POSTGRES_", "RABBITMQ_PASSWORD", "ROUTING_"))]
 
-    assert len(random) == 7
-    assert len({settings[name] for name in random}) == 7
+    assert len(random) == 11
+    assert len({settings[name] for name in random}) == 11
     assert all(settings[name].isalnum() and len(settings[name]) == 48 for name in random)
     assert settings["AGENCY_BROKER"] == "amqps://broker.kota.example:5671/"
     assert settings["OPERATOR_UID"] == str(os.getuid())
@@ -60,7 +60,7 @@ def test_every_password_is_random_and_what_only_the_city_knows_is_named(checkout
 def test_private_files_are_readable_by_the_account_in_the_container_alone(checkout: Path) -> None:
     _, output = _prepare(checkout)
     keys = sorted((checkout / "deploy/secrets").iterdir())
-    broker_key = checkout / "deploy/tls/broker.key"
+    broker_key = checkout / "deploy/tls/broker/broker.key"
 
     assert len(keys) == 5
     assert all(path.stat().st_mode & 0o077 == 0 for path in (*keys, broker_key, checkout / ".env"))
