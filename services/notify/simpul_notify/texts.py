@@ -28,9 +28,12 @@ from simpul_notify.domain.responders import CHANNELS, Recipient
 from simpul_notify.errors import TextInvalid
 from simpul_schema.vocabulary import AlertChannel, Urgency
 
-_SEVERAL: Final = "several"
-KINDS: Final = (*(occasion.name.lower() for occasion in Occasion), "several_offered", "several_revoked", _SEVERAL)
-"""The texts that a city writes: one for each occasion, and three for a message about several referrals."""
+KINDS: Final = (
+    *(occasion.name.lower() for occasion in Occasion),
+    "several_offered", "several_revoked", "several_alarms", "several",
+)  # fmt: skip
+"""The texts that a city writes: one for each occasion, and four for a message about several."""
+_PARTS: Final = ("waiting", "counted", "entries", "line", "revoked_line")
 _VARIABLES: Final = "code, urgency, deadline, agency, waiting, cases, entries, counts, lines and link"
 
 Templates = Mapping[str, Mapping[str, str]]
@@ -57,9 +60,10 @@ class AlertTexts:
             msg = f"{path}:{line}: {error.problem or 'this is not YAML'}; quote a text that has a colon or braces"
             raise TextInvalid(msg) from error
         try:
-            parts = {name: described[name] for name in ("waiting", "counted", "entries", "line", "revoked_line")}
-            # Without texts of its own, a mail counts as an SMS does.
+            parts = {name: described[name] for name in _PARTS}
+            # Without texts of its own, a mail counts as an SMS does, and lists what is late like everything else.
             parts["counted_in_mail"] = described.get("counted_in_mail", parts["counted"])
+            parts["late_line"] = described.get("late_line", parts["line"])
             variables = TextVariables(city.zone, **parts, public_url=public_url.rstrip("/"))
             texts = cls(described["sms"], described["mail"], variables)
             texts.check_all(path, city)
@@ -85,8 +89,7 @@ class AlertTexts:
         kind = notification.kind
         match notification.recipient.channel:
             case AlertChannel.SMS:
-                text = self._fill(self._sms[kind][language], notification, language)
-                return AlertText("", self._with_link(text, notification, language) if kind == _SEVERAL else text)
+                return AlertText("", self._fill_sms(self._sms[kind][language], notification, language))
             case AlertChannel.MAIL:
                 mail = self._mail[kind][language]
                 subject, body = (self._fill(mail[part], notification, language) for part in ("subject", "body"))
@@ -95,10 +98,14 @@ class AlertTexts:
                 msg = "alerts are not sent by the channel other"
                 raise TextInvalid(msg)
 
-    def _with_link(self, text: str, notification: Notification, language: str) -> str:
-        """Adds the link where there is room; an SMS about many kinds of events has none."""
-        linked = f"{text} {self._fill('{link}', notification, language)}"
-        return linked if fits_one_sms(linked) else text
+    def _fill_sms(self, template: str, notification: Notification, language: str) -> str:
+        """Names the gravest kinds of events by as many words as fit, and counts the others together."""
+        text = ""
+        for count in range(len(notification.occasions), 0, -1):
+            text = fill_template(template, notification, language, self._variables, max_counts=count)
+            if fits_one_sms(text):
+                break
+        return text
 
     def _fill(self, template: str, notification: Notification, language: str) -> str:
         return fill_template(template, notification, language, self._variables)
@@ -155,13 +162,13 @@ def longest_notifications(clocks: Mapping[str, object], agency: str) -> Iterator
     for channel, urgency, occasion, clock in product(CHANNELS, Urgency, Occasion, clocks):
         yield Notification(nil, Recipient("", channel), alerts(channel, urgency, clock, occasion))
     # Numbers with as many digits as MAX_ALERTS allows. Only an SMS is limited; a mail is rendered as an example.
-    offered, revoked, every = (Occasion.OFFERED,) * MAX_ALERTS, (Occasion.REVOKED,) * MAX_ALERTS, tuple(Occasion) * 100
-    for urgency, occasions in product(Urgency, (offered, revoked, every)):
+    alike = [(occasion,) * MAX_ALERTS for occasion in (Occasion.OFFERED, Occasion.REVOKED, Occasion.ALARM)]
+    for urgency, occasions in product(Urgency, (*alike, tuple(Occasion) * 100)):
         sms = AlertChannel.SMS
         yield Notification(nil, Recipient("", sms), alerts(sms, urgency, next(iter(clocks)), *occasions))
-    plans = alerts(AlertChannel.SMS, Urgency.MEDIUM, PLAN_CLOCK, *offered)
+    plans = alerts(AlertChannel.SMS, Urgency.MEDIUM, PLAN_CLOCK, *alike[0])
     mixed = tuple(replace(alert, clock="answer") if number >= 100 else alert for number, alert in enumerate(plans))
     yield Notification(nil, Recipient("", AlertChannel.SMS), mixed)
-    for clock, occasions in product(clocks, (offered[:2], revoked[:2], tuple(Occasion))):
+    for clock, occasions in product(clocks, (*(occasions[:2] for occasions in alike), tuple(Occasion))):
         mail = AlertChannel.MAIL
         yield Notification(nil, Recipient("", mail), alerts(mail, Urgency.HIGH, clock, *occasions))

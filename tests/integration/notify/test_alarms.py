@@ -148,4 +148,4 @@ async def test_an_alarm_and_a_referral_for_one_person_are_one_message_that_count
         await room.offer(Referral("uptd-ppa", "medium"))
         await alarm(room, uuid4(), "silent")
         await room.rows("UPDATE alert SET due_at = now()")
-        await room.phone(COORDINATOR).expect_sms("1 kasus", "1 menunggu", "1 alarm")
+        await room.phone(COORDINATOR).expect_sms("1 kasus: 1 alarm sistem atau data, 1 menunggu jawaban. ")

@@ -96,7 +96,7 @@ async def test_the_late_referrals_of_one_case_are_one_message_to_the_level_above
         await room.wait_until_none_is_pending()
 
     [text] = room.sms_to(HEAD)
-    assert text.startswith("Simpul: 1 kasus, 3 lewat 2x. TINGGI, 27/11 22.00 WIB. https://")
+    assert text.startswith("Simpul: 1 kasus: 3 sudah 2x lewat batas. Kegentingan TINGGI, batas 27/11 22.00 WIB. http")
     [mail] = [plain_text(mail) for mail in room.mailbox.mails]
     named = [line.partition(" ")[0] for line in mail.splitlines() if line.startswith("R-")]
     assert sorted(named) == sorted(referral_code(referral.referral_id) for referral in referrals)

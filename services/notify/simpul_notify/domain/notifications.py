@@ -74,7 +74,15 @@ class Notification:
             return occasions.pop().name.lower()
         if occasions == {Occasion.REVOKED}:
             return "several_revoked"
+        if occasions == {Occasion.ALARM}:
+            return "several_alarms"
         return "several_offered" if all(occasion.awaits_answer for occasion in occasions) else "several"
+
+    @property
+    def occasions(self) -> list[tuple[Occasion, int]]:
+        """What its referrals are about, the gravest first, with their numbers."""
+        counts = Counter(alert.occasion for alert in self.referrals)
+        return [(occasion, counts[occasion]) for occasion in _SEVERITY if counts[occasion]]
 
     @property
     def deadline(self) -> datetime:
@@ -113,46 +121,63 @@ class TextVariables:
     waiting: Mapping[str, Mapping[str, str]]
     """Clock -> language -> what is missing; `other` covers clocks that are not listed."""
     counted: Mapping[str, Mapping[str, str]]
-    """Occasion -> language -> how an SMS about several referrals counts them, with `{n}` for the number."""
+    """Occasion -> language -> how an SMS about several referrals counts them, with `{n}` for the number.
+
+    `other` counts those together for which there is no room.
+    """
     counted_in_mail: Mapping[str, Mapping[str, str]]
     """The same in a mail, which has room for whole words."""
     entries: Mapping[str, Mapping[str, str]]
     """`referrals`, `plans`, `alarms` -> language -> how a message about several counts them; `{n}` is the number."""
     line: Mapping[str, str]
     """Language -> what a mail about several referrals says about each."""
+    late_line: Mapping[str, str]
+    """The same about a referral whose deadline has passed."""
     revoked_line: Mapping[str, str]
     """The same about a revoked referral."""
     public_url: str = EXAMPLE_URL
     """Where responders reach notify."""
 
 
-def fill_template(template: str, notification: Notification, language: str, variables: TextVariables) -> str:
-    """Fills in the variables of a template; raises KeyError for an unknown variable."""
+def fill_template(
+    template: str,
+    notification: Notification,
+    language: str,
+    variables: TextVariables,
+    *,
+    max_counts: int = len(Occasion),
+) -> str:
+    """Fills in the variables of a template; raises KeyError for an unknown variable.
+
+    `{counts}` names at most `max_counts` kinds of events and counts the others together.
+    """
     referrals = notification.referrals
-    counts = Counter(alert.occasion for alert in referrals)
-    is_mail = notification.recipient.channel is AlertChannel.MAIL
-    counted = variables.counted_in_mail if is_mail else variables.counted
     values = _values_of(referrals[0], language, variables) | {
         "urgency": notification.urgency.label(language),
         "deadline": _moment(notification.deadline, variables.zone),
         "cases": len({alert.case_id for alert in referrals if alert.occasion.concerns_referral}),
         "entries": _count_entries(referrals, language, variables),
         "link": f"{variables.public_url}{LINK_PATH}/{notification.link_token or ALPHABET[-1] * TOKEN_LENGTH}",
-        "counts": ", ".join(
-            _fill(counted[occasion.name.lower()][language], {"n": counts[occasion]})
-            for occasion in Occasion
-            if counts[occasion]
-        ),
+        "counts": _count_occasions(notification, language, variables, max_counts),
     }
     if "{lines}" in template:
         values["lines"] = "\n".join(_line_of(alert, language, variables) for alert in referrals)
     return _fill(template, values)
 
 
+def _count_occasions(notification: Notification, language: str, variables: TextVariables, max_counts: int) -> str:
+    is_mail = notification.recipient.channel is AlertChannel.MAIL
+    texts = variables.counted_in_mail if is_mail else variables.counted
+    counts = [(occasion.name.lower(), number) for occasion, number in notification.occasions]
+    if others := sum(number for _, number in counts[max_counts:]):
+        counts[max_counts:] = [("other", others)]
+    return ", ".join(_fill(texts[name][language], {"n": number}) for name, number in counts)
+
+
 def _count_entries(referrals: Sequence[Alert], language: str, variables: TextVariables) -> str:
     """Counts referrals, service plans and alarms apart, such as `2 rujukan, 1 rencana`."""
-    plans = sum(alert.clock == PLAN_CLOCK for alert in referrals)
     alarms = sum(not alert.occasion.concerns_referral for alert in referrals)
+    plans = sum(alert.clock == PLAN_CLOCK and alert.occasion.concerns_referral for alert in referrals)
     counted = (("referrals", len(referrals) - plans - alarms), ("plans", plans), ("alarms", alarms))
     # A city's texts of an earlier version have no word for alarms.
     texts = {"alarms": variables.entries["referrals"], **variables.entries}
@@ -160,7 +185,13 @@ def _count_entries(referrals: Sequence[Alert], language: str, variables: TextVar
 
 
 def _line_of(alert: Alert, language: str, variables: TextVariables) -> str:
-    lines = variables.revoked_line if alert.occasion is Occasion.REVOKED else variables.line
+    match alert.occasion:
+        case Occasion.REVOKED:
+            lines = variables.revoked_line
+        case Occasion.OVERDUE | Occasion.ESCALATED:
+            lines = variables.late_line
+        case _:
+            lines = variables.line
     return _fill(lines[language], _values_of(alert, language, variables))
 
 
