@@ -22,6 +22,7 @@ import structlog
 
 from simpul_dev.backends import Backends, acquire
 from simpul_notify.channels import OutgoingMessage
+from simpul_notify.domain.alerts import LONGEST_PAUSE
 from simpul_notify.domain.deliveries import ACCEPTED, Attempt, Capabilities
 from simpul_notify.domain.responders import Responder, Roster
 from simpul_schema.vocabulary import AlertChannel
@@ -127,6 +128,7 @@ async def measure(backends: Backends, folder: Path, alerts: int) -> Surge:
         people = min(PEOPLE, max(alerts // 10, 1))
         room.roster, room.providers = a_roster(people), [dead, slow, mail]
         room.provider_timeout = 1.0
+        room.pause = LONGEST_PAUSE.total_seconds()
         async with room.running():
             await room.stop_sender()
             # Two channels carry each referral, so there are half as many referrals as alerts.

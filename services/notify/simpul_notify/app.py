@@ -8,6 +8,7 @@ from simpul_city import City, CityInvalid
 from simpul_notify.api import add_gateway_routes
 from simpul_notify.channels import load_providers
 from simpul_notify.consumers import alert_handlers
+from simpul_notify.domain.alerts import pause_after_urgent
 from simpul_notify.domain.contact_rules import ContactRules
 from simpul_notify.domain.responders import Roster
 from simpul_notify.errors import NeverContactInvalid, ProviderInvalid, RosterInvalid, TextInvalid
@@ -60,16 +61,18 @@ def build(settings: NotifySettings) -> tuple[Service, FastAPI]:
     )
     service.add_warnings(dispatch.find_problems)
     service.add_warnings(lambda: _find_unserved_channels(roster.current, dispatch))
+    bundle_period = timedelta(seconds=settings.bundle_period)
     send_alerts = SendAlerts(
         service.transactions,
         lambda: roster.current,
         texts,
         dispatch,
         timedelta(seconds=settings.first_retry_delay),
+        pause_after_urgent(bundle_period),
     )
     service.add_background_task(send_alerts.run)
     service.add_readiness_check(send_alerts.readiness_problems)
-    schedule = Schedule(lambda: roster.current, timedelta(seconds=settings.bundle_period), send_alerts.wake)
+    schedule = Schedule(lambda: roster.current, bundle_period, send_alerts.wake)
     escalate_alerts = EscalateAlerts(service.transactions, lambda: roster.current, schedule)
     service.add_background_task(escalate_alerts.run)
     service.add_background_task(escalate_alerts.run_repeats)

@@ -36,7 +36,8 @@ class NotifySettings(ServiceSettings):
         default=60.0,
         ge=0,
         description="seconds for which what is not urgent waits for other alerts to the same responder; urgent alerts "
-        "leave at once by their first channel, and by the others when it fails or this time has passed",
+        "leave at once by their first channel, and by the others when it fails or this time has passed; what follows "
+        "an urgent message to the same recipient within 10 of these seconds is one further message",
     )
     heartbeat_url: SecretStr = Field(
         default=SecretStr(""),

@@ -88,6 +88,8 @@ class Room:
     first_retry_delay: float = 0.05
     concurrency: int = 16
     bundle_period: float = 0.0
+    pause: float = 0.0
+    """Seconds between an urgent message and the next one to the same recipient."""
     roster: Roster = ROSTER
     rules: ContactRules = UNLIMITED
     providers: Sequence[Provider] = ()
@@ -109,8 +111,9 @@ class Room:
             providers, lambda: self.rules, timedelta(seconds=self.provider_timeout), report_url=self.web_url
         )
         self.sender = SendAlerts(
-            self.transactions, lambda: self.roster, TEXTS, self.dispatch, timedelta(seconds=self.first_retry_delay)
-        )
+            self.transactions, lambda: self.roster, TEXTS, self.dispatch, timedelta(seconds=self.first_retry_delay),
+            timedelta(seconds=self.pause),
+        )  # fmt: skip
         web_app = FastAPI()
         record_answers = RecordAnswers(self.transactions, lambda: self.roster, self.sender.wake)
         add_gateway_routes(web_app, providers, RecordReports(self.transactions, self.sender), record_answers)

@@ -13,7 +13,7 @@ from tests.integration.notify.room import START, Referral, Room, a_room, a_step
 from tests.integration.notify.test_smtp import plain_text
 from tests.support.ledger import eventually
 
-HEAD = "+6283400113001"
+COORDINATOR, HEAD = "+6283400111002", "+6283400113001"
 
 
 @pytest.fixture
@@ -61,6 +61,37 @@ async def test_an_urgent_alert_leaves_at_once_and_takes_the_others_of_its_recipi
         assert await room.alerted("rs-rujukan-1") == {ordinary.referral_id, urgent.referral_id}
         assert await room.alerted("ylpa-1") == set()
     assert room.sms_to()[0].startswith("Simpul: 2 kasus, 2 rujukan menunggu. Kegentingan TINGGI.")
+
+
+async def test_what_follows_an_urgent_message_within_seconds_is_one_message_of_every_kind(room: Room) -> None:
+    room.pause = 3600
+    first, second, late = (Referral("uptd-ppa", case_id=uuid4()) for _ in range(3))
+    async with room.running():
+        await room.offer(first)
+        await eventually(lambda: _has_sms(room, 1))
+        await room.offer(second)
+        await room.step("overdue", replace(late, agency="ylpa"), "answer", "uptd-ppa")
+        await room.offer(Referral("uptd-ppa", urgency="medium"))
+        # Nobody else waits for that.
+        await room.offer(Referral("ylpa"))
+        await eventually(lambda: _has_sms(room, 2))
+        while_paused = room.sms_to(COORDINATOR)
+        await room.rows("UPDATE delivery SET accepted_at = accepted_at - interval '2 hours'")
+        await eventually(lambda: _has_sms(room, 3))
+
+    assert len(while_paused) == 1
+    _, text = room.sms_to(COORDINATOR)
+    assert text.startswith("Simpul: 3 kasus: 1 lewat batas, 2 menunggu jawaban. Kegentingan TINGGI, batas 27/11 22.00")
+
+
+async def test_an_urgent_alert_waits_for_no_pause_after_what_was_not_urgent(room: Room) -> None:
+    room.pause = 3600
+    async with room.running():
+        await room.offer(Referral(urgency="medium"))
+        await let_the_period_pass(room)
+        await eventually(lambda: _has_sms(room, 1))
+        await room.offer(Referral())
+        await eventually(lambda: _has_sms(room, 2))
 
 
 async def _has_sms(room: Room, count: int) -> bool:

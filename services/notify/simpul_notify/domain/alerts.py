@@ -155,6 +155,19 @@ def bundling_delay(alert: Alert, channels: tuple[AlertChannel, ...], period: tim
     return timedelta() if is_urgent and alert.channel is channels[0] else period
 
 
+LONGEST_PAUSE: Final = timedelta(seconds=10)
+"""Whoever was alerted to something urgent gets what follows this soon in one further message."""
+
+
+def pause_after_urgent(period: timedelta) -> timedelta:
+    """Returns the time between an urgent message and the next one to the same recipient.
+
+    What is urgent leaves at once, and delays nothing to anybody else. But a phone that rings five times in ten seconds
+    is read no earlier than one that rings twice.
+    """
+    return min(period, LONGEST_PAUSE)
+
+
 @dataclass(frozen=True, slots=True)
 class KnownService:
     """A service of a referral, as the last event described it."""

@@ -77,16 +77,25 @@ _LOCK_RECIPIENTS = text("""
     SELECT w.responder, w.channel FROM unnest(:responders, :channels) AS w (responder, channel)
     WHERE pg_try_advisory_xact_lock(hashtextextended(w.responder || ' ' || w.channel, 0))
 """).bindparams(bindparam("responders", type_=ARRAY(Text)), bindparam("channels", type_=ARRAY(Text)))
+# Whoever was alerted to something urgent a moment ago gets what follows in one further message.
 _CLAIM = text(f"""
-    WITH locked AS (
-        SELECT a.* FROM unnest(:responders, :channels) AS w (responder, channel) CROSS JOIN LATERAL (
+    WITH recipient AS MATERIALIZED (
+        SELECT w.responder, w.channel, EXISTS (
+            SELECT FROM notification n JOIN delivery d USING (notification_id)
+            JOIN alert u ON u.alert_id = ANY(n.alerts)
+            WHERE n.responder = w.responder AND n.channel = w.channel AND n.created_at > now() - interval '1 minute'
+                AND d.accepted_at > now() - CAST(:pause AS interval) AND u.urgency = 'high') AS is_paused
+        FROM unnest(:responders, :channels) AS w (responder, channel)),
+    locked AS (
+        SELECT a.*, w.is_paused FROM recipient w CROSS JOIN LATERAL (
             SELECT a.alert_id, a.responder, a.channel, a.due_at, coalesce({_UNNEEDED}, {_COVERED}) AS unneeded
             FROM alert a WHERE a.responder = w.responder AND a.channel = w.channel AND a.state = 'pending'
                 AND {_UNLEASED} AND NOT {_IN_FLIGHT}
             ORDER BY a.urgency <> 'high', a.due_at LIMIT {MAX_ALERTS} FOR UPDATE SKIP LOCKED) a),
     judged AS (
         SELECT alert_id, unneeded,
-            bool_or(unneeded IS NULL AND due_at <= now()) OVER (PARTITION BY responder, channel) AS leaves
+            bool_or(unneeded IS NULL AND due_at <= now() AND NOT is_paused)
+                OVER (PARTITION BY responder, channel) AS leaves
         FROM locked)
     UPDATE alert a SET reason = j.unneeded,
         state = CASE WHEN j.unneeded IS NULL THEN 'pending' ELSE 'suppressed' END,
@@ -270,11 +279,14 @@ async def find_due_recipients(transaction: Transaction) -> list[DueRecipient]:
     return found
 
 
-async def claim_notifications(transaction: Transaction, recipients: Sequence[Recipient], lease: timedelta) -> Claimed:
+async def claim_notifications(
+    transaction: Transaction, recipients: Sequence[Recipient], lease: timedelta, pause: timedelta = timedelta()
+) -> Claimed:
     """Reads the state again: suppresses what is unnecessary, and leases the rest as one message for each recipient.
 
     Once one alert of a recipient is due, everything that waits for the same recipient goes with it. A recipient to whom
-    another process is sending gets the next message when the result of that one is known.
+    another process is sending gets the next message when the result of that one is known, and no earlier than `pause`
+    after an urgent message.
     """
     found: dict[Recipient, list[Alert]] = {}
     suppressed, unreadable = {}, []
@@ -285,7 +297,7 @@ async def claim_notifications(transaction: Transaction, recipients: Sequence[Rec
     free = (await transaction.connection.execute(_LOCK_RECIPIENTS, wanted)).all()
     wanted = {"responders": [row.responder for row in free], "channels": [row.channel for row in free]}
     # A statement of its own, so that it sees what those have stored who held the locks before.
-    rows = await transaction.connection.execute(_CLAIM, {**wanted, "lease": lease})
+    rows = await transaction.connection.execute(_CLAIM, {**wanted, "lease": lease, "pause": pause})
     for row in rows:
         if row.reason is not None:
             suppressed[row.alert_id] = row.reason

@@ -76,12 +76,15 @@ class SendAlerts:
         texts: AlertTexts,
         dispatch: Dispatch,
         first_retry_delay: timedelta,
+        pause: timedelta = timedelta(),
     ) -> None:
+        """`pause` separates two messages to the same recipient of which the first was urgent."""
         self._transactions = transactions
         self._roster = roster
         self._texts = texts
         self._dispatch = dispatch
         self._first_retry_delay = first_retry_delay
+        self._pause = pause
         self._lease = dispatch.longest_attempt + LEASE_MARGIN
         # One queue with workers of its own per channel, so that a hanging provider delays its own messages only.
         self._queues: dict[AlertChannel, RecipientQueue[Recipient]] = {
@@ -175,7 +178,7 @@ class SendAlerts:
 
     async def _claim(self, recipients: Sequence[Recipient]) -> "list[_Claim | Exception | None]":
         async with self._transactions.begin() as transaction:
-            claimed = await repository.claim_notifications(transaction, recipients, self._lease)
+            claimed = await repository.claim_notifications(transaction, recipients, self._lease, self._pause)
             if claimed.unreadable:
                 await repository.fail_unreadable_alerts(transaction, claimed.unreadable, CHANNELS)
             claims = await self._prepare_messages(transaction, list(claimed.notifications.values()))
