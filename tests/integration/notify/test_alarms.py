@@ -104,6 +104,32 @@ async def test_a_silence_is_repeated_until_the_agency_answers_although_somebody_
     assert len(room.sms_to("+6283400119011")) == 2
 
 
+async def test_an_unread_message_is_repeated_to_everybody_until_anybody_takes_care_of_it(room: Room) -> None:
+    alarm_id = uuid4()
+    async with room.running():
+        await alarm(room, alarm_id, "parked")
+        await room.wait_until_none_is_pending()
+        # Everybody was tried, and nobody has reacted.
+        await room.pass_time(timedelta(minutes=16))
+        await room.wait_until_none_is_pending()
+        first = len(room.sms_to(COORDINATOR))
+        await room.jump(timedelta(hours=5))
+        repeated = await room.escalate.repeat_unanswered()
+        await room.wait_until_none_is_pending()
+        again = len(room.sms_to(COORDINATOR))
+        await (await room.phone("+6283400119011").expect_sms()).reply("TERIMA")
+        await room.pass_time(timedelta(minutes=16))
+        await room.wait_until_none_is_pending()
+        answered = len(room.handset.arrivals)
+        await room.jump(timedelta(hours=5))
+        await room.escalate.repeat_unanswered()
+        await room.wait_until_none_is_pending()
+
+    assert repeated == 2
+    assert again > first
+    assert len(room.handset.arrivals) == answered
+
+
 async def test_an_agency_that_answers_again_stops_what_still_waits(room: Room) -> None:
     alarm_id = uuid4()
     room.handset.is_failing = True

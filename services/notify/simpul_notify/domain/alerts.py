@@ -74,8 +74,10 @@ PLAN_CLOCK: Final = "service_plan"
 """Names the deadline of a service plan in `messages.yaml`."""
 BREACH_CLOCK: Final = "breach_notice"
 """Names the notices of a breach in `messages.yaml`."""
+PARKED_CLOCK: Final = "message_parked"
+"""Names a message that an agency could not use in `messages.yaml`."""
 ALARM_CLOCKS: Final[Mapping[AgencyAlarm, str]] = MappingProxyType({
-    AgencyAlarm.SILENT: "agency_silent", AgencyAlarm.PARKED: "message_parked",
+    AgencyAlarm.SILENT: "agency_silent", AgencyAlarm.PARKED: PARKED_CLOCK,
 })  # fmt: skip
 """Names what an alarm is about in `messages.yaml`."""
 REVOKED_CLOCK: Final = "revoked"

@@ -285,7 +285,7 @@ class Escalation:
     step: int = 0
     """The step of the clock that it is about: 50, 100 or 200; 0 for the referral or decision itself.
 
-    What is at 200 is alerted about again until it is done; an alarm that ends by itself has 200 from the beginning.
+    What is at 200 is alerted about again until it is done; an alarm has 200 from the beginning.
     """
     event_at: datetime | None = None
     """When the event happened by its publisher; what was done after that settles it."""

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Boolean, DateTime, Double, SmallInteger, Text, Uuid
 
-from simpul_notify.domain.alerts import AlertState, Occasion, needed_until
+from simpul_notify.domain.alerts import PARKED_CLOCK, AlertState, Occasion, needed_until
 from simpul_notify.domain.answers import Answer
 from simpul_notify.domain.deliveries import DeliveryState
 from simpul_notify.domain.escalation import Delivery, Escalation, EscalationState, TriedMethod
@@ -80,7 +80,10 @@ _SAVE = text("""
 _CLAIM_UNANSWERED = text(f"""
     WITH unanswered AS (
         SELECT e.escalation_id, {_IS_NEEDED} AND NOT EXISTS (
-                SELECT FROM excluded_party x WHERE x.case_id = e.case_id AND x.party = e.party) AS is_needed
+                SELECT FROM excluded_party x WHERE x.case_id = e.case_id AND x.party = e.party)
+            -- No event ends this kind, so it is over when anybody, of any party, has taken care of it.
+            AND NOT (e.clock = '{PARKED_CLOCK}' AND EXISTS (
+                SELECT FROM alert k WHERE k.case_id = e.case_id AND k.acknowledged_at IS NOT NULL)) AS is_needed
         FROM escalation e
         WHERE e.step = {int(Occasion.ESCALATED)} AND e.state <> 'open' AND e.repeated_at IS NULL
             AND e.ended_at < now() - CASE e.urgency WHEN 'high' THEN CAST(:urgent AS interval)

@@ -224,7 +224,8 @@ class RecordAlerts:
     async def record_agency_alarms(self, transaction: Transaction, events: Sequence[AgencyAlarmV1]) -> None:
         """Alerts the leads of agencies that do not see their referrals, and the coordinator.
 
-        Once for each alarm, however often it is published; a silence is alerted about again until it ends.
+        Once for each alarm, however often it is published. A silence is alerted about again until it ends, and messages
+        that the agency could not use until somebody takes care of them.
         """
         coordinator = self._roster().coordinator
         await self._record(
@@ -234,7 +235,6 @@ class RecordAlerts:
                     event, event.data.alarm_id, party, event.data.agency,
                     Urgency.HIGH if event.data.alarm is AgencyAlarm.PARKED else Urgency.MEDIUM,
                     event.time + REACT_WITHIN, ALARM_CLOCKS[event.data.alarm],
-                    ends_by_itself=event.data.alarm is AgencyAlarm.SILENT,
                 )
                 for event in events
                 for party in dict.fromkeys((event.data.agency, coordinator))
@@ -255,7 +255,7 @@ class RecordAlerts:
             [
                 _alarm(
                     event, event.data.breach_id, party, roster.coordinator, Urgency.MEDIUM, event.data.due_at,
-                    BREACH_CLOCK, ends_by_itself=True,
+                    BREACH_CLOCK,
                 )
                 for event in events
                 for party in parties
@@ -283,14 +283,14 @@ def _alarm(
     urgency: Urgency,
     deadline: datetime,
     clock: str,
-    *,
-    ends_by_itself: bool,
 ) -> Escalation:
-    """Opens an alarm; its id stands for the event, the case, the referral and the service that others are about."""
-    step = int(Occasion.ESCALATED) if ends_by_itself else 0
+    """Opens an alarm, which is repeated until it is over.
+
+    Its id stands for the event, the case, the referral and the service that others are about.
+    """
     return Escalation(
         uuid4(), alarm_id, party, alarm_id, alarm_id, (alarm_id,), agency, urgency, deadline, Occasion.ALARM, clock,
-        step, event.time,
+        int(Occasion.ESCALATED), event.time,
     )  # fmt: skip
 
 
