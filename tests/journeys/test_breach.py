@@ -1,4 +1,4 @@
-"""A breach at an agency, from the command that starts its clock to the notices; in a running city."""
+"""A breach at an agency, from the command that starts its clock to a phone and the notices; in a running city."""
 
 import asyncio
 import json
@@ -10,8 +10,10 @@ from typer.testing import CliRunner
 
 from simpul_cli.app import app
 from simpul_dev.local_city import LocalCity
-from simpul_schema.references import case_reference
+from simpul_schema.references import case_reference, referral_code
 from tests.journeys.test_cases_by_http import reported
+from tests.journeys.test_deadlines_to_people import BOARD, HEAD, PIKET_UPTD, texts_to
+from tests.support.ledger import eventually
 
 
 async def breach(city: LocalCity, *arguments: str, expected: int = 0) -> str:
@@ -19,6 +21,13 @@ async def breach(city: LocalCity, *arguments: str, expected: int = 0) -> str:
     done = await asyncio.to_thread(CliRunner().invoke, app, ["breach", *arguments, *database])
     assert done.exit_code == expected, done.output
     return str(done.output)
+
+
+async def is_alerted(city: LocalCity, breach_id: str) -> bool:
+    """Whether the phones of the coordinator, the head and the board show the breach, alone or among others."""
+    named = f"Simpul: {referral_code(UUID(breach_id))} uptd-ppa: ada kebocoran data. "
+    phones = [await texts_to(city, number) for number in (PIKET_UPTD, HEAD, BOARD)]
+    return all(any(named in text or "alarm sistem atau data" in text for text in texts) for texts in phones)
 
 
 async def test_the_children_whom_an_agency_was_offered_are_found_and_notified_by_no_unsafe_contact(
@@ -33,6 +42,7 @@ async def test_the_children_whom_an_agency_was_offered_are_found_and_notified_by
 
     opened: dict[str, Any] = json.loads(await breach(city, "open", *since, *by, "--json"))
     breach_id = opened["breach_id"]
+    await eventually(lambda: is_alerted(city, breach_id))
     cases = json.loads(await breach(city, "cases", breach_id, "--json"))
     notice = await breach(city, "notice", breach_id, case_reference(UUID(with_contact)), *by, *key)
     silent = await breach(city, "notice", breach_id, without, *by, *key)
