@@ -15,6 +15,7 @@ _RESPONSE: Final = 0x80000000
 _BINDS: Final = (0x01, 0x02, 0x09)
 _SUBMIT, _DELIVER, _UNBIND, _ENQUIRE = 0x04, 0x05, 0x06, 0x15
 _IS_RECEIPT: Final = 0x04
+_HAS_HEADER: Final = 0x40
 
 
 class Status(IntEnum):
@@ -62,10 +63,20 @@ class Smsc:
         """Delivers an SMS that a phone has sent."""
         await self._deliver(number, "98000", text, 0)
 
-    async def _deliver(self, source: str, destination: str, text: str, esm_class: int) -> None:
+    async def send_in_parts(self, number: str, *parts: str) -> None:
+        """Delivers the parts of one long SMS that a phone has sent, the last one first."""
+        for place in range(len(parts), 0, -1):
+            # 3GPP TS 23.040, 9.2.3.24.1: reference, number of parts, place.
+            header = bytes((5, 0, 3, 7, len(parts), place))
+            await self._deliver(number, "98000", parts[place - 1], _HAS_HEADER, header)
+
+    async def _deliver(
+        self, source: str, destination: str, text: str, esm_class: int, header: bytes = b""
+    ) -> None:  # fmt: skip
+        content = header + text.encode()
         body = (
             b"\0" + b"\1\1" + source.encode() + b"\0" + b"\0\1" + destination.encode() + b"\0"
-            + bytes((esm_class, 0, 0)) + b"\0\0" + bytes(4) + bytes((len(text),)) + text.encode()
+            + bytes((esm_class, 0, 0)) + b"\0\0" + bytes(4) + bytes((len(content),)) + content
         )  # fmt: skip
         await _write(self._gateways[-1], _DELIVER, 0, next(self._sequence), body)
 

@@ -161,5 +161,16 @@ async def test_a_phone_answers_by_the_operator_and_that_ends_the_alerts(room: Ro
     assert (len(smsc.taken[NUMBER]), room.mailbox.recipients) == (1, [])
 
 
+async def test_a_long_answer_that_comes_in_parts_is_one_answer(room: Room, smsc: Smsc) -> None:
+    polite = "Selamat malam, pesan sudah kami baca dan kami bicarakan dengan teman sejawat. " * 2
+    async with room.running():
+        await offer(room, smsc)
+        await smsc.send_in_parts(NUMBER, f"{polite[:140]} TERI", "MA, saya berangkat sekarang.")
+        await eventually(lambda: has_ended(room))
+
+    [row] = await room.rows("SELECT answer FROM notification WHERE answer IS NOT NULL")
+    assert row["answer"] == "on_it"
+
+
 async def has_ended(room: Room) -> bool:
     return {row["state"] for row in await room.rows("SELECT state FROM escalation")} == {"ended"}
