@@ -153,8 +153,9 @@ async def test_connectors_get_the_dossier_only_where_the_agency_chose_so(town: T
     await town.send(dossier.offer)
     await dossier.release(**CONTENTS)
     await dossier.expect_sections(agency, "identity", "logistics")
-    async with ClientSession() as session:
-        page = await (await session.get(f"http://127.0.0.1:{port}/referrals/{dossier.referral_id}")).text()
+    address = f"http://127.0.0.1:{port}/referrals/{dossier.referral_id}"
+    async with ClientSession() as session, session.get(address) as answer:
+        page = await answer.text()
     assert NAME in page
     assert ADDRESS in page
     await agency.stop()

@@ -105,8 +105,9 @@ async def test_heads_that_are_withheld_are_a_warning_and_no_problem(town: Town) 
     await send(town, 1, head(town, "intake", "a", 5), head(town, "routing", "b", 5), head(town, "routing", "b", 1))
 
     async def load_health() -> Any:
-        async with aiohttp.ClientSession() as session:
-            return await (await session.get(f"http://127.0.0.1:{port}/health/ready")).json()
+        address = f"http://127.0.0.1:{port}/health/ready"
+        async with aiohttp.ClientSession() as session, session.get(address) as answer:
+            return await answer.json()
 
     async def are_compared() -> bool:
         return not any("routing" in one for one in (await load_health())["warnings"])

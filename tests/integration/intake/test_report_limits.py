@@ -21,6 +21,7 @@ from simpul_intake.use_cases.limit_reports import PROVEN_FACTOR
 from simpul_runtime.database import create_engine, utc_now
 from tests.integration.intake.conftest import Room
 from tests.support.form import ShownForm
+from tests.support.ledger import eventually
 from tests.support.reports import a_report
 from tests.unit.intake.test_proof_of_work import find_proof
 
@@ -59,9 +60,14 @@ class Replicas:
         return await self.send(number, "/reports", address, headers=headers, json=a_report(**changes))
 
     async def warnings(self) -> str:
-        async with aiohttp.ClientSession() as session:
-            answers = [await session.get(f"http://127.0.0.1:{port}/health/ready") for port in self.ports]
-            return " ".join([await answer.text() for answer in answers])
+        return " ".join([(await self.readiness(port))[1] for port in self.ports])
+
+    async def readiness(self, port: int) -> tuple[int, str]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{port}/health/ready") as answer,
+        ):
+            return answer.status, await answer.text()
 
     async def begin_next_hour(self) -> None:
         """Deletes the counts, as the end of an hour does."""
@@ -82,22 +88,18 @@ class Replicas:
 def replicas(city: LocalCity) -> Iterator[Replicas]:
     found = Replicas(city)
 
-    async def wait() -> None:
-        async with asyncio.timeout(60), aiohttp.ClientSession() as session:
-            for port in found.ports:
-                while True:
-                    try:
-                        if (await session.get(f"http://127.0.0.1:{port}/health/ready")).status == 200:
-                            break
-                    except aiohttp.ClientError:
-                        await asyncio.sleep(0.2)
+    async def are_ready() -> bool:
+        try:
+            return all([(await found.readiness(port))[0] == 200 for port in found.ports])
+        except aiohttp.ClientError:
+            return False
 
     async def warm_up() -> None:
         for number in range(2):
             await found.report(number, an_address(), complaint_centre="")
 
     try:
-        asyncio.run(wait())
+        asyncio.run(eventually(are_ready, 120))
         # The first count of a process connects and unwraps keys, and a slow count refuses nobody.
         asyncio.run(warm_up())
         yield found

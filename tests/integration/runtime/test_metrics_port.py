@@ -9,9 +9,11 @@ from simpul_schema.catalog import SERVICES
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_metrics_are_on_a_port_of_their_own_only(city: LocalCity, service: str) -> None:
-    async with aiohttp.ClientSession() as session:
-        own = await session.get(city.metrics_url(service))
-        served = await session.get(f"{city.url(service)}/metrics")
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(city.metrics_url(service)) as own,
+        session.get(f"{city.url(service)}/metrics") as served,
+    ):
         text, page = await own.text(), await served.text()
 
     assert own.status == 200
