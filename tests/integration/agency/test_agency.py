@@ -240,6 +240,7 @@ async def test_an_added_service_is_confirmed_and_accepted_alone(town: Town) -> N
     await agency.start()
     offer = town.offer("psychologist")
     await town.send(offer)
+    await town.expect_replies(offer, "delivered", "accepted")
     # New facts alone ask for nothing.
     await town.send(town.amendment(offer, offer["data"]["services"]))
     await town.send(town.amendment(offer, offer["data"]["services"], added, sequence=3))
