@@ -81,8 +81,8 @@ up: ## a city on this machine with Docker; arguments as in deploy/up, such as AR
 demo: setup assets ## the whole city on this machine, with 26 invented reports; ONCE=1 ends by itself
 	@exec $(VENV)/bin/simpul-dev demo --with-parent $(if $(ONCE),--once)
 
-test: setup assets ## everything, against a real RabbitMQ and a real PostgreSQL; lists the slowest tests
-	@$(VENV)/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 40 --durations-min 5
+test: setup assets ## everything, against a real RabbitMQ and a real PostgreSQL; lists the slowest and the unsteady tests
+	@$(VENV)/bin/python -m tests.support.second_try -n 2 --dist loadgroup --no-loadscope-reorder --durations 40 --durations-min 5
 
 test-fast: setup assets ## what needs no server, in seconds; lists tests that take more than one
 	@$(VENV)/bin/pytest tests/unit tests/contract tests/architecture -n 2 --durations 10 --durations-min 1

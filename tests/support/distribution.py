@@ -60,6 +60,12 @@ def are_distributed(items: Iterable[pytest.Item]) -> bool:
     return all(item.nodeid.endswith(f"@{mark.args[0]}") for item in items for mark in item.iter_markers("xdist_group"))
 
 
+def without_unit(node_id: str) -> str:
+    """Returns a node id as pytest takes it, without the unit that the scheduler reads."""
+    test, _, unit = node_id.rpartition("@")
+    return test if unit in (node_id.partition("::")[0], *STARTED_ONCE) else node_id
+
+
 def _shared_by_all(item: pytest.Item) -> list[str]:
     """Returns the fixtures of a test that are started once for the whole run."""
     if not isinstance(item, pytest.Function):
