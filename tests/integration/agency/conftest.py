@@ -160,7 +160,7 @@ class Town:
         async def have_arrived() -> bool:
             return len(self.replies(offer)) >= len(replies)
 
-        await eventually(have_arrived, 20)
+        await eventually(have_arrived)
         assert self.replies(offer) == list(replies)
         sequences = {event["sequence"] for event in self.received if event["subject"] == offer["subject"]}
         assert sequences == {f"{n:010d}" for n in range(1, len(replies) + 1)}

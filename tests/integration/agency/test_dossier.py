@@ -49,7 +49,7 @@ class Dossier:
             confirmed = [one for one in self.town.received if one["type"] == "reply.dossier.deleted.v1"]
             return withdrawal["data"]["withdrawal_id"] in [one["data"]["withdrawal_id"] for one in confirmed]
 
-        await eventually(is_confirmed, 20)
+        await eventually(is_confirmed)
 
     async def names(self, agency: Agency) -> dict[str, str]:
         """Returns what the agency's people see of the child."""
@@ -61,7 +61,7 @@ class Dossier:
         async def has_sections() -> bool:
             return set(await self.names(agency)) == set(sections)
 
-        await eventually(has_sections, 20)
+        await eventually(has_sections)
 
 
 def stored_bytes(folder: Path) -> bytes:
@@ -95,7 +95,7 @@ async def test_a_dossier_is_sealed_on_the_disk_and_gone_after_its_withdrawal(tow
     await dossier.expect_sections(agency, "identity", "logistics")
     # Routing lists in its manifests what it passes on for intake.
     await town.send(town.manifest(1, 2, {1: dossier.offer, 2: first}))
-    await eventually(lambda: settles(agency, 2), 20)
+    await eventually(lambda: settles(agency, 2))
     assert NAME in (await dossier.names(agency))["identity"]
     assert NAME.encode() not in stored_bytes(town.folder)
     second = await dossier.release(identity={"child_name": f"{NAME} Ayu"})
@@ -103,7 +103,7 @@ async def test_a_dossier_is_sealed_on_the_disk_and_gone_after_its_withdrawal(tow
     async def shows_the_new_name() -> bool:
         return "Ayu" in (await dossier.names(agency))["identity"]
 
-    await eventually(shows_the_new_name, 20)
+    await eventually(shows_the_new_name)
     bundle = await agency.export_fhir(dossier.referral_id)
     [patient] = [e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "Patient"]
     assert patient["name"] == [{"text": f"{NAME} Ayu"}]
@@ -171,7 +171,7 @@ async def test_connectors_get_the_dossier_only_where_the_agency_chose_so(town: T
     async def is_written() -> bool:
         return (shared / "new" / f"{release['id']}.json").exists()
 
-    await eventually(is_written, 20)
+    await eventually(is_written)
     written = json.loads((shared / "new" / f"{release['id']}.json").read_text())
     assert written["data"]["dossier"]["identity"]["child_name"] == NAME
     await dossier.expect_deleted(await dossier.withdraw("identity", "logistics"))

@@ -21,7 +21,7 @@ async def wait_for_requests(town: Town, count: int) -> list[dict[str, Any]]:
     async def are_received() -> bool:
         return len(town.resend_requests()) >= count
 
-    await eventually(are_received, 20)
+    await eventually(are_received)
     return town.resend_requests()
 
 

@@ -248,14 +248,14 @@ async def test_a_consumer_handles_and_answers_what_came_before_services(town: To
     async def all_are_handled() -> bool:
         return (await agency.store.count_backlog())[0] == 0
 
-    await eventually(all_are_handled, 20)
+    await eventually(all_are_handled)
     async with agency.reply(UUID(uid(2001))) as reply:
         reply.complete(ReferralOutcome.SERVED)
 
     async def is_published() -> bool:
         return [event["type"] for event in town.received].count("reply.referral.completed.v1") == 1
 
-    await eventually(is_published, 20)
+    await eventually(is_published)
     bundle = await agency.export_fhir(UUID(uid(2001)))
     await agency.stop()
     assert sorted(calls) == [
@@ -417,17 +417,17 @@ async def test_a_consumer_continues_with_an_upgraded_store(town: Town) -> None:
     async def are_published() -> bool:
         return {*unpublished} <= {event["id"] for event in town.received}
 
-    await eventually(are_published, 20)
+    await eventually(are_published)
 
     async def missing_is_requested() -> bool:
         return 5 in [request.get("first_manifest_number") for request in town.resend_requests()]
 
-    await eventually(missing_is_requested, 20)
+    await eventually(missing_is_requested)
 
     async def all_are_handled() -> bool:
         return (await agency.store.count_backlog())[0] == 0
 
-    await eventually(all_are_handled, 20)
+    await eventually(all_are_handled)
     parked = await agency.store.list_parked()
     assert [await agency.replay_parked(one.name) for one in parked] == [True] * 4
     await agency.stop()

@@ -35,7 +35,7 @@ async def wait_for_heads(agency: Agency, count: int) -> list[SignedHead]:
     async def have_come() -> bool:
         return len(await agency.store.list_heads()) >= count
 
-    await eventually(have_come, 20)
+    await eventually(have_come)
     return await agency.store.list_heads()
 
 
@@ -77,7 +77,7 @@ async def test_an_acknowledged_contradiction_is_a_problem_no_longer_and_a_new_on
     await agency.start()
     restored = [head(town, "intake", "a", 3), head(town, "intake", "lost", 2), head(town, "intake", "a", 1)]
     await send(town, 1, *restored)
-    await eventually(has_problem, 20)
+    await eventually(has_problem)
     assert "audit acknowledge" in (await find_problems())[0]
 
     first = await asyncio.to_thread(acknowledge)
@@ -90,7 +90,7 @@ async def test_an_acknowledged_contradiction_is_a_problem_no_longer_and_a_new_on
     assert await find_problems() == []
 
     await send(town, 3, head(town, "intake", "another", 1))
-    await eventually(has_problem, 20)
+    await eventually(has_problem)
     second = await asyncio.to_thread(acknowledge)
     assert await find_problems() == []
     assert (first.count("deleted the end"), second.count("two histories")) == (1, 1)
@@ -113,7 +113,7 @@ async def test_heads_that_are_withheld_are_a_warning_and_no_problem(town: Town) 
         return not any("routing" in one for one in (await load_health())["warnings"])
 
     await wait_for_heads(agency, 3)
-    await eventually(are_compared, 20)
+    await eventually(are_compared)
     health = await load_health()
     await agency.stop()
 
@@ -130,9 +130,9 @@ async def test_two_histories_make_the_kit_not_ready_also_after_a_restart(town: T
     async def is_reported() -> bool:
         return any("two histories" in one for one in await agency.health.readiness_problems())
 
-    await eventually(is_reported, 20)
+    await eventually(is_reported)
     await agency.stop()
     agency = town.agency()
     await agency.start()
-    await eventually(is_reported, 20)
+    await eventually(is_reported)
     await agency.stop()

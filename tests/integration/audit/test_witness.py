@@ -34,6 +34,7 @@ from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.messages import AuditHeadSignedV1
 from simpul_seal import Directory, VerifiedEvent, generate
 from tests.support.databases import create_migrated
+from tests.support.ledger import eventually
 
 AGENCY = "ylpa"
 
@@ -269,13 +270,23 @@ async def test_a_running_service_publishes_the_heads_of_an_hour_once(
     witnessed: Witnessed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(head_publishing, "POLL_INTERVAL", timedelta(milliseconds=20))
-    moments = iter([utc_now()] * 20 + [utc_now() + timedelta(hours=1)] * 1_000)
-    monkeypatch.setattr(head_publishing, "head_moment", lambda _: head_moment(next(moments)))
+    began = utc_now()
+    polls: list[datetime] = []
+
+    def moment_of(now: datetime) -> datetime:
+        polls.append(now)
+        return head_moment(began + timedelta(hours=1 if len(polls) > 20 else 0))
+
+    monkeypatch.setattr(head_publishing, "head_moment", moment_of)
     outbox = Outbox("kediri", "routing", witnessed.keys)
     publish = PublishHeads(Transactions(witnessed.engine, outbox, lambda _: None), witnessed.keys)
 
     task = asyncio.create_task(publish.run())
-    await asyncio.sleep(2)
+
+    async def have_polled_often() -> bool:
+        return len(polls) > 60
+
+    await eventually(have_polled_often)
     task.cancel()
 
     async with witnessed.engine.connect() as connection:

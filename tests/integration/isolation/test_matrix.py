@@ -74,7 +74,7 @@ async def _do(channel: Any, what: Try) -> None:
             exchange = (
                 await channel.get_exchange(what.resource, ensure=False) if what.resource else channel.default_exchange
             )
-            await exchange.publish(message, what.key, mandatory=True, timeout=5)
+            await exchange.publish(message, what.key, mandatory=True, timeout=60)
         case "redeclare exchange":
             await channel.declare_exchange(what.resource or "amq.default", "topic", durable=True)
         case "delete exchange":
@@ -155,10 +155,10 @@ async def test_a_forged_user_and_a_stolen_name_are_refused(broker: Broker) -> No
         channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         exchange = await channel.get_exchange(REPLIES, ensure=False)
         own = aio_pika.Message(b"{}", user_id=f"agency.{ONE}")
-        await exchange.publish(own, f"reply.{ONE}.seen.v1", timeout=5)
+        await exchange.publish(own, f"reply.{ONE}.seen.v1", timeout=60)
         forged = aio_pika.Message(b"{}", user_id=f"agency.{OTHER}")
         with pytest.raises(AMQPError):
-            await exchange.publish(forged, f"reply.{ONE}.seen.v1", timeout=5)
+            await exchange.publish(forged, f"reply.{ONE}.seen.v1", timeout=60)
     stolen = broker.addresses[ONE].replace(f"agency.{ONE}", f"agency.{OTHER}")
     with pytest.raises(AMQPError):
         await aio_pika.connect(stolen)
@@ -179,7 +179,7 @@ async def test_who_is_suspended_can_do_nothing_and_loses_nothing(broker: Broker)
     await accounts.add(broker.api, ONE)
     async with await aio_pika.connect(broker.addresses[ONE]) as again:
         channel = await again.channel()
-        waiting = await (await channel.get_queue(agency_inbox(ONE), ensure=False)).get(timeout=5)
+        waiting = await (await channel.get_queue(agency_inbox(ONE), ensure=False)).get(timeout=60)
 
     assert suspended.state is accounts.State.SUSPENDED
     assert waiting is not None
@@ -230,14 +230,14 @@ async def test_a_filtered_queue_takes_its_part_for_its_agency_alone_and_blocks_n
             },
         )  # fmt: skip
         for key in keys * 3:
-            await exchange.publish(aio_pika.Message(key.encode(), delivery_mode=2), key, timeout=5)
+            await exchange.publish(aio_pika.Message(key.encode(), delivery_mode=2), key, timeout=60)
         held = await channel.declare_queue(name, passive=True)
         inbox = await channel.declare_queue(agency_inbox(ONE), passive=True)
 
     assert held.declaration_result.message_count == 2
     assert inbox.declaration_result.message_count == 9
     async with await aio_pika.connect(broker.addresses[ONE]) as own:
-        message = await (await (await own.channel()).get_queue(name, ensure=False)).get(timeout=5)
+        message = await (await (await own.channel()).get_queue(name, ensure=False)).get(timeout=60)
         assert message is not None
         assert message.body.decode() == keys[0]
     async with await aio_pika.connect(broker.addresses[OTHER]) as other:

@@ -116,7 +116,7 @@ async def test_a_faulty_property_stops_neither_its_message_nor_the_next(
     publisher.publish(b"faulty", "", arrivals.queue.encode(), *FAULTY_PROPERTIES[fault])
     publisher.publish(GOOD, "", arrivals.queue.encode())
 
-    await eventually(lambda: arrivals.has(b"faulty", GOOD), 10)
+    await eventually(lambda: arrivals.has(b"faulty", GOOD))
     publisher.close()
     assert arrivals.bodies == [b"faulty", GOOD]
 
@@ -127,7 +127,7 @@ async def test_a_routing_key_that_is_not_utf_8_stops_nothing(arrivals: Arrivals,
     publisher.publish(b"faulty", "amq.topic", arrivals.queue.encode() + b".\xff\xfe")
     publisher.publish(GOOD, "", arrivals.queue.encode())
 
-    await eventually(lambda: arrivals.has(b"faulty", GOOD), 10)
+    await eventually(lambda: arrivals.has(b"faulty", GOOD))
     publisher.close()
     assert arrivals.keys[0] == arrivals.queue + ".\\xff\\xfe"
 
@@ -141,14 +141,17 @@ async def test_it_waits_for_a_missing_queue_and_reports_the_problem(
         consuming_from(backends.amqp_url, name) as found,
         await aio_pika.connect(backends.amqp_url) as connection,
     ):
-        await asyncio.sleep(2)
-        assert found.consumer.find_problems() == [f"consumer: cannot consume from {name}"]
+
+        async def reports_the_queue() -> bool:
+            return found.consumer.find_problems() == [f"consumer: cannot consume from {name}"]
+
+        await eventually(reports_the_queue)
 
         channel = await connection.channel()
         queue = await channel.declare_queue(name)
         await publish(backends, name, GOOD)
 
-        await eventually(lambda: found.has(GOOD), 20)
+        await eventually(lambda: found.has(GOOD))
         assert found.consumer.find_problems() == []
         await queue.delete(if_empty=False, if_unused=False)
 
@@ -157,7 +160,7 @@ async def test_it_consumes_again_after_its_queue_was_deleted_and_redeclared(
     arrivals: Arrivals, backends: Backends
 ) -> None:
     await publish(backends, arrivals.queue, b"before")
-    await eventually(lambda: arrivals.has(b"before"), 10)
+    await eventually(lambda: arrivals.has(b"before"))
     async with await aio_pika.connect(backends.amqp_url) as connection:
         channel = await connection.channel()
         await channel.queue_delete(arrivals.queue)
@@ -165,7 +168,7 @@ async def test_it_consumes_again_after_its_queue_was_deleted_and_redeclared(
         async def reports_a_problem() -> bool:
             return bool(arrivals.consumer.find_problems())
 
-        await eventually(reports_a_problem, 10)
+        await eventually(reports_a_problem)
         await channel.declare_queue(arrivals.queue, durable=True, arguments={"x-queue-type": "quorum"})
 
     async def consumes() -> bool:
@@ -173,7 +176,7 @@ async def test_it_consumes_again_after_its_queue_was_deleted_and_redeclared(
         await publish(backends, arrivals.queue, GOOD)
         return await arrivals.has(GOOD)
 
-    await eventually(consumes, 30)
+    await eventually(consumes)
 
 
 async def test_a_consumer_that_only_the_library_knows_is_replaced(
@@ -190,12 +193,12 @@ async def test_a_consumer_that_only_the_library_knows_is_replaced(
 
     monkeypatch.setattr(consuming, "_consumes", noting_consumes)
     await publish(backends, arrivals.queue, b"before")
-    await eventually(lambda: arrivals.has(b"before"), 10)
+    await eventually(lambda: arrivals.has(b"before"))
 
     async def is_checked() -> bool:
         return bool(seen)
 
-    await eventually(is_checked, 5)
+    await eventually(is_checked)
     channel: Any = seen[-1]
     [tag] = channel.consumers
     callback = channel.consumers[tag]
@@ -203,4 +206,4 @@ async def test_a_consumer_that_only_the_library_knows_is_replaced(
     channel.consumers[tag] = callback
     await publish(backends, arrivals.queue, GOOD)
 
-    await eventually(lambda: arrivals.has(GOOD), 20)
+    await eventually(lambda: arrivals.has(GOOD))

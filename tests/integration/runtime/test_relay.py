@@ -133,7 +133,7 @@ async def test_messages_left_by_a_crash_are_published_and_an_unroutable_one_stay
 
         await eventually(is_done)
         relay.cancel()
-        message = await queue.get(timeout=5)
+        message = await queue.get(timeout=60)
 
     assert message is not None
     assert message.message_id == str(left.message_id)
@@ -248,7 +248,7 @@ async def test_messages_for_a_missing_exchange_are_published_once_it_exists(
 
         await eventually(is_published)
         relay.cancel()
-        assert await queue.get(timeout=5)
+        assert await queue.get(timeout=60)
         await exchange.delete()
 
 
