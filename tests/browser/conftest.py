@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from simpul_desk.access import Role
 from simpul_dev.backends import Backends
@@ -15,6 +15,10 @@ from simpul_dev.local_city import LocalCity
 from tests.conftest import KEDIRI, broker_of_its_own
 from tests.support.debian import need
 from tests.support.desk import sign_in_browser
+
+# An expectation ends as soon as it holds; other tests may hold both processors for seconds.
+LONGEST_WAIT = 60_000
+expect.set_options(timeout=LONGEST_WAIT)
 
 HOSPITAL = "rs-rujukan"
 PHONE = ViewportSize(width=360, height=740)
@@ -72,7 +76,7 @@ def open_page(browser: Browser, hosting_city: LocalCity) -> Iterator[Open]:
         context = browser.new_context(viewport=options.pop("viewport", PHONE), **options)
         contexts.append(context)
         context.add_cookies([person.cookie_for(hosting_city.url("desk"))])
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(LONGEST_WAIT)
         page = context.new_page()
         page.goto(hosting_city.url("desk") + path)
         return page

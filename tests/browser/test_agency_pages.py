@@ -28,7 +28,7 @@ def port(box: Sandbox) -> Iterator[int]:
 @pytest.fixture
 def page(browser: Browser, port: int) -> Iterator[Page]:
     context = browser.new_context(java_script_enabled=False, locale="id-ID")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     opened = context.new_page()
     opened.goto(f"http://127.0.0.1:{port}/")
     yield opened
@@ -80,7 +80,7 @@ def test_a_decline_needs_its_reason(page: Page, box: Sandbox) -> None:
 
 
 def _status(port: int, method: str, path: str, host: str = "127.0.0.1", body: str = "") -> int:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Host": host, "Content-Type": "application/x-www-form-urlencoded"}
     connection.request(method, path, body, headers)
     answer = connection.getresponse()

@@ -30,7 +30,7 @@ def offline(browser: Browser) -> Iterator[Browser]:
 @pytest.fixture
 def page(offline: Browser) -> Iterator[Page]:
     opened = offline.new_page(viewport={"width": 1000, "height": 1400})
-    opened.set_default_timeout(15_000)
+    opened.set_default_timeout(60_000)
     yield opened
     opened.close()
 

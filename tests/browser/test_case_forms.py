@@ -21,7 +21,7 @@ def report(city: LocalCity, **changes: Any) -> str:
     """Sends a report of somebody without an account; returns the reference of its case."""
     body = json.dumps(a_report(complaint_centre="", **changes)).encode()
     with urlopen(
-        Request(city.url("intake") + "/reports", body, {"Content-Type": "application/json"}), timeout=20
+        Request(city.url("intake") + "/reports", body, {"Content-Type": "application/json"}), timeout=60
     ) as answer:
         return str(json.load(answer)["case_reference"])
 

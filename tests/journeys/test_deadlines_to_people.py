@@ -177,10 +177,13 @@ async def test_what_was_accepted_or_voided_while_the_gateway_was_down_leaves_not
     assert "rs-rujukan" in await announced_by_sms(city, kept)
     assert not await announced_by_sms(city, kept) & set(WITH_A_CONSUMER)
     assert await announced_by_sms(city, voided) == set()
-    sent = await rows(
-        city, "notify", "SELECT DISTINCT notification_id FROM alert WHERE channel = 'sms' AND state = 'sent'"
-    )
-    assert len(sent) == len(await texts_to(city, "+62"))
+
+    async def each_notification_is_one_sms() -> bool:
+        query = "SELECT DISTINCT notification_id FROM alert WHERE channel = 'sms' AND state = 'sent'"
+        return len(await rows(city, "notify", query)) == len(await texts_to(city, "+62"))
+
+    # Reminders may still leave between the two counts.
+    await eventually(each_notification_is_one_sms)
     async with aiohttp.ClientSession() as session, session.get(city.metrics_url("notify")) as answer:
         assert 'simpul_alerts_suppressed_total{reason="settled"}' in await answer.text()
 

@@ -46,7 +46,7 @@ async def agencies_of(city: LocalCity, case_id: str) -> set[str]:
 async def test_a_report_reaches_its_agencies_and_the_people_on_duty(city: LocalCity, observer: Observer) -> None:
     status, answer = await post(city, a_report())
 
-    ends = await play.wait_for_arrival(city, observer, {answer["case_id"]}, within=90)
+    ends = await play.wait_for_arrival(city, observer, {answer["case_id"]}, within=240)
 
     assert status == 202
     assert answer["case_reference"].startswith("K-")
@@ -240,7 +240,7 @@ async def test_an_agency_that_accepts_is_announced_on_the_bus_and_on_the_board(
     city: LocalCity, observer: Observer
 ) -> None:
     _, answer = await post(city, a_report())
-    ends = await play.wait_for_arrival(city, observer, {answer["case_id"]}, within=90)
+    ends = await play.wait_for_arrival(city, observer, {answer["case_id"]}, within=240)
 
     async def every_acceptance_is_announced() -> bool:
         accepted = observer.events_of("referral.accepted.v1").values()
@@ -257,7 +257,7 @@ async def test_an_agency_that_accepts_is_announced_on_the_bus_and_on_the_board(
 
 async def test_every_event_on_the_bus_is_signed_by_its_source(city: LocalCity, observer: Observer) -> None:
     _, answer = await post(city, a_report())
-    await play.wait_for_arrival(city, observer, {answer["case_id"]}, within=90)
+    await play.wait_for_arrival(city, observer, {answer["case_id"]}, within=240)
     directory = Directory.read(city.keys / "directory.json")
 
     signers = {
@@ -305,7 +305,7 @@ async def test_no_fixture_name_number_or_address_is_in_any_message_sms_mail_log_
     reports = read_reports(city.city.zone)
     await play.send(city, reports, lambda: None)
     cases = {report.case_id for report in reports if report.status == 202}
-    ends = await play.wait_for_arrival(city, observer, cases, within=90)
+    ends = await play.wait_for_arrival(city, observer, cases, within=240)
     assert ends.missing(cases) == 0
     sinks = {
         "events": json.dumps(observer.events),

@@ -92,7 +92,7 @@ def test_every_trigger_reaches_the_connectors(box: Sandbox, tmp_path: Path) -> N
 
         # While something is missing, readiness changes: one response must show all three.
         until(lambda: health() == (200, 2, []))
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status?lang=en", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status?lang=en", timeout=60) as answer:
             status_page = answer.read().decode()
         refused = box.run("listen", expected=2)
         assert "a consumer is running" in refused
@@ -151,7 +151,7 @@ def _is_whole(box: Sandbox) -> bool:
 
 def _health(port: int) -> tuple[int, dict[str, object]]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=60) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())

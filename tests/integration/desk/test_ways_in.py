@@ -147,6 +147,6 @@ async def test_a_provider_that_does_not_answer_leaves_the_password(desk: Desk) -
     desk.web = FastAPI(openapi_url=None)
     add_access(desk.web, Access(desk.sign_in, desk.accounts, desk.members, passkeys, silent), CITY)
 
-    page = await asyncio.wait_for(desk.browser().get("/login/provider"), 30)
+    page = await asyncio.wait_for(desk.browser().get("/login/provider"), 90)
 
     assert (page.status, "Sign in with your password instead" in page.shown_text) == (502, True)
