@@ -84,8 +84,8 @@ demo: setup assets ## the whole city on this machine, with 26 invented reports; 
 test: setup assets ## everything, against a real RabbitMQ and a real PostgreSQL; lists the slowest and the unsteady tests
 	@$(VENV)/bin/python -m tests.support.second_try -n 2 --dist loadgroup --no-loadscope-reorder --durations 40 --durations-min 5
 
-test-fast: setup assets ## what needs no server, in seconds; lists tests that take more than one
-	@$(VENV)/bin/pytest tests/unit tests/contract tests/architecture -n 2 --durations 10 --durations-min 1
+test-fast: setup assets ## most of what needs no server, in seconds; lists tests that take more than one
+	@$(VENV)/bin/pytest tests/unit tests/contract tests/architecture -m "not slow" --hypothesis-profile fast -n 2 --durations 10 --durations-min 1
 
 lint: setup ## ruff and the import rules
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/lint-imports

@@ -1,4 +1,7 @@
-"""Fixtures with real servers, which start once per run and only when a test needs them."""
+"""Fixtures with real servers, which start once per run and only when a test needs them.
+
+They import what they start; a run without servers imports less than half as much.
+"""
 
 import asyncio
 import os
@@ -7,22 +10,25 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 import structlog
 from hypothesis import settings
 
-from simpul_agreement import loading
-from simpul_dev.backends import Backends, PrivateRabbit, acquire
-from simpul_dev.demo.observer import Observer
-from simpul_dev.local_city import ALL, LocalCity
 from tests.support.distribution import are_distributed, distribute
+
+if TYPE_CHECKING:
+    from simpul_dev.backends import Backends
+    from simpul_dev.demo.observer import Observer
+    from simpul_dev.local_city import LocalCity
 
 # A proxy cannot reach this machine's loopback.
 os.environ["no_proxy"] = ",".join(filter(None, (os.environ.get("no_proxy"), "127.0.0.1,localhost")))
 # The time of an example depends on the machine more than on the code.
 settings.register_profile("simpul", deadline=None)
+settings.register_profile("fast", deadline=None, max_examples=15)
 settings.load_profile("simpul")
 # The usual traceback shows every local variable, for which a test's event loop stands still for seconds.
 structlog.configure(
@@ -53,21 +59,27 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _unchanged_files_of_an_agreement_are_parsed_once() -> Iterator[None]:
     """Most tests use Kediri's files or change one of them; parsing the others again takes two seconds each time."""
+    from simpul_agreement import loading
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loading, "parse", lru_cache(maxsize=256)(loading.parse))
         yield
 
 
 @pytest.fixture(scope="session")
-def backends() -> Iterator[Backends]:
+def backends() -> "Iterator[Backends]":
     """A PostgreSQL and a RabbitMQ; their absence is an error, never a skip."""
+    from simpul_dev.backends import acquire
+
     with acquire(print) as found:
         yield found
 
 
 @contextmanager
-def broker_of_its_own(backends: Backends) -> Iterator[Backends]:
+def broker_of_its_own(backends: "Backends") -> "Iterator[Backends]":
     """The same PostgreSQL with another RabbitMQ: two cities on one broker would consume each other's messages."""
+    from simpul_dev.backends import Backends, PrivateRabbit
+
     rabbit = PrivateRabbit()
     try:
         yield Backends(backends.postgres_url, rabbit.amqp_url, rabbit.api_url, backends.origin)
@@ -76,8 +88,10 @@ def broker_of_its_own(backends: Backends) -> Iterator[Backends]:
 
 
 @pytest.fixture(scope="session")
-def city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCity]:
+def city(backends: "Backends", tmp_path_factory: pytest.TempPathFactory) -> "Iterator[LocalCity]":
     """A whole city with a process per service; shared by tests that do not change it for others."""
+    from simpul_dev.local_city import ALL, LocalCity
+
     folder = tmp_path_factory.mktemp("city")
     folder.chmod(0o755)
     prepared = LocalCity(
@@ -96,7 +110,9 @@ def city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-async def observer(city: LocalCity) -> AsyncIterator[Observer]:
+async def observer(city: "LocalCity") -> "AsyncIterator[Observer]":
     """Records the public events while the test runs."""
+    from simpul_dev.demo.observer import Observer
+
     async with Observer(city.backends.amqp_url) as recording:
         yield recording

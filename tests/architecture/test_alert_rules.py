@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 
 from tests.architecture.test_alarms import calls, first_column
@@ -23,6 +24,7 @@ def known_metrics() -> set[str]:
     return counters | set(calls("Gauge")) | set(calls("Histogram"))
 
 
+@pytest.mark.slow
 def test_every_rule_fires_on_its_fault_and_none_in_a_healthy_city() -> None:
     need(["promtool"], ["prometheus"])
     for arguments in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts.test.yml"]):

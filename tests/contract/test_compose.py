@@ -206,6 +206,7 @@ def test_what_is_private_gets_into_no_repository_and_no_image(private: str) -> N
     assert any(private == line or private.startswith(f"{line}/") for line in left_out)
 
 
+@pytest.mark.slow
 def test_the_key_commands_of_the_manual_run_twice_destroy_nothing(tmp_path: Path) -> None:
     manual = (ROOT / "deploy" / "README.md").read_text().partition("docker compose build")[0]
     commands = [line.strip() for line in manual.splitlines() if line.startswith("    ")]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +30,7 @@ SLOW = {"fastapi", "sqlalchemy", "pydantic", "aio_pika", "faststream", "aiohttp"
         "rich"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_help_imports_no_command() -> None:
     shown = subprocess.run(
         [sys.executable, "-c", _LOADED],

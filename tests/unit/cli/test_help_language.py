@@ -43,6 +43,7 @@ def test_the_catalogue_of_help_holds_nothing_else(package: str) -> None:
     assert {text for text in catalogue if text} == set(TEXTS[package]())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "english", "indonesian"),
     [
@@ -66,6 +67,7 @@ def test_help_speaks_the_language_of_the_environment(
     assert command == ("simpul", "--help") or "Opsi" in in_indonesian
 
 
+@pytest.mark.slow
 def test_the_language_of_the_output_is_that_of_help_too() -> None:
     assert "kalender" in shown("simpul-agreement", "simulate", "--language", "id", "--help")
     assert "kalender" not in shown("simpul-agreement", "simulate", "--language=en", "--help", LANG="id_ID.UTF-8")
@@ -80,6 +82,7 @@ def test_an_option_is_stronger_than_the_environment() -> None:
     assert preferred_language({}, ["--language"]) == "en"
 
 
+@pytest.mark.slow
 def test_the_listing_of_simpul_is_translated_line_by_line() -> None:
     listing = shown("simpul", "--help", LC_ALL="id_ID.UTF-8")
 

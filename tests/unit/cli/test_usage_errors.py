@@ -95,6 +95,7 @@ def test_each_mistake_is_described(
     assert not [word for word in OF_LIBRARIES if word in printed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     ["simpul case list --limit 0", "simpul-agreement simulate . --reports 0", "simpul-agency listen --port x"],

@@ -8,6 +8,8 @@ import pytest
 
 from simpul_runtime.settings import ServiceSettings
 
+pytestmark = pytest.mark.slow
+
 SERVICES = sorted(path.parent.name for path in (Path(__file__).parents[3] / "services").glob("*/pyproject.toml"))
 BARE = {"PATH": os.defpath}
 

@@ -25,6 +25,7 @@ def test_revisions_are_those_of_alembic(service: str) -> None:
     assert newest_revision(f"simpul_{service}") == expected
 
 
+@pytest.mark.slow
 def test_service_does_not_load_alembic() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", _LOADED.format("routing")], capture_output=True, text=True, check=True
