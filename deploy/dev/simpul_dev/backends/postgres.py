@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from simpul_agency.sandbox.process import (
+    SERVER_START_TIMEOUT,
     BackendsMissing,
     change_owner,
     delete_folder,
@@ -77,7 +78,7 @@ class PrivatePostgres:
         def answers() -> bool:
             return subprocess.run(is_ready, check=False).returncode == 0
 
-        wait_until(answers, self.process, log=self._log, timeout=30, name="PostgreSQL")
+        wait_until(answers, self.process, log=self._log, timeout=SERVER_START_TIMEOUT, name="PostgreSQL")
 
     def stop(self) -> None:
         """Stops the server and keeps the data."""

@@ -13,8 +13,10 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+SERVER_START_TIMEOUT: Final = 240.0
+"""Seconds until a server that runs and does not answer counts as hung; one that ends is noticed at once."""
 _PR_SET_PDEATHSIG = 1
 _FIRST_PORT = 15_000
 _OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -127,6 +129,7 @@ def wait_until(
             break
         time.sleep(0.05)
     process.kill()
+    process.wait(10)
     msg = f"{name} did not start; the end of its log:\n{log.read_text(errors='replace')[-2000:]}"
     raise BackendsMissing(msg)
 

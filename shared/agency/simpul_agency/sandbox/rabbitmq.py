@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Optional
 
 from simpul_agency.sandbox.process import (
+    SERVER_START_TIMEOUT,
     BackendsMissing,
     answers_http,
     change_owner,
@@ -75,7 +76,11 @@ class PrivateRabbit:
             death_signal=signal.SIGKILL,
             account=self._account,
         )
-        self.start()
+        try:
+            self.start()
+        except BackendsMissing:
+            self._end_port_mapper()
+            raise
 
     @property
     def amqp_url(self) -> str:
@@ -96,7 +101,7 @@ class PrivateRabbit:
         self.process = spawn(
             [_SERVER], log=self._log, env=self._env, death_signal=signal.SIGTERM, account=self._account
         )
-        wait_until(self._answers, self.process, log=self._log, timeout=90, name="RabbitMQ")
+        wait_until(self._answers, self.process, log=self._log, timeout=SERVER_START_TIMEOUT, name="RabbitMQ")
 
     def stop(self) -> None:
         """Stops the node and keeps its data."""
@@ -110,6 +115,9 @@ class PrivateRabbit:
     def close(self) -> None:
         """Stops the node and the port mapper, and deletes their data."""
         self.stop()
+        self._end_port_mapper()
+
+    def _end_port_mapper(self) -> None:
         stop_process(self._port_mapper, signal.SIGTERM, timeout=5)
         delete_folder(self.folder)
 
