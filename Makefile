@@ -85,7 +85,8 @@ test: setup assets ## everything, against a real RabbitMQ and a real PostgreSQL;
 	@$(VENV)/bin/python -m tests.support.second_try -n 2 --dist loadgroup --no-loadscope-reorder --durations 40 --durations-min 5
 
 test-fast: setup assets ## most of what needs no server, in seconds; lists tests that take more than one
-	@$(VENV)/bin/pytest tests/unit tests/contract tests/architecture -m "not slow" --hypothesis-profile fast -n 2 --durations 10 --durations-min 1
+	@$(VENV)/bin/pytest tests/unit tests/contract tests/architecture -m "not slow" --hypothesis-profile fast \
+	   -n 2 --dist loadgroup --no-loadscope-reorder --durations 10 --durations-min 1
 
 lint: setup ## ruff and the import rules
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/lint-imports

@@ -4,11 +4,10 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 from simpul_runtime.logging import ALLOWED
+from tests.support.source_files import ROOT, modules_in, nodes_of
 
-ROOT = Path(__file__).parents[2]
 ALARMS = (ROOT / "docs" / "operators.md").read_text().partition("## Alarms")[2].partition("\n## ")[0]
 # The kit runs at agencies, whose engineers read docs/agencies.md.
 RUN_BY_OPERATORS = ("shared/runtime", "shared/city", "shared/agreement", "services", "deploy/cli")
@@ -20,8 +19,8 @@ def every_call() -> tuple[tuple[str, ast.Call], ...]:
     return tuple(
         (name_of(node.func), node)
         for folder in RUN_BY_OPERATORS
-        for path in sorted((ROOT / folder).rglob("*.py"))
-        for node in ast.walk(ast.parse(path.read_text()))
+        for path in modules_in(folder)
+        for node in nodes_of(path)
         if isinstance(node, ast.Call)
     )
 

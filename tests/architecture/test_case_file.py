@@ -2,8 +2,10 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+
+from tests.support.source_files import nodes_of
 
 ROUTING = Path(__file__).parents[2] / "services/routing/simpul_routing"
 TABLES = (
@@ -15,15 +17,15 @@ PARTS_IN = {"exclusions", "service_plans", "transfers", "history"}
 STATE = {"case", "referrals", "review", "plan", "transfers", "pending", "history", "alarms"}
 
 
-def modules(folder: str) -> Iterator[tuple[Path, ast.Module]]:
-    paths = sorted((ROUTING / folder).rglob("*.py"))
+def modules(folder: str) -> tuple[Path, ...]:
+    paths = tuple(sorted((ROUTING / folder).rglob("*.py")))
     assert paths, folder
-    for path in paths:
-        yield path, ast.parse(path.read_text())
+    return paths
 
 
-def calls_of(tree: ast.AST) -> set[str]:
-    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+@cache
+def calls_of(path: Path) -> set[str]:
+    calls = [node.func for node in nodes_of(path) if isinstance(node, ast.Call)]
     return {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
 
 
@@ -32,7 +34,7 @@ def test_one_module_writes_the_tables_of_a_case_file() -> None:
     rows = re.compile(r"add_row\(\s*(\w+)Row\b")
     writing = {
         path.stem: set(written.findall(path.read_text())) | set(rows.findall(path.read_text()))
-        for path, _ in modules(".")
+        for path in modules(".")
         if "migrations" not in path.parts
     }
 
@@ -41,9 +43,8 @@ def test_one_module_writes_the_tables_of_a_case_file() -> None:
         # Moves when a step is due, and changes nothing else.
         "clocks",
     }  # fmt: skip
-    saving = ast.parse((ROUTING / "repository/saving.py").read_text())
-    assert calls_of(saving) >= PARTS
-    others = [path.name for path, tree in modules(".") if path.stem != "saving" and calls_of(tree) & PARTS]
+    assert calls_of(ROUTING / "repository/saving.py") >= PARTS
+    others = [path.name for path in modules(".") if path.stem != "saving" and calls_of(path) & PARTS]
     assert others == []
 
 
@@ -58,8 +59,8 @@ def test_the_steps_that_are_moved_are_nothing_but_times() -> None:
 def test_use_cases_and_routes_change_a_file_by_its_methods_only() -> None:
     changed = []
     for folder in ("use_cases", "api"):
-        for path, tree in modules(folder):
-            for node in ast.walk(tree):
+        for path in modules(folder):
+            for node in nodes_of(path):
                 targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
                 fields = [one for one in targets if isinstance(one, ast.Attribute) and one.attr in STATE]
                 changed += [f"{path.name}:{one.lineno} {one.attr}" for one in fields]
@@ -68,9 +69,9 @@ def test_use_cases_and_routes_change_a_file_by_its_methods_only() -> None:
 
 
 def test_one_place_encrypts_and_enqueues_what_a_file_publishes() -> None:
-    building = [path.name for path, tree in modules(".") if "build_event" in calls_of(tree)]
-    saving = [path.name for path, tree in modules(".") if "save_case_files" in calls_of(tree)]
-    making = [path.name for path, tree in modules(".") if "CaseFile" in calls_of(tree)]
+    building = [path.name for path in modules(".") if "build_event" in calls_of(path)]
+    saving = [path.name for path in modules(".") if "save_case_files" in calls_of(path)]
+    making = [path.name for path in modules(".") if "CaseFile" in calls_of(path)]
 
     assert building == ["saving.py"]
     assert saving == ["case_files.py"]

@@ -7,14 +7,15 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from babel.messages.extract import extract_from_dir
+from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po
 
 from simpul_schema.translations import LANGUAGES, SOURCE_LANGUAGE, load_translations, translate_all
+from tests.support.source_files import ROOT, text_of
+from tests.support.source_files import nodes_of as nodes_of_module
 
-ROOT = Path(__file__).parents[2]
-METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
 KEYWORDS = {"_": None, "gettext": None, "gettext_noop": None}
+_MARK = re.compile(rf"\b(?:{'|'.join(KEYWORDS)})\(")
 CATALOGUES = sorted(ROOT.glob("*/*/simpul_*/locale/*/LC_MESSAGES/messages.po"))
 TRANSLATED = sorted({path.parents[3] for path in CATALOGUES})
 
@@ -29,8 +30,10 @@ def translations_in(path: Path) -> dict[str, str]:
 @cache
 def messages_of(package: Path) -> set[str]:
     """The messages that the package's code and templates mark for translation."""
-    found = extract_from_dir(package, METHODS, keywords=KEYWORDS)
-    return {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
+    modules = [("python", path) for path in package.rglob("*.py") if _MARK.search(text_of(path))]
+    pages = [("jinja2", path) for path in package.rglob("*.html") if "templates" in path.parts]
+    found = [one for method, path in (*modules, *pages) for one in extract_from_file(method, path, keywords=KEYWORDS)]
+    return {message if isinstance(message, str) else message[0] for _, message, _, _ in found}
 
 
 def placeholders(text: str) -> set[str]:
@@ -91,7 +94,7 @@ def nodes_of(package: Path) -> Iterator[tuple[str, ast.AST]]:
     for path in sorted(package.rglob("*.py")):
         if "versions" not in path.parts:
             place = str(path.relative_to(package.parent))
-            for node in ast.walk(ast.parse(path.read_text())):
+            for node in nodes_of_module(path):
                 if isinstance(node, ast.Constant | ast.Dict | ast.Compare):
                     yield place, node
 

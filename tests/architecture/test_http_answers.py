@@ -2,9 +2,9 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.source_files import ROOT, modules_in, text_of
+
 METHODS = frozenset({"request", "get", "post", "put", "patch", "delete", "head", "options", "ws_connect"})
 
 
@@ -20,8 +20,8 @@ def unreleased(source: str) -> Iterator[int]:
 
 
 def test_every_http_answer_is_read_within_async_with() -> None:
-    files = [path for folder in ("services", "shared", "deploy", "tests") for path in (ROOT / folder).rglob("*.py")]
-    found = [f"{path.relative_to(ROOT)}:{line}" for path in files for line in unreleased(path.read_text("utf-8"))]
+    files = [path for folder in ("services", "shared", "deploy", "tests") for path in modules_in(folder)]
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in files for line in unreleased(text_of(path))]
 
     assert len(files) > 600
     assert found == []

@@ -45,9 +45,11 @@ def test_there_is_a_valid_and_an_invalid_fixture_of_every_event_type() -> None:
     assert set(found) == {message.WIRE_NAME for message in MESSAGES}
     for wire_name, entry in found.items():
         message, schema = message_class(wire_name), schemas[wire_name]
+        validator = jsonschema.validators.validator_for(schema)(schema)
+        validator.check_schema(schema)
         assert message is not None
         message.model_validate_json(entry["valid"]["body"])
-        jsonschema.validate(json.loads(entry["valid"]["body"]), schema)
+        validator.validate(json.loads(entry["valid"]["body"]))
         assert isinstance(verify_fixture(entry["valid"]), VerifiedEvent)
         assert len(entry["invalid"]) >= 4
         for wrong in entry["invalid"]:
@@ -55,7 +57,7 @@ def test_there_is_a_valid_and_an_invalid_fixture_of_every_event_type() -> None:
             with pytest.raises(ValidationError):
                 message.model_validate_json(wrong["body"])
             with pytest.raises(jsonschema.ValidationError):
-                jsonschema.validate(json.loads(wrong["body"]), schema)
+                validator.validate(json.loads(wrong["body"]))
             refused = verify_fixture(wrong)
             assert isinstance(refused, Rejection)
             assert refused.reason in (ParkReason.INVALID, ParkReason.UNKNOWN_TYPE)

@@ -12,6 +12,9 @@ import pytest
 STARTED_ONCE: Final = ("city", "hosting_city")
 """Fixtures that start many processes; tests that share one run on one worker, so that no second is started."""
 
+EXAMINING: Final = "tests/architecture/"
+"""Tests that parse the whole repository, which one worker does once."""
+
 LONGEST_FIRST: Final = (
     # Builds images with both processors, so at the same time runs what waits for nothing.
     "tests/compose/test_compose_up.py",
@@ -24,6 +27,7 @@ LONGEST_FIRST: Final = (
     "tests/journeys/",
     "tests/browser/",
     "tests/integration/",
+    EXAMINING,
 )
 """Units by the beginning of their names; small ones at the end let all workers end together."""
 
@@ -33,6 +37,8 @@ def order(tests: Sequence[tuple[str, Iterable[str]]]) -> list[tuple[str, int]]:
     unit_of_file: dict[str, str] = {}
     for file, fixtures in tests:
         shared = next((name for name in STARTED_ONCE if name in fixtures), None)
+        if file.startswith(EXAMINING):
+            shared = EXAMINING
         if shared or file not in unit_of_file:
             unit_of_file[file] = shared or file
     units = [unit_of_file[file] for file, _ in tests]
@@ -63,7 +69,7 @@ def are_distributed(items: Iterable[pytest.Item]) -> bool:
 def without_unit(node_id: str) -> str:
     """Returns a node id as pytest takes it, without the unit that the scheduler reads."""
     test, _, unit = node_id.rpartition("@")
-    return test if unit in (node_id.partition("::")[0], *STARTED_ONCE) else node_id
+    return test if unit in (node_id.partition("::")[0], EXAMINING, *STARTED_ONCE) else node_id
 
 
 def _shared_by_all(item: pytest.Item) -> list[str]:

@@ -25,7 +25,7 @@ class Sandbox:
         """Runs a command and returns what it printed."""
         done = subprocess.run(
             [COMMAND, *arguments], cwd=self.folder, env=self._environment(environment), capture_output=True, text=True,
-            timeout=120, check=False,
+            timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == expected, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -50,7 +50,7 @@ class Sandbox:
         return {"PATH": path, "HOME": str(self.folder), "COLUMNS": "200", **more}
 
 
-def until(holds: Callable[[], bool], within: float = 90.0) -> None:
+def until(holds: Callable[[], bool], within: float = 240.0) -> None:
     """Waits for a condition; raises AssertionError when it does not hold in time."""
     deadline = time.monotonic() + within
     while not holds():
@@ -70,7 +70,7 @@ def sandbox(folder: Path, agency: str = "dinsos-peksos") -> Iterator[Sandbox]:
             start_new_session=True, preexec_fn=die_with_parent,
         )  # fmt: skip
     try:
-        until(lambda: "the city is open" in found.log.read_text() or process.poll() is not None, 90)
+        until(lambda: "the city is open" in found.log.read_text() or process.poll() is not None)
         assert process.poll() is None, found.log.read_text()
         yield found
     finally:
