@@ -18,6 +18,8 @@ export UV_PROJECT_ENVIRONMENT = $(VENV)
 UV_SYSTEM_CERTS ?= true
 UV_NATIVE_TLS ?= true
 export UV_SYSTEM_CERTS UV_NATIVE_TLS
+# Without compiled modules each of the many processes of a test run compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
 # pip before 24.2 does not look there by itself, so it is shown the file unless it is configured to use another one.
 SYSTEM_CERTIFICATES := $(firstword $(wildcard $(SSL_CERT_FILE) /etc/ssl/certs/ca-certificates.crt \
 	/etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))

@@ -70,6 +70,7 @@ def read(tmp_path: Path, content: dict[str, Any]) -> AlertTexts:
     return AlertTexts.read(path, CITY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("language", "occasion"), list(product(TEXTS.languages, Occasion)))
 def test_every_sms_of_kediri_is_one_segment_with_the_longest_values(language: str, occasion: Occasion) -> None:
     kinds = product(Urgency, CLOCKS, CITY.agency_codes)
