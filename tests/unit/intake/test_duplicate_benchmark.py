@@ -1,10 +1,13 @@
 """The benchmark of the duplicate search in small: by tokens as well as others in clear text."""
 
+import pytest
+
 from tests.bench import duplicates
 
 PAIRS = 250
 
 
+@pytest.mark.slow
 def test_tokens_find_more_than_clear_text_rules_do() -> None:
     found = duplicates.measure_methods(PAIRS)
 
