@@ -10,8 +10,9 @@ import asyncpg
 from simpul_notify.domain.contact_rules import ContactRules, find_hindrance
 from simpul_notify.domain.reach_checks import CONFIRM_WITHIN
 from simpul_notify.domain.responders import Responder, Roster
+from simpul_notify.domain.roster_changes import RosterChange
 from simpul_notify.reach_report import Period, read_report
-from simpul_notify.repository import reach, reach_checks
+from simpul_notify.repository import reach, reach_checks, roster_changes
 from simpul_notify.repository.needs import is_needed
 from simpul_notify.repository.reach import GroupBy, LoggedAlert
 from simpul_runtime.database import create_engine, utc_now
@@ -86,6 +87,16 @@ async def find_calls(database_url: str) -> list[Call]:
         )
         for row in rows
     ]
+
+
+async def find_roster_changes(database_url: str) -> list[RosterChange]:
+    """Finds the absences and shifts that leads entered at the desk."""
+    engine = create_engine(database_url, connections=1)
+    try:
+        async with engine.connect() as connection:
+            return await roster_changes.find_changes(connection, utc_now())
+    finally:
+        await engine.dispose()
 
 
 async def find_reach_checks(database_url: str) -> list[reach_checks.ReachCheck]:

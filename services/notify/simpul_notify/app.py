@@ -17,10 +17,12 @@ from simpul_notify.never_contact import FILE_NAME, WatchedNeverContact
 from simpul_notify.pages import add_pages
 from simpul_notify.reach_api import add_reach_routes
 from simpul_notify.roster import WatchedRoster, read_escalation_levels
+from simpul_notify.roster_api import RosterPages, add_roster_routes
 from simpul_notify.settings import NotifySettings
 from simpul_notify.texts import AlertTexts
 from simpul_notify.use_cases import (
     AuditAlerts,
+    ChangeRosters,
     CheckReach,
     DeleteExpired,
     Dispatch,
@@ -46,6 +48,9 @@ def build(settings: NotifySettings) -> tuple[Service, FastAPI]:
     service.add_background_task(roster.watch)
     service.add_warnings(roster.find_warnings)
     service.add_start_check(roster.find_start_problems)
+    change_rosters = ChangeRosters(service.transactions, roster, city)
+    service.add_start_check(change_rosters.read_again)
+    service.add_background_task(change_rosters.run)
     texts = AlertTexts.read(settings.city_dir / "messages.yaml", city, settings.public_url)
     never_contact = WatchedNeverContact(settings.city_dir / FILE_NAME)
     service.add_background_task(never_contact.watch)
@@ -101,6 +106,7 @@ def build(settings: NotifySettings) -> tuple[Service, FastAPI]:
     add_gateway_routes(web, providers, record_reports, record_answers)
     add_pages(web, record_answers)
     add_reach_routes(web, service.engine, service.keys, city, levels)
+    add_roster_routes(web, RosterPages(roster, change_rosters, service.keys, city, levels))
     return service, web
 
 

@@ -223,3 +223,20 @@ class ExcludedPartyRow(NotifyTable, table=True):
     __tablename__ = "excluded_party"
     case_id: UUID = Field(primary_key=True)
     party: str = Field(primary_key=True, sa_type=Text)
+
+
+class RosterChangeRow(NotifyTable, table=True):
+    """An absence or a shift that an agency's lead entered at the desk; one that is removed is in the audit only."""
+
+    __tablename__ = "roster_change"
+    __table_args__ = (Index("roster_change_end", "ends_at"),)
+    change_id: UUID = Field(primary_key=True)
+    party: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    """The value of a `ChangeKind`."""
+    responder: str = Field(sa_type=Text)
+    starts_at: datetime = Field(sa_type=_MOMENT)
+    ends_at: datetime = Field(sa_type=_MOMENT)
+    added_by: UUID
+    """Reference of the person who entered it."""
+    added_at: datetime = Field(sa_type=_MOMENT)

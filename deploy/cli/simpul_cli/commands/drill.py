@@ -21,12 +21,14 @@ from simpul_notify.channels import load_providers
 from simpul_notify.domain.contact_rules import ContactRules
 from simpul_notify.domain.drill import DrillMessage, DrillState, PartyDrill, has_reached_all
 from simpul_notify.domain.responders import Roster
+from simpul_notify.domain.roster_changes import RosterChange
 from simpul_notify.errors import NeverContactInvalid, ProviderInvalid, RosterInvalid
 from simpul_notify.never_contact import FILE_NAME, read_never_contact
+from simpul_notify.repository.roster_changes import find_changes
 from simpul_notify.roster import read_escalation_levels, read_roster
 from simpul_notify.use_cases import Dispatch, PlayDrill
 from simpul_notify.use_cases.play_drill import find_ladder
-from simpul_runtime.database import create_engine
+from simpul_runtime.database import create_engine, utc_now
 from simpul_schema.translations import LANGUAGES, preferred_language
 
 app = typer.Typer()
@@ -76,7 +78,7 @@ def drill(
     """
     chosen = language if language in LANGUAGES else preferred_language(os.environ)
     city = City.read(city_dir)
-    roster = _read_roster(city_dir, city)
+    roster = _read_roster(city_dir, city, ())
     parties = _choose_parties(roster, party)
     if dry_run:
         _show(_ladders_of(roster, parties, chosen))
@@ -99,7 +101,9 @@ def drill(
             rules = ContactRules(city.zone, read_never_contact(city_dir / FILE_NAME))
             names = [name.strip() for name in providers.split(",") if name.strip()]
             dispatch = Dispatch(load_providers(names), lambda: rules, PROVIDER_TIMEOUT, report_url=report_url)
-            work = PlayDrill(engine, roster, dispatch, public_url, show_message)
+            async with engine.connect() as connection:
+                present = _read_roster(city_dir, city, await find_changes(connection, utc_now()))
+            work = PlayDrill(engine, present, dispatch, public_url, show_message)
             return await work.run(parties, timedelta(minutes=minutes))
         finally:
             await engine.dispose()
@@ -116,9 +120,9 @@ def drill(
     raise typer.Exit(0 if has_reached_all(found) else NOT_REACHED)
 
 
-def _read_roster(city_dir: Path, city: City) -> Roster:
+def _read_roster(city_dir: Path, city: City, changes: Sequence[RosterChange]) -> Roster:
     try:
-        return read_roster(city_dir / "roster.yaml", city, read_escalation_levels(city_dir / "agreement"))
+        return read_roster(city_dir / "roster.yaml", city, read_escalation_levels(city_dir / "agreement"), changes)
     except RosterInvalid as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(REFUSED) from None

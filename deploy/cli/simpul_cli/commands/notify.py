@@ -47,7 +47,8 @@ def notify_calls(database_url: Database, city_dir: CityDir = KEDIRI) -> None:
     """
     city, now = City.read(city_dir), utc_now()
     try:
-        roster = read_roster(city_dir / "roster.yaml", city, read_escalation_levels(city_dir / "agreement"))
+        changes = run_on_database(database_url, notify.find_roster_changes(database_url))
+        roster = read_roster(city_dir / "roster.yaml", city, read_escalation_levels(city_dir / "agreement"), changes)
         rules = ContactRules(city.zone, read_never_contact(city_dir / FILE_NAME))
     except (RosterInvalid, NeverContactInvalid) as error:
         typer.echo(str(error), err=True)

@@ -31,3 +31,9 @@ def written_forms(address: str) -> frozenset[str]:
 def is_same_number(written: str, number: str) -> bool:
     """Whether `0812…`, `62812…` or `+62812…`, with spaces or hyphens, is a number in international form."""
     return bare_digits(written) in written_forms(number)
+
+
+def mask_address(address: str) -> str:
+    """Returns a number or mail address by which its owner can recognise it, and nobody else can use it."""
+    name, at, host = address.partition("@")
+    return f"{name[:1]}…@{host}" if at else f"…{address[-3:]}"

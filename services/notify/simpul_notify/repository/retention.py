@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Uuid
 
-from simpul_notify.repository import reach_checks
+from simpul_notify.repository import reach_checks, roster_changes
 from simpul_runtime.transaction import Transaction
 
 # A case is forgotten as a whole, so that the log of one that still runs has no holes.
@@ -59,4 +59,5 @@ async def delete_expired(transaction: Transaction, kept_for: timedelta, limit: i
         for statement in (_DELETE_SERVICES, _DELETE_DEADLINES, *_DELETE_OF_CASES):
             await transaction.connection.execute(statement, {"cases": cases, "before": before})
     await reach_checks.delete_checks(transaction, before)
+    await roster_changes.delete_ended_changes(transaction, before)
     return len(cases) + (await transaction.connection.execute(_DELETE_NOTIFICATIONS, values)).rowcount

@@ -11,6 +11,7 @@ from simpul_city import City, read_yaml
 from simpul_notify.domain.duty import HORIZON, DutyPlan, Period, RosterPlan, Rotation, Shift
 from simpul_notify.domain.escalation_policy import DEFAULT_POLICIES, EscalationPolicy, Methods
 from simpul_notify.domain.responders import CHANNELS, Recipient, Responder, Roster
+from simpul_notify.domain.roster_changes import RosterChange, merge_changes
 from simpul_notify.domain.safe_hours import SafeHours
 from simpul_notify.errors import NumberInvalid, RosterInvalid
 from simpul_notify.roster.calendars import read_shifts
@@ -58,13 +59,16 @@ class RosterFile:
         return _Reading(path, city, levels, now).read()
 
 
-def read_roster(path: Path, city: City, levels: Collection[str]) -> Roster:
-    """Reads who is on duty now; raises RosterInvalid with all gaps at once."""
+def read_roster(path: Path, city: City, levels: Collection[str], changes: Sequence[RosterChange] = ()) -> Roster:
+    """Reads who is on duty now; raises RosterInvalid with all gaps at once.
+
+    `changes` are what leads entered at the desk.
+    """
     now = utc_now()
     file = RosterFile.read(path, city, levels, now)
     if file.gaps or file.faults:
         raise refuse(path, [*file.gaps, *file.faults])
-    return file.plan.roster_at(now)
+    return merge_changes(file.plan, changes).roster_at(now)
 
 
 def refuse(path: Path, gaps: Sequence[str]) -> RosterInvalid:
@@ -110,7 +114,7 @@ class _Reading:
                 continue
             else:
                 gaps = duty.find_gaps(period, self._city.zone)
-                self._gaps += [f"{party}: nobody on duty{_describe_gap(gap, period, self._city.zone)}" for gap in gaps]
+                self._gaps += [f"{party}: nobody on duty{describe_gap(gap, period, self._city.zone)}" for gap in gaps]
         self._gaps += [
             f"{party}: neither an agency of {self._city.name} nor a level of its agreement"
             for party in sorted(set(plan.duties) - parties)
@@ -270,7 +274,8 @@ def _read_moment(written: Any, zone: ZoneInfo, of_day: time) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
-def _describe_gap(gap: Period, period: Period, zone: ZoneInfo) -> str:
+def describe_gap(gap: Period, period: Period, zone: ZoneInfo) -> str:
+    """Returns from when until when nobody is on duty; empty for the whole period."""
     if gap == period:
         return ""
     start, end = (moment.astimezone(zone).strftime("%d/%m %H.%M %Z") for moment in (gap.start, gap.end))

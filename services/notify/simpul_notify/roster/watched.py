@@ -1,7 +1,7 @@
 """Reads the roster again when its file changes, and looks for gaps that arise with time."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -9,9 +9,10 @@ from typing import Final
 import structlog
 
 from simpul_city import City
-from simpul_notify.domain.duty import RosterPlan
+from simpul_notify.domain.duty import HORIZON, Period, RosterPlan
 from simpul_notify.domain.responders import Roster
-from simpul_notify.roster.reading import RosterFile, refuse
+from simpul_notify.domain.roster_changes import RosterChange, find_new_gaps, merge_changes
+from simpul_notify.roster.reading import RosterFile, describe_gap, refuse
 from simpul_runtime.database import utc_now
 
 POLL_INTERVAL: Final = timedelta(seconds=10)
@@ -39,23 +40,44 @@ class WatchedRoster:
         if file.faults:
             raise refuse(path, [*file.gaps, *file.faults])
         self._gaps = file.gaps
+        self._changes: Sequence[RosterChange] = ()
         self._use(file.plan)
 
     @property
     def current(self) -> Roster:
         """Who is on duty now."""
         now = self._now()
-        if self._plan.changes_with_time and now - self._drawn_at >= REDRAW_INTERVAL:
-            self._use(self._plan)
+        if self.plan.changes_with_time and now - self._drawn_at >= REDRAW_INTERVAL:
+            self._use(self.file_plan)
         return self._roster
 
-    def _use(self, plan: RosterPlan) -> None:
-        self._plan, self._drawn_at = plan, self._now()
-        self._roster = plan.roster_at(self._drawn_at)
+    def use_changes(self, changes: Sequence[RosterChange]) -> None:
+        """Uses what leads entered at the desk together with the file."""
+        if changes != self._changes:
+            self._changes = tuple(changes)
+            self._use(self.file_plan)
+
+    def _use(self, file_plan: RosterPlan) -> None:
+        self.file_plan, self._drawn_at = file_plan, self._now()
+        self.plan = merge_changes(file_plan, self._changes)
+        self._roster = self.plan.roster_at(self._drawn_at)
 
     def find_warnings(self) -> list[str]:
-        """Finds what is wrong in the file: people who are missing, or a change that was refused."""
-        return [f"roster: {gap}" for gap in self._gaps]
+        """Finds who is missing: in the file, in a change of it that was refused, or by what leads entered."""
+        return [f"roster: {gap}" for gap in (*self._gaps, *self._find_gaps_by_changes())]
+
+    def _find_gaps_by_changes(self) -> list[str]:
+        """Finds gaps that arose because the file changed below an absence that had left somebody on duty."""
+        now, zone = self._now(), self._city.zone
+        period = Period(now, now + HORIZON)
+        return [
+            f"{party}: nobody on duty{describe_gap(gap, period, zone)}"
+            for party in sorted({change.party for change in self._changes} & self.file_plan.duties.keys())
+            for gap in find_new_gaps(
+                self.file_plan.duties[party], (), [one for one in self._changes if one.party == party], period, now,
+                zone,
+            )
+        ]  # fmt: skip
 
     async def find_start_problems(self) -> list[str]:
         """Finds the same before another process is replaced, so that a gap changes nothing that runs."""

@@ -1,6 +1,7 @@
 """Use cases of notify: record alerts, escalate and suppress them, send the others, record what came of them, forget."""
 
 from simpul_notify.use_cases.audit_alerts import AuditAlerts
+from simpul_notify.use_cases.change_rosters import ChangeRosters
 from simpul_notify.use_cases.check_reach import CheckReach
 from simpul_notify.use_cases.delete_expired import DeleteExpired
 from simpul_notify.use_cases.dispatch import Dispatch
@@ -16,6 +17,7 @@ from simpul_notify.use_cases.send_alerts import SendAlerts
 
 __all__ = [
     "AuditAlerts",
+    "ChangeRosters",
     "CheckReach",
     "DeleteExpired",
     "Dispatch",

@@ -20,7 +20,7 @@ class AuditEntry:
     action: str
     """Code, such as `case.read`."""
     subject: str
-    """`case/<uuid>`, `referral/<uuid>` or `account/<uuid>`; empty where it is about none."""
+    """`case/<uuid>`, `referral/<uuid>`, `account/<uuid>` or `roster/<party>`; empty where it is about none."""
     actor: str
     """Account, agency or service."""
     role: str = ""
