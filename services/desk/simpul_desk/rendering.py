@@ -32,6 +32,7 @@ _NAVIGATION: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
     ("/work", gettext_noop("My work"), AGENCY_ROLES),
     ("/report", gettext_noop("New report"), AGENCY_ROLES),
     ("/team", gettext_noop("My team"), frozenset({Role.AGENCY_LEAD})),
+    ("/roster", gettext_noop("Duty rosters"), frozenset({Role.AGENCY_LEAD, Role.COORDINATOR})),
     ("/agreements", gettext_noop("Agreement"), frozenset({Role.COORDINATOR, Role.AGENCY_LEAD})),
     ("/audit", gettext_noop("Who did what"), frozenset({Role.AUDITOR})),
     ("/emergency", gettext_noop("Emergency access"), SEE_CASES),
