@@ -1,6 +1,7 @@
 """The coordinator in a real browser: the board moves by itself, and decisions are routing's, made as that person."""
 
 import re
+from datetime import datetime
 
 from playwright.sync_api import Page, expect
 
@@ -105,3 +106,24 @@ def test_a_responder_has_no_city_board(hosting_city: LocalCity, open_page: Open)
         for path in ("/city", "/city/cases", "/city/live", "/city/plans", "/team")
     ]
     assert statuses == [404] * 5
+
+
+def test_the_coordinator_takes_the_register_of_a_month_as_files(hosting_city: LocalCity, open_page: Open) -> None:
+    reference = report(hosting_city)
+    page = board(open_page, viewport=PHONE)
+    reload_until(page, lambda: page.get_by_role("row").filter(has_text=reference).count() > 0)
+    page.goto(hosting_city.url("desk") + "/city/indicators")
+    assert find_barriers(page) == []
+    assert too_wide(page) == 0
+    month = datetime.now(hosting_city.city.zone).strftime("%Y-%m")
+    page.get_by_label("Bulan", exact=True).fill(month)
+
+    saved = {}
+    for kind in ("CSV", "XLSX"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=kind).click()
+        saved[download.value.suggested_filename] = download.value.path().read_bytes()
+
+    assert set(saved) == {f"simpul-register-{month}.csv", f"simpul-register-{month}.xlsx"}
+    assert reference.encode() in saved[f"simpul-register-{month}.csv"]
+    assert saved[f"simpul-register-{month}.xlsx"].startswith(b"PK")

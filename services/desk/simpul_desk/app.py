@@ -23,6 +23,8 @@ from simpul_desk.city_pages.agreements import AgreementPages, add_agreement_page
 from simpul_desk.city_pages.consents import add_consent_pages
 from simpul_desk.city_pages.indicators import add_indicators
 from simpul_desk.city_pages.reach import add_reach_pages, find_active_agreement
+from simpul_desk.city_pages.register import add_register
+from simpul_desk.city_pages.register_columns import read_columns
 from simpul_desk.city_pages.routes import SERVICE_STATES, CityPages, add_city_pages
 from simpul_desk.consumers import announcing, board_handlers
 from simpul_desk.guide.questions import read_guide
@@ -84,6 +86,7 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
     add_report_pages(web, ReportPages(service.engine, city, intake, service.keys))
     add_agreement_pages(web, AgreementPages(versions, city))
     city_pages = CityPages(service, city, live, routing)
+    add_register(web, city_pages, read_columns(settings.city_dir))
     add_indicators(web, city_pages)
     add_consent_pages(web, city_pages)
     add_reach_pages(web, city_pages, notify, partial(find_active_agreement, versions))

@@ -46,7 +46,7 @@ def add_indicators(web: FastAPI, pages: CityPages) -> None:
 
     @web.get("/city/indicators", include_in_schema=False)
     async def indicators(request: Request, user: Coordinator, since: str = "", until: str = "") -> Response:
-        found = await _read(pages, user, since, until)
+        found = await read_indicators(pages, user, since, until)
         return pages.render(
             request, "city/indicators.html", charts=draw(found, pages.agency_names, page_language(request)),
             since=found["agency"]["since"], until=found["agency"]["until"],
@@ -66,7 +66,7 @@ def add_indicators(web: FastAPI, pages: CityPages) -> None:
     @web.post("/city/indicators/recap", include_in_schema=False)
     async def recap(request: Request, user: Coordinator) -> Response:
         given, language = await request.form(), page_language(request)
-        found = await _read(pages, user, str(given.get("since", "")), str(given.get("until", "")))
+        found = await read_indicators(pages, user, str(given.get("since", "")), str(given.get("until", "")))
         issuer, wording = user.act_as(Role.COORDINATOR).agency, pages.wording(request)
         shared = found["agency"]
         figures = Figures(
@@ -95,7 +95,7 @@ def describe_charts(charts: Sequence[Chart], wording: Wording) -> list[tuple[str
     ]  # fmt: skip
 
 
-async def _read(pages: CityPages, user: User, since: str, until: str) -> dict[str, Any]:
+async def read_indicators(pages: CityPages, user: User, since: str, until: str) -> dict[str, Any]:
     """Reads the indicators of a period by each key; a period that routing refuses becomes the usual one."""
     actor = user.act_as(Role.COORDINATOR)
     try:
@@ -105,7 +105,7 @@ async def _read(pages: CityPages, user: User, since: str, until: str) -> dict[st
     except ServiceRefused:
         if not (since or until):
             raise
-        return await _read(pages, user, "", "")
+        return await read_indicators(pages, user, "", "")
     return {key: answer.content for key, answer in zip(KEYS, answers, strict=True)}
 
 

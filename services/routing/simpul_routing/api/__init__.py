@@ -15,6 +15,7 @@ from simpul_routing.api.indicators import add_indicator_routes
 from simpul_routing.api.notes import add_note_routes
 from simpul_routing.api.operations import add_operation_routes
 from simpul_routing.api.queries import add_query_routes
+from simpul_routing.api.register import add_register_routes
 from simpul_routing.api.service_plans import add_plan_routes
 from simpul_routing.api.transfers import add_transfer_routes
 from simpul_routing.consent_texts import ConsentTexts
@@ -59,6 +60,7 @@ def add_api(
     add_note_routes(web, service, city, case_notes, see_cases, authentication, codes, documented)
     add_transfer_routes(web, service, city, transfer_cases, see_cases, authentication, codes, documented)
     add_indicator_routes(web, service, city.zone, authentication, documented)
+    add_register_routes(web, service, city, see_cases, authentication, documented)
     add_operation_routes(web, service, city, authentication, documented)
     add_error_handlers(web, {agency.code: agency.name for agency in city.agencies})
     document_roles(web)

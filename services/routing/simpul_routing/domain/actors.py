@@ -37,6 +37,7 @@ class ApiAction(StrEnum):
     LIST_SUGGESTED_EXCLUSIONS = "list_suggested_exclusions"
     LIST_OVERLAPS = "list_overlaps"
     READ_INDICATORS = "read_indicators"
+    READ_REGISTER = "read_register"
     READ_OPERATIONS = "read_operations"
     CLOSE = "close"
     REOPEN = "reopen"
@@ -82,6 +83,7 @@ PERMITTED: Final[Mapping[ApiAction, frozenset[ActorRole]]] = MappingProxyType({
     ApiAction.LIST_SUGGESTED_EXCLUSIONS: _DECIDING | {ActorRole.OPERATOR},
     ApiAction.LIST_OVERLAPS: _MANAGING | {ActorRole.OPERATOR},
     ApiAction.READ_INDICATORS: _DECIDING | {ActorRole.OPERATOR},
+    ApiAction.READ_REGISTER: frozenset({ActorRole.COORDINATOR}),
     ApiAction.READ_OPERATIONS: SEE_EVERY_CASE,
     ApiAction.CLOSE: _MANAGING,
     ApiAction.REOPEN: _MANAGING,

@@ -69,6 +69,7 @@ from simpul_routing.repository.overlaps import (
     record_overlaps,
 )
 from simpul_routing.repository.referrals import add_refused_reply, find_ended_referrals
+from simpul_routing.repository.register import list_registered_cases
 from simpul_routing.repository.service_plans import (
     count_open_plans,
     find_open_plan,
@@ -147,6 +148,7 @@ __all__ = [
     "list_overlaps_of_case",
     "list_parked_messages",
     "list_referrals",
+    "list_registered_cases",
     "list_reviewed_cases",
     "list_silent_agencies",
     "list_transfers",
