@@ -37,7 +37,7 @@ def roster_city(hosting_city: LocalCity) -> Iterator[LocalCity]:
 
 
 def enter(page: Page, responder: str, kind: str) -> None:
-    page.get_by_label("Petugas", exact=True).select_option(responder)
+    page.get_by_label("Orang", exact=True).select_option(responder)
     page.get_by_label("Jenis").select_option(kind)
     page.get_by_label("Dari").fill("2099-12-01T08:00")
     page.get_by_label("Sampai").fill("2099-12-03T08:00")

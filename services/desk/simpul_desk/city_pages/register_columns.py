@@ -1,6 +1,6 @@
 """The columns of the register of cases, which a city orders as the ministry's form (SIMFONI PPA) asks for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,33 +15,8 @@ FIELDS: Final = (
     "ended_on",
 )  # fmt: skip
 """What Simpul knows of a case without its dossier; every other column stays empty for the office."""
-DEFAULT: Final[Sequence[tuple[str, str]]] = (
-    ("No. Register", "reference"),
-    ("Tanggal Kejadian", "happened_on"),
-    ("Tanggal Pelaporan", "reported_on"),
-    ("Deskripsi Kasus", ""),
-    ("Kategori Lokasi Kasus", "place"),
-    ("Alamat TKP", "event_kecamatan"),
-    ("Provinsi", ""),
-    ("Kota / Kabupaten", "city"),
-    ("Nama Korban", ""),
-    ("Alamat Korban", "kecamatan"),
-    ("Jenis Kelamin Korban", "sex"),
-    ("Usia Korban", "age"),
-    ("Tindak Kekerasan", "violence"),
-    ("Nama Pelaku", ""),
-    ("Alamat Pelaku", ""),
-    ("Jenis Kelamin Pelaku", ""),
-    ("Usia Pelaku", ""),
-    ("Hubungan Pelaku dengan Korban", "suspect_relation"),
-    ("Pelaku Anak", "suspect_is_child"),
-    ("Pelayanan", "services"),
-    ("Lembaga Layanan", "agencies"),
-    ("Hasil Layanan", "outcomes"),
-    ("Status Kasus", "state"),
-    ("Tanggal Selesai", "ended_on"),
-)
-"""Case, victim, suspect, services: the order of a register of a regional protection service; see docs/reports.md."""
+USUAL: Final = Path(__file__).with_name(FILE_NAME)
+"""The columns of a city without a file of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +30,7 @@ class Column:
 
 def read_columns(city_dir: Path) -> tuple[Column, ...]:
     """Reads the columns of a city; without a file of its own they are the usual ones. Raises CityInvalid."""
-    path = city_dir / FILE_NAME
-    if not path.exists():
-        return tuple(Column(*one) for one in DEFAULT)
+    path = city_dir / FILE_NAME if (city_dir / FILE_NAME).exists() else USUAL
     described = read_yaml(path)
     entries = described.get("columns") if isinstance(described, Mapping) else None
     if not isinstance(entries, list) or not entries:
