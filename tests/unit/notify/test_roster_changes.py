@@ -120,9 +120,7 @@ def test_a_roster_has_a_limit() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("address", "shown"), [("+6283400111003", "…003"), ("piket@ylpa.example", "p…@ylpa.example")]
-)
+@pytest.mark.parametrize(("address", "shown"), [("+6283400111003", "…003"), ("piket@ylpa.example", "p…@ylpa.example")])
 def test_a_masked_address_is_recognised_and_of_no_use(address: str, shown: str) -> None:
     assert mask_address(address) == shown
 
