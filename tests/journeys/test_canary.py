@@ -33,6 +33,7 @@ from simpul_runtime.metrics import HELD_EVENTS, serve_metrics
 from simpul_schema.catalog import SERVICES
 from simpul_schema.messages.reply import CaseNote
 from simpul_schema.names import EVENTS, REFERRALS, REPLIES, service_inbox
+from simpul_schema.otlp_traces import ALLOWED
 from simpul_schema.samples import samples
 from simpul_schema.vocabulary import DossierSection
 from simpul_seal import Directory, KeyRing, seal_section
@@ -42,6 +43,7 @@ from tests.journeys.test_cases_by_http import amend
 from tests.journeys.test_deadlines_to_people import gateway, let_pass
 from tests.support.canary import Canary, search
 from tests.support.ledger import eventually, rows, settle
+from tests.support.otlp import Collector, running_collector
 from tests.support.raw_amqp import RawPublisher
 from tests.support.reports import a_report
 from tests.support.routing_api import call
@@ -385,10 +387,24 @@ class Journey:
 
 
 @pytest.fixture(scope="module")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BreakableCity]:
+def collector() -> Iterator[Collector]:
+    """A collector of traces, which the city exports to."""
+    with running_collector() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[BreakableCity]:
     """A city of its own, because what is parked and planted in it would disturb other tests."""
     folder = tmp_path_factory.mktemp("canary")
-    with breakable_city(folder, *ALL, accept=True, consuming=CONSUMING, SIMPUL_FIRST_RETRY_DELAY="0.2") as started:
+    settings = {
+        "SIMPUL_FIRST_RETRY_DELAY": "0.2",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "500",
+        # What FastAPI would trace by itself holds paths and exceptions.
+        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+    }
+    with breakable_city(folder, *ALL, accept=True, consuming=CONSUMING, **settings) as started:
         yield started
 
 
@@ -411,7 +427,7 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def played(city: BreakableCity) -> Played:
+def played(city: BreakableCity, collector: Collector) -> Played:
     """Plays everything once."""
     canary, outsider = Canary(), Canary()
 
@@ -422,9 +438,19 @@ def played(city: BreakableCity) -> Played:
             await journey.play()
             sinks = await read_sinks(city, tap, position)
         sinks["refusals and commands"] = b"\n".join(journey.answers)
+        await eventually(lambda: _has_traces(collector))
+        # Ids are bytes in an export, and digits in what a person reads.
+        sinks["traces"] = b"\n".join(collector.received) + json.dumps(collector.spans).encode()
         return Played(city, position, canary, outsider, sinks)
 
     return asyncio.run(play())
+
+
+async def _has_traces(collector: Collector) -> bool:
+    """Whether the steps of every kind have been exported, each of which a process exports with the next batch."""
+    return {"POST /reports", "send simpul.events", "process simpul.events", "send simpul.referrals"} <= {
+        span["name"] for span in collector.spans
+    } and any(span["service.name"].startswith("agency.") for span in collector.spans)
 
 
 def test_every_sink_was_used(played: Played) -> None:
@@ -455,6 +481,42 @@ def test_no_seeded_datum_is_in_any_sink(played: Played) -> None:
     leaks = played.find_leaks()
 
     assert leaks == {}
+
+
+def test_one_trace_leads_from_a_report_to_the_handler_of_an_agency(played: Played, collector: Collector) -> None:
+    by_id = {span["id"]: span for span in collector.spans}
+    reached = [s for s in collector.spans if s.get("cloudevents.event_type") == "referral.offered.v1"]
+
+    ways = []
+    for last in (span for span in reached if span["name"].startswith("process agency.")):
+        way = [last]
+        while way[-1]["parent"] in by_id:
+            way.append(by_id[way[-1]["parent"]])
+        ways.append([(step["service.name"].partition(".")[0], step["name"].partition(" agency.")[0]) for step in way])
+
+    expected = [
+        ("agency", "process"),
+        ("routing", "send simpul.referrals"),
+        ("routing", "process simpul.events"),
+        ("intake", "send simpul.events"),
+        ("intake", "POST /reports"),
+    ]
+    assert expected in ways
+    begun = {step for *_, (service, step) in ways if service == "intake"}
+    assert begun == {"POST /reports", "POST /lapor"}
+    # The people on duty are alerted because of the same report.
+    traces = {span["trace"] for span in reached if span["service.name"] == "notify"}
+    assert traces & {span["trace"] for span in collector.spans if span["name"] == "POST /reports"}
+
+
+def test_a_span_has_allowed_attributes_only(played: Played, collector: Collector) -> None:
+    own = {"service.name", "name", "trace", "id", "parent", "nanoseconds"}
+
+    assert {name for span in collector.spans for name in span} - own <= ALLOWED
+    assert {span["service.name"].partition(".")[0] for span in collector.spans} == {*SERVICES, "agency"}
+    # A client's own trace is not continued, and no request that only reads is traced.
+    assert not any(played.canary.digits in span["trace"] for span in collector.spans)
+    assert not any(span["name"].startswith("GET") for span in collector.spans)
 
 
 async def plant(played: Played, canary: Canary) -> None:
@@ -506,5 +568,5 @@ async def test_the_search_finds_a_canary_that_was_planted_in_each_sink(played: P
     finally:
         HELD_EVENTS.remove(planted.word)
 
-    assert sinks.keys() == played.sinks.keys() - {"refusals and commands"}
+    assert sinks.keys() == played.sinks.keys() - {"refusals and commands", "traces"}
     assert {name for name, content in sinks.items() if not planted.search(content)} == set()

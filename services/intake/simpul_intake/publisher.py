@@ -31,7 +31,7 @@ from simpul_schema.names import (
 from simpul_schema.vocabulary import DossierSection
 
 
-def case_reported(report: Report, case_id: UUID, city: City) -> OutgoingEvent:
+def case_reported(report: Report, case_id: UUID, city: City, traceparent: str = "") -> OutgoingEvent:
     """Builds `case.reported.v1` with the triage facts sealed to routing."""
     return OutgoingEvent(
         CaseReportedV1,
@@ -39,6 +39,7 @@ def case_reported(report: Report, case_id: UUID, city: City) -> OutgoingEvent:
         case_id=case_id,
         data={"case_id": case_id, "received_at": report.received_at},
         sealed={"triage": ("routing", _triage_facts(report, city))},
+        traceparent=traceparent,
     )
 
 

@@ -40,6 +40,7 @@ from simpul_schema.messages import (
 )
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.names import subject_of_referral
+from simpul_schema.tracing import start_tracing, traceparent_in
 from simpul_schema.vocabulary import DossierSection
 from simpul_seal import Directory, KeyRing, WatchedDirectory, sign, signature_in
 from simpul_seal.embedded import sign_again
@@ -249,6 +250,7 @@ class Agency:
         asyncio.run(FastStream(self.broker, lifespan=lifespan).run())
 
     async def _start_loops(self) -> None:
+        _start_tracing(self.code)
         await self.store.open()
         for lifespan in self._lifespans:
             await self._open_lifespans.enter_async_context(lifespan())
@@ -278,7 +280,9 @@ class Agency:
     async def _receive(self, message: RabbitMessage) -> None:
         """Returns once the message is stored, because returning acknowledges it."""
         raw = message.raw_message
-        await self._incoming.submit(self._classifier.classify(raw.body, signature_in(raw.headers or {})))
+        headers = raw.headers or {}
+        classified = self._classifier.classify(raw.body, signature_in(headers), traceparent_in(headers))
+        await self._incoming.submit(classified)
 
     def _draft_parked_report(self, reason: str, digest: str, event_id: Optional[str]) -> ReplyDraft:
         """Reports a parked message to the city; the id makes sure that it is reported once."""
@@ -321,6 +325,14 @@ class Agency:
         self._dispatcher.reload()
         self._outbox.reload()
         log.error("store_failed", agency=self.code, error=type(error).__name__)
+
+
+def _start_tracing(code: str) -> None:
+    """Switches traces on if a collector is configured; without the extra `traces` the agency runs untraced."""
+    try:
+        start_tracing(f"agency.{code}")
+    except ImportError as error:
+        log.error("traces_not_installed", agency=code, error=type(error).__name__)
 
 
 async def _keep_raw(message: Any) -> Any:

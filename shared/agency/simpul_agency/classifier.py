@@ -1,6 +1,7 @@
 """Decides what a message is: an event to handle, a delivery manifest, or a message to park."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -34,9 +35,14 @@ class MessageClassifier:
         self._create_reply = create_reply
         self._on_opened = on_opened
 
-    def classify(self, body: bytes, signature: str) -> IncomingMessage:
+    def classify(self, body: bytes, signature: str, traceparent: str = "") -> IncomingMessage:
         """Classifies a message from the broker."""
-        return self._classify(body, signature, lambda: self._reader.verify(body, signature, datetime.now(timezone.utc)))
+        return self._classify(
+            body,
+            signature,
+            lambda: self._reader.verify(body, signature, datetime.now(timezone.utc)),
+            traceparent=traceparent,
+        )
 
     def classify_parked(self, parked: ParkedMessage) -> IncomingMessage:
         """Classifies a parked message again; the signature of a verified event is not verified a second time."""
@@ -44,7 +50,9 @@ class MessageClassifier:
             return self._classify(parked.body, parked.signature, lambda: self._reader.read_stored(parked.body))
         return self.classify(parked.body, parked.signature)
 
-    def _classify(self, body: bytes, signature: str, read: Callable[[], Event]) -> IncomingMessage:
+    def _classify(
+        self, body: bytes, signature: str, read: Callable[[], Event], *, traceparent: str = ""
+    ) -> IncomingMessage:
         try:
             event = read()
         except UnusableMessage as error:
@@ -67,7 +75,7 @@ class MessageClassifier:
         except UnusableMessage as error:
             log.error("message_parked", agency=self._agency, event_id=str(event.id), reason=error.reason.value)
             return IncomingEvent(**known, park_reason=error.reason.value)
-        self._on_opened(received)
+        self._on_opened(replace(received, traceparent=traceparent) if traceparent else received)
         if not received.new_services:
             return IncomingEvent(**known)
         # Each service has its own receipt clock, also one that an amendment added.

@@ -15,6 +15,8 @@ from simpul_agency.received_event import ReceivedEvent
 from simpul_agency.records import DueEvent, HandlerResult, OutgoingReply
 from simpul_agency.reply import Reply
 from simpul_agency.store import Store
+from simpul_schema.names import agency_inbox
+from simpul_schema.tracing import trace_processing
 
 Handler = Callable[[ReceivedEvent[Any], Reply], Awaitable[None]]
 
@@ -169,8 +171,9 @@ class Dispatcher:
         try:
             received = self._opened.pop(due.event_id, None) or self._open_stored(due.body)
             reply = self._create_reply(received)
-            for handler in handlers:
-                await handler(received, reply)
+            with trace_processing([received.event], [received.traceparent], agency_inbox(self._agency)):
+                for handler in handlers:
+                    await handler(received, reply)
         except (Exception, asyncio.CancelledError) as error:
             # The broker's client cancels its waiters when a connection breaks; only the agency's stop is meant for us.
             if isinstance(error, asyncio.CancelledError) and self._is_stopping:

@@ -42,6 +42,8 @@ class ReceivedEvent(Generic[E_co]):
     """Of `referral.plan_proposed.v1`: the services to decide about."""
     dossier: Mapping[DossierSection, SectionContent] = field(default_factory=dict, repr=False)
     """Of `dossier.released.v1`: the content of each section that has not been withdrawn or replaced since."""
+    traceparent: str = field(default="", repr=False)
+    """The trace in which the city published the event; empty where it has none, and after a restart of the agency."""
 
     @property
     def data(self) -> Any:

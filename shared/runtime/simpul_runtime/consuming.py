@@ -21,6 +21,8 @@ from simpul_runtime.broker_addresses import BrokerAddresses
 from simpul_runtime.inbox import Delivery
 from simpul_runtime.supervision import is_cancelled
 from simpul_schema.amqp_properties import tolerate_invalid_properties
+from simpul_schema.names import REPLIES
+from simpul_schema.tracing import traceparent_in
 from simpul_seal import signature_in
 
 CHECK_INTERVAL: Final = 0.5
@@ -99,11 +101,12 @@ class QueueConsumer:
         self._delivered += 1
         # Its channel may be closed already. It is stored all the same, because the queue may be deleted, too.
         receipt = None if channel.is_closed else Receipt(channel, message.delivery_tag or 0)
-        headers = message.header.properties.headers
+        headers = message.header.properties.headers or {}
+        exchange = message.exchange or ""
+        # An agency's reply begins a trace, because what an agency sends as one may hold anything.
+        trace = "" if exchange == REPLIES else traceparent_in(headers)
         self._deliver(
-            Delivery(
-                message.body, signature_in(headers or {}), message.exchange or "", message.routing_key or "", receipt
-            )
+            Delivery(message.body, signature_in(headers), exchange, message.routing_key or "", receipt, trace)
         )
 
     async def _wait_until_broken(self, channel: AbstractChannel, tag: str) -> None:

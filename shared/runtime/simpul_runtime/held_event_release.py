@@ -142,7 +142,7 @@ class HeldEventRelease:
             missing = unsigned.choose_awaited_party(without_key)
             if not missing:
                 body = unsigned.build_body(self._keys, transaction.now, without_key)
-                return unsigned.to_message(body, self._keys.sign(body, transaction.now))
+                return unsigned.to_message(body, self._keys.sign(body, transaction.now), "")
         except Exception as error:
             # A fault of this event must not stop the others.
             self._log_unreadable(event, error)

@@ -19,6 +19,7 @@ from simpul_runtime.unsigned_event import UnsignedEvent
 from simpul_schema import Event, SectionContent, service_source
 from simpul_schema.catalog import row_of
 from simpul_schema.names import EVENTS, routing_key
+from simpul_schema.tracing import current_traceparent
 
 _NEXT_SEQUENCES = text("""
     INSERT INTO stream (subject, last) SELECT * FROM unnest(:subjects, :counts)
@@ -51,6 +52,8 @@ class OutgoingEvent:
     """Whether the event is dropped, not held, if the service has no valid key to sign it with."""
     event_id: UUID | None = None
     """Chosen by the service where it has to recognise the event later; random otherwise."""
+    traceparent: str = ""
+    """Its trace, where it is enqueued neither while its cause is handled nor during the request that caused it."""
 
     def __post_init__(self) -> None:
         declared = {section.SECTION: section for section in self.message.SECTIONS}
@@ -85,6 +88,7 @@ class Outbox:
         held: list[HeldEvent] = []
         for event, sequence in zip(events, sequences, strict=True):
             body, signature = b"", ""
+            traceparent = event.traceparent or current_traceparent(event.causation, event.case_id)
             copies = self._build_copies(event, sequence, now)
             without_key = copies[0].find_recipients_without_key(keys, now) if copies else frozenset()
             for copy in copies:
@@ -97,7 +101,7 @@ class Outbox:
                 if not body:
                     body = copy.build_body(keys, now, without_key)
                     signature = keys.sign(body, now)
-                messages.append(copy.to_message(body, signature))
+                messages.append(copy.to_message(body, signature, traceparent))
         await store_messages(connection, messages, now)
         await store_held_events(connection, held)
         return messages

@@ -15,10 +15,11 @@ LEASE: Final = timedelta(seconds=5)
 """How long a message belongs to the process that stored or took it; then any relay may publish it."""
 
 _STORE = text("""
-    INSERT INTO outbox (message_id, exchange, routing_key, body, signature, event_id, correlation_id, due_at)
-    SELECT m, x, k, b, s, e, c, CAST(:due_at AS timestamptz)
-    FROM unnest(:message_ids, :exchanges, :keys, :bodies, :signatures, :event_ids, :correlations)
-        AS r (m, x, k, b, s, e, c)
+    INSERT INTO outbox (
+        message_id, exchange, routing_key, body, signature, event_id, correlation_id, traceparent, due_at)
+    SELECT m, x, k, b, s, e, c, nullif(t, ''), CAST(:due_at AS timestamptz)
+    FROM unnest(:message_ids, :exchanges, :keys, :bodies, :signatures, :event_ids, :correlations, :traceparents)
+        AS r (m, x, k, b, s, e, c, t)
 """).bindparams(
     bindparam("message_ids", type_=ARRAY(Uuid)),
     bindparam("exchanges", type_=ARRAY(Text)),
@@ -27,6 +28,7 @@ _STORE = text("""
     bindparam("signatures", type_=ARRAY(Text)),
     bindparam("event_ids", type_=ARRAY(Uuid)),
     bindparam("correlations", type_=ARRAY(Uuid)),
+    bindparam("traceparents", type_=ARRAY(Text)),
 )
 # A row that the relay has locked is being published or marked, so it is on its way already.
 _REQUEUE = text("""
@@ -52,6 +54,8 @@ class OutboxMessage:
     """Signature of the body; empty if an earlier version stored the message with the signature inside its body."""
     event_id: UUID
     correlation_id: UUID
+    traceparent: str = ""
+    """The trace of what caused the event; empty while traces are off."""
 
 
 async def store_messages(connection: AsyncConnection, messages: Sequence[OutboxMessage], now: datetime) -> None:
@@ -68,6 +72,7 @@ async def store_messages(connection: AsyncConnection, messages: Sequence[OutboxM
             "signatures": [message.signature for message in messages],
             "event_ids": [message.event_id for message in messages],
             "correlations": [message.correlation_id for message in messages],
+            "traceparents": [message.traceparent for message in messages],
             "due_at": now + LEASE,
         },
     )

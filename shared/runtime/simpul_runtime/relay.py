@@ -34,6 +34,7 @@ from simpul_runtime.metrics import EVENTS_PUBLISHED, EVENTS_REFUSED, OUTBOX_OLDE
 from simpul_runtime.outbox_message import LEASE, OutboxMessage
 from simpul_runtime.supervision import is_cancelled, keep_running
 from simpul_schema.envelope import CONTENT_TYPE
+from simpul_schema.tracing import trace_publishing
 from simpul_seal import SIGNATURE_HEADER
 
 MAX_IN_FLIGHT: Final = 200
@@ -69,7 +70,8 @@ _TAKE_DUE = text("""
     WHERE message_id = ANY (ARRAY(
         SELECT message_id FROM outbox WHERE published_at IS NULL AND due_at <= now()
         ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED))
-    RETURNING message_id, exchange, routing_key, body, coalesce(signature, ''), event_id, correlation_id
+    RETURNING message_id, exchange, routing_key, body, coalesce(signature, ''), event_id, correlation_id,
+        coalesce(traceparent, '')
 """)
 _END_LEASES = text("UPDATE outbox SET due_at = now() WHERE published_at IS NULL AND due_at > now()")
 _MARK_PUBLISHED = text("UPDATE outbox SET published_at = now() WHERE message_id = ANY(:ids)")
@@ -276,22 +278,29 @@ class OutboxRelay:
                 await connection.execute(statement, {"ids": ids, "error": cause})
 
     async def _publish_message(self, channel: ConfirmChannel, message: OutboxMessage) -> None:
-        await channel.basic_publish(
-            message.body,
-            exchange=message.exchange,
-            routing_key=message.routing_key,
-            mandatory=True,
-            wait=False,  # type: ignore[call-arg]  # the real channel takes it, its abstract class does not say so
-            properties=Basic.Properties(
-                # Unique for each destination: returns of two messages in flight with one id would be mixed up.
-                message_id=str(message.message_id),
-                correlation_id=str(message.correlation_id),
-                content_type=CONTENT_TYPE,
-                delivery_mode=2,
-                # Read by `simpul topology resend`, because an alternate exchange hides the original one.
-                headers={"simpul-exchange": message.exchange, SIGNATURE_HEADER: message.signature},
-            ),
-        )
+        with trace_publishing(
+            message.traceparent,
+            message.exchange,
+            message.routing_key,
+            message_id=message.message_id,
+            case_id=message.correlation_id,
+        ) as trace:
+            await channel.basic_publish(
+                message.body,
+                exchange=message.exchange,
+                routing_key=message.routing_key,
+                mandatory=True,
+                wait=False,  # type: ignore[call-arg]  # the real channel takes it, its abstract class does not say so
+                properties=Basic.Properties(
+                    # Unique for each destination: returns of two messages in flight with one id would be mixed up.
+                    message_id=str(message.message_id),
+                    correlation_id=str(message.correlation_id),
+                    content_type=CONTENT_TYPE,
+                    delivery_mode=2,
+                    # Read by `simpul topology resend`, because an alternate exchange hides the original one.
+                    headers={"simpul-exchange": message.exchange, SIGNATURE_HEADER: message.signature, **trace},
+                ),
+            )
 
     async def _take_due(self) -> list[OutboxMessage]:
         async with self._engine.begin() as connection:

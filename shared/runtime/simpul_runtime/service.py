@@ -29,6 +29,7 @@ from simpul_runtime.supervision import keep_running
 from simpul_runtime.transaction import Transactions
 from simpul_schema import Event
 from simpul_schema.names import service_inbox
+from simpul_schema.tracing import start_tracing
 from simpul_seal import WatchedDirectory, WatchedKeyRing
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ class Service:
 
     def __init__(self, name: str, settings: ServiceSettings, *, city_code: str, agency_codes: Collection[str]) -> None:
         configure_logging(name, settings.log_level)
+        self.is_traced = _start_tracing(name)
         self.name = name
         self.settings = settings
         self.keys = _read_keys(name, settings)
@@ -226,6 +228,15 @@ def _read_keys(service: str, settings: ServiceSettings) -> Keys:
         msg = f"{settings.key_file} has the keys of {keys.party}, not of {service}"
         raise StartRefused(msg)
     return keys
+
+
+def _start_tracing(service: str) -> bool:
+    """Switches traces on if a collector is configured; without the extra `traces` the service runs untraced."""
+    try:
+        return start_tracing(service)
+    except ImportError as error:
+        log.error("traces_not_installed", exc_info=error)
+        return False
 
 
 def start_service(build: Callable[[], tuple[Service, FastAPI]], *refusals: type[Exception]) -> None:

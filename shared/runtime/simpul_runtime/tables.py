@@ -53,6 +53,7 @@ def _define_outbox(metadata: MetaData, *extension: Column[Any] | Index) -> None:
         Column("published_at", _MOMENT),
         Column("last_error", Text),
         Column("signature", Text),
+        Column("traceparent", Text),
         Index("outbox_pending", "due_at", postgresql_where=text("published_at IS NULL")),
         *extension,
     )

@@ -67,6 +67,7 @@ class UnsignedEvent:
         data = self.event.data.model_copy(update={"sealed": sealed})  # type: ignore[attr-defined]  # all have data
         return wire_bytes(self.event.model_copy(update={"data": data}))
 
-    def to_message(self, body: bytes, signature: str) -> OutboxMessage:
+    def to_message(self, body: bytes, signature: str, traceparent: str) -> OutboxMessage:
         """Returns the outbox message for this destination."""
-        return OutboxMessage(uuid4(), self.exchange, self.routing_key, body, signature, self.event_id, self.case_id)
+        about = self.event_id, self.case_id, traceparent
+        return OutboxMessage(uuid4(), self.exchange, self.routing_key, body, signature, *about)

@@ -19,6 +19,7 @@ from simpul_runtime.failure_responses import (
     invalid_request_response,
 )
 from simpul_runtime.failures import request_failure
+from simpul_runtime.request_traces import RequestTraces
 from simpul_runtime.service import Service
 from simpul_runtime.shell import Limits, Shell
 from simpul_runtime.validation import explain_error
@@ -48,9 +49,13 @@ def create_web_app(
         redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         responses=DOCUMENTED_FAILURES,
+        # FastAPI's own traces would hold addresses and messages of exceptions, so no variable may switch them on.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     failures = FailureResponses(emergency_numbers)
     web.add_middleware(Shell, limits=limits or {}, failures=failures)
+    if service.is_traced:
+        web.add_middleware(RequestTraces)
     add_api_docs(web)
 
     @web.get("/health/live", tags=["operation"], summary="The process runs")

@@ -20,6 +20,7 @@ from simpul_intake.vault import NewCaseKey, Secrets, Vault
 from simpul_runtime.batching import Batcher
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.references import case_reference
+from simpul_schema.tracing import current_traceparent
 from simpul_schema.vocabulary import Answer, Relation
 
 STORE_TIMEOUT = timedelta(seconds=8)
@@ -51,6 +52,14 @@ class Receipt:
     """Words that identify the reporting person later; empty where the centre has had them replaced since."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A report to store, and the trace of the request that brought it."""
+
+    report: Report
+    traceparent: str
+
+
 class TakeReports:
     """Stores reports; reports that arrive together share one transaction."""
 
@@ -63,7 +72,7 @@ class TakeReports:
         self._secrets = secrets
         self._city = city
         self._word_list = read_word_list()
-        self._batcher: Batcher[Report, Receipt] = Batcher("reports", self._take_batch, attempts=4)
+        self._batcher: Batcher[_Request, Receipt] = Batcher("reports", self._take_batch, attempts=4)
         self.run = self._batcher.run
 
     async def take_report(self, report: Report) -> Receipt:
@@ -73,11 +82,12 @@ class TakeReports:
         after STORE_TIMEOUT.
         """
         async with asyncio.timeout(STORE_TIMEOUT.total_seconds()):
-            return await self._batcher.submit(report)
+            return await self._batcher.submit(_Request(report, current_traceparent()))
 
-    async def _take_batch(self, reports: Sequence[Report]) -> Sequence[Receipt | Exception]:
+    async def _take_batch(self, requests: Sequence[_Request]) -> Sequence[Receipt | Exception]:
         secrets = await self._secrets.load()
-        firsts = {report.report_id: report for report in reversed(reports)}
+        reports = [request.report for request in requests]
+        firsts = {request.report.report_id: request for request in reversed(requests)}
         # Before the transaction, because a key service may be slow.
         keys = await self._vault.create_case_keys(len(firsts))
         # Sorted, so that two processes that store the same retries cannot deadlock.
@@ -87,11 +97,13 @@ class TakeReports:
         return [self._receipt_or_refusal(report, stored[report.report_id], secrets) for report in reports]
 
     async def _store_reports(
-        self, transaction: Transaction, cases: Mapping[UUID, tuple[Report, NewCaseKey]], secrets: Secrets
+        self, transaction: Transaction, cases: Mapping[UUID, tuple[_Request, NewCaseKey]], secrets: Secrets
     ) -> dict[UUID, StoredReport]:
         proposed = {
-            report_id: StoredReport(report_id, key.case_id, _content_mac(report, secrets), report.received_at)
-            for report_id, (report, key) in cases.items()
+            report_id: StoredReport(
+                report_id, key.case_id, _content_mac(request.report, secrets), request.report.received_at
+            )
+            for report_id, (request, key) in cases.items()
         }
         new = await repository.add_reports(transaction, list(proposed.values()))
         for report_id in new:
@@ -99,19 +111,20 @@ class TakeReports:
         # The index refers to the case's key.
         await transaction.flush()
         await self._overlaps.index_reports(
-            transaction, {cases[report_id][1].case_id: cases[report_id][0] for report_id in new}
+            transaction, {cases[report_id][1].case_id: cases[report_id][0].report for report_id in new}
         )
         known = [report_id for report_id in cases if report_id not in new]
         return proposed | (await repository.find_reports(transaction, known) if known else {})
 
-    def _open_case(self, transaction: Transaction, report: Report, key: NewCaseKey) -> None:
+    def _open_case(self, transaction: Transaction, request: _Request, key: NewCaseKey) -> None:
+        report = request.report
         encrypted = {
             name: self._vault.encrypt_section(key.key, key.case_id, name, 1, content)
             for name, content in report.sections().items()
         }
         repository.add_sections(transaction, key.case_id, key.wrapped.key_id, key.wrapped.ciphertext, encrypted)
         transaction.record(audit.report_stored(key.case_id, report))
-        transaction.enqueue_event(publisher.case_reported(report, key.case_id, self._city))
+        transaction.enqueue_event(publisher.case_reported(report, key.case_id, self._city, request.traceparent))
 
     def _receipt_or_refusal(self, report: Report, stored: StoredReport, secrets: Secrets) -> Receipt | Exception:
         if stored.content_mac != _content_mac(report, secrets):

@@ -1,6 +1,7 @@
 """Calls the handlers, and decides between retrying and parking when one fails."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -16,6 +17,7 @@ from simpul_runtime.metrics import MESSAGES_HANDLED
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 from simpul_schema import Event
+from simpul_schema.tracing import trace_processing
 from simpul_schema.vocabulary import ParkReason
 
 MAX_ATTEMPTS: Final = 10
@@ -42,9 +44,10 @@ class Dispatcher:
         handler = self._handlers.get(wire_name)
         if handler is not None:
             transaction.originals = _originals(group)
-            await handler(transaction, [entry.event for entry in group])
-            # The next group may continue the same streams, and must read what this one wrote.
-            await transaction.flush()
+            with _trace(group):
+                await handler(transaction, [entry.event for entry in group])
+                # The next group may continue the same streams, and must read what this one wrote.
+                await transaction.flush()
         outcome = MESSAGES_HANDLED.labels(wire_name, "ignored" if handler is None else "done")
         transaction.after_commit.append(partial(outcome.inc, len(group)))
         return ()
@@ -67,10 +70,12 @@ class Dispatcher:
         """Handles a stored event in a savepoint; returns whether it succeeded."""
         handler = self._handlers.get(entry.event.type)
         try:
-            async with transaction.savepoint():
-                if handler is not None:
-                    transaction.originals = _originals([entry])
-                    await handler(transaction, [entry.event])
+            # The savepoint writes what the handler enqueued.
+            with _trace([entry]):
+                async with transaction.savepoint():
+                    if handler is not None:
+                        transaction.originals = _originals([entry])
+                        await handler(transaction, [entry.event])
         except Exception as error:
             await self.settle_failure(transaction.connection, entry, error, attempts=attempts)
             return False
@@ -99,6 +104,12 @@ class Dispatcher:
         """Keeps an event until its predecessor is done."""
         await keep_event(connection, self._keys, entry, InboxState.WAITING_FOR_PREDECESSOR, "predecessor", 0)
         self._request_sweep()
+
+
+def _trace(group: Sequence[AcceptedEvent]) -> AbstractContextManager[None]:
+    """Traces the handling of a group; what an agency chose as its routing key is not part of a trace."""
+    destination = group[0].delivery.exchange or "inbox"
+    return trace_processing([one.event for one in group], [one.delivery.traceparent for one in group], destination)
 
 
 def _originals(group: Sequence[AcceptedEvent]) -> dict[UUID, tuple[bytes, str]]:

@@ -11,6 +11,7 @@ from simpul_runtime.inbox.verification import Delivery
 from simpul_runtime.signing import Keys
 from simpul_schema.catalog import CATALOG
 from simpul_schema.names import REPLIES
+from simpul_schema.tracing import TRACEPARENT, traceparent_in
 
 _MARK: Final = b"\1simpul-kept\n"
 """Begins an encrypted message; rows of older versions have the message in clear."""
@@ -21,7 +22,8 @@ UNKNOWN_PART: Final = "?"
 
 def encrypt_delivery(delivery: Delivery, keys: Keys, *, row: str) -> bytes:
     """Encrypts body, signature and routing key with the service's own key; `row` names the row that keeps them."""
-    head = json.dumps({"signature": delivery.signature, "routing_key": delivery.routing_key})
+    about = {"signature": delivery.signature, "routing_key": delivery.routing_key, TRACEPARENT: delivery.traceparent}
+    head = json.dumps(about)
     return _MARK + keys.encrypt(head.encode() + b"\n" + delivery.body, associated_data=row)
 
 
@@ -34,7 +36,8 @@ def decrypt_delivery(stored: Delivery, keys: Keys, *, row: str) -> Delivery:
         return stored
     head, _, body = keys.decrypt(stored.body.removeprefix(_MARK), associated_data=row).partition(b"\n")
     about = json.loads(head)
-    return Delivery(body, about["signature"], stored.exchange, about["routing_key"])
+    trace = traceparent_in(about)
+    return Delivery(body, about["signature"], stored.exchange, about["routing_key"], traceparent=trace)
 
 
 def mask_routing_key(delivery: Delivery) -> str:

@@ -30,6 +30,8 @@ class Delivery:
     routing_key: str
     receipt: Receipt | None = field(default=None, repr=False, compare=False)
     """Acknowledges the delivery once it is stored; None for a message that was read from a table."""
+    traceparent: str = field(default="", compare=False)
+    """Its trace; empty where the sender traces nothing."""
 
     @property
     def digest(self) -> bytes:

@@ -120,3 +120,8 @@ def add_audit() -> None:
         )""")
     # 32 zero bytes precede the first block.
     op.execute("INSERT INTO audit_head (position, hash) VALUES (0, decode(repeat('00', 32), 'hex'))")
+
+
+def add_traces() -> None:
+    """Adds its trace to each outbox message; a new column without a default rewrites no row."""
+    op.execute("ALTER TABLE outbox ADD COLUMN traceparent text")
