@@ -5,11 +5,17 @@ from datetime import datetime
 
 from playwright.sync_api import Page, expect
 
+from simpul_cli.doctor.examination import Examination
+from simpul_cli.doctor.finding import critical, warning
+from simpul_cli.doctor.publishing import publish_examination
+from simpul_cli.languages import Message
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
+from simpul_runtime.database import utc_now
 from tests.browser.conftest import DESKTOP, HOSPITAL, PHONE, Open
 from tests.browser.test_work_pages import SHOTS, reload_until, report, row, too_wide
 from tests.support.accessibility import find_barriers
+from tests.support.desk import run_aside
 
 COORDINATOR = {"memberships": {}, "city_roles": {Role.COORDINATOR: "uptd-ppa"}}
 
@@ -74,6 +80,24 @@ def test_the_coordinator_sees_to_whom_a_service_was_passed_on(hosting_city: Loca
     chain = page.get_by_role("listitem").filter(has_text=re.compile("Rumah sakit rujukan.*→"))
     reload_until(page, lambda: chain.count() > 0)
     expect(chain.first).to_contain_text("Visum")
+    assert find_barriers(page) == []
+
+
+def test_the_operator_sees_what_the_doctor_found(hosting_city: LocalCity, open_page: Open) -> None:
+    blocked = critical("broker_blocked", Message("the broker blocks everybody who publishes"), "rabbitmqctl status")
+    old = warning("backup_old", Message("the newest backup is 30 hours old"), "simpul backup create")
+    found = Examination([blocked, old], ["vault"])
+    run_aside(publish_examination(found, hosting_city.database_url("desk"), utc_now()))
+    page = open_page("/", name="Sekar Rekaan", memberships={}, city_roles={Role.OPERATOR: "uptd-ppa"}, viewport=DESKTOP)
+
+    expect(page.get_by_role("heading", name="Keadaan sistem")).to_be_visible()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("broker_blocked")
+    expect(page.get_by_text("simpul backup create")).to_be_visible()
+    page.screenshot(path=SHOTS / "desk-doctor.png", full_page=True)
+    assert find_barriers(page) == []
+
+    page.set_viewport_size(PHONE)
+    assert too_wide(page) == 0
     assert find_barriers(page) == []
 
 

@@ -27,6 +27,7 @@ from simpul_desk.city_pages.register import add_register
 from simpul_desk.city_pages.register_columns import read_columns
 from simpul_desk.city_pages.routes import SERVICE_STATES, CityPages, add_city_pages
 from simpul_desk.consumers import announcing, board_handlers
+from simpul_desk.doctor_page import add_doctor_page
 from simpul_desk.guide.questions import read_guide
 from simpul_desk.guide.routes import GuidePages, add_guide
 from simpul_desk.hosting.agencies import HostedAgencies, Surroundings
@@ -96,6 +97,7 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
         web, EmergencyPages(EmergencyAccesses(transactions, service.keys), routing, city, SERVICE_STATES)
     )
     add_audit_pages(web, service.engine, city)
+    add_doctor_page(web, service.engine, city)
     add_paper_page(web, service, city)
     add_start_page(web, hosted.codes)
     return service, web

@@ -35,6 +35,7 @@ _NAVIGATION: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
     ("/roster", gettext_noop("Duty rosters"), frozenset({Role.AGENCY_LEAD, Role.COORDINATOR})),
     ("/agreements", gettext_noop("Agreement"), frozenset({Role.COORDINATOR, Role.AGENCY_LEAD})),
     ("/audit", gettext_noop("Who did what"), frozenset({Role.AUDITOR})),
+    ("/doctor", gettext_noop("State of the system"), frozenset({Role.OPERATOR, Role.COORDINATOR})),
     ("/emergency", gettext_noop("Emergency access"), SEE_CASES),
     ("/members", gettext_noop("Members"), frozenset({Role.AGENCY_LEAD, Role.COORDINATOR})),
     ("/account", gettext_noop("My account"), frozenset(Role)),

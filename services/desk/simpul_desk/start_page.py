@@ -9,7 +9,12 @@ from fastapi.responses import RedirectResponse
 from simpul_desk.access import CurrentUser, Role, User
 from simpul_desk.rendering import list_places, render
 
-_STARTS: Final = ((Role.COORDINATOR, "/city"), (Role.AGENCY_LEAD, "/team"), (Role.AUDITOR, "/audit"))
+_STARTS: Final = (
+    (Role.COORDINATOR, "/city"),
+    (Role.AGENCY_LEAD, "/team"),
+    (Role.AUDITOR, "/audit"),
+    (Role.OPERATOR, "/doctor"),
+)
 """Where people with a role start who do not work on a worklist; the first role that they hold counts."""
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     DateTime,
     Index,
     Integer,
@@ -331,6 +332,18 @@ class PrintedPaperRow(DeskTable, table=True):
     services: list[str] = Field(sa_type=ARRAY(Text))
     printed_at: datetime = Field(sa_type=_MOMENT)
     printed_by: UUID = Field(foreign_key="account.account_id")
+
+
+class ExaminationRow(DeskTable, table=True):
+    """What the doctor found last; `simpul doctor --publish` writes it."""
+
+    __tablename__ = "examination"
+    __table_args__ = (CheckConstraint("is_only", name="examination_is_only"),)
+    is_only: bool = Field(default=True, primary_key=True, sa_column_kwargs={"server_default": text("true")})
+    checked_at: datetime = Field(sa_type=_MOMENT)
+    findings: list[Any] = Field(sa_type=JSONB)
+    """Code, severity, cause by language and remedy of each fault, the critical ones first."""
+    skipped: list[str] = Field(sa_type=ARRAY(Text))
 
 
 class ReferralReaderRow(DeskTable, table=True):

@@ -19,7 +19,7 @@ from simpul_desk.start_page import find_start
         ({}, {Role.COORDINATOR: "uptd-ppa"}, "/city"),
         ({"ylpa": Role.AGENCY_LEAD}, {Role.COORDINATOR: "ylpa"}, "/city"),
         ({}, {Role.AUDITOR: "inspektorat"}, "/audit"),
-        ({}, {Role.OPERATOR: "diskominfo"}, ""),
+        ({}, {Role.OPERATOR: "diskominfo"}, "/doctor"),
     ],
 )
 def test_a_person_starts_where_their_work_waits(

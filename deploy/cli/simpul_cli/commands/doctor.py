@@ -13,9 +13,11 @@ import typer
 
 from simpul_cli.doctor.examination import Examination, examine
 from simpul_cli.doctor.finding import Severity, exit_code
+from simpul_cli.doctor.publishing import publish_examination
 from simpul_cli.doctor.sources import Sources
 from simpul_cli.languages import Message as _
 from simpul_cli.options import KEDIRI, CityDir, Databases, read_databases
+from simpul_cli.servers import run_on_database
 from simpul_runtime.database import utc_now
 from simpul_schema.translations import LANGUAGES, preferred_language
 
@@ -37,6 +39,9 @@ def doctor(
     broker_host: Annotated[
         str, typer.Option(envvar="SIMPUL_BROKER_TLS", help="host:port of the broker's TLS listener")
     ] = "",
+    publish: Annotated[
+        bool, typer.Option("--publish", help="let the desk show it to operators and coordinators")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
     language: Annotated[
         str | None, typer.Option(help=f"{' or '.join(LANGUAGES)}; of the environment when omitted")
@@ -47,8 +52,15 @@ def doctor(
     Exit code 0 without a fault, 1 with warnings only, 2 with a critical fault.
     """
     sources = Sources(city_dir, data, backups, compose_file, read_databases(databases), api, broker_host)
+    if publish and "desk" not in sources.databases:
+        typer.echo("name the database of desk with --database or SIMPUL_DATABASES", err=True)
+        raise typer.Exit(2)
+    now = utc_now()
     with _quiet_clients():
-        found = asyncio.run(examine(sources, utc_now()))
+        found = asyncio.run(examine(sources, now))
+    if publish:
+        desk = sources.databases["desk"]
+        run_on_database(desk, publish_examination(found, desk, now))
     chosen = language if language in LANGUAGES else preferred_language(os.environ)
     typer.echo(_as_json(found, chosen) if as_json else _as_text(found, chosen))
     raise typer.Exit(exit_code(found.findings))
