@@ -17,6 +17,7 @@ from simpul_cli.backup.create import create_backup
 from simpul_cli.backup.errors import BackupRefused
 from simpul_cli.backup.restore import check_readable, read_definitions, restore_city
 from simpul_cli.backup.secrets import unpack_secrets
+from simpul_cli.commands import backup_pitr
 from simpul_cli.languages import Message
 from simpul_cli.languages import Message as _
 from simpul_cli.options import KEDIRI, Api, CityDir, Databases, read_databases
@@ -26,6 +27,7 @@ from simpul_schema.catalog import SERVICES
 from simpul_schema.translations import preferred_language
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(backup_pitr.app, name="pitr")
 
 T = TypeVar("T")
 FAILED: Final = 1
