@@ -14,8 +14,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
-
 from simpul_intake.vault.errors import DecryptionFailed, KeyServiceUnavailable, MasterKeyMissing
 from simpul_intake.vault.wrapping import KeyToWrap, WrappedKey
 
@@ -129,6 +127,9 @@ class TransitKeys:
         return results
 
     async def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        # Imported here, because a city without a key service needs no HTTP client, which takes 6 MB.
+        import aiohttp  # noqa: PLC0415 - as above
+
         address = f"{self._server.url.rstrip('/')}/v1/{self._server.mount}/{path}"
         try:
             token = await asyncio.to_thread(self._server.token_file.read_text)

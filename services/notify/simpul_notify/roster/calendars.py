@@ -6,9 +6,6 @@ from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo
 
-import icalendar
-import recurring_ical_events
-
 from simpul_notify.domain.duty import Period, Shift
 
 
@@ -17,6 +14,10 @@ def read_shifts(path: Path, period: Period, zone: ZoneInfo) -> tuple[Shift, ...]
 
     Raises OSError and ValueError.
     """
+    # Imported here, because few rosters name a calendar, and these take 5 MB.
+    import icalendar  # noqa: PLC0415 - as above
+    import recurring_ical_events  # noqa: PLC0415 - as above
+
     calendar = icalendar.Calendar.from_ical(path.read_bytes())
     events = recurring_ical_events.of(calendar).between(period.start, period.end)
     shifts = [
@@ -33,6 +34,8 @@ def _moment(written: date, zone: ZoneInfo) -> datetime:
 
 def write_calendar(party: str, shifts: Iterable[Shift], now: datetime) -> bytes:
     """Writes shifts as events with the references of responders; names and addresses stay in the roster."""
+    import icalendar  # noqa: PLC0415 - as in `read_shifts`
+
     calendar = icalendar.Calendar()
     calendar.add("prodid", "-//Simpul//roster//EN")
     calendar.add("version", "2.0")
