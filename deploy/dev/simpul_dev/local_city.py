@@ -263,6 +263,8 @@ class LocalCity:
             # So that the log of a process that does not start is never empty.
             "PYTHONUNBUFFERED": "1",
             "PYTHONFAULTHANDLER": "1",
+            # As in images: a process of few threads gains nothing from more than one heap.
+            "MALLOC_ARENA_MAX": "1",
             "SIMPUL_AMQP_URL": self.backends.amqp_url,
             "SIMPUL_DIRECTORY_FILE": str(directory_file(self.keys)),
             "SIMPUL_CITY_DIR": str(self.city_dir),
