@@ -1,5 +1,8 @@
 """The floor: the durable steps of Simpul, written by hand on asyncpg and aiormq without signing, sealing or checks.
 
+It stores the rows of `floor_rows.py` and sends the messages that a case of the load makes in Simpul, also for the
+service plan and the rights.
+
 `python -m tests.bench.floor intake|routing|notify|agencies`, configured by FLOOR_* in the environment.
 """
 
@@ -13,7 +16,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID, uuid4
@@ -26,30 +28,27 @@ from pamqp.commands import Basic
 
 from simpul_schema.references import referral_code
 from tests.bench.bare_http import connect, listen, message
+from tests.bench.floor_rows import (
+    CLOCKS,
+    LOOKUPS,
+    SEALED,
+    SECTIONS,
+    TABLES,
+    Event,
+    Row,
+    append_audit,
+    event_bytes,
+    insert,
+    number_events,
+    store_incoming,
+    store_outgoing,
+)
 from tests.bench.load import AGENCIES
 
 EVENTS, REFERRALS, REPLIES = "floor.events", "floor.referrals", "floor.replies"
 PREFETCH: Final = 250
 BATCH: Final = 64
 WINDOW: Final = 200
-SEALED: Final = "x" * 500
-"""Placeholder for the facts of a referral, so that messages are as long as Simpul's."""
-
-TABLES: Final = """
-    CREATE TABLE report (report_id uuid PRIMARY KEY, case_id uuid NOT NULL, body bytea NOT NULL);
-    CREATE TABLE inbox (event_id uuid PRIMARY KEY, digest bytea NOT NULL, received_at timestamptz DEFAULT now());
-    CREATE TABLE case_plan (case_id uuid PRIMARY KEY, decided_at timestamptz DEFAULT now());
-    CREATE TABLE referral (referral_id uuid PRIMARY KEY, case_id uuid NOT NULL REFERENCES case_plan,
-        agency text NOT NULL);
-    CREATE TABLE referral_service (service_id uuid PRIMARY KEY, referral_id uuid NOT NULL REFERENCES referral,
-        state text NOT NULL DEFAULT 'offered', delivered_at timestamptz);
-    CREATE INDEX ON referral_service (referral_id);
-    CREATE TABLE alert (alert_id uuid PRIMARY KEY, referral_id uuid NOT NULL, agency text NOT NULL,
-        state text NOT NULL DEFAULT 'pending', notification_id uuid, settled_at timestamptz);
-    CREATE TABLE outbox (message_id uuid PRIMARY KEY, exchange text NOT NULL, routing_key text NOT NULL,
-        body bytea NOT NULL, created_at timestamptz DEFAULT now(), published_at timestamptz);
-    CREATE INDEX ON outbox (created_at) WHERE published_at IS NULL;
-"""
 QUEUES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "floor.routing": ((EVENTS, "case.#"), (REPLIES, "reply.#")),
     "floor.notify": ((EVENTS, "referral.#"),),
@@ -60,9 +59,7 @@ QUEUES: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Row = tuple[UUID, str, str, bytes]
 Loop = Callable[[], Awaitable[None]]
-"""Message id, exchange, routing key, body."""
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -164,34 +161,6 @@ async def publish(channel: AbstractChannel, row: Row) -> None:
     )
 
 
-async def store_outgoing(database: asyncpg.Connection, rows: Sequence[Row]) -> None:
-    """Inserts the outbox rows of a transaction."""
-    await database.execute(
-        "INSERT INTO outbox (message_id, exchange, routing_key, body)"
-        " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])", *map(list, zip(*rows, strict=True)),
-    )  # fmt: skip
-
-
-async def store_incoming(
-    database: asyncpg.Connection, deliveries: Sequence[DeliveredMessage]
-) -> list[tuple[UUID, dict[str, Any]]]:
-    """Inserts the inbox rows of a transaction; returns the events that are new."""
-    events = {}
-    for delivery in deliveries:
-        event = json.loads(delivery.body)
-        events[UUID(event["id"])] = (event, sha256(delivery.body).digest())
-    fresh = await database.fetch(
-        "INSERT INTO inbox (event_id, digest) SELECT * FROM unnest($1::uuid[], $2::bytea[])"
-        " ON CONFLICT DO NOTHING RETURNING event_id", list(events), [digest for _, digest in events.values()],
-    )  # fmt: skip
-    return [(row[0], events[row[0]][0]) for row in fresh]
-
-
-def event_bytes(kind: str, **data: Any) -> bytes:
-    """Builds the body of an event."""
-    return json.dumps({"id": str(uuid4()), "type": kind, "time": time.time(), "data": data}).encode()
-
-
 class Process:
     """The connections of a service."""
 
@@ -248,15 +217,7 @@ async def intake() -> None:
                 "INSERT INTO report SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[])"
                 " ON CONFLICT DO NOTHING RETURNING report_id", list(cases), list(cases.values()), list(bodies.values()),
             )  # fmt: skip
-            rows: list[Row] = [
-                (
-                    uuid4(), EVENTS, "case.reported",
-                    event_bytes("case.reported", case_id=str(cases[report_id]), sealed=SEALED),
-                )
-                for (report_id,) in found
-            ]  # fmt: skip
-            if rows:
-                await store_outgoing(process.database, rows)
+            rows = await _open_cases(process.database, [cases[report_id] for (report_id,) in found])
             if len(found) < len(cases):
                 known = await process.database.fetch(
                     "SELECT report_id, case_id FROM report WHERE report_id = ANY($1)", list(cases)
@@ -275,10 +236,47 @@ async def intake() -> None:
     await run_all(commits.run, process.relay.publish, process.relay.mark)
 
 
+async def _open_cases(database: asyncpg.Connection, cases: Sequence[UUID]) -> list[Row]:
+    """Stores key, sections and lookups of new cases, and announces them."""
+    if not cases:
+        return []
+    await insert(database, "case_key", "case_id uuid, wrapped bytea", [(case_id, case_id.bytes) for case_id in cases])
+    sections = [(case_id, name, SEALED.encode()) for case_id in cases for name in SECTIONS]
+    await insert(database, "section", "case_id uuid, name text, ciphertext bytea", sections)
+    lookups = [",".join(map(str, _lookups_of(case_id))) for case_id in cases]
+    await database.execute(
+        "INSERT INTO duplicate_index (case_id, lookup) SELECT id, string_to_array(tokens, ',')::integer[]"
+        " FROM unnest($1::uuid[], $2::text[]) AS made (id, tokens)", cases, lookups,
+    )  # fmt: skip
+    events: list[Event] = [
+        ("case.reported", f"case/{case_id}", {"case_id": str(case_id), "sealed": SEALED}) for case_id in cases
+    ]
+    bodies = await number_events(database, events)
+    rows = [(uuid4(), EVENTS, kind, body) for (kind, _, _), body in zip(events, bodies, strict=True)]
+    await store_outgoing(database, rows)
+    await append_audit(database, [("intake", "report.stored", subject) for _, subject, _ in events])
+    return rows
+
+
+def _lookups_of(case_id: UUID) -> list[int]:
+    return [(case_id.int >> number) & 0x7FFFFFFF for number in range(LOOKUPS)]
+
+
 async def routing() -> None:
     """Reports become a case and referrals; replies become states."""
     process = Process()
     await process.open()
+    # On a connection of its own, because Simpul also numbers what agencies were sent in other transactions.
+    numbering = await asyncpg.connect(os.environ["FLOOR_DATABASE_URL"])
+
+    async def number() -> None:
+        while True:
+            await numbering.execute(
+                "UPDATE outbox SET number = nextval('manifest') WHERE message_id = ANY (ARRAY("
+                " SELECT message_id FROM outbox WHERE exchange = 'floor.referrals' AND number IS NULL"
+                " ORDER BY created_at LIMIT 1000 FOR UPDATE SKIP LOCKED))"
+            )
+            await asyncio.sleep(1)
 
     async def handle(deliveries: Sequence[DeliveredMessage]) -> None:
         outgoing: list[Row] = []
@@ -287,42 +285,97 @@ async def routing() -> None:
             cases = [UUID(event["data"]["case_id"]) for _, event in fresh if event["type"] == "case.reported"]
             if cases:
                 outgoing += await refer(process.database, cases)
-            replies = [UUID(event["data"]["referral_id"]) for _, event in fresh if event["type"] == "reply.delivered"]
+            replies = [event["data"] for _, event in fresh if event["type"] == "reply.delivered"]
             if replies:
-                await process.database.execute(
-                    "UPDATE referral_service SET state = 'delivered', delivered_at = now()"
-                    " WHERE referral_id = ANY($1) AND state = 'offered'", replies,
-                )  # fmt: skip
+                await _deliver(process.database, replies)
         process.relay.enqueue(outgoing)
 
     consuming = await process.consume("floor.routing", handle)
-    await run_all(consuming, process.relay.publish, process.relay.mark)
+    await run_all(consuming, process.relay.publish, process.relay.mark, number)
+
+
+async def _deliver(database: asyncpg.Connection, replies: Sequence[dict[str, Any]]) -> None:
+    """Locks the cases of replies; marks the services as delivered, and stops their first deadlines."""
+    referrals = [UUID(reply["referral_id"]) for reply in replies]
+    found = await database.fetch(
+        "SELECT s.service_id, r.referral_id, r.case_id FROM referral r JOIN referral_service s USING (referral_id)"
+        " JOIN case_plan p USING (case_id) WHERE r.referral_id = ANY($1) ORDER BY r.case_id FOR UPDATE OF p",
+        referrals,
+    )  # fmt: skip
+    services = [row[0] for row in found]
+    await database.execute(
+        "WITH services AS (UPDATE referral_service SET state = 'delivered', delivered_at = now()"
+        " WHERE service_id = ANY($1) AND state = 'offered')"
+        " UPDATE clock SET next_at = NULL, stopped_at = now() WHERE service_id = ANY($1) AND clock = $2",
+        services, CLOCKS[0],
+    )  # fmt: skip
+    of_referral = {row[1]: row[2] for row in found}
+    await _add_history(
+        database,
+        [(of_referral[one], "delivered", reply["agency"]) for one, reply in zip(referrals, replies, strict=True)],
+    )
+
+
+async def _add_history(database: asyncpg.Connection, entries: Sequence[tuple[UUID, str, str]]) -> None:
+    """Stores what happened in cases, then the same in the audit."""
+    await insert(
+        database, "case_event", "event_id uuid, case_id uuid, kind text, payload jsonb",
+        [(uuid4(), case_id, kind, json.dumps({"agency": actor})) for case_id, kind, actor in entries],
+    )  # fmt: skip
+    await append_audit(database, [(actor, kind, f"case/{case_id}") for case_id, kind, actor in entries])
 
 
 async def refer(database: asyncpg.Connection, cases: Sequence[UUID]) -> list[Row]:
-    """Stores cases with their referrals, a service of each, and two outbox rows for each referral."""
+    """Stores cases with referrals, services, deadlines and a plan; publishes offers, the plan and a right."""
     referrals = [(uuid4(), case_id, agency) for case_id in cases for agency in AGENCIES]
-    services = {referral_id: uuid4() for referral_id, _, _ in referrals}
+    plans = [(uuid4(), case_id, json.dumps(["counselling", "shelter"])) for case_id in cases]
+    # The first agency gets two services, one of them with a deadline less.
+    services = [
+        (uuid4(), referral_id) for referral_id, _, agency in referrals for _ in range(1 + (agency == AGENCIES[0]))
+    ]
+    of_referral: dict[UUID, list[dict[str, str]]] = {}
+    for service_id, referral_id in services:
+        of_referral.setdefault(referral_id, []).append({"service_id": str(service_id)})
+    clocks = [
+        (service_id, clock)
+        for number, (service_id, _) in enumerate(services)
+        for clock in CLOCKS[: len(CLOCKS) - (number % 4 == 1)]
+    ]
+    await insert(database, "case_plan", "case_id uuid, facts text", [(case_id, SEALED) for case_id in cases])
+    await insert(database, "referral", "referral_id uuid, case_id uuid, agency text", referrals)
+    await insert(database, "referral_service", "service_id uuid, referral_id uuid", services)
+    await insert(database, "clock", "service_id uuid, clock text", clocks)
+    await insert(database, "service_plan", "referral_id uuid, case_id uuid, services text", plans)
+    events: list[Event] = [
+        (
+            "referral.offered", f"referral/{referral_id}",
+            {
+                "referral_id": str(referral_id), "case_id": str(case_id), "agency": agency, "sealed": SEALED,
+                "services": of_referral[referral_id],
+            },
+        )
+        for referral_id, case_id, agency in referrals
+    ]  # fmt: skip
+    events += [
+        (
+            "referral.plan_proposed", f"referral/{plan_id}",
+            {
+                "referral_id": str(plan_id), "case_id": str(case_id), "agency": AGENCIES[0], "sealed": SEALED,
+                "services": [{"service_id": str(plan_id)}],
+            },
+        )
+        for plan_id, case_id, _ in plans
+    ]  # fmt: skip
+    events += [("right.changed", f"case/{case_id}", {"case_id": str(case_id), "rights": SEALED}) for case_id in cases]
     outgoing: list[Row] = []
-    for referral_id, case_id, agency in referrals:
-        body = event_bytes(
-            "referral.offered", referral_id=str(referral_id), case_id=str(case_id), agency=agency, sealed=SEALED,
-            services=[{"service_id": str(services[referral_id])}],
-        )  # fmt: skip
-        outgoing += [
-            (uuid4(), EVENTS, "referral.offered", body),
-            (uuid4(), REFERRALS, f"referral.{agency}", body),
-        ]
-    await database.execute("INSERT INTO case_plan (case_id) SELECT * FROM unnest($1::uuid[])", cases)
-    await database.execute(
-        "INSERT INTO referral (referral_id, case_id, agency) SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])",
-        *map(list, zip(*referrals, strict=True)),
-    )
-    await database.execute(
-        "INSERT INTO referral_service (service_id, referral_id) SELECT * FROM unnest($1::uuid[], $2::uuid[])",
-        list(services.values()), list(services),
-    )  # fmt: skip
+    for (kind, _, data), body in zip(events, await number_events(database, events), strict=True):
+        outgoing.append((uuid4(), EVENTS, kind, body))
+        if "agency" in data:
+            outgoing.append((uuid4(), REFERRALS, f"referral.{data['agency']}", body))
     await store_outgoing(database, outgoing)
+    history = [("opened", "routing"), ("planned", "routing"), ("changed", "routing")]
+    history += [("offered", "routing")] * (len(AGENCIES) + 1)
+    await _add_history(database, [(case_id, *entry) for case_id in cases for entry in history])
     return outgoing
 
 
@@ -342,36 +395,46 @@ async def notify() -> None:
     async def handle(deliveries: Sequence[DeliveredMessage]) -> None:
         async with process.database.transaction():
             fresh = await store_incoming(process.database, deliveries)
-            alerts = [(uuid4(), UUID(event["data"]["referral_id"]), event["data"]["agency"]) for _, event in fresh]
-            if alerts:
-                await process.database.execute(
-                    "INSERT INTO alert (alert_id, referral_id, agency)"
-                    " SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])", *map(list, zip(*alerts, strict=True)),
-                )  # fmt: skip
+            alerts = await _record_alerts(process.database, [event["data"] for _, event in fresh])
         for alert in alerts:
             waiting[alert[2]].append(alert)
             arrived[alert[2]].set()
 
     async def record(messages: Sequence[Sent]) -> list[None]:
         alerts = [(notification_id, alert) for notification_id, bundle in messages for alert in bundle]
-        rows: list[Row] = [
-            (
-                uuid4(), EVENTS, "alert.sent",
-                event_bytes("alert.sent", alert_id=str(alert_id), referral_id=str(referral_id)),
-            )
+        events: list[Event] = [
+            ("alert.sent", f"referral/{referral_id}", {"alert_id": str(alert_id), "referral_id": str(referral_id)})
             for _, (alert_id, referral_id, _) in alerts
-        ]  # fmt: skip
+        ]
         async with process.database.transaction():
+            sent_ids, notification_ids = [alert[0] for _, alert in alerts], [one for one, _ in alerts]
+            await insert(process.database, "delivery", "notification_id uuid", [(one,) for one, _ in messages])
             await process.database.execute(
-                "UPDATE alert a SET state = 'sent', settled_at = now(), notification_id = s.notification_id"
-                " FROM unnest($1::uuid[], $2::uuid[]) AS s (alert_id, notification_id) WHERE a.alert_id = s.alert_id",
-                [alert[0] for _, alert in alerts], [notification_id for notification_id, _ in alerts],
+                "UPDATE alert a SET state = 'sent', settled_at = now(), notification_id = s.notification_id,"
+                " leased_until = NULL FROM unnest($1::uuid[], $2::uuid[]) AS s (alert_id, notification_id)"
+                " WHERE a.alert_id = s.alert_id", sent_ids, notification_ids,
             )  # fmt: skip
+            await process.database.execute(
+                "UPDATE escalation SET alerted_at = now() WHERE alert_id = ANY($1) AND alerted_at IS NULL", sent_ids
+            )
+            bodies = await number_events(process.database, events)
+            rows: list[Row] = [(uuid4(), EVENTS, "alert.sent", body) for body in bodies]
             await store_outgoing(process.database, rows)
         process.relay.enqueue(rows)
         return [None] * len(messages)
 
-    # Both write on one connection, so they take turns.
+    async def claim(messages: Sequence[Sent]) -> list[None]:
+        """Stores messages before they are sent, so that another process does not send them, too."""
+        async with process.database.transaction():
+            await process.database.execute(
+                "UPDATE alert SET leased_until = now() + interval '30 seconds' WHERE alert_id = ANY($1)",
+                [alert[0] for _, bundle in messages for alert in bundle],
+            )
+            rows = [(notification_id, bundle[0][2]) for notification_id, bundle in messages]
+            await insert(process.database, "notification", "notification_id uuid, agency text", rows)
+        return [None] * len(messages)
+
+    # All write on one connection, so they take turns.
     turn = asyncio.Lock()
 
     async def handle_in_turn(deliveries: Sequence[DeliveredMessage]) -> None:
@@ -382,15 +445,37 @@ async def notify() -> None:
         async with turn:
             return await record(messages)
 
+    async def claim_in_turn(messages: Sequence[Sent]) -> list[None]:
+        async with turn:
+            return await claim(messages)
+
+    claimed: GroupCommit[Sent, None] = GroupCommit(claim_in_turn)
     sent: GroupCommit[Sent, None] = GroupCommit(record_in_turn)
 
     consuming = await process.consume("floor.notify", handle_in_turn)
-    senders = [keep_sending(waiting, arrived, agency, sent) for agency in AGENCIES]
-    await run_all(consuming, sent.run, process.relay.publish, process.relay.mark, *senders)
+    senders = [keep_sending(waiting, arrived, agency, claimed, sent) for agency in AGENCIES]
+    await run_all(consuming, claimed.run, sent.run, process.relay.publish, process.relay.mark, *senders)
+
+
+async def _record_alerts(database: asyncpg.Connection, offers: Sequence[dict[str, Any]]) -> list[Alert]:
+    """Stores services, an alert for each offer and plan, and who is alerted next; returns the alerts."""
+    alerts = [(uuid4(), UUID(offer["referral_id"]), offer["agency"]) for offer in offers]
+    services = [(UUID(service["service_id"]), "medium") for offer in offers for service in offer["services"]]
+    await insert(database, "known_service", "service_id uuid, urgency text", services)
+    await insert(database, "alert", "alert_id uuid, referral_id uuid, agency text", alerts)
+    await insert(
+        database, "escalation", "escalation_id uuid, case_id uuid, alert_id uuid",
+        [(uuid4(), UUID(offer["case_id"]), alert[0]) for offer, alert in zip(offers, alerts, strict=True)],
+    )  # fmt: skip
+    return alerts
 
 
 def keep_sending(
-    waiting: dict[str, list[Alert]], arrived: dict[str, asyncio.Event], agency: str, sent: GroupCommit[Sent, None]
+    waiting: dict[str, list[Alert]],
+    arrived: dict[str, asyncio.Event],
+    agency: str,
+    claimed: GroupCommit[Sent, None],
+    sent: GroupCommit[Sent, None],
 ) -> Loop:
     """Returns the loop that sends an agency's alerts, one message at a time."""
 
@@ -400,6 +485,8 @@ def keep_sending(
             await arrived[agency].wait()
             arrived[agency].clear()
             bundle, waiting[agency] = waiting[agency], []
+            notification_id = uuid4()
+            await claimed.submit((notification_id, bundle))
             code = referral_code(bundle[0][1]) if len(bundle) == 1 else f"{len(bundle)} rujukan"
             raw = message(
                 "POST /cgi-bin/sendsms HTTP/1.1", f"SIMPUL {code}: rujukan baru, mohon dijawab.".encode(),
@@ -408,7 +495,7 @@ def keep_sending(
             status, _ = await connection.request(raw)
             if status == 202:
                 # Recorded before the next message, as a message that is not recorded may be sent again.
-                await sent.submit((uuid4(), bundle))
+                await sent.submit((notification_id, bundle))
 
     return send
 
@@ -453,14 +540,17 @@ async def _receive_for(
     finished: GroupCommit[tuple[Any, ...], None] = GroupCommit(finish)
 
     async def receive(delivery: DeliveredMessage) -> None:
-        data = json.loads(delivery.body)["data"]
-        body = event_bytes("reply.delivered", referral_id=data["referral_id"], agency=agency)
-        await kept.submit((data["referral_id"], delivery.body, body))
+        event = json.loads(delivery.body)
+        data, is_offer = event["data"], event["type"] == "referral.offered"
+        values = {"referral_id": data["referral_id"], "agency": agency}
+        body = event_bytes("reply.delivered", event["subject"], 1, values) if is_offer else b""
+        await kept.submit((event["id"], delivery.body, body))
         await receiving.basic_ack(delivery.delivery_tag or 0)
-        line = {"at": time.time(), "referral_id": data["referral_id"], "case_id": data["case_id"]}
-        note(json.dumps(line) + "\n")
-        await publish(replying, (uuid4(), REPLIES, f"reply.{agency}", body))
-        finished.put((data["referral_id"],))
+        if is_offer:
+            line = {"at": time.time(), "referral_id": data["referral_id"], "case_id": data["case_id"]}
+            note(json.dumps(line) + "\n")
+            await publish(replying, (uuid4(), REPLIES, f"reply.{agency}", body))
+        finished.put((event["id"],))
 
     await receiving.basic_consume(f"floor.agency.{agency}", receive)
     return kept.run, finished.run
