@@ -13,6 +13,7 @@ from simpul_routing.operator_tokens import EnrolledTokens
 from simpul_routing.repository import CaseFiles
 from simpul_routing.settings import RoutingSettings
 from simpul_routing.use_cases import (
+    AgencyQuestions,
     AmendCases,
     CaseChanges,
     CaseNotes,
@@ -55,6 +56,8 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     service.add_background_task(SweepClocks(service.transactions, files).run)
     service.add_background_task(DecideEarlierDisclosures(service.transactions, files).run)
     case_notes = CaseNotes(service.transactions, files, service.keys)
+    see_cases = SeeCases(files, service.keys)
+    agency_questions = AgencyQuestions(service.transactions, files, service.keys, see_cases)
     publish_manifests = PublishManifests(
         service.transactions, city, service.keys, timedelta(seconds=settings.manifest_interval)
     )
@@ -69,6 +72,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
             publish_manifests,
             ForwardDossiers(publish_manifests.find_closed_cases),
             case_notes,
+            agency_questions,
         )
     )
     web = create_web_app(
@@ -77,13 +81,12 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
         limits={"/indicators": Limits(seconds=30)}, emergency_numbers=city.emergency_numbers,
     )  # fmt: skip
     changes = CaseChanges(service.transactions, files)
-    see_cases = SeeCases(files, service.keys)
     dismiss_overlaps = DismissOverlaps(service.transactions, service.keys, see_cases)
     tokens = EnrolledTokens(settings.tokens_file)
     add_api(
         web, service, city, versions, TriageCases(changes), EndCases(changes), ConfirmPlans(changes),
         TransferCases(changes), dismiss_overlaps, see_cases, tokens, consent_texts,
-        case_notes,
+        case_notes, agency_questions,
     )  # fmt: skip
     return service, web
 

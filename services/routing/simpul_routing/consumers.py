@@ -9,6 +9,7 @@ from prometheus_client import Counter
 from simpul_routing import publisher
 from simpul_routing.domain.lifecycle import ReplyKind
 from simpul_routing.use_cases import (
+    AgencyQuestions,
     AmendCases,
     CaseNotes,
     ForwardDossiers,
@@ -92,6 +93,7 @@ def handlers(
     publish_manifests: PublishManifests,
     forward_dossiers: ForwardDossiers,
     case_notes: CaseNotes,
+    agency_questions: AgencyQuestions,
 ) -> Mapping[type[Event], Handler]:
     """Returns the handler of each message type."""
 
@@ -107,6 +109,10 @@ def handlers(
         opened = [(event, keys.open_section(event, "note", CaseNote)) for event in events]
         await case_notes.record_notes(transaction, opened)
 
+    async def erase_written(transaction: Transaction, events: Sequence[CaseErasedV1]) -> None:
+        await case_notes.erase_notes(transaction, events)
+        await agency_questions.erase_questions(transaction, events)
+
     from_agencies: dict[type[Event], Handler] = {
         ReplyResendRequestedV1: publish_manifests.store_resend_requests,
         ReplyMessageParkedV1: _report_parked_messages,
@@ -117,7 +123,7 @@ def handlers(
     return {
         CaseReportedV1: refer_reported,
         CaseAmendedV1: amend_reported,
-        CaseErasedV1: case_notes.erase_notes,
+        CaseErasedV1: erase_written,
         OverlapSuspectedV1: record_overlaps,
         DossierReleasedV1: forward_dossiers.forward_releases,
         DossierWithdrawnV1: forward_dossiers.forward_withdrawals,

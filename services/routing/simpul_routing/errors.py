@@ -170,6 +170,22 @@ class MonthNotOver(Exception):
     """The period contains the present month, or a later one."""
 
 
+class QuestionOpen(Exception):
+    """The agency has a question about this case that is not answered yet; wait for the answer."""
+
+
+class QuestionUnknown(Exception):
+    """No such question waits for the agency of the person."""
+
+
+class QuestionAnswered(Exception):
+    """A colleague has answered the question already."""
+
+
+class NobodyToAnswer(Exception):
+    """No agency is left that could answer: the one that referred the child is the one that wants to know."""
+
+
 class OverlapUnknown(Exception):
     """The case has no open overlap of that id; read the case again."""
 

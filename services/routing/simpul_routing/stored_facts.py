@@ -33,6 +33,16 @@ def agency_note_context(note_id: UUID) -> str:
     return f"agency_note/{note_id}"
 
 
+def agency_question_context(question_id: UUID) -> str:
+    """The encryption context of a question to the agency that referred the child."""
+    return f"agency_question/{question_id}"
+
+
+def question_answer_context(question_id: UUID) -> str:
+    """The encryption context of the answer to such a question."""
+    return f"question_answer/{question_id}"
+
+
 def service_context(service_id: UUID) -> str:
     """The encryption context of the stored clauses of a service of a referral."""
     # Services were referrals of their own before 2026-11-27, with the same ids.

@@ -267,6 +267,29 @@ class AgencyNoteRow(RoutingTable, table=True):
     written_at: datetime = Field(sa_type=_MOMENT)
 
 
+class AgencyQuestionRow(RoutingTable, table=True):
+    """What an agency that helps a child wants to know of the agency that referred it, and the answer."""
+
+    __tablename__ = "agency_question"
+    __table_args__ = (
+        Index("agency_question_of_referral", "referral_id", "sent_at"),
+        Index("agency_question_of_case", "case_id"),
+        Index("agency_question_to", "addressee", "sent_at"),
+    )
+    question_id: UUID = Field(primary_key=True)
+    case_id: UUID
+    referral_id: UUID
+    agency: str = Field(sa_type=Text)
+    addressee: str = Field(sa_type=Text)
+    """The agency that answers it."""
+    content: bytes = Field(sa_type=LargeBinary)
+    """The question, encrypted with routing's own key."""
+    sent_at: datetime = Field(sa_type=_MOMENT)
+    answer: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """The answer, encrypted likewise."""
+    answered_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+
+
 class ErasedCaseRow(RoutingTable, table=True):
     """A case that intake's vault has erased, and to which no note is added any more."""
 

@@ -18,6 +18,7 @@ from simpul_routing.consumers import handlers
 from simpul_routing.domain.rules import AgreementVersions
 from simpul_routing.repository import CaseFiles
 from simpul_routing.use_cases import (
+    AgencyQuestions,
     AmendCases,
     CaseChanges,
     CaseNotes,
@@ -96,9 +97,11 @@ class Room:
         files = CaseFiles(self.versions, CITY, self.keys)
         self.manifests = PublishManifests(transactions, CITY, self.keys, timedelta(minutes=1))
         self.notes = CaseNotes(transactions, files, self.keys)
+        self.see = SeeCases(files, self.keys)
+        self.questions = AgencyQuestions(transactions, files, self.keys, self.see)
         self.handlers = handlers(
             self.keys, ReferCases(files), AmendCases(files), JudgeReplies(files), self.manifests,
-            ForwardDossiers(self.manifests.find_closed_cases), self.notes,
+            ForwardDossiers(self.manifests.find_closed_cases), self.notes, self.questions,
         )  # fmt: skip
         self.release = HeldEventRelease(transactions, self.keys)
         self.release.find_withheld = self.manifests.find_withheld
@@ -108,7 +111,6 @@ class Room:
         self.triage = TriageCases(changes)
         self.end = EndCases(changes)
         self.plans = ConfirmPlans(changes)
-        self.see = SeeCases(files, self.keys)
         self.overlaps = DismissOverlaps(transactions, self.keys, self.see)
 
     @asynccontextmanager

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Security
 from simpul_agreement import Versions
 from simpul_city import City
 from simpul_routing.api.actions import add_action_routes
+from simpul_routing.api.agency_questions import add_agency_question_routes
 from simpul_routing.api.authentication import ASSERTION, Authentication, document_roles
 from simpul_routing.api.case_lists import add_list_routes
 from simpul_routing.api.codes import Codes
@@ -21,6 +22,7 @@ from simpul_routing.api.transfers import add_transfer_routes
 from simpul_routing.consent_texts import ConsentTexts
 from simpul_routing.operator_tokens import EnrolledTokens
 from simpul_routing.use_cases import (
+    AgencyQuestions,
     CaseNotes,
     ConfirmPlans,
     DismissOverlaps,
@@ -48,6 +50,7 @@ def add_api(
     tokens: EnrolledTokens,
     consent_texts: ConsentTexts,
     case_notes: CaseNotes,
+    agency_questions: AgencyQuestions,
 ) -> None:
     """Adds the routes; each requires an assertion of who acts and says which roles it permits."""
     authentication = Authentication(service.keys.directory, tokens)
@@ -58,6 +61,7 @@ def add_api(
     add_action_routes(web, triage_cases, end_cases, dismiss_overlaps, authentication, codes, consent_texts, documented)
     add_plan_routes(web, service, city, versions, confirm_plans, see_cases, authentication, codes, documented)
     add_note_routes(web, service, city, case_notes, see_cases, authentication, codes, documented)
+    add_agency_question_routes(web, service, agency_questions, see_cases, authentication, codes, documented)
     add_transfer_routes(web, service, city, transfer_cases, see_cases, authentication, codes, documented)
     add_indicator_routes(web, service, city.zone, authentication, documented)
     add_register_routes(web, service, city, see_cases, authentication, documented)

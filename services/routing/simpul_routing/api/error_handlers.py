@@ -31,9 +31,13 @@ from simpul_routing.errors import (
     MediationReserved,
     MonthNotOver,
     MonthsReversed,
+    NobodyToAnswer,
     OtherServiceOutstanding,
     OverlapUnknown,
     PlanUnknown,
+    QuestionAnswered,
+    QuestionOpen,
+    QuestionUnknown,
     ReasonMissing,
     ReferralUnknown,
     RightsUnsettled,
@@ -90,6 +94,22 @@ _REFUSALS: Final[Mapping[type[Exception], Refusal]] = {
     ),
     OverlapUnknown: Refusal(
         404, "overlap_unknown", gettext_noop("The case has no open overlap of that id; read the case again.")
+    ),
+    QuestionOpen: Refusal(
+        409,
+        "question_open",
+        gettext_noop("Your agency's last question about this case is not answered yet; wait for the answer."),
+    ),
+    QuestionUnknown: Refusal(
+        404, "question_unknown", gettext_noop("No question of this id waits for your agency; list them again.")
+    ),
+    QuestionAnswered: Refusal(
+        409, "question_answered", gettext_noop("A colleague has answered this question already.")
+    ),
+    NobodyToAnswer: Refusal(
+        409,
+        "nobody_to_answer",
+        gettext_noop("No other agency referred this child or manages the case; use the city's hotline instead."),
     ),
     SuggestionAlreadyDecided: Refusal(
         409,

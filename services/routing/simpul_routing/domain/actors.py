@@ -53,6 +53,10 @@ class ApiAction(StrEnum):
     WITHDRAW_CONSENT = "withdraw_consent"
     CHANGE_STAGE = "change_stage"
     SEND_QUESTION = "send_question"
+    SEND_AGENCY_QUESTION = "send_agency_question"
+    READ_AGENCY_QUESTIONS = "read_agency_questions"
+    LIST_AGENCY_QUESTIONS = "list_agency_questions"
+    ANSWER_AGENCY_QUESTION = "answer_agency_question"
     RECORD_MEDIATION = "record_mediation"
     OFFER_SERVICE = "offer_service"
     CANCEL_SERVICES = "cancel_services"
@@ -73,6 +77,7 @@ _READ_ANY_CASE: Final = SEE_EVERY_CASE | {ActorRole.EMERGENCY_READER}
 _EVERYBODY: Final = frozenset(ActorRole) - {ActorRole.EMERGENCY_READER}
 _MANAGING: Final = frozenset({ActorRole.CASE_MANAGER, ActorRole.COORDINATOR})
 _DECIDING: Final = _MANAGING | {ActorRole.AGENCY_LEAD}
+_OF_AGENCIES: Final = frozenset({ActorRole.RESPONDER, ActorRole.CASE_MANAGER, ActorRole.AGENCY_LEAD})
 PERMITTED: Final[Mapping[ApiAction, frozenset[ActorRole]]] = MappingProxyType({
     ApiAction.LIST_CASES: _EVERYBODY,
     ApiAction.LIST_TRIAGE: _EVERYBODY,
@@ -100,6 +105,10 @@ PERMITTED: Final[Mapping[ApiAction, frozenset[ActorRole]]] = MappingProxyType({
     ApiAction.WITHDRAW_CONSENT: _DECIDING,
     ApiAction.CHANGE_STAGE: _MANAGING,
     ApiAction.SEND_QUESTION: _MANAGING,
+    ApiAction.SEND_AGENCY_QUESTION: _OF_AGENCIES,
+    ApiAction.READ_AGENCY_QUESTIONS: _OF_AGENCIES,
+    ApiAction.LIST_AGENCY_QUESTIONS: _OF_AGENCIES,
+    ApiAction.ANSWER_AGENCY_QUESTION: _OF_AGENCIES,
     # The agreement says who may; whoever tries without being named is refused by a clause, and recorded.
     ApiAction.RECORD_MEDIATION: _EVERYBODY,
     ApiAction.OFFER_SERVICE: _MANAGING,

@@ -12,6 +12,14 @@ from simpul_routing.repository.access import (
     list_merged_cases,
     list_reviewed_cases,
 )
+from simpul_routing.repository.agency_questions import (
+    add_question,
+    answer_question,
+    erase_questions,
+    find_question,
+    list_addressed_questions,
+    list_questions,
+)
 from simpul_routing.repository.audit_heads import list_audit_heads, store_audit_heads
 from simpul_routing.repository.case_files import CaseFiles
 from simpul_routing.repository.case_lists import count_cases, count_open_triage, list_cases, list_open_triage
@@ -96,8 +104,10 @@ __all__ = [
     "StoredCaseEvent",
     "UnreachedStep",
     "add_note",
+    "add_question",
     "add_refused_reply",
     "add_resend_request",
+    "answer_question",
     "bring_steps_forward",
     "count_cases",
     "count_clocks",
@@ -115,6 +125,7 @@ __all__ = [
     "dismiss_overlap",
     "empty_withdrawn_releases",
     "erase_notes",
+    "erase_questions",
     "exclude_manifests_from_numbering",
     "find_agency_of_referral",
     "find_cases",
@@ -127,10 +138,12 @@ __all__ = [
     "find_last_number",
     "find_open_plan",
     "find_open_review",
+    "find_question",
     "find_reachable_agencies",
     "find_referrals_by_code",
     "find_situations",
     "is_erased",
+    "list_addressed_questions",
     "list_audit_heads",
     "list_case_events",
     "list_cases",
@@ -147,6 +160,7 @@ __all__ = [
     "list_open_triage",
     "list_overlaps_of_case",
     "list_parked_messages",
+    "list_questions",
     "list_referrals",
     "list_registered_cases",
     "list_reviewed_cases",

@@ -1,5 +1,6 @@
 """The use cases of routing, one file each."""
 
+from simpul_routing.use_cases.agency_questions import AgencyQuestions
 from simpul_routing.use_cases.amend_cases import AmendCases
 from simpul_routing.use_cases.case_notes import CaseNotes
 from simpul_routing.use_cases.changes import CaseChanges
@@ -18,6 +19,7 @@ from simpul_routing.use_cases.transfer_cases import TransferCases
 from simpul_routing.use_cases.triage_cases import TriageCases
 
 __all__ = [
+    "AgencyQuestions",
     "AmendCases",
     "CaseChanges",
     "CaseNotes",

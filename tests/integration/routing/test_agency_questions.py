@@ -1,0 +1,135 @@
+"""An agency that helps a child sends the agency that referred it a question; both read the answer, nobody else does."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from simpul_routing.domain.actors import Actor
+from simpul_routing.domain.exclusions import SuggestionState
+from simpul_routing.errors import CaseUnknown, NobodyToAnswer, QuestionAnswered, QuestionOpen, QuestionUnknown
+from simpul_schema.vocabulary import ActorRole
+from tests.integration.routing.conftest import Room
+from tests.integration.routing.test_notes import an_erasure
+from tests.support.actors import UPTD, acting
+
+QUESTION, ANSWER = "Does Wenthilora sleep at her aunt's?", "At Paksibumi's, behind the mosque."
+NURSE, CENTRE = acting("rs-rujukan", ActorRole.RESPONDER), acting("klinik-pendidikan", ActorRole.RESPONDER)
+MANAGER = acting("uptd-ppa", ActorRole.CASE_MANAGER)
+
+
+async def serving(room: Room, **facts: Any) -> UUID:
+    """A case that the hospital has accepted."""
+    case = await room.report(violence=["sexual"], injured="yes", safe_now="yes", **facts)
+    await room.reply("accepted", room.find_offers(case_id=str(case), agency="rs-rujukan")[0])
+    return case
+
+
+async def send(room: Room, case: UUID, by: Actor = NURSE, text: str = QUESTION) -> UUID:
+    question_id = uuid4()
+    for _ in range(2):
+        await room.questions.send_question(case, question_id, text, by)
+    return question_id
+
+
+async def addressed(room: Room, by: Actor, *without: UUID) -> list[tuple[str, str]]:
+    return [(one.text, one.answer) for one in await room.questions.list_addressed(by, without)]
+
+
+async def sent(room: Room, case: UUID, by: Actor = NURSE) -> list[tuple[str, str]]:
+    return [(one.text, one.answer) for one in await room.questions.list_sent(case, by)]
+
+
+async def test_the_centre_that_reported_answers_and_both_read_it(room: Room) -> None:
+    case = await serving(room, complaint_centre="klinik-pendidikan")
+
+    question_id = await send(room, case)
+
+    assert await addressed(room, CENTRE) == [(QUESTION, "")]
+    assert await addressed(room, CENTRE, case) == []
+    assert await addressed(room, MANAGER) == []
+    with pytest.raises(QuestionOpen):
+        await send(room, case)
+    with pytest.raises(QuestionUnknown):
+        await room.questions.answer_question(question_id, ANSWER, MANAGER)
+
+    for _ in range(2):
+        await room.questions.answer_question(question_id, ANSWER, CENTRE)
+
+    assert await addressed(room, CENTRE) == await sent(room, case) == [(QUESTION, ANSWER)]
+    with pytest.raises(QuestionAnswered):
+        await room.questions.answer_question(question_id, "Elsewhere.", CENTRE)
+    await send(room, case, text="And by day?")
+    stored = str([await room.rows(f"SELECT * FROM {table}") for table in ("agency_question", "audit", "outbox")])
+    assert not [word for word in ("Wenthilora", "Paksibumi") if word in stored + str(room.events)]
+    audited = await room.rows("SELECT action, actor, detail FROM audit WHERE action LIKE 'question.%'")
+    found = {(row["action"], row["actor"], row["detail"]) for row in audited}
+    assert {("question.sent", NURSE.code, f"rs-rujukan:{question_id}"),
+            ("question.read", CENTRE.code, f"klinik-pendidikan:{question_id}"),
+            ("question.answered", CENTRE.code, f"klinik-pendidikan:{question_id}")} <= found  # fmt: skip
+
+
+async def test_of_a_child_that_the_public_reported_the_case_manager_answers(room: Room) -> None:
+    case = await serving(room)
+
+    await send(room, case)
+
+    assert await addressed(room, MANAGER) == [(QUESTION, "")]
+    await room.reply("accepted", room.find_offers(case_id=str(case), agency="uptd-ppa")[0])
+    with pytest.raises(NobodyToAnswer):
+        await send(room, case, by=MANAGER)
+
+
+async def test_only_an_agency_that_helps_the_child_sends_questions(room: Room) -> None:
+    case = await serving(room, complaint_centre="klinik-pendidikan")
+    waiting = acting("polres-ppa", ActorRole.RESPONDER)
+    await send(room, case)
+
+    for by in (waiting, CENTRE, acting("dukcapil", ActorRole.RESPONDER)):
+        with pytest.raises(CaseUnknown):
+            await room.questions.send_question(case, uuid4(), QUESTION, by)
+        with pytest.raises(CaseUnknown):
+            await room.questions.list_sent(case, by)
+    await room.triage.exclude_agency(case, await room.version(case), "rs-rujukan", by=UPTD, reason="x")
+    with pytest.raises(CaseUnknown):
+        await room.questions.list_sent(case, NURSE)
+
+
+async def test_an_agency_that_may_be_too_close_to_the_suspect_is_never_addressed(room: Room) -> None:
+    case = await serving(room, complaint_centre="klinik-pendidikan")
+    before = await send(room, case)
+
+    await room.amend(case, suggested_exclusions=["klinik-pendidikan"])
+
+    assert await addressed(room, CENTRE) == []
+    with pytest.raises(QuestionUnknown):
+        await room.questions.answer_question(before, ANSWER, CENTRE)
+    other = await serving(room, complaint_centre="klinik-pendidikan", suggested_exclusions=["klinik-pendidikan"])
+    await send(room, other)
+    assert await addressed(room, MANAGER) == [(QUESTION, "")]
+
+
+async def test_a_suspected_agency_reads_no_answer_from_after_the_suspicion(room: Room) -> None:
+    case = await serving(room, complaint_centre="klinik-pendidikan")
+    question_id = await send(room, case)
+    await room.amend(case, suggested_exclusions=["rs-rujukan"])
+    room.now += timedelta(hours=1)
+    await room.questions.answer_question(question_id, ANSWER, CENTRE)
+
+    assert await sent(room, case) == [(QUESTION, "")]
+    await room.triage.decide_suggestion(
+        case, await room.version(case), "rs-rujukan", SuggestionState.REJECTED, by=UPTD, reason="a namesake"
+    )
+    assert await sent(room, case) == [(QUESTION, ANSWER)]
+
+
+@pytest.mark.parametrize("sections", [(), ("medical",)])
+async def test_questions_end_with_what_the_vault_erases(room: Room, sections: tuple[str, ...]) -> None:
+    case, other = await serving(room), await serving(room)
+    await send(room, case)
+    await send(room, other)
+
+    await room.receive([an_erasure(room, case, *sections)])
+
+    assert [row["case_id"] for row in await room.rows("SELECT case_id FROM agency_question")] == [other]
