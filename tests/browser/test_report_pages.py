@@ -6,9 +6,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
 from tests.browser.conftest import DESKTOP, Open
-from tests.browser.test_work_pages import SHOTS, reload_until, row, too_wide
+from tests.browser.test_work_pages import SHOTS, reload_until, report, row, too_wide
 from tests.support.accessibility import find_barriers
 
 
@@ -99,3 +100,37 @@ def test_a_table_is_looked_through_and_sent(open_page: Open, tmp_path: Path) -> 
     expect(page.get_by_role("heading", name="2 dari 2 baris selesai")).to_be_visible()
     assert len(set(re.findall(r"K-[0-9A-Z]{4}-[0-9A-Z]{4}", page.content()))) == 2
     assert find_barriers(page) == []
+
+
+def test_the_agency_that_referred_the_child_answers_a_question(hosting_city: LocalCity, open_page: Open) -> None:
+    reference, wanted = report(hosting_city), "Apakah anak menginap di rumah bibinya?"
+    page = open_page(java_script_enabled=False)
+    reload_until(page, lambda: reference in page.content())
+    row(page, reference).get_by_role("link").click()
+    page.get_by_role("button", name="Terima layanan yang dipilih").click()
+    page.get_by_role("link", name="Siapa lagi yang menangani anak ini").click()
+    # Routing has yet to read that the hospital accepted.
+    reload_until(page, lambda: page.get_by_label("Yang perlu diketahui lembaga Anda").count() == 1)
+    assert too_wide(page) == 0
+
+    def send() -> bool:
+        page.get_by_label("Yang perlu diketahui lembaga Anda").fill(wanted)
+        page.get_by_role("button", name="Kirim pertanyaan").click()
+        if page.get_by_text("Belum ada yang dikirim").count():
+            page.go_back()
+            return False
+        return True
+
+    reload_until(page, send)
+    centre = open_page("/report/filed", memberships={"uptd-ppa": Role.RESPONDER}, name="Sari Rekaan", viewport=DESKTOP)
+    centre.get_by_role("link", name="Baca dan jawab").click()
+    assert find_barriers(centre) == []
+    question = centre.locator("form").filter(has=centre.get_by_label("Jawaban Anda")).last
+    expect(centre.get_by_text(wanted).first).to_be_visible()
+    question.get_by_label("Jawaban Anda").fill("Ya, setiap akhir pekan.")
+    question.get_by_role("button", name="Kirim jawaban").click()
+
+    expect(centre.get_by_text("Ya, setiap akhir pekan.")).to_be_visible()
+    page.get_by_role("link", name="Siapa lagi yang menangani anak ini").click()
+    expect(page.get_by_text("Ya, setiap akhir pekan.")).to_be_visible()
+    page.screenshot(path=SHOTS / "desk-question-phone.png", full_page=True)

@@ -33,6 +33,7 @@ from simpul_desk.guide.routes import GuidePages, add_guide
 from simpul_desk.hosting.agencies import HostedAgencies, Surroundings
 from simpul_desk.live import LiveChannels
 from simpul_desk.paper_page import add_paper_page
+from simpul_desk.question_page import QuestionPage, add_question_page
 from simpul_desk.report_pages import REPORT_LIMITS, ReportPages, add_report_pages
 from simpul_desk.service_api import IntakeApi, NotifyApi, RoutingApi
 from simpul_desk.settings import DeskSettings
@@ -83,6 +84,7 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
     service.add_warnings(hosted.find_problems)
     guide = read_guide(settings.city_dir)
     add_work_pages(web, WorkPages(service, city, hosted, live, routing, has_guide=guide is not None))
+    add_question_page(web, QuestionPage(city, routing))
     add_guide(web, GuidePages(guide, city, versions))
     add_report_pages(web, ReportPages(service.engine, city, intake, service.keys))
     add_agreement_pages(web, AgreementPages(versions, city))

@@ -1,11 +1,11 @@
 """The worklist and the page of a case: read, answer, report on the service; every form works without a script."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 from urllib.parse import quote
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
@@ -17,7 +17,7 @@ from simpul_agency.agency import ReferralUnknown
 from simpul_agency.connectors.reply_command import InvalidReply, ReplyCommand, ReplyKind
 from simpul_agreement.phrases import clause_sentence, describe_source
 from simpul_city import City
-from simpul_desk.access import CurrentUser, User, recheck_access
+from simpul_desk.access import Actor, CurrentUser, User, recheck_access
 from simpul_desk.hosting import repository
 from simpul_desk.hosting.agencies import HostedAgencies, HostedAgency, HostedElsewhere, OpenReferral, ReferralChanged
 from simpul_desk.hosting.deadlines import Deadline
@@ -29,13 +29,23 @@ from simpul_desk.papers import Letter, LetterDeadline, LetterService, Printer, w
 from simpul_desk.rendering import page_language, render
 from simpul_desk.service_api import RoutingApi, ServiceRefused, ServiceUnavailable
 from simpul_desk.wording import Wording
-from simpul_desk.work_pages.texts import CASE_STATES, PROBLEMS, STEPS, Problem, describe_dossier, describe_facts
+from simpul_desk.work_pages.texts import (
+    CASE_STATES,
+    PROBLEMS,
+    QUESTION_NOT_SENT,
+    STEPS,
+    Problem,
+    describe_dossier,
+    describe_facts,
+)
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
 from simpul_runtime.shell import Limits
+from simpul_schema.messages.case import MAX_QUESTION
 from simpul_schema.messages.reply import MAX_NOTE
 from simpul_schema.names import subject_of_referral
 from simpul_schema.references import case_reference, referral_code
+from simpul_schema.translations import load_translations
 from simpul_schema.vocabulary import DeclineReason, DossierSection, ReferralOutcome, Right, RightState, Urgency
 from simpul_schema.vocabulary import Service as Need
 
@@ -124,11 +134,12 @@ class WorkPages:
         found: OpenReferral,
         *,
         problem: Problem | None = None,
+        refusal: str = "",
         given: FormData | None = None,
     ) -> Response:
         """Renders the page of a referral, and records that the person read the dossier on it.
 
-        `given` is what the person chose in a form that was not sent on.
+        `given` is what the person chose in a form that was not sent on; `refusal` is why the city does not take it.
         """
         hosted = self.agency_of(user, code)
         await hosted.record_dossier_read(found, user)
@@ -140,7 +151,7 @@ class WorkPages:
         return render(
             request,
             "work/referral.html",
-            status=409 if problem is Problem.CHANGED else 422 if problem else 200,
+            status=409 if problem is Problem.CHANGED else 422 if problem or refusal else 200,
             agency=code,
             agency_name=self.agency_names[code],
             found=found,
@@ -153,6 +164,7 @@ class WorkPages:
             dossier=describe_dossier(found.dossier, language),
             wording=self.wording(request),
             problem=PROBLEMS[problem] if problem else "",
+            refusal=refusal,
             given=given,
             chosen=given.getlist("service_ids") if given else None,
             is_safety_open=_is_in_danger(found),
@@ -206,13 +218,43 @@ class WorkPages:
         try:
             case = (await self.routing.get(actor, f"/cases/{case_id}")).content
             notes = (await self.routing.get(actor, f"/cases/{case_id}/notes")).content
+            questions = (await self._list_questions(actor, found)) if _helps(found) else ()
         except (ServiceUnavailable, ServiceRefused):
-            case, notes = None, ()
+            case, notes, questions = None, (), ()
         template = "work/others.html" if request.headers.get("hx-request") else "work/others_page.html"
         return render(
-            request, template, case=case, notes=notes, agency=code, view=found.view, case_states=CASE_STATES,
+            request, template, case=case, notes=notes, questions=questions, helps=_helps(found),
+            question_id=uuid4(), agency=code, view=found.view, case_states=CASE_STATES,
             wording=self.wording(request), parse=datetime.fromisoformat, **_TERMS,
         )  # fmt: skip
+
+
+    async def _list_questions(self, actor: Actor, found: OpenReferral) -> Sequence[Any]:
+        path = f"/cases/{found.view.first.data.case_id}/agency-questions"
+        try:
+            return list((await self.routing.get(actor, path)).content)
+        except ServiceRefused as refusal:
+            if refusal.is_unknown:
+                # Routing has yet to read that the agency accepted.
+                return ()
+            raise
+
+    async def send_question(self, request: Request, user: User, code: str, found: OpenReferral) -> Response:
+        """Sends a question to the agency that referred the child; shows it again if routing does not take it."""
+        given = await request.form()
+        question = str(given.get("question", "")).strip()
+        body = {"question_id": str(given.get("question_id", "")), "question": question}
+        path = f"/cases/{found.view.first.data.case_id}/agency-questions"
+        try:
+            await self.routing.call(user.act_in(code), "POST", path, body=body)
+        except ServiceRefused as refusal:
+            problem = refusal.messages[page_language(request)]
+        except ServiceUnavailable:
+            problem = load_translations("simpul_desk")[page_language(request)].gettext(QUESTION_NOT_SENT)
+        else:
+            self.live.announce(code, f"{code}/{found.view.referral_id}")
+            return RedirectResponse(f"/work/{code}/{found.view.referral_id}#others", 303)
+        return await self.render_referral(request, user, code, found, refusal=problem, given=given)
 
 
 _TERMS: Final[Mapping[str, Any]] = {
@@ -228,6 +270,7 @@ _TERMS: Final[Mapping[str, Any]] = {
     "RecordKind": RecordKind,
     "max_text": MAX_TEXT,
     "max_note": MAX_NOTE,
+    "max_question": MAX_QUESTION,
     "dossier_sections": tuple(DossierSection),
     "DossierSection": DossierSection,
     "documents_address": DOCUMENTS,
@@ -332,6 +375,11 @@ def _add_forms(web: FastAPI, pages: WorkPages) -> None:
 
 
 def _add_records(web: FastAPI, pages: WorkPages) -> None:  # noqa: C901 - one short function per route
+    @web.post("/work/{agency}/{referral_id}/question", include_in_schema=False)
+    async def question(request: Request, user: CurrentUser, agency: str, referral_id: UUID) -> Response:
+        _, found = await pages.open(user, agency, referral_id)
+        return await pages.send_question(request, user, agency, found)
+
     @web.post("/work/{agency}/{referral_id}/letter", include_in_schema=False)
     async def letter(request: Request, user: CurrentUser, agency: str, referral_id: UUID) -> Response:
         _, found = await pages.open(user, agency, referral_id)
@@ -437,6 +485,11 @@ def _read_id(text: object) -> UUID:
         return UUID(str(text))
     except ValueError as error:
         raise HTTPException(404) from error
+
+
+def _helps(found: OpenReferral) -> bool:
+    """Whether the agency has accepted a service that has not ended."""
+    return any(one.is_open and not one.is_unanswered for one in found.view.services)
 
 
 def _require(given: FormData, name: str, problem: Problem) -> str:

@@ -75,6 +75,10 @@ PROBLEMS: Final[Mapping[Problem, str]] = {
 }
 """What the person reads about it."""
 
+QUESTION_NOT_SENT: Final = gettext_noop(
+    "The city cannot be reached now. The question is still here; send it again in a moment."
+)
+
 _UNKNOWN: Final = (Answer.UNKNOWN, Relation.UNKNOWN, Sex.UNKNOWN, "", (), None)
 
 _SHOWN_OTHERWISE: Final = frozenset({"mediation_locked"})
