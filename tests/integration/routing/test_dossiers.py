@@ -83,7 +83,7 @@ async def test_intake_alone_learns_what_an_accepting_agency_may_hold_and_when_th
     assert first["subject"] == last["subject"] == f"disclosure/{offer['referral_id']}"
     assert (first["sequence"], last["sequence"]) == ("0000000001", "0000000002")
     known = terms(room, first)
-    assert set(known.sections) == {DossierSection.IDENTITY, DossierSection.MEDICAL}
+    assert set(known.sections) == {DossierSection.IDENTITY, DossierSection.MEDICAL, DossierSection.LOGISTICS}
     assert (known.services, known.basis) == ((Service.PEP_72H,), DisclosureBasis.VITAL_INTEREST)
     assert set(known.clauses) == {"DIS-6", "BAS-V3"}
     assert terms(room, last) == DisclosureTerms(sections=())
@@ -227,7 +227,7 @@ async def test_a_case_from_before_the_upgrade_is_decided_about_once(room: Room) 
     # Both waiting cases continue in one file, whose agencies are decided about for each.
     again = decisions(room)[before:]
     assert {one["data"]["agency"] for one in again} == {AGENCY}
-    assert {DossierSection.IDENTITY, DossierSection.MEDICAL} == {
+    assert {DossierSection.IDENTITY, DossierSection.MEDICAL, DossierSection.LOGISTICS} == {
         section for one in again for section in terms(room, one).sections
     }
     [waiting] = await room.rows("SELECT case_id, due_at > $1 AS later FROM earlier_disclosure", room.now)
