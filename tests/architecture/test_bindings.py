@@ -107,8 +107,8 @@ def test_files_that_cannot_import_the_list_name_the_same_services() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "shared/runtime").rglob("*.py")), ids=lambda path: path.name)
 def test_the_runtime_names_no_service_and_no_numbering_of_messages(path: Path) -> None:
     services = "|".join(SERVICES)
-    # A routing key is AMQP's word.
-    named = rf"(?i)(?<![a-z])(?:{services})(?![a-z]| keys?\b|_keys?\b)|manifest|heartbeat"
+    # A routing key is AMQP's word, and pg_notify PostgreSQL's.
+    named = rf"(?i)(?<![a-z])(?<!pg_)(?:{services})(?![a-z]| keys?\b|_keys?\b)|manifest|heartbeat"
 
     found = [line for line in path.read_text().splitlines() if re.search(named, line)]
 

@@ -42,6 +42,7 @@ from simpul_desk.team_pages.roster import RosterPages, add_roster_pages
 from simpul_desk.work_pages.routes import DOCUMENT_LIMITS, DOCUMENTS, WorkPages, add_work_pages
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service, start_service
+from simpul_runtime.signals import DatabaseSignals
 from simpul_runtime.web import create_web_app
 
 
@@ -51,6 +52,9 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
     service = Service("desk", settings, city_code=city.code, agency_codes=city.agency_codes)
     live = LiveChannels()
     service.add_background_task(live.run)
+    signals = DatabaseSignals(service.engine, "desk_live", live.receive)
+    live.forward = signals.send
+    service.add_background_task(signals.run)
     service.consume_events(announcing(board_handlers(), live))
     web = create_web_app(
         service,

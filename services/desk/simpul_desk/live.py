@@ -43,6 +43,8 @@ class LiveChannels:
     """The open pages of this process by channel."""
 
     def __init__(self) -> None:
+        self.forward: Callable[[str], None] = lambda _: None
+        """Called with each channel that changed, to inform the other processes of the desk."""
         self._listeners: dict[str, dict[object, tuple[asyncio.Queue[bytes], Listener]]] = {}
         self._is_closed = asyncio.Event()
 
@@ -50,6 +52,12 @@ class LiveChannels:
         """Informs the open pages of these channels that something changed."""
         for channel in channels:
             self._send(channel, _CHANGED)
+            self.forward(channel)
+
+    def receive(self, channel: str) -> None:
+        """Informs the open pages of a channel that changed in another process; of every channel if it is empty."""
+        for one in [channel] if channel else list(self._listeners):
+            self._send(one, _CHANGED)
 
     def list_people(self, channel: str) -> list[str]:
         """Lists the names of the people who have a page of a channel open."""
