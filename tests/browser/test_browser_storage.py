@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import asyncpg
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.browser.conftest import CHROMIUM, FLAGS, PHONE
+from tests.support.accessibility import find_barriers
 from tests.support.canary import Canary
 from tests.support.debian import need
+from tests.support.desk import run_aside
 
 
 def fill_in(page: Page, city: LocalCity, canary: Canary) -> None:
@@ -45,3 +48,67 @@ def test_the_form_leaves_nothing_in_the_browser_and_a_planted_value_would_be_fou
 
     assert canary.search(left) == []
     assert planted.search(left) != []
+
+
+def count_reports(city: LocalCity, report_id: str) -> int:
+    async def count() -> int:
+        connection = await asyncpg.connect(city.database_url("intake"))
+        try:
+            return int(await connection.fetchval("SELECT count(*) FROM report WHERE report_id = $1::uuid", report_id))
+        finally:
+            await connection.close()
+
+    return run_aside(count())
+
+
+def test_a_form_that_is_sent_without_a_line_is_kept_encrypted_and_arrives_once(city: LocalCity, tmp_path: Path) -> None:
+    need((CHROMIUM,), ("chromium",))
+    canary, address = Canary(), city.url("intake") + "/lapor"
+    story = canary.narrative()["chronology"]
+    with sync_playwright() as playwright:
+        visit = playwright.chromium.launch_persistent_context(
+            tmp_path, executable_path=CHROMIUM, args=FLAGS, viewport=PHONE
+        )  # fmt: skip
+        page = visit.new_page()
+        page.goto(address)
+        page.wait_for_function("navigator.serviceWorker.ready.then(() => caches.match('/lapor?lang=id'))")
+        page.wait_for_function("navigator.serviceWorker.controller !== null")
+        visit.set_offline(True)
+        page.goto(address + "#whole")
+        report_id = page.locator("input[name=report_id]").input_value()
+        page.get_by_label("Fisik").check()
+        page.locator("#chronology").fill(story)
+        page.get_by_role("button", name="Kirim", exact=True).click()
+        expect(page.get_by_text("BELUM terkirim")).to_be_visible()
+        assert find_barriers(page) == []
+        assert page.locator("#chronology").input_value() == story
+
+        # Whoever opens the form next reads nothing of it at once, and begins another report.
+        page.goto(address)
+        expect(page.get_by_text("BELUM terkirim")).to_be_visible()
+        assert page.locator("#chronology").input_value() == ""
+        assert page.locator("input[name=report_id]").input_value() != report_id
+        assert count_reports(city, report_id) == 0
+        visit.set_offline(False)
+        expect(page.get_by_role("heading", name="Laporan diterima")).to_be_visible(timeout=60_000)
+        assert count_reports(city, report_id) == 1
+        page.wait_for_function("indexedDB.databases().then(all => all.length === 0)")
+
+        # A draft is kept for whoever wants it, and goes when they leave.
+        page.goto(address + "?lang=id#whole")
+        page.get_by_label("Simpan isian saya").check()
+        page.locator("#chronology").fill(story)
+        page.wait_for_function("readDraft().then(draft => draft !== null)")
+        page.goto(address)
+        page.get_by_role("button", name="Tampilkan").click()
+        expect(page.locator("#chronology")).to_have_value(story)
+        visit.route("https://www.bmkg.go.id/", lambda route: route.fulfill(body="<title>BMKG</title>"))
+        for _ in range(3):
+            page.keyboard.press("Escape")
+        expect(page).to_have_title("BMKG")
+        page.goto(address)
+        expect(page.locator("#kept")).to_be_hidden()
+        assert page.evaluate("indexedDB.databases()") == []
+        left = files_left_by(visit, tmp_path)
+
+    assert canary.search(left) == []

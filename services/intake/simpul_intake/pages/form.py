@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from http import HTTPStatus
 from importlib.resources import files
 from math import ceil
@@ -9,7 +10,7 @@ from typing import Any, Final, Self
 from uuid import UUID, uuid4
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -34,8 +35,9 @@ FORM_PATH: Final = "/lapor"
 FORM_LIMITS: Final = Limits(body_bytes=1024 * 1024)
 """Large enough for both narratives in a script that takes nine bytes per letter when form-encoded."""
 PAGE_HEADERS: Final = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'"
+    "content-security-policy": "default-src 'none'; connect-src 'self'; img-src 'self'; manifest-src 'self'; "
+    "script-src 'self'; style-src 'self'; worker-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'"
 }
 """Of the public pages, in addition to those of every service."""
 _IDENTITY = tuple(IdentityIn.model_fields)
@@ -175,21 +177,53 @@ def add_pages(web: FastAPI, take_reports: TakeReports, limit_reports: LimitRepor
             return pages.render_form(wanted, form_input)
         return await _submit_report(request, pages, take_reports, limit_reports, form_input)
 
-    @web.get("/style.css", include_in_schema=False)
-    async def style() -> Response:
-        return _read_asset("style.css", "text/css")
+    @web.get(f"{FORM_PATH}/line", include_in_schema=False)
+    async def line() -> Response:
+        """Answers a page that waits for the line; no cache of a browser answers for it."""
+        return Response(status_code=204)
 
-    @web.get("/proof.js", include_in_schema=False)
-    async def proof() -> Response:
-        return _read_asset("proof.js", "text/javascript")
-
-    @web.get("/leave.js", include_in_schema=False)
-    async def leave() -> Response:
-        return _read_asset("leave.js", "text/javascript")
+    _add_assets(web)
 
 
-def _read_asset(name: str, media_type: str) -> Response:
-    return Response((files("simpul_intake") / "templates" / name).read_text(encoding="utf-8"), media_type=media_type)
+_ASSETS: Final[Mapping[str, str]] = {
+    "style.css": "text/css", "proof.js": "text/javascript", "leave.js": "text/javascript",
+    "draft-store.js": "text/javascript", "draft.js": "text/javascript", "lapor.svg": "image/svg+xml",
+}  # fmt: skip
+"""Files of the form -> media type."""
+
+
+def _add_assets(web: FastAPI) -> None:
+    """Registers what the form's page loads, and what keeps it for when the line is down."""
+    contents = {
+        name: (files("simpul_intake") / "templates" / name).read_bytes() for name in (*_ASSETS, "form-worker.js")
+    }
+
+    def add(name: str, media_type: str) -> None:
+        @web.get(f"/{name}", include_in_schema=False)
+        async def asset() -> Response:
+            return Response(contents[name], media_type=media_type)
+
+    for name, media_type in _ASSETS.items():
+        add(name, media_type)
+
+    version = sha256(b"".join(contents.values())).hexdigest()[:16]
+
+    @web.get("/form-worker.js", include_in_schema=False)
+    async def worker() -> Response:
+        script = f'const VERSION = "{version}";\n'.encode() + contents["form-worker.js"]
+        policy = "default-src 'none'; connect-src 'self'; script-src 'self'"
+        headers = {"cache-control": "no-cache", "content-security-policy": policy}
+        return Response(script, media_type="text/javascript", headers=headers)
+
+    @web.get("/lapor.webmanifest", include_in_schema=False)
+    async def manifest() -> Response:
+        name = load_translations(*TEXT_PACKAGES)["id"].gettext("Service form")
+        described = {
+            "name": name, "short_name": name, "start_url": FORM_PATH, "scope": FORM_PATH, "display": "minimal-ui",
+            "background_color": "#f5f7f8", "theme_color": "#0b5c7a",
+            "icons": [{"src": "/lapor.svg", "sizes": "any", "type": "image/svg+xml"}],
+        }  # fmt: skip
+        return JSONResponse(described, media_type="application/manifest+json")
 
 
 def find_switch(fields: FormData) -> str:

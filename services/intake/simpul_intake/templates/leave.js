@@ -2,9 +2,20 @@
 const leave = document.querySelector("a.leave");
 let pressed = [];
 
-function go() {
+// A form that was kept for later goes with the person; draft-store.js says what it is.
+function eraseKept() {
+  return new Promise((done) => {
+    if (!window.indexedDB) return done();
+    const erasing = indexedDB.deleteDatabase("draft");
+    erasing.onsuccess = erasing.onerror = done;
+    setTimeout(done, 400);
+  });
+}
+
+async function go() {
   // What was typed must not flash up while the other page loads.
   document.body.hidden = true;
+  await eraseKept();
   location.replace(leave.href);
 }
 
