@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import typst
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from simpul_agreement.document.contents import Form, contents
+from simpul_agreement.document.page import write_page
 from simpul_agreement.languages import format_count, translator
 from simpul_agreement.model import Agreement
 from simpul_agreement.simulate import Year
@@ -23,7 +23,6 @@ _PDF_STANDARD: Final = "ua-1"
 def render(folder: Path, agreement: Agreement, city: City, out: Path, form: Form = Form.AGREEMENT) -> list[Path]:
     """Writes the document as PDF and HTML in both languages; returns the files."""
     out.mkdir(parents=True, exist_ok=True)
-    environment = Environment(loader=PackageLoader("simpul_agreement"), autoescape=True, undefined=StrictUndefined)
     source = (_TEMPLATES / "agreement.typ").read_bytes()
     written = []
     for language in LANGUAGES:
@@ -32,7 +31,7 @@ def render(folder: Path, agreement: Agreement, city: City, out: Path, form: Form
         pdf = out / f"{stem}.pdf"
         pdf.write_bytes(_compiled(source, content, "pdf"))
         html = out / f"{stem}.html"
-        html.write_text(environment.get_template("agreement.html").render(**content), encoding="utf-8")
+        html.write_text(write_page(folder, agreement, city, language, form), encoding="utf-8")
         written += [pdf, html]
     return written
 

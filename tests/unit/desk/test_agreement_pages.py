@@ -111,3 +111,20 @@ async def test_a_missing_signature_is_named(city: tuple[Path, Versions, Mapping[
 
     assert shown.shown_text.count("not signed") == 1
     assert "waits for signatures" in shown.shown_text
+
+
+async def test_the_text_that_the_parties_sign_is_one_page_that_loads_nothing(
+    city: tuple[Path, Versions, Mapping[str, KeyRing]],
+) -> None:
+    _, versions, _ = city
+    desk = browser(versions, "id")
+
+    assert 'href="/agreements/2026-11/text"' in (await desk.get("/agreements")).text
+    page = await desk.get("/agreements/2026-11/text")
+
+    assert "Pasal 1" in page.text
+    policy = dict(page.headers)["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert " style=" not in page.text
+    assert (await desk.get("/agreements/2020-01/text")).status == 404

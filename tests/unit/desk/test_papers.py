@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from starlette.requests import Request
 
 from simpul_desk.papers import (
     Figures,
@@ -17,6 +18,7 @@ from simpul_desk.papers import (
     write_letter,
     write_recap,
 )
+from simpul_desk.papers.printing import _scheme_of
 from simpul_desk.papers.typesetting import typeset
 from simpul_desk.wording import Wording
 
@@ -118,3 +120,14 @@ async def test_any_text_is_printed_as_far_as_the_font_goes(written: str) -> None
 )
 def test_a_code_is_read_as_people_type_it(typed: str, code: str) -> None:
     assert normalize_code(typed) == code
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme"), [("127.0.0.1:8443", "http"), ("localhost", "http"), ("desk.kediri.example", "https")]
+)
+def test_the_address_on_a_paper_begins_as_the_desk_is_reached(host: str, scheme: str) -> None:
+    name, _, port = host.partition(":")
+    scope = {"type": "http", "scheme": "http", "path": "/", "query_string": b"", "headers": [(b"host", host.encode())],
+             "server": (name, int(port or 80))}  # fmt: skip
+
+    assert _scheme_of(Request(scope)) == scheme

@@ -1,11 +1,14 @@
 """The agreement for the people who work by it: versions, who has signed, what a new one changes, who serves what."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 
 from simpul_agreement import AgreementInvalid, Versions, digest_of
@@ -14,6 +17,7 @@ from simpul_agreement.document.annexes import Annex, services_annex
 from simpul_agreement.document.articles import read_parts
 from simpul_agreement.document.contents import Form
 from simpul_agreement.document.dates import format_day
+from simpul_agreement.document.page import write_page
 from simpul_agreement.examples import read_situations
 from simpul_agreement.languages import format_count
 from simpul_agreement.model import Agreement
@@ -85,6 +89,19 @@ class AgreementPages:
             return None
         return services_annex(version.agreement, numbering, language)
 
+    def write_text(self, version: str, language: str) -> str:
+        """Returns the document that the parties sign as a page; empty where there is none.
+
+        Reads files.
+        """
+        known = next((one for one in self.list_versions() if one.folder.name == version), None)
+        if known is None or known.agreement is None:
+            return ""
+        try:
+            return write_page(known.folder, known.agreement, self.city, language)
+        except AgreementInvalid:
+            return ""
+
     def find_changes(self, old: KnownVersion | None, new: KnownVersion, language: str) -> Changes | None:
         """Compares a version with the one that decides; None where there is nothing to compare, or a text is invalid.
 
@@ -118,6 +135,13 @@ def _compare(old: Agreement, new: Agreement, scenarios: Sequence[Any], language:
     )  # fmt: skip
 
 
+def _allow_own_style(page: str) -> str:
+    """Returns the policy of a page that loads nothing and has one style sheet in it."""
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'; base-uri 'none'"
+
+
 def state_text(version: KnownVersion) -> str:
     """Returns the state of a version as a text of the catalogue."""
     if version.standing is None:
@@ -137,6 +161,13 @@ def add_agreement_pages(web: FastAPI, pages: AgreementPages) -> None:
             request, "city/agreements.html", versions=known, state_text=state_text, format_day=format_day,
             language=page_language(request),
         )  # fmt: skip
+
+    @web.get(f"{AGREEMENTS}/{{version}}/text", include_in_schema=False)
+    async def text(request: Request, user: CurrentUser, version: str) -> Response:
+        page = await asyncio.to_thread(pages.write_text, version, page_language(request))
+        if not page:
+            raise HTTPException(404)
+        return HTMLResponse(page, headers={"content-security-policy": _allow_own_style(page)})
 
     @web.get(f"{AGREEMENTS}/{{version}}", include_in_schema=False)
     async def agreement(request: Request, user: CurrentUser, version: str) -> Response:

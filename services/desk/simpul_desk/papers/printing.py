@@ -16,6 +16,7 @@ from simpul_runtime.database import utc_now
 
 PAPER: Final = "/paper"
 """Where anybody checks a paper."""
+_OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,9 @@ class Printer:
     ) -> Response:
         """Answers a request with the PDF; `kind` is that of `PrintedPaper`; `subject` is what the audit calls it."""
         code, now = new_code(), utc_now()
-        address = str(URL.build(scheme="https", authority=request.url.netloc, path=PAPER, query={"code": code}))
+        address = str(
+            URL.build(scheme=_scheme_of(request), authority=request.url.netloc, path=PAPER, query={"code": code})
+        )
         # First, so that what cannot be laid out is not registered.
         content = await typeset(paper, code=code, address=address, language=language)
         registered = PrintedPaper(kind, paper.number, agency, tuple(dict.fromkeys(services)), now)
@@ -51,3 +54,11 @@ class Printer:
             "cache-control": "no-store",
         }
         return Response(content, media_type="application/pdf", headers=headers)
+
+
+def _scheme_of(request: Request) -> str:
+    """Returns how the address on a paper begins; a gateway in front of the desk ends TLS, so its own scheme is unknown.
+
+    Only on the desk's own machine, such as in a demo, does a browser reach it without a gateway.
+    """
+    return request.url.scheme if request.url.hostname in _OWN_MACHINE else "https"
