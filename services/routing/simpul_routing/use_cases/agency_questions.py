@@ -86,9 +86,7 @@ class AgencyQuestions:
         async with self._transactions.begin() as transaction:
             scope = await self._see_cases.find_scope(transaction.connection, by, without)
             hidden = [*scope.hidden, *scope.unaware]
-            found = await repository.list_addressed_questions(
-                transaction, self._keys, by.agency, hidden, MAX_QUESTIONS
-            )
+            found = await repository.list_addressed_questions(transaction, self._keys, by.agency, hidden, MAX_QUESTIONS)
             for question in found:
                 transaction.record(_audit("question.read", question, by))
         return found
