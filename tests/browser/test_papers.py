@@ -3,12 +3,13 @@
 import re
 
 import asyncpg
-from playwright.sync_api import Page, expect
+import pytest
+from playwright.sync_api import Page, ViewportSize, expect
 
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import DESKTOP, Open
-from tests.browser.test_work_pages import report, row
+from tests.browser.conftest import DESKTOP, PHONE, Open
+from tests.browser.test_work_pages import report, row, too_wide
 from tests.support.accessibility import find_barriers
 from tests.support.desk import run_aside
 
@@ -44,6 +45,11 @@ def test_the_coordinator_prints_a_letter_and_a_recap(hosting_city: LocalCity, op
     row(page, reference).get_by_role("link").click()
     expect(page.get_by_role("heading", name=re.compile(reference))).to_be_visible()
 
+    # Enough to decide, and whom to call.
+    known = page.locator("dl").first
+    expect(known).to_contain_text("Jenis kekerasan")
+    expect(known).to_contain_text("Apakah anak aman sekarang?")
+    expect(page.get_by_role("link", name="Hubungi 119")).to_have_attribute("href", "tel:119")
     letter = print_paper(page, "Cetak surat")
     printed = last_printed(hosting_city)
     recap = print_paper(page, "Cetak rekapitulasi kasus")
@@ -79,3 +85,21 @@ def test_a_responder_prints_a_copy_and_nobody_elses(hosting_city: LocalCity, ope
     address = page.url + "/letter"
     token = other.locator("input[name=form_token]").first.input_value()
     assert other.request.post(address, form={"form_token": token}).status == 404
+
+
+@pytest.mark.parametrize("viewport", [PHONE, DESKTOP])
+def test_the_pages_of_auditors_and_of_emergency_access_have_no_barriers(
+    open_page: Open, viewport: ViewportSize
+) -> None:
+    page = open_page("/audit", memberships={}, city_roles={Role.AUDITOR: "uptd-ppa"}, viewport=viewport)
+    assert (find_barriers(page), too_wide(page)) == ([], 0)
+    page.get_by_role("button", name="Periksa catatan").click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert (find_barriers(page), too_wide(page)) == ([], 0)
+
+    page = open_page("/emergency", viewport=viewport)
+    assert (find_barriers(page), too_wide(page)) == ([], 0)
+    page.get_by_label("Nomor kasus").fill("K-0000-0000")
+    page.locator("form[action='/emergency'] button").click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert (find_barriers(page), too_wide(page)) == ([], 0)

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from ruamel.yaml import YAML
 
 from simpul_schema.vocabulary import OUTSIDE_CITY, Service, Urgency
+
+_NUMBER: Final = r"\+?[0-9][0-9 -]+"
 
 
 class CityInvalid(Exception):
@@ -102,6 +104,8 @@ class City:
     agencies: tuple[Agency, ...]
     filtered_queues: tuple[FilteredQueue, ...] = ()
     emergency_numbers: tuple[EmergencyNumber, ...] = field(default_factory=national_emergency_numbers)
+    agency_numbers: Mapping[str, str] = field(default_factory=dict)
+    """Agency code -> the telephone number on which other agencies reach it."""
 
     @classmethod
     def read(cls, folder: Path) -> "City":
@@ -127,6 +131,7 @@ class City:
             tuple(agencies),
             queues,
             _read_emergency_numbers(folder / "emergency_numbers.yaml"),
+            _read_agency_numbers(folder / "agency_numbers.yaml", frozenset(agency.code for agency in agencies)),
         )
 
     @cached_property
@@ -175,9 +180,21 @@ def _read_emergency_numbers(path: Path) -> tuple[EmergencyNumber, ...]:
     return numbers
 
 
+def _read_agency_numbers(path: Path, codes: frozenset[str]) -> dict[str, str]:
+    numbers = {str(code): str(number) for code, number in (read_yaml(path) or {}).items()} if path.exists() else {}
+    for code, number in numbers.items():
+        if code not in codes:
+            msg = f"{path}: the city has no agency {code}"
+            raise CityInvalid(msg)
+        if not re.fullmatch(_NUMBER, number):
+            msg = f"{path}: {number or 'an entry'} of {code} is not a phone number"
+            raise CityInvalid(msg)
+    return numbers
+
+
 def _parse_emergency_number(path: Path, entry: Mapping[str, Any]) -> EmergencyNumber:
     number, kind, names = str(entry.get("number", "")), entry.get("kind", "call"), entry.get("name", {})
-    if not re.fullmatch(r"\+?[0-9][0-9 -]+", number):
+    if not re.fullmatch(_NUMBER, number):
         msg = f"{path}: {number or 'an entry'} is not a phone number"
         raise CityInvalid(msg)
     if kind not in ("call", "whatsapp"):

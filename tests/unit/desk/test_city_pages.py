@@ -151,7 +151,7 @@ async def test_a_duplicate_is_settled_by_who_may_know_of_both_cases(
 CASE = {
     "case_id": str(SHOWN), "reference": "K-0000-0002", "urgency": "high", "state": "assessment", "rights": {},
     "decided_at": "2026-11-27T01:00:00+00:00", "mediation_locked": False, "service_plan": None, "referrals": [],
-    "suspected_overlaps": [], "ended_at": None,
+    "suspected_overlaps": [], "ended_at": None, "facts": None,
     "suggested_exclusions": [{"agency": "rs-rujukan", "agency_name": "Rumah sakit", "state": "pending"}],
 }  # fmt: skip
 
@@ -204,6 +204,49 @@ async def test_no_typed_word_is_lost_when_routing_refuses_a_form(path: str, fiel
     assert page.text.count(" selected>") == (2 if path == "offer" else 0)
     # Sent again, it is about the case as it is now.
     assert page.text.count('name="version" value="&#34;2&#34;"') == 3
+
+
+SERVICE = {"service": "medical_care", "reroute_count": 0, "offered_at": "2026-11-27T01:00:00+00:00"}
+REFERRAL = {"referral_id": str(OTHER), "code": "R-7K3Q2M", "answer_by": "2026-11-27T02:00:00+00:00"}
+
+
+class KnowingRouting(RefusingRouting):
+    """Shows what happened to the child, and three agencies: one has completed, one acts, one was passed over."""
+
+    async def get(self, _: object, path: str, **__: Any) -> Any:
+        answer = await super().get(_, path)
+        if answer.content is CASE:
+            states = {"polres-ppa": "completed", "ylpa": "accepted", "rs-rujukan": "rerouted"}
+            referrals = [
+                REFERRAL | {"referral_id": agency, "agency": agency, "agency_name": agency.upper(), "services": [
+                    SERVICE | {"state": state, "ended_at": None if state == "accepted" else "2026-11-27T03:00:00Z",
+                               "service_id": agency, "rerouted_from": None}]}
+                for agency, state in states.items()
+            ]  # fmt: skip
+            facts = {"violence": ["sexual", "physical"], "age_band": "from_12_to_14", "safe_now": "no"}
+            answer.content = CASE | {"facts": facts, "referrals": referrals}
+        return answer
+
+
+async def test_the_page_of_a_case_shows_what_a_decision_needs_and_whom_to_call() -> None:
+    async def find_user(*_: object) -> User:
+        return COORDINATOR
+
+    web = FastAPI()
+    web.state.find_user = find_user
+    add_city_pages(web, the_pages(KnowingRouting()))
+    browser = AsgiBrowser(web, cookies={SESSION_COOKIE: "secret"})
+
+    page = await browser.get(f"/city/cases/{SHOWN}")
+
+    assert "Sexual, Physical" in page.shown_text
+    assert "12-14 years" in page.shown_text
+    assert 'href="tel:110"' in page.text
+    assert "no telephone on file" in page.shown_text
+    # A letter can be printed after the last service too, but not of what another agency took over.
+    assert [code in page.text for code in ("letters/polres-ppa", "letters/ylpa", "letters/rs-rujukan")] == [
+        True, True, False,
+    ]  # fmt: skip
 
 
 class RecordingRouting(RefusingRouting):

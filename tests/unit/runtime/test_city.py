@@ -93,3 +93,21 @@ def test_a_city_may_have_numbers_of_its_own(tmp_path: Path) -> None:
 def test_an_invalid_number_is_named(tmp_path: Path, numbers: str, named: str) -> None:
     with pytest.raises(CityInvalid, match=named):
         a_city_with_numbers(tmp_path, numbers)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "named"), [('satgas-kel-x: "110"', "satgas-kel-x"), ('ylpa: "call us"', "call us"), ("ylpa:", "ylpa")]
+)
+def test_a_wrong_number_of_an_agency_is_named(tmp_path: Path, numbers: str, named: str) -> None:
+    shutil.copytree(KEDIRI, tmp_path / "city")
+    (tmp_path / "city" / "agency_numbers.yaml").write_text(numbers)
+
+    with pytest.raises(CityInvalid, match=named):
+        City.read(tmp_path / "city")
+
+
+def test_the_agencies_that_have_a_number_are_read(tmp_path: Path) -> None:
+    assert City.read(KEDIRI).agency_numbers["polres-ppa"] == "110"
+    shutil.copytree(KEDIRI, tmp_path / "city")
+    (tmp_path / "city" / "agency_numbers.yaml").unlink()
+    assert City.read(tmp_path / "city").agency_numbers == {}

@@ -31,7 +31,17 @@ from simpul_schema.messages.case import MAX_QUESTION
 from simpul_schema.names import subject_of_case, subject_of_referral
 from simpul_schema.references import case_reference, referral_code
 from simpul_schema.translations import gettext_noop, load_translations
-from simpul_schema.vocabulary import ActorRole, DossierSection, ParkReason, Right, RightState, Urgency
+from simpul_schema.vocabulary import (
+    ActorRole,
+    AgeBand,
+    DossierSection,
+    ParkReason,
+    Right,
+    RightState,
+    Urgency,
+    Violence,
+)
+from simpul_schema.vocabulary import Answer as SafeAnswer
 from simpul_schema.vocabulary import Service as Need
 
 MAX_LINES: Final = 200
@@ -169,6 +179,9 @@ class CityPages:
             chains=find_chains(answer.content["referrals"]), acting=acting,
             refused=refused, done=DONE.get(done, ""),
             may_decide=actor.role.value in ("coordinator", "case_manager"),
+            lettered={one["referral_id"] for one in answer.content["referrals"]
+                      if any(map(_stands_in_letter, one["services"]))},
+            facts=_describe_facts(answer.content["facts"], language), agency_numbers=self.city.agency_numbers,
             max_question=MAX_QUESTION, may_record_consent=actor.role in MAY_RECORD_CONSENT,
         )  # fmt: skip
 
@@ -200,7 +213,7 @@ class CityPages:
         """Prints the letter of a referral, to be signed by the agency of the city's coordinator."""
         case, language = await self._read_case(user, case_id), page_language(request)
         referral = next((one for one in case["referrals"] if one["referral_id"] == str(referral_id)), None)
-        services = [one for one in referral["services"] if not one["ended_at"]] if referral else []
+        services = [one for one in referral["services"] if _stands_in_letter(one)] if referral else []
         if referral is None or not services:
             raise HTTPException(404)
         issuer = user.act_as(Role.COORDINATOR).agency
@@ -295,6 +308,22 @@ def _list_running(clocks: Sequence[Mapping[str, Any]], language: str) -> tuple[L
         if not one["stopped_at"] and one["clock"] != ClockName.RECEIPT
     ]
     return tuple(sorted(running, key=lambda one: one.due_at or datetime.max.replace(tzinfo=UTC)))
+
+
+def _describe_facts(facts: Mapping[str, Any] | None, language: str) -> Mapping[str, str]:
+    """Writes what routing shows of a child to this person; empty where it shows nothing."""
+    if facts is None:
+        return {}
+    return {
+        "violence": ", ".join(Violence(kind).label(language) for kind in facts["violence"]),
+        "age": AgeBand(facts["age_band"]).label(language),
+        "safe_now": SafeAnswer(facts["safe_now"]).label(language),
+    }
+
+
+def _stands_in_letter(service: Mapping[str, Any]) -> bool:
+    """Whether the agency is to provide a service, or has provided it."""
+    return not service["ended_at"] or service["state"] == "completed"
 
 
 def actor_of(user: User, agency: str = "") -> Actor:

@@ -15,6 +15,7 @@ from starlette.formparsers import MultiPartParser
 
 from simpul_agency.agency import ReferralUnknown
 from simpul_agency.connectors.reply_command import InvalidReply, ReplyCommand, ReplyKind
+from simpul_agency.referral_view import ServiceView
 from simpul_agreement.phrases import clause_sentence, describe_source
 from simpul_city import City
 from simpul_desk.access import Actor, CurrentUser, User, recheck_access
@@ -165,6 +166,7 @@ class WorkPages:
             wording=self.wording(request),
             problem=PROBLEMS[problem] if problem else "",
             refusal=refusal,
+            has_letter=any(map(_stands_in_letter, found.view.services)),
             given=given,
             chosen=given.getlist("service_ids") if given else None,
             is_safety_open=_is_in_danger(found),
@@ -176,9 +178,9 @@ class WorkPages:
         )
 
     async def print_copy(self, request: Request, user: User, code: str, found: OpenReferral) -> Response:
-        """Prints a copy of the referral letter for the agency's files."""
+        """Prints a copy of the referral letter for the agency's files, with what it has completed."""
         language, view = page_language(request), found.view
-        requested = [one.requested for one in view.services if one.is_open]
+        requested = [one.requested for one in view.services if _stands_in_letter(one)]
         if not requested:
             raise HTTPException(404)
         first = view.first
@@ -225,9 +227,9 @@ class WorkPages:
         return render(
             request, template, case=case, notes=notes, questions=questions, helps=_helps(found),
             question_id=uuid4(), agency=code, view=found.view, case_states=CASE_STATES,
+            agency_numbers=self.city.agency_numbers,
             wording=self.wording(request), parse=datetime.fromisoformat, **_TERMS,
         )  # fmt: skip
-
 
     async def _list_questions(self, actor: Actor, found: OpenReferral) -> Sequence[Any]:
         path = f"/cases/{found.view.first.data.case_id}/agency-questions"
@@ -485,6 +487,11 @@ def _read_id(text: object) -> UUID:
         return UUID(str(text))
     except ValueError as error:
         raise HTTPException(404) from error
+
+
+def _stands_in_letter(service: ServiceView) -> bool:
+    """Whether the agency is to provide a service, or has provided it."""
+    return service.is_open or step_of(service) is ServiceStep.COMPLETED
 
 
 def _helps(found: OpenReferral) -> bool:

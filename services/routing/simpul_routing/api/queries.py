@@ -20,7 +20,7 @@ from simpul_routing.api.paging import Cursor, Limit, Without, decode_cursor, enc
 from simpul_routing.api.recorded_reads import record_reads
 from simpul_routing.api.timeline import group_events, leave_out_for_print
 from simpul_routing.consent_texts import ConsentTexts
-from simpul_routing.domain.actors import Actor, ApiAction, is_permitted
+from simpul_routing.domain.actors import READ_FACTS, Actor, ApiAction, is_permitted
 from simpul_routing.domain.case import Case, compute_version
 from simpul_routing.domain.case_events import CaseEventKind
 from simpul_routing.domain.clocks import CLOCKS_OF_REFERRAL, ReferralClock, find_referral_clocks
@@ -90,6 +90,7 @@ def add_query_routes(
             else None,
             "service_plan": _open_plan_out(plan, names) if plan else None,
             "transfers": [transfer_out(one, by) for one in transfers],
+            "facts": _facts_out(facts) if by.role in READ_FACTS else None,
         }
 
     @web.get("/cases/{case_id}/timeline", summary="The history of a case as sentences", **guarded)
@@ -250,6 +251,16 @@ def _case_out(case: Case, left_out: Mapping[Right, list[Need]], *, may_know: boo
             }
             for right, entry in case.ledger.items()
         },
+    }
+
+
+def _facts_out(facts: CaseFacts) -> dict[str, Any]:
+    """What every addressed agency learns too, as far as a decision about the case needs it."""
+    shared = facts.shared
+    return {
+        "violence": shared.violence,
+        "age_band": shared.age_band,
+        "safe_now": shared.safe_now,
     }
 
 

@@ -77,6 +77,8 @@ _READ_ANY_CASE: Final = SEE_EVERY_CASE | {ActorRole.EMERGENCY_READER}
 _EVERYBODY: Final = frozenset(ActorRole) - {ActorRole.EMERGENCY_READER}
 _MANAGING: Final = frozenset({ActorRole.CASE_MANAGER, ActorRole.COORDINATOR})
 _DECIDING: Final = _MANAGING | {ActorRole.AGENCY_LEAD}
+READ_FACTS: Final = _MANAGING
+"""Roles that read what happened to a child on the page of its case; the kit shows it to every addressed agency."""
 _OF_AGENCIES: Final = frozenset({ActorRole.RESPONDER, ActorRole.CASE_MANAGER, ActorRole.AGENCY_LEAD})
 PERMITTED: Final[Mapping[ApiAction, frozenset[ActorRole]]] = MappingProxyType({
     ApiAction.LIST_CASES: _EVERYBODY,
