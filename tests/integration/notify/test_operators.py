@@ -1,5 +1,6 @@
 """What an operator does when messages reach nobody: repair, try again, and call."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
@@ -67,12 +68,17 @@ async def test_who_was_reached_by_nothing_is_called(room: Room) -> None:
         early = await notify.find_calls(room.url)
         await room.rows("UPDATE alert SET created_at = created_at - interval '6 minutes'")
         [call] = await notify.find_calls(room.url)
+        command = ["notify", "calls", "--database-url", room.url, "--city-dir", str(KEDIRI)]
+        shown = await asyncio.to_thread(CliRunner().invoke, app, command)
         ended = await notify.record_call(room.url, call.code.lower())
         later = await notify.find_calls(room.url)
 
     assert early == later == []
     assert (call.code, call.party, call.minutes) == (referral_code(referral.referral_id), "rs-rujukan", 6)
     assert notify.find_people_to_call(ROSTER, call.party, RULES, NOON) == ["rs-rujukan-1 +6283400111006"]
+    # The list on the screen ends with what to say, and what not.
+    assert all(text in shown.output for text in (call.code, "+6283400111006", "Rujukan KODE menunggu jawaban"))
+    assert "no voice message" in shown.output
     assert ended == 2
     assert await room.states(referral_id=referral.referral_id) == ["suppressed", "suppressed"]
     assert await room.states(referral_id=other.referral_id) == ["pending", "pending"]
