@@ -196,6 +196,13 @@ def test_people_of_another_party_learn_that_this_one_has_not_reacted(occasion: O
     assert escalation.alert_for(Recipient("hub", SMS), "uptd-ppa").occasion is Occasion.UNACKNOWLEDGED
 
 
+@pytest.mark.parametrize(("clock", "deadline"), [("message_parked", at(300)), ("breach_notice", START)])
+def test_a_repeated_alarm_names_a_time_to_come_and_the_law_is_not_moved(clock: str, deadline: datetime) -> None:
+    alarm = Escalation(NIL, NIL, "ylpa", NIL, NIL, (), "ylpa", Urgency.HIGH, START, Occasion.ALARM, clock)
+
+    assert alarm.again(at(240)).deadline == deadline
+
+
 def postponed(responder: str, until: int) -> TriedMethod:
     return tried(responder, SMS, until, Delivery.POSTPONED)
 

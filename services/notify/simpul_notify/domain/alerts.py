@@ -80,6 +80,8 @@ ALARM_CLOCKS: Final[Mapping[AgencyAlarm, str]] = MappingProxyType({
     AgencyAlarm.SILENT: "agency_silent", AgencyAlarm.PARKED: PARKED_CLOCK,
 })  # fmt: skip
 """Names what an alarm is about in `messages.yaml`."""
+REACT_WITHIN: Final = timedelta(hours=1)
+"""How soon somebody has to call an agency that does not see its referrals."""
 REVOKED_CLOCK: Final = "revoked"
 """Names what an alert about revoked services says in `messages.yaml`."""
 _NEEDED_UNTIL: Final[Mapping[str, Progress]] = MappingProxyType({

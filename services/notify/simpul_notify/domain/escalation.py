@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID, uuid4, uuid5
 
-from simpul_notify.domain.alerts import Alert, Occasion
+from simpul_notify.domain.alerts import ALARM_CLOCKS, REACT_WITHIN, Alert, Occasion
 from simpul_notify.domain.escalation_policy import EscalationPolicy, Methods
 from simpul_notify.domain.responders import Recipient, Responder, Roster
 from simpul_schema.vocabulary import AlertChannel, Urgency
@@ -310,9 +310,11 @@ class Escalation:
             position=recipient.position,
         )
 
-    def again(self) -> "Escalation":
-        """Returns the same once more, of its own event."""
-        return replace(self, escalation_id=uuid4(), cause=uuid5(self.cause, "repeated"))
+    def again(self, now: datetime) -> "Escalation":
+        """Returns the same once more, of its own event; whoever has to call an agency gets a time to come."""
+        is_call = self.clock in ALARM_CLOCKS.values()
+        deadline = max(self.deadline, now + REACT_WITHIN) if is_call else self.deadline
+        return replace(self, escalation_id=uuid4(), cause=uuid5(self.cause, "repeated"), deadline=deadline)
 
     def waits_until(self, resumes_at: datetime | None) -> bool:
         """Whether those whose alerts are postponed may be waited for; not where the deadline passes meanwhile."""

@@ -102,7 +102,7 @@ class EscalateAlerts:
             taken, unanswered = await repository.claim_unanswered(
                 transaction, REPEAT_URGENT_AFTER, REPEAT_AFTER, MAX_STEPS
             )
-            repeated = [one.again() for one in unanswered]
+            repeated = [one.again(transaction.now) for one in unanswered]
             await self.open_escalations(transaction, repeated)
         if repeated:
             log.info("escalations_repeated", count=len(repeated))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4, uuid5
 
@@ -11,6 +11,7 @@ from simpul_notify.domain.alerts import (
     ALARM_CLOCKS,
     BREACH_CLOCK,
     PLAN_CLOCK,
+    REACT_WITHIN,
     WITHDRAWAL_CLOCK,
     Amendment,
     KnownService,
@@ -38,8 +39,6 @@ from simpul_schema.messages import (
 from simpul_schema.messages.referral import ClockStepData, RequestedService
 from simpul_schema.vocabulary import AgencyAlarm, StepReason, Urgency
 
-REACT_WITHIN: Final = timedelta(hours=1)
-"""How soon somebody has to call an agency that does not see its referrals."""
 _EXCLUSION_CLOCK: Final = "exclusion"
 """Names the deadline of a decision about suggested exclusions in `messages.yaml`."""
 
