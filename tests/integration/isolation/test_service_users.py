@@ -119,6 +119,36 @@ async def test_no_administrator_logs_in_by_amqp_and_the_api_still_declares(broke
     assert await broker.api.call("GET", "queues", "{vhost}", agency_inbox("rs-rujukan"))
 
 
+async def test_each_difference_of_a_user_is_named_and_applying_mends_it(broker: Broker) -> None:
+    passwords = dict.fromkeys(USERS, PASSWORD)
+    await broker_users.shut_out_administrators(broker.api)
+    healthy = await broker_users.find_differences(broker.api, passwords)
+    wide = {"configure": ".*", "write": ".*", "read": ".*"}
+    await broker.api.call("PUT", "permissions", "{vhost}", "service.routing", body=wide)
+    await broker.api.call("DELETE", "topic-permissions", "{vhost}", "service.intake")
+    await broker.api.call("DELETE", "users", "service.desk")
+    await broker.api.call("PUT", "users", OPERATOR_USER, body={"password": PASSWORD, "tags": "administrator"})
+    changed = await broker_users.find_differences(broker.api, passwords | {"notify": "another"})
+    without_passwords = await broker_users.find_differences(broker.api, {})
+    await broker_users.create_users(broker.api, passwords)
+
+    narrowed = [
+        "broker user service.intake has other permissions than declared",
+        "broker user service.routing has other permissions than declared",
+    ]
+    tagged = f"broker user {OPERATOR_USER} has a tag of administrators"
+    assert healthy == []
+    assert changed == [
+        *narrowed,
+        "broker user service.notify has another password than SIMPUL_BROKER_PASSWORDS",
+        "broker user service.desk is missing",
+        tagged,
+        f"administrator {OPERATOR_USER} can log in on the agencies' port",
+    ]
+    assert without_passwords == [*narrowed, tagged]
+    assert await broker_users.find_differences(broker.api, passwords) == []
+
+
 async def test_the_operator_sends_waiting_messages_again_after_the_administrator_was_shut_out(broker: Broker) -> None:
     async with await aio_pika.connect(broker.admin_url) as connection:
         channel = await connection.channel()
@@ -151,3 +181,10 @@ def test_the_command_creates_the_users_and_shuts_administrators_out(backends: Ba
             assert done.exit_code == 0, done.output
             assert "guest can use the API only" in done.output
             assert PASSWORD not in done.output
+        verified = CliRunner().invoke(app, ["topology", "verify"], env=environment)
+        environment["SIMPUL_BROKER_PASSWORDS"] = passwords.replace(f"intake={PASSWORD}", "intake=another")
+        refused = CliRunner().invoke(app, ["topology", "verify"], env=environment)
+
+    assert "service.intake" not in verified.output
+    assert "broker user service.intake has another password" in refused.output
+    assert (refused.exit_code, "another\n" in refused.output) == (1, False)

@@ -21,6 +21,7 @@ from simpul_agency.broker_api import BrokerApi
 from simpul_city import Agency, City
 from simpul_cli.agency import accounts
 from simpul_cli.app import app
+from simpul_cli.broker_users import USERS
 from simpul_cli.city_topology import build_agency_user, build_city_topology
 from simpul_cli.databases import create_databases, migrate_services
 from simpul_cli.doctor import checks, probes
@@ -152,10 +153,12 @@ async def test_faults_of_the_broker_are_named(backends: Backends, enlarged_city:
             await apply_topology(api, build_city_topology(CITY))
     right = backends.rabbitmq_api
     login = await probes.broker.collect(right.replace("guest:guest", "guest:wrong"), CITY)
+    users = await probes.broker.collect(right, CITY, dict.fromkeys(USERS, "another"))
     away = await probes.broker.collect("http://guest:guest@127.0.0.1:9", CITY)
 
     assert {"broker_queue_missing", "broker_binding_missing", "broker_policy_missing", "queue_full"} <= found
     assert codes_of("broker", login) == {"broker_login"}
+    assert "broker_users" in codes_of("broker", users)
     assert codes_of("broker", away) == {"broker_unreachable"}
 
 

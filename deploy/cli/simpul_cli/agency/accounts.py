@@ -5,16 +5,14 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from simpul_agency.broker_api import BrokerApi
 from simpul_city import FilteredQueue
-from simpul_cli.broker_users import set_permissions
+from simpul_cli.broker_users import load_permissions, permissions_of, set_permissions
 from simpul_cli.city_topology import build_agency_user, build_filtered_queue, build_topology
 from simpul_cli.topology import apply_topology
 from simpul_runtime.broker_addresses import BrokerAddresses
-from simpul_runtime.topology import MATCHES_NOTHING, BrokerUser
 from simpul_schema.names import agency_inbox
 
 
@@ -63,30 +61,11 @@ async def _state(api: BrokerApi, agency: str) -> State:
     if user.get("tags"):
         # An administrator may do anything, and an impersonator may publish in any name.
         return State.ALTERED
-    held = await _load_permissions(api, declared.name)
-    if held == _permissions_of(declared):
+    held = await load_permissions(api, declared.name)
+    if held == permissions_of(declared):
         return State.ACTIVE
-    suspended = _permissions_of(build_agency_user(agency, is_suspended=True))
+    suspended = permissions_of(build_agency_user(agency, is_suspended=True))
     return State.SUSPENDED if held == suspended else State.ALTERED
-
-
-async def _load_permissions(api: BrokerApi, user: str) -> dict[str, Any]:
-    """Loads the permissions of a user in this virtual host."""
-    permission = await api.call("GET", "permissions", "{vhost}", user) or {}
-    topics = await api.call("GET", "topic-permissions", "{vhost}", user) or []
-    return {
-        **{name: permission.get(name, MATCHES_NOTHING) for name in ("configure", "write", "read")},
-        "topics": {topic["exchange"]: (topic["write"], topic["read"]) for topic in topics},
-    }
-
-
-def _permissions_of(user: BrokerUser) -> dict[str, Any]:
-    return {
-        "configure": user.configure,
-        "write": user.write,
-        "read": user.read,
-        "topics": {exchange: (keys, MATCHES_NOTHING) for exchange, keys in user.topics.items()},
-    }
 
 
 def _connections(agency: str) -> tuple[str, ...]:

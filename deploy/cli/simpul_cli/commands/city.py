@@ -145,6 +145,20 @@ def _show_summary(city: _City, summary: Summary) -> None:
         )
 
 
+@app.command("settings")
+def settings(checkout: Checkout = Path(), data: Data = None, language: Language = None) -> None:
+    """Complete .env of a restored or older city with the passwords that this version needs; starts nothing."""
+    city = _city(checkout, data, language)
+    with _one_sentence(city.language):
+        city.files.check_link()
+        if not city.files.env.exists():
+            raise Refusal(_("There is no city in {folder}; run `deploy/up`.", folder=city.files.data))
+        get_answer = _questioner(city.language) if sys.stdin.isatty() else None
+        with city.files.lock():
+            city.setup(Answers(), Path(), get_answer).create_settings()
+        city.show(_("{file} is complete.", file=city.files.env))
+
+
 @app.command("status")
 def status(checkout: Checkout = Path(), data: Data = None, language: Language = None) -> None:
     """Show containers, agreement, addresses and what is left to do; exit 1 unless every service is healthy."""

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from simpul_cli.broker_options import BrokerPasswords, read_broker_passwords
 from simpul_cli.doctor.examination import Examination, examine
 from simpul_cli.doctor.finding import Severity, exit_code
 from simpul_cli.doctor.publishing import publish_examination
@@ -39,6 +40,7 @@ def doctor(
     broker_host: Annotated[
         str, typer.Option(envvar="SIMPUL_BROKER_TLS", help="host:port of the broker's TLS listener")
     ] = "",
+    passwords: BrokerPasswords = "",
     publish: Annotated[
         bool, typer.Option("--publish", help="let the desk show it to operators and coordinators")
     ] = False,
@@ -51,7 +53,8 @@ def doctor(
 
     Exit code 0 without a fault, 1 with warnings only, 2 with a critical fault.
     """
-    sources = Sources(city_dir, data, backups, compose_file, read_databases(databases), api, broker_host)
+    urls, users = read_databases(databases), read_broker_passwords(passwords)
+    sources = Sources(city_dir, data, backups, compose_file, urls, api, broker_host, users)
     if publish and "desk" not in sources.databases:
         typer.echo("name the database of desk with --database or SIMPUL_DATABASES", err=True)
         raise typer.Exit(2)

@@ -8,6 +8,7 @@ from simpul_agency.broker_api import BrokerApi
 from simpul_city import City
 from simpul_cli import broker_users, topology
 from simpul_cli.agency import accounts
+from simpul_cli.broker_options import BrokerPasswords, read_broker_passwords
 from simpul_cli.city_topology import build_city_topology
 from simpul_cli.options import KEDIRI, Amqp, Api, CityDir
 from simpul_cli.servers import run_on_broker
@@ -15,26 +16,14 @@ from simpul_schema.names import DEAD, UNROUTED
 
 app = typer.Typer(no_args_is_help=True)
 
-Passwords = Annotated[
-    str,
-    typer.Option(
-        "--passwords", envvar="SIMPUL_BROKER_PASSWORDS", help="SERVICE=password of each broker user, by spaces"
-    ),
-]
-
 
 @app.command("apply")
-def apply(api: Api, amqp_url: Amqp, city_dir: CityDir = KEDIRI, passwords: Passwords = "") -> None:
+def apply(api: Api, amqp_url: Amqp, city_dir: CityDir = KEDIRI, passwords: BrokerPasswords = "") -> None:
     """Declare exchanges, queues, bindings, policies and users, and resend unrouted messages. Idempotent.
 
     With passwords every service and the operator get a broker user of their own, and administrators use the API only.
     """
-    city = City.read(city_dir)
-    try:
-        users = broker_users.read_passwords(passwords)
-    except broker_users.PasswordsIncomplete as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+    city, users = City.read(city_dir), read_broker_passwords(passwords)
     sent = run_on_broker(topology.prepare_broker(api, amqp_url, city, users), api, amqp_url)
     if users:
         shut_out = run_on_broker(_shut_out_administrators(api), api)
@@ -48,14 +37,19 @@ async def _shut_out_administrators(api_url: str) -> list[str]:
 
 
 @app.command("verify")
-def topology_verify(api: Api, city_dir: CityDir = KEDIRI) -> None:
-    """Compare the broker with the declaration; list each difference and exit 1 when there is one."""
+def topology_verify(api: Api, city_dir: CityDir = KEDIRI, passwords: BrokerPasswords = "") -> None:
+    """Compare the broker with the declaration; list each difference and exit 1 when there is one.
+
+    With passwords the broker users of services and operator must exist and have these.
+    """
+    users = read_broker_passwords(passwords)
 
     async def compare() -> list[str]:
         city = City.read(city_dir)
         async with BrokerApi(api) as broker:
             return [
                 *await topology.find_differences(broker, build_city_topology(city)),
+                *await broker_users.find_differences(broker, users),
                 *await accounts.find_differences(broker, sorted(city.agency_codes)),
             ]
 

@@ -20,6 +20,10 @@ COMMAND_TIMEOUT: Final = 600.0
 """Seconds for any other command; the first start may pull images."""
 _CAUSES: Final = (
     (
+        r"required variable (?:POSTGRES|RABBITMQ)_PASSWORD",
+        _("A password is missing in .env, which is of an older version: run `deploy/up settings`, which completes it."),
+    ),
+    (
         r"Cannot connect to the Docker daemon|Is the docker daemon running|error during connect",
         _("Docker does not answer: start it (sudo systemctl start docker), then run this again."),
     ),

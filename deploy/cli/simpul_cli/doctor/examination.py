@@ -69,7 +69,7 @@ async def _examine_broker(sources: Sources, city: City | None, found: Examinatio
     if not sources.rabbitmq_api or city is None:
         found.skipped.append("broker")
         return False
-    facts = await probes.broker.collect(sources.rabbitmq_api, city)
+    facts = await probes.broker.collect(sources.rabbitmq_api, city, sources.broker_passwords)
     found.add(checks.broker.CHECKS, facts)
     return not facts.problem
 

@@ -23,6 +23,8 @@ class Sources:
     rabbitmq_api: str = field(default="", repr=False)
     broker_host: str = ""
     """Host and port of the broker's TLS listener."""
+    broker_passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of the broker users of services and operator."""
 
     def settings(self) -> dict[str, str] | None:
         """Reads `.env`; None where it is not visible."""

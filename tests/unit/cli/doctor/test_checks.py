@@ -167,6 +167,7 @@ SEEDS: list[tuple[str, Severity, str, Any]] = [
     ("broker", C, "broker_policy_missing", differs("queue routing.inbox has no dead-letter target")),
     ("broker", C, "broker_kind", differs("queue routing.inbox is not a quorum queue")),
     ("broker", W, "broker_undeclared", differs("queue agency.other.inbox is not declared")),
+    ("broker", C, "broker_users", replace(BROKER, user_differences=["broker user service.desk is missing"])),
     ("broker", C, "queue_full", queue("agency.ylpa.inbox", messages=490_000)),
     ("broker", W, "queue_full", queue("routing.inbox", messages=300_000)),
     ("broker", C, "messages_unrouted", queue("simpul.unrouted", consumers=0)),

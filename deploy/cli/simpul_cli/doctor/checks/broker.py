@@ -49,8 +49,10 @@ class BrokerFacts:
     blocked_connections: int = 0
     queues: Sequence[QueueState] = field(default_factory=tuple)
     differences: Sequence[str] = field(default_factory=tuple)
-    """What `simpul topology verify` prints."""
+    """What `simpul topology verify` prints about exchanges, queues and policies."""
     service_inboxes: frozenset[str] = frozenset()
+    user_differences: Sequence[str] = field(default_factory=tuple)
+    """What it prints about the users of services and operator, and about administrators."""
 
 
 def find_unreachable_broker(facts: BrokerFacts) -> Iterator[Finding]:
@@ -151,6 +153,12 @@ def find_undeclared(facts: BrokerFacts) -> Iterator[Finding]:
         yield warning("broker_undeclared", _("On the broker: {shown}", shown=_shorten(others)), _VERIFY)
 
 
+def find_other_users(facts: BrokerFacts) -> Iterator[Finding]:
+    """Finds services that may not log in, consume or publish, and users that may do more than they need."""
+    if facts.user_differences:
+        yield critical("broker_users", _("On the broker: {shown}", shown=_shorten(facts.user_differences)), "deploy/up")
+
+
 def find_full_queues(facts: BrokerFacts) -> Iterator[Finding]:
     """Finds queues that refuse messages, or soon do."""
     for queue in facts.queues:
@@ -211,6 +219,6 @@ def _shorten(found: Sequence[str]) -> str:
 CHECKS: Final = (
     find_unreachable_broker, find_refused_login, find_stopped_nodes, find_partitions, find_memory_alarms,
     find_disk_alarms, find_used_descriptors, find_blocked_connections, find_missing_queues, find_missing_bindings,
-    find_other_policies, find_wrong_kinds, find_undeclared, find_full_queues, find_unrouted_messages,
-    find_dead_messages, find_unconsumed_inboxes, find_degraded_queues,
+    find_other_policies, find_wrong_kinds, find_undeclared, find_other_users, find_full_queues,
+    find_unrouted_messages, find_dead_messages, find_unconsumed_inboxes, find_degraded_queues,
 )  # fmt: skip
