@@ -68,14 +68,15 @@ async def _plan(service: str, url: str) -> Plan:
         sizes = dict(await connection.fetch(_SIZES))
     finally:
         await connection.close()
-    script = _scripts_of(service)
+    script = scripts_of(service)
     is_newer = revision is not None and revision not in {one.revision for one in script.walk_revisions()}
     steps = [] if is_newer else list(find_steps(script, revision))
     touched = sorted({table for step in steps for table in step.tables} & sizes.keys())
     return Plan(service, revision or "-", is_newer, steps, touched, sum(sizes[table] for table in touched))
 
 
-def _scripts_of(service: str) -> ScriptDirectory:
+def scripts_of(service: str) -> ScriptDirectory:
+    """Returns the migrations of a service."""
     with as_file(files(f"simpul_{service}") / "migrations") as folder:
         config = Config()
         config.set_main_option("script_location", str(folder))

@@ -29,6 +29,10 @@ REAL = {
 }
 
 
+class Killed(BaseException):
+    """Ends a run where a machine would lose its power."""
+
+
 @dataclass
 class FakeDocker:
     """Answers like an engine on which everything is healthy once it was started."""
@@ -40,8 +44,12 @@ class FakeDocker:
     """Service -> health."""
     inputs: list[str] = field(default_factory=list)
     images: set[str] = field(default_factory=lambda: {*SERVICES, "cli", "dev"})
+    killed_after: int | None = None
+    """The number of commands after which the machine loses its power."""
 
     def run(self, command: Sequence[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+        if len(self.commands) == self.killed_after:
+            raise Killed
         text = " ".join(command[1:])
         _, is_compose, compose = text.partition(".env ")
         self.commands.append(compose if is_compose else text)

@@ -13,7 +13,7 @@ from simpul_cli.deployment.compose import Compose, explain_failure
 from simpul_cli.deployment.containers_setup import REPLACED
 from simpul_cli.deployment.refusal import Refusal
 from simpul_schema.catalog import SERVICES
-from tests.unit.cli.deployment.conftest import FakeDocker, containers_of
+from tests.unit.cli.deployment.conftest import FakeDocker, Killed, containers_of
 
 JOBS = ("topology", *(f"migrate-{service}" for service in SERVICES))
 
@@ -53,6 +53,25 @@ def test_a_failing_job_is_one_sentence_and_the_old_services_run_on(prepared: Cit
     assert str(refused.value) == sentence
     assert not {*REPLACED, "gateway"} & set(docker.replaced())
     assert not any(command.split()[0] in ("down", "stop", "rm", "restart") for command in docker.commands)
+
+
+def test_an_update_that_is_killed_at_any_command_is_completed_by_the_next_one(prepared: CityFiles) -> None:
+    run_steps(prepared, FakeDocker())
+    complete = FakeDocker(started=dict.fromkeys((*REPLACED, "gateway"), "healthy"))
+    run_steps(prepared, complete)
+    last_job = max(place for place, command in enumerate(complete.commands) if command.startswith("run "))
+
+    for last in range(len(complete.commands)):
+        docker = FakeDocker(started=dict.fromkeys((*REPLACED, "gateway"), "healthy"), killed_after=last)
+        with pytest.raises(Killed):
+            run_steps(prepared, docker)
+        # What ran before the update still runs until every job and every check has ended.
+        assert last > last_job or not {*REPLACED, "gateway"} & set(docker.replaced())
+        assert not any(command.split()[0] in ("down", "stop", "rm", "restart") for command in docker.commands)
+        docker.killed_after = None
+        docker.commands.clear()
+        run_steps(prepared, docker)
+        assert docker.replaced() == complete.replaced()
 
 
 def test_the_servers_get_the_passwords_of_the_settings_and_no_command_shows_them(prepared: CityFiles) -> None:
@@ -159,6 +178,10 @@ def test_a_service_that_never_becomes_healthy_is_named_with_its_last_line(prepar
         ("Bind for 0.0.0.0:443 failed: port is already allocated", "A port is in use"),
         ("write /var/lib/docker/tmp: no space left on device", "The disk is full"),
         ("permission denied while trying to connect to the Docker daemon socket", "This account may not use Docker"),
+        (
+            "error while interpolating x-amqp: required variable RABBITMQ_PASSWORD_OPERATOR is missing a value: run",
+            "A password is missing in .env",
+        ),
         ("noise\nintake: the database has no tables: run `simpul migrate intake`\n", "intake: the database has no"),
     ],
 )

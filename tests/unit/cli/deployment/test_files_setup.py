@@ -13,19 +13,17 @@ from simpul_agency.command.files import AgencyFiles
 from simpul_agency.enrolment import is_certificate_of
 from simpul_agreement.commands import app as agreement_commands
 from simpul_cli.agency.bulk import enrol_all, requests_in
+from simpul_cli.app import app
+from simpul_cli.broker_users import USERS
 from simpul_cli.deployment.city_files import CityFiles, default_data_folder
 from simpul_cli.deployment.refusal import Refusal
 from simpul_cli.deployment.summary import Summary
 from simpul_cli.prepare import ends_at
 from simpul_runtime.database import utc_now
 from simpul_seal import KeyRing
-from tests.unit.cli.deployment.conftest import a_setup, run_all
+from tests.unit.cli.deployment.conftest import Killed, a_setup, run_all
 
 HUB = "uptd-ppa"
-
-
-class Killed(BaseException):
-    """Ends a run where a machine would lose its power."""
 
 
 def contents(files: CityFiles) -> dict[str, bytes]:
@@ -183,6 +181,26 @@ def test_new_passwords_replace_what_was_made_and_nothing_that_was_answered(files
         "POSTGRES_PASSWORD_DESK", "RABBITMQ_PASSWORD", "RABBITMQ_PASSWORD_INTAKE", "RABBITMQ_PASSWORD_ROUTING",
         "RABBITMQ_PASSWORD_NOTIFY", "RABBITMQ_PASSWORD_DESK", "RABBITMQ_PASSWORD_OPERATOR",
     }  # fmt: skip
+
+
+def test_settings_of_an_older_version_are_completed_and_the_rest_stays(files: CityFiles) -> None:
+    run_all(a_setup(files))
+    before = files.settings()
+    older = [line for line in files.env.read_text().splitlines() if not line.startswith("RABBITMQ_PASSWORD_")]
+    files.env.write_text("\n".join(older))
+    # As after a restore onto a fresh machine.
+    (files.checkout / ".env").unlink()
+    command = ["city", "settings", "--checkout", str(files.checkout), "--data", str(files.data), "--language", "en"]
+
+    done = CliRunner().invoke(app, command)
+    elsewhere = CliRunner().invoke(app, [*command[:-3], str(files.data / "other"), *command[-2:]])
+
+    after = files.settings()
+    assert (done.exit_code, elsewhere.exit_code) == (0, 1)
+    assert done.output == f"{files.env} is complete.\n"
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {f"RABBITMQ_PASSWORD_{n.upper()}" for n in USERS}
+    assert (files.checkout / ".env").resolve() == files.env
 
 
 def test_a_certificate_that_ends_soon_is_renewed_by_the_next_run(
