@@ -139,7 +139,7 @@ async def measure(backends: Backends, folder: Path, cases: int) -> dict[str, lis
 
     engine = create_engine(backends.database_url(DATABASE), connections=5)
     live = LiveChannels()
-    surroundings = Surroundings(engine, versions, CITY.zone, live, folder / "directory.json")
+    surroundings = Surroundings(engine, versions, CITY.zone, live, folder / "directory.json", "http://127.0.0.1:9")
     hosted = HostedAgencies(folder / "hosted", surroundings)
     agency = hosted.find(AGENCY)
     assert isinstance(agency, HostedAgency)

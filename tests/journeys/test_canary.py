@@ -38,6 +38,7 @@ from simpul_schema.samples import samples
 from simpul_schema.vocabulary import DossierSection
 from simpul_seal import Directory, KeyRing, seal_section
 from tests.faults.conftest import BreakableCity, breakable_city
+from tests.integration.intake.test_follow_page import send_files
 from tests.journeys.test_case_ends import change_case
 from tests.journeys.test_cases_by_http import amend
 from tests.journeys.test_deadlines_to_people import gateway, let_pass
@@ -198,7 +199,18 @@ class Journey:
             for facts in ({"pregnant": "yes"}, {"pregnant": "yes"}, {"pregnant": "no"})
         ]
         assert [status for status, _ in answers] == [202, 202, 409]
+        await self._send_files(receipt)
         await amend(self._city, receipt, kelurahan=self._canary.word, violence=[f"lain: {self._canary.word}"])
+
+    async def _send_files(self, receipt: dict[str, Any]) -> None:
+        """Adds a document, and files that are refused, each with the canary as its name and in its content."""
+        text = self._canary.sentence
+        letter, script = b"%PDF-1.7 " + text.encode(), f"<svg>{text}</svg>".encode()
+        assert (await send_files(self._city, receipt, (f"{text}.pdf", letter)))[0] == 200
+        for refused in ((f"{text}.svg", script), (f"{text}.pdf", letter * 90_000)):
+            status, page = await send_files(self._city, receipt, refused)
+            assert status in (413, 422)
+            self.answers.append(page.replace(receipt["receipt"], "").encode())
 
     async def _act(self, cases: dict[str, str]) -> None:
         """Acts on the cases with reasons that name people, and is refused where that is not allowed."""
@@ -470,6 +482,7 @@ def test_every_sink_was_used(played: Played) -> None:
     for name in ("messages", "broker disk", "kit stores", "database of intake", "database of routing"):
         assert b"dossier.released.v1" in sinks[name], name
     assert b"dossier.withdrawn.v1" in sinks["kit stores"]
+    assert b"files.stored" in sinks["database of intake"]
     # Both hold the canary, sealed; what became of them is encrypted in the databases.
     for name in ("messages", "database of routing"):
         assert b"reply.note.added.v1" in sinks[name], name

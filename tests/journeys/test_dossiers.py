@@ -11,10 +11,12 @@ from simpul_agency import Agency, AgencySettings
 from simpul_cli.keys import directory_file, key_file
 from simpul_dev.local_city import LocalCity
 from simpul_schema.vocabulary import DossierSection
+from tests.integration.intake.test_follow_page import send_files
 from tests.journeys.test_case_ends import change_case
 from tests.journeys.test_cases_by_http import amend, reported
 from tests.support.ledger import eventually, received_services, rows
 
+LETTER = b"%PDF-1.7 surat karangan"
 HUB, SHELTER, STRANGER = "uptd-ppa", "dinsos-peksos", "klinik-pendidikan"
 
 
@@ -23,7 +25,8 @@ async def store_of(city: LocalCity, code: str) -> AsyncIterator[Agency]:
     """Opens the store of an agency's running kit, with the agency's own key."""
     settings = AgencySettings(
         code=code, amqp_url=SecretStr("amqp://unused"), key_file=key_file(city.keys, code),
-        directory_file=directory_file(city.keys), store_url=f"sqlite:///{city.ledger.parent / 'agencies' / code}.db",
+        directory_file=directory_file(city.keys), city_url=city.url("intake"),
+        store_url=f"sqlite:///{city.ledger.parent / 'agencies' / code}.db",
     )  # fmt: skip
     agency = Agency.from_settings(settings)
     await agency.store.open()
@@ -55,6 +58,17 @@ async def test_an_agency_that_accepts_learns_who_the_child_is_until_it_no_longer
         return hub.get("identity", {}).get("child_name") == name == shelter.get("identity", {}).get("child_name")
 
     await eventually(is_known)
+    assert (await send_files(city, receipt, (f"{name}.pdf", LETTER)))[0] == 200
+
+    async def is_listed() -> bool:
+        return bool((await seen_by(city, HUB, case_id)).get("narrative", {}).get("files"))
+
+    await eventually(is_listed)
+    async with store_of(city, HUB) as agency:
+        (view,) = [one for one in await agency.list_referrals(500) if str(one.first.data.case_id) == case_id]
+        (listed,) = agency.open_dossier(view)[DossierSection.NARRATIVE].files  # type: ignore[attr-defined]
+        assert await agency.fetch_file(view, listed.file_id) == (listed, LETTER)
+        assert listed.name == f"{name}.pdf"
     hub, shelter = await seen_by(city, HUB, case_id), await seen_by(city, SHELTER, case_id)
     # The case manager needs the chronology, a shelter does not; nobody here teaches the child.
     assert hub["narrative"]["chronology"] == f"{name} menangis."
@@ -63,7 +77,7 @@ async def test_an_agency_that_accepts_learns_who_the_child_is_until_it_no_longer
     assert STRANGER not in served
     assert await seen_by(city, STRANGER, case_id) == {}
     for path in (city.ledger.parent / "agencies").iterdir():
-        assert name.encode() not in path.read_bytes(), path.name
+        assert not [one for one in (name.encode(), LETTER) if one in path.read_bytes()], path.name
 
     await amend(city, receipt, identity={"child_name": f"{name} Ayu"})
 

@@ -82,7 +82,8 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
     versions.read(utc_now())
     service.add_background_task(versions.watch_for_versions)
     hosted = HostedAgencies(
-        settings.hosted_dir, Surroundings(service.engine, versions, city.zone, live, settings.directory_file)
+        settings.hosted_dir,
+        Surroundings(service.engine, versions, city.zone, live, settings.directory_file, settings.intake_url),
     )
     service.add_background_task(hosted.run)
     service.add_warnings(hosted.find_problems)

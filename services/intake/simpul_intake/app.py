@@ -8,7 +8,7 @@ from simpul_intake.api import add_api
 from simpul_intake.api.authentication import CentreAuthentication
 from simpul_intake.centre_tokens import CentreTokens
 from simpul_intake.consumers import handlers
-from simpul_intake.pages import FORM_LIMITS, FORM_PATH, add_follow_pages, add_pages
+from simpul_intake.pages import FILES_LIMITS, FILES_PATH, FORM_LIMITS, FORM_PATH, add_follow_pages, add_pages
 from simpul_intake.receipt_lock import ReceiptLock
 from simpul_intake.settings import IntakeSettings
 from simpul_intake.use_cases import (
@@ -17,6 +17,7 @@ from simpul_intake.use_cases import (
     ExecuteRetention,
     FindDueCases,
     FollowReports,
+    KeepFiles,
     KeepQuestions,
     LimitReports,
     ReleaseDossiers,
@@ -60,7 +61,7 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
         title="Simpul intake",
         description="Takes reports of violence against children. A report that "
         "was answered with 202 is stored and becomes referrals automatically.",
-        limits={FORM_PATH: FORM_LIMITS},
+        limits={FORM_PATH: FORM_LIMITS, FILES_PATH: FILES_LIMITS},
         emergency_numbers=city.emergency_numbers,
     )
     tokens = CentreTokens(settings.centre_tokens_file, city.agency_codes)
@@ -70,6 +71,7 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     )
     search_duplicates = SearchDuplicates(service.transactions, overlaps, city, settings.duplicate_searches_per_day)
     follow_reports, receipt_lock = FollowReports(service.transactions, secrets, questions), ReceiptLock()
+    files = KeepFiles(service.transactions, vault, secrets, service.keys, release_dossiers.request_release)
     replace_receipts = ReplaceReceipts(service.transactions, secrets)
     limit_reports = LimitReports(
         service.engine, secrets, per_address=settings.reports_per_address, per_centre=settings.reports_per_centre
@@ -79,10 +81,10 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     service.add_warnings(limit_reports.find_warnings)
     add_api(
         web, take_reports, limit_reports, amend_reports, search_duplicates, follow_reports, replace_receipts,
-        receipt_lock, city, authentication,
+        files, receipt_lock, city, authentication,
     )  # fmt: skip
     add_pages(web, take_reports, limit_reports, city)
-    add_follow_pages(web, follow_reports, amend_reports, receipt_lock, city)
+    add_follow_pages(web, follow_reports, amend_reports, files, receipt_lock, city)
     return service, web
 
 

@@ -39,6 +39,16 @@ def question_stored(case_id: UUID, question_id: UUID) -> AuditEntry:
     return AuditEntry("question.stored", subject_of_case(case_id), INTAKE, "", f"question:{question_id}")
 
 
+def files_stored(case_id: UUID, count: int) -> AuditEntry:
+    """Somebody who holds the receipt added photos or documents."""
+    return AuditEntry("files.stored", subject_of_case(case_id), RECEIPT_HOLDER, "", f"count:{count}")
+
+
+def file_read(case_id: UUID, agency: str, file_id: UUID) -> AuditEntry:
+    """An agency that holds the chronology fetched a file; its own audit says who read it."""
+    return AuditEntry("file.read", subject_of_case(case_id), agency, "", f"file:{file_id}")
+
+
 def progress_read(case_id: UUID, progress: Progress) -> AuditEntry:
     """Somebody who holds the receipt asked what became of the report."""
     return AuditEntry("report.followed", subject_of_case(case_id), RECEIPT_HOLDER, "", progress.value)

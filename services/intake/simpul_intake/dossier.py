@@ -10,6 +10,7 @@ from uuid import UUID
 from simpul_intake.domain import Report
 from simpul_schema import SectionContent
 from simpul_schema.messages.dossier import (
+    DossierFile,
     DossierIdentity,
     DossierLegal,
     DossierLogistics,
@@ -79,8 +80,8 @@ class ReleasePlan:
         return not (self.released or self.withdrawn)
 
 
-def build_dossier(report: Report) -> dict[DossierSection, SectionContent]:
-    """Builds every section about which something is known."""
+def build_dossier(report: Report, files: tuple[DossierFile, ...] = ()) -> dict[DossierSection, SectionContent]:
+    """Builds every section about which something is known; `files` are those of the reporting people."""
     identity, narrative, answers = report.identity, report.narrative, report.answers
     # A call to this number would reach the suspect.
     is_phone_safe = Answer.YES not in (answers["suspect_has_phone"], answers["guardian_is_suspect"])
@@ -90,7 +91,7 @@ def build_dossier(report: Report) -> dict[DossierSection, SectionContent]:
             sex=report.sex,
             guardian_relation=report.guardian_relation,
         ),
-        DossierSection.NARRATIVE: DossierNarrative(chronology=narrative.get("chronology", "")),
+        DossierSection.NARRATIVE: DossierNarrative(chronology=narrative.get("chronology", ""), files=files),
         DossierSection.MEDICAL: DossierMedical(
             **{name: answers[name] for name in ("injured", "pregnant", "disability_need", "suicidal_sign")},
             happened_at=report.happened_at,

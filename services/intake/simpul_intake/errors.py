@@ -32,6 +32,14 @@ class QuestionUnknown(Exception):
     """The case has no such question; ask again what became of the report, which lists the open ones."""
 
 
+class ReportClosed(Exception):
+    """The report has been handled and takes no more files; make a new report of what is new."""
+
+
+class FileNotReleased(Exception):
+    """No agency that holds the file signed the request, or there is no such file, deliberately not distinguished."""
+
+
 class ReceiptUnknown(Exception):
     """The case does not exist or has a different receipt, deliberately not distinguished; check the receipt."""
 

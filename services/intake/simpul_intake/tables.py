@@ -99,6 +99,25 @@ class ReporterQuestionRow(IntakeTable, table=True):
     answered_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
 
 
+class ReporterFileRow(IntakeTable, table=True):
+    """A photo or document of the reporting person, encrypted under the case's data key.
+
+    It is deleted with the narrative of its case.
+    """
+
+    __tablename__ = "reporter_file"
+    __table_args__ = (Index("reporter_file_of_case", "case_id", "digest", unique=True),)
+    file_id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(foreign_key="case_key.case_id", ondelete="CASCADE")
+    digest: bytes = Field(sa_type=LargeBinary)
+    """Keyed digest of the content, so that a file that is sent twice is stored once."""
+    description: bytes = Field(sa_type=LargeBinary)
+    """Name, kind, size and digest, encrypted."""
+    ciphertext: bytes = Field(sa_type=LargeBinary)
+    """The content, encrypted."""
+    stored_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
 class CaseEndRow(IntakeTable, table=True):
     """When a case ended, as routing says; retention counts from there."""
 

@@ -16,6 +16,7 @@ from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from simpul_agency.batch_writer import BatchWriter
 from simpul_agency.classifier import MessageClassifier
 from simpul_agency.dispatcher import Dispatcher, Handler
+from simpul_agency.dossier_files import FileFetcher, FileUnavailable, OpenedFile
 from simpul_agency.drivers import driver_for
 from simpul_agency.event_reader import EventReader
 from simpul_agency.gap_monitor import GapMonitor, ResendRange
@@ -38,6 +39,7 @@ from simpul_schema.messages import (
     ReplyMessageParkedV1,
     ReplyResendRequestedV1,
 )
+from simpul_schema.messages.dossier import DossierNarrative
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.names import subject_of_referral
 from simpul_schema.tracing import start_tracing, traceparent_in
@@ -66,6 +68,7 @@ class Agency:
         self.code = settings.code
         self.store = Store(driver_for(settings.store_url))
         self._keys = keys
+        self._files = FileFetcher(settings.code, settings.city_url, keys, _utc_now) if settings.city_url else None
         self._reply_factory = ReplyFactory(settings.code, settings.source, self.sign, directory)
         self._reader = EventReader(settings.code, keys, directory)
         self._incoming: BatchWriter[IncomingMessage] = BatchWriter(self._store_messages, self._on_store_failure)
@@ -188,6 +191,21 @@ class Agency:
         for body in view.releases:
             opened |= self._open_stored(body).dossier
         return opened
+
+    @property
+    def can_fetch_files(self) -> bool:
+        """Whether the address is set from which files of dossiers are fetched."""
+        return self._files is not None
+
+    async def fetch_file(self, view: ReferralView, file_id: UUID) -> OpenedFile:
+        """Fetches a file that the dossier of a referral lists now; raises FileUnavailable. The city records it."""
+        narrative = self.open_dossier(view).get(DossierSection.NARRATIVE)
+        listed = narrative.files if isinstance(narrative, DossierNarrative) else ()
+        described = next((one for one in listed if one.file_id == file_id), None)
+        if self._files is None or described is None:
+            msg = "the dossier does not list this file, or SIMPUL_AGENCY_CITY_URL is not set"
+            raise FileUnavailable(msg)
+        return await self._files.fetch(view.referral_id, view.first.data.case_id, described)
 
     async def _delete_outdated(self, received: ReceivedEvent[DossierReleasedV1], _: Reply) -> None:
         """Deletes earlier versions of what was released, and what was withdrawn before the release arrived."""

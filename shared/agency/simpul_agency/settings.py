@@ -26,6 +26,11 @@ class AgencySettings(BaseSettings):
     code: str = Field(description="code of the agency, such as dinsos-peksos")
     queue: str = Field(default="", description="name of a filtered queue of the agency; its inbox when empty")
     amqp_url: SecretStr = Field(description="amqps://user:password@host:port/vhost of the city's broker")
+    city_url: str = Field(
+        default="",
+        description="address of the city's public pages, such as https://simpul.kota.example: photos and documents of "
+        "a dossier are fetched from there when somebody opens one; without it they are listed only",
+    )
     ca_file: Optional[Path] = Field(
         default=None, description="certificate of the authority that certified the city's broker; for amqps://"
     )

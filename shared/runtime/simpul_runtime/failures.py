@@ -46,7 +46,7 @@ FAILURE_MESSAGES: Final[Mapping[FailureCode, str]] = {
     FailureCode.NOT_FOUND: gettext_noop("This page does not exist. Check its address."),
     FailureCode.METHOD_NOT_ALLOWED: gettext_noop("This page cannot be used in that way. Open it again from the start."),
     FailureCode.TOO_LARGE: gettext_noop(
-        "The request is too large and was not stored. Shorten your text and send it again."
+        "The request is too large and was not stored. Shorten your text, or choose smaller files, and send it again."
     ),
     FailureCode.UNREADABLE: gettext_noop(
         "The request is damaged and was not stored. Fill in the form again and send it."

@@ -119,7 +119,7 @@ async def hosting(desk_database: str, tmp_path: Path) -> AsyncIterator[Hosting]:
     files.update_settings({"CODE": AGENCY, "AMQP_URL": "amqp://127.0.0.1:1/"})
     engine = create_engine(desk_database, connections=2)
     live = LiveChannels()
-    surroundings = Surroundings(engine, versions, CITY.zone, live, tmp_path / "directory.json")
+    surroundings = Surroundings(engine, versions, CITY.zone, live, tmp_path / "directory.json", "http://127.0.0.1:9")
     hosted = HostedAgencies(tmp_path / "hosted", surroundings)
     agency = hosted.find(AGENCY)
     assert agency is not None

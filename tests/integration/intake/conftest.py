@@ -18,6 +18,7 @@ from simpul_intake.api import AmendmentIn, ReportIn
 from simpul_intake.use_cases import (
     AmendReports,
     FollowReports,
+    KeepFiles,
     KeepQuestions,
     Receipt,
     ReleaseDossiers,
@@ -91,6 +92,7 @@ class IntakeProcess:
             room.transactions, self.vault, self.secrets, CITY, self.overlaps, self.questions,
             self.dossiers.request_release,
         )  # fmt: skip
+        self.files = KeepFiles(room.transactions, self.vault, self.secrets, room.keys, self.dossiers.request_release)
         self.replace_receipts = ReplaceReceipts(room.transactions, self.secrets)
         self.follow_reports = FollowReports(room.transactions, self.secrets, self.questions)
 

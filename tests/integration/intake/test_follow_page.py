@@ -13,6 +13,7 @@ from tests.journeys.test_case_ends import change_case
 from tests.journeys.test_cases_by_http import reported
 from tests.support.ledger import eventually, rows
 from tests.support.routing_api import call
+from tests.unit.intake.test_received_files import tagged
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 RECEIVED, HANDLED, CLOSED = "sudah diterima", "sedang ditangani", "ditangani dan ditutup"
@@ -79,6 +80,39 @@ async def test_an_addition_reaches_the_case_once(city: LocalCity, receipt: dict[
         city, "intake", "SELECT name, max(revision) AS n FROM section WHERE case_id = $1 GROUP BY name", case_id
     )
     assert {row["name"]: row["n"] for row in revisions}["narrative"] == 2
+
+
+async def send_files(city: LocalCity, receipt: dict[str, Any], *files: tuple[str, bytes]) -> tuple[int, str]:
+    """Sends the form for photos and documents as a browser does."""
+    form = aiohttp.FormData({"lang": "id", "number": receipt["case_reference"], "receipt": receipt["receipt"]})
+    for name, content in files:
+        form.add_field("file", content, filename=name, content_type="application/octet-stream")
+    url = f"{city.url('intake')}/laporan/berkas"
+    async with aiohttp.ClientSession() as session, session.post(url, data=form) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_photos_and_documents_are_taken_by_their_content_and_never_shown_back(
+    city: LocalCity, receipt: dict[str, Any]
+) -> None:
+    _, page = await send_question(city, receipt)
+    assert 'enctype="multipart/form-data"' in page
+
+    stored = await send_files(city, receipt, ("Wenthilora.jpg", tagged()), ("surat.pdf", b"%PDF-1.7 isi"))
+    refused = await send_files(city, receipt, ("catatan.pdf", b"%PDF-1.7 lain"), ("foto.jpg", b"MZ bukan foto"))
+    nothing = await send_files(city, receipt, ("", b""))
+    wrong = await send_files(city, receipt | {"receipt": "salah " * 11}, ("surat.pdf", b"%PDF-1.7"))
+    large = await send_files(city, receipt, ("besar.jpg", bytes(17 * 1024 * 1024)))
+
+    assert [status for status, _ in (stored, refused, nothing, wrong, large)] == [200, 422, 422, 404, 413]
+    assert "Berkas Anda tersimpan" in stored[1]
+    assert "Berkas 2 bukan foto" in refused[1]
+    assert "Pilih foto atau PDF" in nothing[1]
+    assert "pilih berkas yang lebih kecil" in large[1]
+    shown = stored[1] + (await send_question(city, receipt))[1]
+    assert not [name for name in ("Wenthilora", "surat.pdf") if name in shown]
+    found = await rows(city, "intake", "SELECT count(*) AS n FROM reporter_file WHERE case_id = $1", receipt["case_id"])
+    assert found[0]["n"] == 2
 
 
 async def test_guesses_are_locked_out_without_locking_out_the_reporting_person(

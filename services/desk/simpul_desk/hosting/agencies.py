@@ -20,6 +20,7 @@ from simpul_agency import Agency, AgencySettings, ReceivedEvent, Reply
 from simpul_agency.agency import ReferralUnknown
 from simpul_agency.command.files import AgencyFiles
 from simpul_agency.connectors.reply_command import InvalidReply, ReplyCommand, ReplyKind
+from simpul_agency.dossier_files import OpenedFile
 from simpul_agency.referral_view import ReferralView, ServiceView
 from simpul_agreement import AgreementMissing, Versions
 from simpul_agreement.engine import Engines
@@ -97,6 +98,8 @@ class Surroundings:
     live: LiveChannels
     directory_file: Path
     """Public keys of all parties, for a folder that has no copy of its own."""
+    intake_url: str
+    """Where files of dossiers are fetched."""
 
 
 class HostedAgency:
@@ -106,7 +109,7 @@ class HostedAgency:
         """Reads the settings in the folder; raises pydantic's ValidationError when one is missing."""
         self._folder = folder
         self._surroundings = surroundings
-        self._settings = read_settings(folder, surroundings.directory_file)
+        self._settings = read_settings(folder, surroundings.directory_file, surroundings.intake_url)
         # A lock is needed only while somebody holds it or waits for it.
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         self._kit: Agency | None = None
@@ -184,6 +187,12 @@ class HostedAgency:
         sections = ",".join(section.value for section in found.dossier)
         if sections:
             await self._record(user, "dossier.read", found.view.referral_id, 0, sections)
+
+    async def fetch_file(self, found: OpenReferral, file_id: UUID, user: User) -> OpenedFile:
+        """Fetches a file of the dossier from intake, and records who opened it; raises FileUnavailable."""
+        opened = await self._require_kit().fetch_file(found.view, file_id)
+        await self._record(user, "dossier.file_read", found.view.referral_id, 0, str(file_id))
+        return opened
 
     async def mark_information(self, referral_id: UUID, user: User, *, is_missing: bool, what: str = "") -> None:
         """Notes for colleagues that somebody looked at it and information is missing, or no longer, and what.
@@ -422,7 +431,7 @@ class HostedAgencies:
             await asyncio.Event().wait()
 
 
-def read_settings(folder: Path, directory_file: Path) -> AgencySettings:
+def read_settings(folder: Path, directory_file: Path, intake_url: str) -> AgencySettings:
     """Reads the settings of an agency's folder, which may have been moved since `simpul-agency join` wrote them."""
     files = AgencyFiles(folder)
     own = {
@@ -435,7 +444,7 @@ def read_settings(folder: Path, directory_file: Path) -> AgencySettings:
     here: dict[str, Any] = {name: path for name, path in own.items() if path.exists()}
     here.setdefault("directory_file", directory_file)
     here["store_url"] = f"sqlite:///{folder / 'agency.db'}"
-    return AgencySettings(_env_file=files.settings, health_port=0, **here)
+    return AgencySettings(_env_file=files.settings, health_port=0, city_url=intake_url, **here)
 
 
 @contextmanager

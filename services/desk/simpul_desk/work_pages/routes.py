@@ -16,6 +16,7 @@ from starlette.formparsers import MultiPartParser
 from simpul_agency.agency import ReferralUnknown
 from simpul_agency.connectors.reply_command import InvalidReply, ReplyCommand, ReplyKind
 from simpul_agency.referral_view import ServiceView
+from simpul_agency.dossier_files import FileUnavailable
 from simpul_agreement.phrases import clause_sentence, describe_source
 from simpul_city import City
 from simpul_desk.access import Actor, CurrentUser, User, recheck_access
@@ -38,6 +39,7 @@ from simpul_desk.work_pages.texts import (
     Problem,
     describe_dossier,
     describe_facts,
+    list_files,
 )
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
@@ -163,6 +165,7 @@ class WorkPages:
             facts=known,
             unknown_facts=unknown,
             dossier=describe_dossier(found.dossier, language),
+            dossier_files=list_files(found.dossier),
             wording=self.wording(request),
             problem=PROBLEMS[problem] if problem else "",
             refusal=refusal,
@@ -419,6 +422,15 @@ def _add_records(web: FastAPI, pages: WorkPages) -> None:  # noqa: C901 - one sh
             return await pages.render_referral(request, user, agency, found, problem=Problem.CHANGED, given=given)
         return RedirectResponse(f"/work/{agency}/{referral_id}#colleagues", 303)
 
+    @web.get("/work/{agency}/{referral_id}/files/{file_id}", include_in_schema=False)
+    async def read_file(user: CurrentUser, agency: str, referral_id: UUID, file_id: UUID) -> Response:
+        opened, found = await pages.open(user, agency, referral_id)
+        try:
+            described, content = await opened.fetch_file(found, file_id, user)
+        except FileUnavailable as error:
+            raise HTTPException(404) from error
+        return _download(described.name, described.media_type, content)
+
     # One address for all referrals, because the limit of a request's size belongs to an address.
     @web.post(DOCUMENTS, include_in_schema=False)
     async def document(request: Request, user: CurrentUser) -> Response:
@@ -447,12 +459,16 @@ def _add_records(web: FastAPI, pages: WorkPages) -> None:  # noqa: C901 - one sh
         document = await opened.find_document(found, record_id, user)
         if document is None:
             raise HTTPException(404)
-        headers = {
-            "content-disposition": f"attachment; filename*=UTF-8''{quote(document.name)}",
-            "cache-control": "no-store",
-            "content-security-policy": "default-src 'none'; sandbox",
-        }
-        return Response(document.content, media_type=document.media_type, headers=headers)
+        return _download(document.name, document.media_type, document.content)
+
+
+def _download(name: str, media_type: str, content: bytes) -> Response:
+    headers = {
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(name)}",
+        "cache-control": "no-store",
+        "content-security-policy": "default-src 'none'; sandbox",
+    }
+    return Response(content, media_type=media_type, headers=headers)
 
 
 def read_command(given: FormData, found: OpenReferral, zone: Any) -> ReplyCommand:

@@ -9,6 +9,7 @@ from simpul_agency.connectors.texts import DOSSIER, FACTS
 from simpul_desk.hosting.steps import ServiceStep
 from simpul_desk.wording import name_day
 from simpul_schema import SectionContent
+from simpul_schema.messages.dossier import DossierFile, DossierNarrative
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.translations import gettext_noop, load_translations
 from simpul_schema.vocabulary import Answer, DossierSection, Relation, Sex, Term
@@ -126,11 +127,18 @@ def describe_dossier(
             [
                 (texts.gettext(DOSSIER[name]), _describe_field(name, value, language, texts.gettext))
                 for name, value in content
-                if value not in _UNKNOWN
+                # Files are links, see `list_files`.
+                if value not in _UNKNOWN and name != "files"
             ],
         )
         for section, content in dossier.items()
     ]
+
+
+def list_files(dossier: Mapping[DossierSection, SectionContent]) -> tuple[DossierFile, ...]:
+    """Returns the photos and documents that the reporting person added."""
+    narrative = dossier.get(DossierSection.NARRATIVE)
+    return narrative.files if isinstance(narrative, DossierNarrative) else ()
 
 
 def _describe_field(name: str, value: object, language: str, gettext: Callable[[str], str]) -> str:

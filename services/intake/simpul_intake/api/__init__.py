@@ -30,6 +30,7 @@ from simpul_intake.receipt_lock import ReceiptLock
 from simpul_intake.use_cases import (
     AmendReports,
     FollowReports,
+    KeepFiles,
     LimitReports,
     ReplaceReceipts,
     SearchDuplicates,
@@ -38,6 +39,7 @@ from simpul_intake.use_cases import (
 )
 from simpul_runtime.database import utc_now
 from simpul_runtime.failure_responses import FailureOut
+from simpul_schema.file_requests import FILE_REQUEST_PATH, FileRequest, SealedFile
 from simpul_schema.references import case_reference
 
 __all__ = ["TEXT_PACKAGES", "AmendmentIn", "IdentityIn", "NarrativeIn", "ReportIn", "add_api"]
@@ -51,6 +53,7 @@ def add_api(
     search_duplicates: SearchDuplicates,
     follow_reports: FollowReports,
     replace_receipts: ReplaceReceipts,
+    files: KeepFiles,
     receipt_lock: ReceiptLock,
     city: City,
     authentication: CentreAuthentication,
@@ -112,6 +115,29 @@ def add_api(
 
     _add_centre_routes(web, follow_reports, replace_receipts, authenticated)
     _add_receipt_routes(web, amend_reports, follow_reports, receipt_lock, check_agencies)
+    _add_agency_routes(web, files)
+
+
+def _add_agency_routes(web: FastAPI, files: KeepFiles) -> None:
+    """Registers what the kit of an agency needs beside the broker."""
+
+    @web.post(
+        FILE_REQUEST_PATH,
+        tags=["dossiers"],
+        summary="Read a file of a dossier, as the agency that holds it",
+        responses={404: {"model": FailureOut, "description": "not signed by an agency that holds such a file"}},
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": FileRequest.model_json_schema()}},
+            }
+        },
+    )
+    async def read_file(
+        request: Request,
+        simpul_signature: Annotated[str, Header(description="signature of the body by the agency's key")] = "",
+    ) -> SealedFile:
+        return await files.read_file(await request.body(), simpul_signature)
 
 
 def _add_centre_routes(

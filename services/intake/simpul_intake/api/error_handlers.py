@@ -15,6 +15,7 @@ from simpul_intake.errors import (
     CentreNotOfToken,
     EventTimeImpossible,
     EventTimeProblem,
+    FileNotReleased,
     MaybeReportedBefore,
     QuestionUnknown,
     ReceiptLocked,
@@ -45,6 +46,11 @@ _REFUSALS: Final[Mapping[type[Exception], Refusal]] = {
     ReceiptUnknown: Refusal(404, "receipt_unknown", gettext_noop("No case has this number and receipt; check both.")),
     ReportNotOfCentre: Refusal(
         404, "report_not_of_centre", gettext_noop("This complaint centre filed no report with this number; check it.")
+    ),
+    FileNotReleased: Refusal(
+        404,
+        "file_not_released",
+        gettext_noop("No file that this agency holds has this reference; check the reference, the key and the clock."),
     ),
     QuestionUnknown: Refusal(
         404, "question_unknown", gettext_noop("The case has no such question; ask for the open ones.")

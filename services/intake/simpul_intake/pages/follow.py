@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
@@ -18,10 +18,12 @@ from simpul_city import City
 from simpul_intake.api import TEXT_PACKAGES
 from simpul_intake.api.models import MAX_ADDITION
 from simpul_intake.domain import Amendment, Followed, Progress
-from simpul_intake.errors import AmendmentIdReused, QuestionUnknown, ReceiptLocked, ReceiptUnknown
+from simpul_intake.errors import AmendmentIdReused, QuestionUnknown, ReceiptLocked, ReceiptUnknown, ReportClosed
+from simpul_intake.pages.files import FILE_LIMITS, FILES_PATH, UploadReader, explain_refusal
 from simpul_intake.pages.form import PAGE_HEADERS, find_switch, read_form
 from simpul_intake.receipt_lock import ReceiptLock
-from simpul_intake.use_cases import AmendReports, FollowReports
+from simpul_intake.received_files import FileRefused, UploadedFile
+from simpul_intake.use_cases import AmendReports, FollowReports, KeepFiles
 from simpul_runtime.database import utc_now
 from simpul_runtime.failures import Failure, record_failure, request_failure
 from simpul_runtime.languages import known_language, language_of
@@ -38,6 +40,8 @@ PROGRESS_TEXTS: Final = {
 }
 _UNKNOWN: Final = gettext_noop("No case has this number and receipt; check both.")
 _LOCKED: Final = gettext_noop("The receipt was wrong too often. Check its words, and try again later.")
+_NO_FILE: Final = gettext_noop("Choose a photo or a PDF first.")
+_CLOSED: Final = gettext_noop("The report is closed and takes no more files. Report what is new again.")
 _TOO_LONG: Final = gettext_noop("The text is too long. Send it in several parts.")
 
 
@@ -89,10 +93,12 @@ class FollowPage:
     """Answers the page."""
 
     def __init__(
-        self, follow_reports: FollowReports, amend_reports: AmendReports, receipt_lock: ReceiptLock, city: City
-    ) -> None:
+        self, follow_reports: FollowReports, amend_reports: AmendReports, files: KeepFiles, receipt_lock: ReceiptLock,
+        city: City,
+    ) -> None:  # fmt: skip
         self._follow_reports = follow_reports
         self._amend_reports = amend_reports
+        self._files = files
         self._receipt_lock = receipt_lock
         self._city = city
         self._templates = page_templates(*TEXT_PACKAGES)
@@ -106,6 +112,7 @@ class FollowPage:
         problem: str = "",
         followed: Followed | None = None,
         was_added: bool = False,
+        were_files_stored: bool = False,
         failure: Failure | None = None,
         retry_after: int = 0,
     ) -> HTMLResponse:
@@ -120,6 +127,8 @@ class FollowPage:
                 is_open=bool(followed and followed.progress is not Progress.CLOSED),
                 questions=followed.questions if followed else (),
                 was_added=was_added,
+                were_files_stored=were_files_stored,
+                file_limits=FILE_LIMITS,
                 agencies=self._city.agencies,
                 failure=failure,
                 amendment_id=str(uuid4()),
@@ -134,17 +143,10 @@ class FollowPage:
     async def answer(self, language: str, sent: Sent, address: str, *, shows_only: bool = False) -> HTMLResponse:
         """Says what became of the report, and stores what the person adds or answers unless it only shows the page."""
         translate = load_translations(*TEXT_PACKAGES)[language].gettext
-        case_id = await self._follow_reports.find_case(sent.number)
         try:
-            self._receipt_lock.check(case_id, address, utc_now())
-            followed = await self._follow_reports.follow(case_id, sent.receipt)
-        except ReceiptLocked as error:
-            wait = ceil(error.wait.total_seconds())
-            return self.render(language, sent, status=429, problem=translate(_LOCKED), retry_after=wait)
-        except ReceiptUnknown:
-            self._receipt_lock.record_failure(case_id, address, utc_now())
-            return self.render(language, sent, status=404, problem=translate(_UNKNOWN))
-        self._receipt_lock.record_success(case_id, address)
+            case_id, followed = await self._follow(sent, address)
+        except (ReceiptLocked, ReceiptUnknown) as error:
+            return self._refuse(language, sent, error)
         if shows_only or not sent.has_addition:
             return self.render(language, sent, followed=followed)
         if sent.is_too_long:
@@ -158,12 +160,50 @@ class FollowPage:
         left = tuple(one for one in followed.questions if str(one.question_id) not in sent.answers)
         return self.render(language, sent, followed=replace(followed, questions=left), was_added=True)
 
+    async def take_files(self, language: str, sent: Sent, files: list[UploadedFile], address: str) -> HTMLResponse:
+        """Stores files for the holder of the receipt, and shows the page without them."""
+        translate = load_translations(*TEXT_PACKAGES)[language].gettext
+        try:
+            case_id, followed = await self._follow(sent, address)
+            if not files:
+                return self.render(language, sent, status=422, problem=translate(_NO_FILE), followed=followed)
+            await self._files.add_files(case_id, sent.receipt, files)
+        except (ReceiptLocked, ReceiptUnknown) as error:
+            return self._refuse(language, sent, error)
+        except ReportClosed:
+            return self.render(language, sent, status=409, problem=translate(_CLOSED), followed=followed)
+        except FileRefused as error:
+            problem = explain_refusal(error, translate)
+            return self.render(language, sent, status=422, problem=problem, followed=followed)
+        return self.render(language, sent, followed=followed, were_files_stored=True)
+
+    async def _follow(self, sent: Sent, address: str) -> tuple[UUID, Followed]:
+        """Finds the case and how far it has come; raises ReceiptLocked and ReceiptUnknown."""
+        case_id = await self._follow_reports.find_case(sent.number)
+        self._receipt_lock.check(case_id, address, utc_now())
+        try:
+            followed = await self._follow_reports.follow(case_id, sent.receipt)
+        except ReceiptUnknown:
+            self._receipt_lock.record_failure(case_id, address, utc_now())
+            raise
+        self._receipt_lock.record_success(case_id, address)
+        return case_id, followed
+
+    def _refuse(self, language: str, sent: Sent, error: ReceiptLocked | ReceiptUnknown) -> HTMLResponse:
+        translate = load_translations(*TEXT_PACKAGES)[language].gettext
+        if isinstance(error, ReceiptUnknown):
+            return self.render(language, sent, status=404, problem=translate(_UNKNOWN))
+        wait = ceil(error.wait.total_seconds())
+        return self.render(language, sent, status=429, problem=translate(_LOCKED), retry_after=wait)
+
 
 def add_follow_pages(
-    web: FastAPI, follow_reports: FollowReports, amend_reports: AmendReports, receipt_lock: ReceiptLock, city: City
-) -> None:
+    web: FastAPI, follow_reports: FollowReports, amend_reports: AmendReports, files: KeepFiles,
+    receipt_lock: ReceiptLock, city: City,
+) -> None:  # fmt: skip
     """Registers the page's routes."""
-    page = FollowPage(follow_reports, amend_reports, receipt_lock, city)
+    page = FollowPage(follow_reports, amend_reports, files, receipt_lock, city)
+    _add_files_route(web, page)
 
     @web.get(FOLLOW_PATH, response_class=HTMLResponse, tags=["public form"], summary="Ask what became of a report")
     async def show_form(lang: str = "id") -> HTMLResponse:
@@ -182,5 +222,27 @@ def add_follow_pages(
         try:
             address = request.client.host if request.client else ""
             return await page.answer(language, sent, address, shows_only=bool(wanted))
+        except Exception as error:
+            return page.render(language, sent, failure=record_failure(request, error))
+
+
+def _add_files_route(web: FastAPI, page: FollowPage) -> None:
+    uploads = UploadReader()
+
+    @web.get(FILES_PATH, include_in_schema=False)
+    async def show_page() -> RedirectResponse:
+        # Where somebody loads the address of an answer again.
+        return RedirectResponse(FOLLOW_PATH)
+
+    @web.post(FILES_PATH, response_class=HTMLResponse, tags=["public form"], summary="Add photos and documents")
+    async def take_files(request: Request) -> HTMLResponse:
+        try:
+            fields, files = await uploads.read(request)
+        except HTTPException as error:
+            return page.render(language_of(request), failure=request_failure(error))
+        sent = Sent.of(fields)
+        language = language_of(request, str(fields.get("lang", "")))
+        try:
+            return await page.take_files(language, sent, files, request.client.host if request.client else "")
         except Exception as error:
             return page.render(language, sent, failure=record_failure(request, error))

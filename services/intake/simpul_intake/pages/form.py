@@ -20,6 +20,7 @@ from simpul_intake.api import TEXT_PACKAGES, IdentityIn, NarrativeIn, ReportIn
 from simpul_intake.api.error_handlers import EVENT_TIME_PROBLEMS
 from simpul_intake.domain import check_event_time
 from simpul_intake.errors import EventTimeImpossible, ReportIdReused, TooManyReports
+from simpul_intake.pages.files import FILE_LIMITS
 from simpul_intake.proof_of_work import PROOF_BITS
 from simpul_intake.use_cases import LimitReports, Sender, TakeReports
 from simpul_runtime.database import utc_now
@@ -146,6 +147,7 @@ class FormPages:
                 Reporter=Reporter,
                 Sex=Sex,
                 Answer=Answer,
+                file_limits=FILE_LIMITS,
                 **values,
             )
         )

@@ -6,6 +6,7 @@ from simpul_intake.use_cases.erase_cases import EraseCases
 from simpul_intake.use_cases.execute_retention import DueCase, ExecuteRetention, FindDueCases
 from simpul_intake.use_cases.follow_reports import FollowReports
 from simpul_intake.use_cases.handle_breaches import HandleBreaches
+from simpul_intake.use_cases.keep_files import KeepFiles
 from simpul_intake.use_cases.keep_questions import KeepQuestions
 from simpul_intake.use_cases.limit_reports import LimitReports, Sender
 from simpul_intake.use_cases.master_keys import MasterKeys
@@ -33,6 +34,7 @@ __all__ = [
     "FindDueCases",
     "FollowReports",
     "HandleBreaches",
+    "KeepFiles",
     "KeepQuestions",
     "LimitReports",
     "MasterKeys",

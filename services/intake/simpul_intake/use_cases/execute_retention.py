@@ -19,6 +19,7 @@ from simpul_intake.errors import CaseHeld, CaseNotInVault, CaseStillSending
 from simpul_intake.repository import EndedCase, StoredSection
 from simpul_intake.retention import Expiry, add_years, find_expired
 from simpul_intake.use_cases.erase_cases import EraseCases
+from simpul_intake.use_cases.keep_files import encrypt_files_again
 from simpul_intake.vault import DecryptionFailed, MasterKeyMissing, Vault, WrappedKey, case_key_context
 from simpul_runtime.audit import append_entries
 from simpul_runtime.database import utc_now
@@ -163,6 +164,10 @@ class ExecuteRetention:
             await repository.delete_sections(connection, case.case_id, names)
             left = await repository.load_sections(connection, case.case_id)
             encrypted = [self._encrypt_again(case.case_id, section, old_key, new.key) for section in left]
+            files = await repository.load_files(connection, case.case_id)
+            await repository.replace_files(
+                connection, case.case_id, encrypt_files_again(self._vault, case.case_id, files, old_key, new.key)
+            )
             await repository.replace_case_key(
                 connection, case.case_id, new.wrapped.key_id, new.wrapped.ciphertext, encrypted
             )

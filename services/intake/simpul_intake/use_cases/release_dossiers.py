@@ -27,6 +27,7 @@ from simpul_intake.dossier import (
 )
 from simpul_intake.erasure import Holder, VaultAction
 from simpul_intake.use_cases.decrypt_report import decrypt_report
+from simpul_intake.use_cases.keep_files import describe_files
 from simpul_intake.use_cases.vault_secrets import VaultSecrets
 from simpul_intake.vault import Secrets, Vault, WrappedKey, case_key_context
 from simpul_runtime.database import utc_now
@@ -151,7 +152,8 @@ class ReleaseDossiers:
         secrets = await self._secrets.load() if keys else None
         async with self._transactions.begin() as transaction:
             reports = await self._open_reports(transaction, keys)
-            dossier = build_dossier(combine_reports(reports)) if reports else {}
+            files = await describe_files(transaction, self._vault, keys)
+            dossier = build_dossier(combine_reports(reports), files) if reports else {}
             due = await repository.lock_due_disclosures(transaction, case_id)
             # Once nobody can mark them as due any more: a case that was merged meanwhile leaves them due.
             if list(await repository.find_reports_of_child(transaction, case_id)) != list(keys):

@@ -133,20 +133,26 @@ class Vault:
         self, key: bytes, case_id: UUID, section: str, revision: int, content: Mapping[str, object]
     ) -> bytes:
         """Encrypts one section, bound to its case, name and revision."""
-        clear = json.dumps(content, ensure_ascii=False).encode()
+        return self.encrypt_bytes(key, json.dumps(content, ensure_ascii=False).encode(), case_id, section, revision)
+
+    def encrypt_bytes(self, key: bytes, clear: bytes, case_id: UUID, section: str, revision: int) -> bytes:
+        """Encrypts what is no record of fields, such as a photo, like a section."""
         return encrypt(key, clear, _section_context(case_id, section, revision))
 
     def decrypt_section(
         self, key: bytes, ciphertext: bytes, case_id: UUID, section: str, revision: int
     ) -> dict[str, Any]:
         """Decrypts one section; raises DecryptionFailed for another key, case, name or revision."""
+        content: dict[str, Any] = json.loads(self.decrypt_bytes(key, ciphertext, case_id, section, revision))
+        return content
+
+    def decrypt_bytes(self, key: bytes, ciphertext: bytes, case_id: UUID, section: str, revision: int) -> bytes:
+        """Decrypts what `encrypt_bytes` encrypted; raises DecryptionFailed like `decrypt_section`."""
         try:
-            clear = decrypt(key, ciphertext, _section_context(case_id, section, revision))
+            return decrypt(key, ciphertext, _section_context(case_id, section, revision))
         except DecryptionFailed as error:
             msg = f"section {section} cannot be decrypted; it was moved or altered"
             raise DecryptionFailed(msg) from error
-        content: dict[str, Any] = json.loads(clear)
-        return content
 
 
 def explain_missing(key_id: str) -> str:

@@ -34,6 +34,7 @@ DOSSIER: Final[Mapping[str, str]] = {
     "guardian_name": gettext_noop("Name of the guardian"),
     "guardian_relation": gettext_noop("The guardian is"),
     "chronology": gettext_noop("What happened"),
+    "files": gettext_noop("Photos and documents"),
     "injured": gettext_noop("Injured"),
     "pregnant": gettext_noop("Pregnant"),
     "disability_need": gettext_noop("Disability need"),

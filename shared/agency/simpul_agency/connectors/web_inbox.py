@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timezone
 from typing import Any, Final
+from urllib.parse import quote
 from uuid import UUID
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from simpul_agency.agency import Agency, ReferralUnknown
 from simpul_agency.connectors.reply_command import ABOUT_THE_REFERRAL, REQUIRED_FIELDS, InvalidReply, ReplyCommand
 from simpul_agency.connectors.texts import DOSSIER, FACTS, STATES
+from simpul_agency.dossier_files import FileUnavailable
 from simpul_agency.referral_view import ReferralView, ServiceView
 from simpul_schema.messages.reply import MAX_NOTE
 from simpul_schema.references import case_reference, referral_code
@@ -53,6 +55,7 @@ class WebInbox:
                 web.get("/", self._list),
                 web.get("/referrals/{referral_id}", self._detail),
                 web.post("/referrals/{referral_id}", self._reply),
+                web.get("/referrals/{referral_id}/files/{file_id}", self._file),
             ]
         )
         runner = web.AppRunner(application, access_log=None)
@@ -91,6 +94,7 @@ class WebInbox:
             outcomes=tuple(ReferralOutcome),
             dossier_sections=tuple(DossierSection),
             max_note=MAX_NOTE,
+            can_fetch_files=self._agency.can_fetch_files,
         )
         return templates
 
@@ -128,6 +132,17 @@ class WebInbox:
             raise web.HTTPNotFound from error
         raise web.HTTPSeeOther(request.path)
 
+    async def _file(self, request: web.Request) -> web.Response:
+        gettext = _TRANSLATIONS[_language_of(request)].gettext
+        try:
+            view = await self._agency.find_referral(_id_of(request))
+            described, content = await self._agency.fetch_file(view, _id_of(request, "file_id"))
+        except (ReferralUnknown, FileUnavailable) as error:
+            raise web.HTTPNotFound(text=gettext("The city does not hand out this file now.")) from error
+        # Never shown in the page: a document of a stranger is opened by a program of the reader's choice.
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(described.name)}"}
+        return web.Response(body=content, content_type=described.media_type, headers=headers)
+
     async def _render_detail(self, request: web.Request, *, problem: str, status: int = 200) -> web.Response:
         try:
             view = await self._agency.find_referral(_id_of(request))
@@ -154,9 +169,9 @@ def _language_of(request: web.Request) -> str:
     return DEFAULT_LANGUAGE
 
 
-def _id_of(request: web.Request) -> UUID:
+def _id_of(request: web.Request, name: str = "referral_id") -> UUID:
     try:
-        return UUID(request.match_info["referral_id"])
+        return UUID(request.match_info[name])
     except ValueError as error:
         raise web.HTTPNotFound from error
 

@@ -76,6 +76,17 @@ class DossierIdentity(SectionContent):
     guardian_relation: Relation = Field(default=Relation.UNKNOWN, description="what the guardian is to the child")
 
 
+class DossierFile(ContractModel):
+    """A photo or document of the reporting person; its content is fetched from intake, sealed to the agency."""
+
+    file_id: UUID = Field(description="random reference of the file; a `FileRequest` names it")
+    name: str = Field(max_length=120, description="its name, without a folder; the ending is that of its kind")
+    media_type: str = Field(max_length=60, description="its kind, such as image/jpeg or application/pdf")
+    size: int = Field(ge=0, description="bytes of its content")
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its content")
+    received_at: Instant = Field(description="when the reporting person added it, UTC")
+
+
 class DossierNarrative(SectionContent):
     """What happened, in the words of the report (tier T3), sealed to the agency in the section `narrative`."""
 
@@ -83,6 +94,9 @@ class DossierNarrative(SectionContent):
     RECIPIENT: ClassVar[str] = ANY_AGENCY
 
     chronology: str = Field(default="", description="the chronology")
+    files: tuple[DossierFile, ...] = Field(
+        default=(), description="photos and documents that the reporting person added, the oldest first"
+    )
 
 
 class DossierMedical(SectionContent):
