@@ -28,6 +28,10 @@ class ReportNotOfCentre(Exception):
     """The complaint centre filed no such report, or it does not exist, deliberately not distinguished."""
 
 
+class ReceiptReplacedBefore(Exception):
+    """The receipt was replaced since the list was read; list the reports again before you replace it once more."""
+
+
 class QuestionUnknown(Exception):
     """The case has no such question; ask again what became of the report, which lists the open ones."""
 

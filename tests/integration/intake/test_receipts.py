@@ -8,7 +8,7 @@ import pytest
 
 from simpul_dev.local_city import LocalCity
 from simpul_intake.erasure import ErasureReason
-from simpul_intake.errors import ReceiptUnknown, ReportNotOfCentre
+from simpul_intake.errors import ReceiptReplacedBefore, ReceiptUnknown, ReportNotOfCentre
 from simpul_intake.use_cases import EraseCases
 from tests.integration.intake.conftest import Room
 from tests.support.reports import a_report
@@ -36,6 +36,22 @@ async def test_only_the_newest_receipt_is_valid_and_its_replacement_is_audited(r
     ]
     stored = str(await room.fetch("SELECT * FROM report")) + str(await room.fetch("SELECT * FROM audit"))
     assert not [phrase for phrase in (first, second) if phrase in stored]
+
+
+async def test_a_request_that_is_sent_again_makes_no_other_words(room: Room) -> None:
+    running = room.use_cases()
+    case = await running.take_report()
+    (filed,) = await running.follow_reports.list_filed("uptd-ppa", before=None, limit=5)
+    words = await running.replace_receipts.replace_receipt(case.case_id, "uptd-ppa", filed.receipt_number)
+
+    with pytest.raises(ReceiptReplacedBefore):
+        await running.replace_receipts.replace_receipt(case.case_id, "uptd-ppa", filed.receipt_number)
+    with pytest.raises(ReportNotOfCentre):
+        await running.replace_receipts.replace_receipt(uuid4(), "uptd-ppa", 0)
+
+    await running.follow_reports.follow(case.case_id, words)
+    (filed,) = await running.follow_reports.list_filed("uptd-ppa", before=None, limit=5)
+    assert filed.receipt_number == 1
 
 
 async def test_no_other_centre_and_nobody_after_an_erasure_gets_a_receipt(room: Room) -> None:

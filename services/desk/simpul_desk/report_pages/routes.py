@@ -182,7 +182,8 @@ class ReportPages:
         return row.make_id(centre, self.keys, utc_now())
 
     async def render_filed(
-        self, request: Request, user: User, centre: str, before: str, *, replaced: Mapping[str, str] | None = None
+        self, request: Request, user: User, centre: str, before: str, *, replaced: Mapping[str, str] | None = None,
+        problem: str = "",
     ) -> Response:
         """Renders what became of the reports of a centre; `replaced` has new words of a receipt by its case."""
         page = (await self.intake.get(user.act_in(centre), "/centre/reports", before=before)).content
@@ -190,16 +191,21 @@ class ReportPages:
         shown = [one for one in page["reports"] if not user.is_excluded(UUID(one["case_id"]))]
         return render(
             request, "report/filed.html", page=page | {"reports": shown}, replaced=replaced or {}, progress=PROGRESS,
+            problem=problem, status=409 if problem else 200,
             own=await self._find_replaceable(user, centre, [one["case_id"] for one in shown]), before=before,
             wording=self.wording(request), parse=datetime.fromisoformat,
             **self._terms(request, user, centre),
         )  # fmt: skip
 
-    async def replace_receipt(self, user: User, centre: str, case_id: UUID) -> str:
-        """Returns new words of a receipt, for the person who filed the report or the lead; else there is no report."""
+    async def replace_receipt(self, user: User, centre: str, case_id: UUID, number: str) -> str:
+        """Returns new words of a receipt, for the person who filed the report or the lead; else there is no report.
+
+        `number` is how often they were replaced when the person read the list. Raises ServiceRefused for a form that is
+        sent again, which must not make the words invalid that somebody has just written down.
+        """
         if user.is_excluded(case_id) or not await self._find_replaceable(user, centre, [str(case_id)]):
             raise HTTPException(404)
-        answer = await self.intake.call(user.act_in(centre), "POST", f"/cases/{case_id}/receipt")
+        answer = await self.intake.call(user.act_in(centre), "POST", f"/cases/{case_id}/receipt", query={"number": number})
         await self._record(user, centre, "receipt.replaced", subject_of_case(case_id))
         return str(answer.content["receipt"])
 
@@ -246,8 +252,14 @@ def _add_filed(web: FastAPI, pages: ReportPages) -> None:
     async def replace_receipt(request: Request, user: CurrentUser, case_id: UUID) -> Response:
         given = await request.form()
         centre = pages.find_centre(user, str(given.get("centre", "")))
-        receipt = await pages.replace_receipt(user, centre, case_id)
-        before = str(given.get("before", ""))
+        before, number = str(given.get("before", "")), str(given.get("number") or 0)
+        try:
+            receipt = await pages.replace_receipt(user, centre, case_id, number)
+        except ServiceRefused as error:
+            if error.code != "receipt_replaced_before":
+                raise
+            problem = error.messages[page_language(request)]
+            return await pages.render_filed(request, user, centre, before, problem=problem)
         return await pages.render_filed(request, user, centre, before, replaced={str(case_id): receipt})
 
 

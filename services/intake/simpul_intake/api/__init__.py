@@ -155,11 +155,15 @@ def _add_centre_routes(
         responses={
             401: {"model": FailureOut, "description": "no token, or an unknown one"},
             404: {"model": FailureOut, "description": "the centre filed no such report"},
+            409: {"model": FailureOut, "description": "replaced more often than `number` says"},
         },
     )
     async def post_receipt(
         case: Annotated[str, Path(max_length=40, description="the id of the case, or the number of the report")],
         centre: Annotated[str, Depends(authenticated)],
+        number: Annotated[
+            int | None, Query(ge=0, le=1_000_000, description="`receipt_number` of the list: the words are replaced once")
+        ] = None,
     ) -> NewReceiptOut:
         if not centre:
             raise TokenUnknown
@@ -167,7 +171,7 @@ def _add_centre_routes(
             case_id = UUID(case)
         except ValueError:
             case_id = await follow_reports.find_case(case)
-        return NewReceiptOut(receipt=await replace_receipts.replace_receipt(case_id, centre))
+        return NewReceiptOut(receipt=await replace_receipts.replace_receipt(case_id, centre, number))
 
     @web.get(
         "/centre/reports",
@@ -189,6 +193,7 @@ def _add_centre_routes(
                 case_reference=case_reference(one.case_id),
                 received_at=one.received_at,
                 progress=one.progress,
+                receipt_number=one.receipt_number,
             )
             for one in found
         ]

@@ -19,6 +19,7 @@ from simpul_intake.errors import (
     MaybeReportedBefore,
     QuestionUnknown,
     ReceiptLocked,
+    ReceiptReplacedBefore,
     ReceiptUnknown,
     ReportIdReused,
     ReportNotOfCentre,
@@ -54,6 +55,11 @@ _REFUSALS: Final[Mapping[type[Exception], Refusal]] = {
     ),
     QuestionUnknown: Refusal(
         404, "question_unknown", gettext_noop("The case has no such question; ask for the open ones.")
+    ),
+    ReceiptReplacedBefore: Refusal(
+        409,
+        "receipt_replaced_before",
+        gettext_noop("New words were made already. Make them again only if they are lost; the ones before end."),
     ),
     ReportIdReused: Refusal(
         409, "report_id_reused", gettext_noop("This report_id belongs to another report; generate a new one.")

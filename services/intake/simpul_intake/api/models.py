@@ -327,6 +327,7 @@ class FiledReportOut(BaseModel):
     case_reference: str
     received_at: datetime
     progress: Progress = Field(description="`being_handled` once an agency has accepted")
+    receipt_number: int = Field(default=0, description="how often its receipt was replaced")
 
 
 class FiledReportsOut(BaseModel):

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import DateTime, LargeBinary, Uuid
+from sqlalchemy.types import DateTime, Integer, LargeBinary, Uuid
 
 from simpul_intake.domain import Progress
 from simpul_intake.tables import AmendmentRow, CaseKeyRow, ReportRow, SectionRow
@@ -62,13 +62,13 @@ _MERGED = text("""
 _REPLACE_RECEIPT = text("""
     UPDATE report r SET receipt_number = receipt_number + 1
     WHERE r.case_id = :case_id AND EXISTS (SELECT FROM case_key k WHERE k.case_id = r.case_id)
-        AND EXISTS (
+        AND receipt_number = coalesce(:number, receipt_number) AND EXISTS (
             SELECT FROM audit a
             WHERE a.subject = :subject AND a.action = 'report.stored' AND a.role = :role AND a.actor = :centre)
     RETURNING report_id, receipt_number
-""").bindparams(bindparam("case_id", type_=Uuid))
+""").bindparams(bindparam("case_id", type_=Uuid), bindparam("number", type_=Integer))
 _FILED = text("""
-    SELECT r.case_id, r.received_at, counted.ended_at IS NOT NULL AS is_closed,
+    SELECT r.case_id, r.received_at, r.receipt_number, counted.ended_at IS NOT NULL AS is_closed,
         EXISTS (
             SELECT FROM disclosure d WHERE d.case_id IN (r.case_id, coalesce(own.merged_into, r.case_id))) AS is_handled
     FROM audit a
@@ -112,6 +112,8 @@ class FiledReport:
     case_id: UUID
     received_at: datetime
     progress: Progress
+    receipt_number: int = 0
+    """How often the receipt was replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,14 +195,15 @@ async def find_case_in_range(transaction: Transaction, first: UUID, last: UUID) 
 
 
 async def replace_receipt(
-    transaction: Transaction, case_id: UUID, subject: str, centre: str, role: str
+    transaction: Transaction, case_id: UUID, subject: str, centre: str, role: str, number: int | None
 ) -> tuple[UUID, int] | None:
     """Counts a further receipt of a report that a centre filed; returns the report and the number.
 
-    `subject` is the case in the audit, and `role` that of complaint centres there. None if the centre filed no such
-    report, or its case is erased.
+    `subject` is the case in the audit, `role` that of complaint centres there, and `number` how often the receipt was
+    replaced when the centre decided; None for whatever it is. None if the centre filed no such report, its case is
+    erased, or the receipt was replaced meanwhile.
     """
-    values = {"case_id": case_id, "subject": subject, "centre": centre, "role": role}
+    values = {"case_id": case_id, "subject": subject, "centre": centre, "role": role, "number": number}
     row = (await transaction.connection.execute(_REPLACE_RECEIPT, values)).one_or_none()
     return (row.report_id, row.receipt_number) if row else None
 
@@ -215,7 +218,10 @@ async def list_filed(
     """
     values = {"centre": centre, "role": role, "before": before, "limit": limit}
     rows = await transaction.connection.execute(_FILED, values)
-    return [FiledReport(row.case_id, row.received_at, _progress_of(row.is_closed, row.is_handled)) for row in rows]
+    return [
+        FiledReport(row.case_id, row.received_at, _progress_of(row.is_closed, row.is_handled), row.receipt_number)
+        for row in rows
+    ]
 
 
 async def find_progress(transaction: Transaction, case_id: UUID) -> Progress:
