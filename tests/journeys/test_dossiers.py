@@ -5,9 +5,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
+import aiohttp
 from pydantic import SecretStr
 
 from simpul_agency import Agency, AgencySettings
+from simpul_agency.connectors.web_inbox import WebInbox
+from simpul_agency.sandbox.process import free_port
 from simpul_cli.keys import directory_file, key_file
 from simpul_dev.local_city import LocalCity
 from simpul_schema.vocabulary import DossierSection
@@ -69,6 +72,14 @@ async def test_an_agency_that_accepts_learns_who_the_child_is_until_it_no_longer
         (listed,) = agency.open_dossier(view)[DossierSection.NARRATIVE].files  # type: ignore[attr-defined]
         assert await agency.fetch_file(view, listed.file_id) == (listed, LETTER)
         assert listed.name == f"{name}.pdf"
+        port, address = free_port(), f"/referrals/{view.referral_id}"
+        async with WebInbox(agency, port).serve(), aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            async with session.get(address) as page:
+                assert f'href="{address}/files/{listed.file_id}"' in await page.text()
+            async with session.get(f"{address}/files/{listed.file_id}") as opened:
+                assert (await opened.read(), opened.content_type) == (LETTER, "application/pdf")
+            async with session.get(f"{address}/files/{uuid4()}") as unknown:
+                assert unknown.status == 404
     hub, shelter = await seen_by(city, HUB, case_id), await seen_by(city, SHELTER, case_id)
     # The case manager needs the chronology, a shelter does not; nobody here teaches the child.
     assert hub["narrative"]["chronology"] == f"{name} menangis."

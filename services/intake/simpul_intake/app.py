@@ -1,8 +1,11 @@
 """The composition root of intake."""
 
+from collections.abc import Sequence
+from functools import partial
+
 from fastapi import FastAPI
 
-from simpul_agreement import Versions
+from simpul_agreement import AgreementMissing, Versions
 from simpul_city import City, CityInvalid
 from simpul_intake.api import add_api
 from simpul_intake.api.authentication import CentreAuthentication
@@ -50,8 +53,8 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     service.add_background_task(overlaps.run)
     take_reports = TakeReports(service.transactions, vault, secrets, city, overlaps)
     service.add_background_task(take_reports.run)
-    _add_periods(service, settings, city, vault)
-    release_dossiers = ReleaseDossiers(service.transactions, vault, secrets, service.keys)
+    list_parts = partial(_list_parts, _add_periods(service, settings, city, vault))
+    release_dossiers = ReleaseDossiers(service.transactions, vault, secrets, service.keys, list_parts)
     service.add_background_task(release_dossiers.run)
     service.add_warnings(release_dossiers.find_warnings)
     questions = KeepQuestions(vault, service.keys)
@@ -70,7 +73,8 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
         service.transactions, vault, secrets, city, overlaps, questions, release_dossiers.request_release
     )
     search_duplicates = SearchDuplicates(service.transactions, overlaps, city, settings.duplicate_searches_per_day)
-    follow_reports, receipt_lock = FollowReports(service.transactions, secrets, questions), ReceiptLock()
+    follow_reports = FollowReports(service.transactions, vault, secrets, questions, list_parts)
+    receipt_lock = ReceiptLock()
     files = KeepFiles(service.transactions, vault, secrets, service.keys, release_dossiers.request_release)
     replace_receipts = ReplaceReceipts(service.transactions, secrets)
     limit_reports = LimitReports(
@@ -88,10 +92,18 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     return service, web
 
 
-def _add_periods(service: Service, settings: IntakeSettings, city: City, vault: Vault) -> None:
+def _list_parts(versions: Versions, agency: str) -> Sequence[str]:
+    """Lists an agency and those that it is part of, by the active agreement."""
+    try:
+        return versions.active(utc_now()).agreement.parts_of(agency)
+    except AgreementMissing:
+        return (agency,)
+
+
+def _add_periods(service: Service, settings: IntakeSettings, city: City, vault: Vault) -> Versions:
     """Erases what the active agreement no longer keeps, and watches the deadlines of breaches.
 
-    Without an active agreement reports are taken and nothing is erased.
+    Without an active agreement reports are taken and nothing is erased. Returns the versions of the agreement.
     """
     versions = Versions(settings.city_dir / "agreement", city, service.keys.directory)
     versions.read(utc_now())
@@ -100,6 +112,7 @@ def _add_periods(service: Service, settings: IntakeSettings, city: City, vault: 
     service.add_background_task(ExecuteRetention(service.engine, vault, due).run)
     service.add_background_task(AnnounceErasures(service.transactions).run)
     service.add_background_task(WatchBreaches(service.transactions).run)
+    return versions
 
 
 def _build_vault(settings: IntakeSettings, key_file: KeyFile | None) -> Vault:

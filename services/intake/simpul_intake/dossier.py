@@ -45,13 +45,15 @@ class Disclosure:
         """What the agency may hold."""
         return frozenset(self.bases)
 
-    def is_frozen(self, reports: Sequence[Report]) -> bool:
+    def is_frozen(self, reports: Sequence[Report], parts: Sequence[str] = ()) -> bool:
         """Whether the agency gets nothing new, because that may be what somebody reports about it.
 
-        The reports count themselves, because they change before routing has decided about them.
+        The reports count themselves, because they change before routing has decided about them. `parts` are the agency
+        and those that it is part of: whoever accuses one of them accuses its units.
         """
-        namings = sum(report.suggested_exclusions.count(self.agency) for report in reports)
-        is_excluded = any(self.agency in report.excluded_agencies for report in reports)
+        named = frozenset({self.agency, *parts})
+        namings = sum(code in named for report in reports for code in report.suggested_exclusions)
+        is_excluded = any(not named.isdisjoint(report.excluded_agencies) for report in reports)
         return self.is_suspected or is_excluded or namings > self.cleared_namings
 
 

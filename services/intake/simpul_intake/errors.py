@@ -64,6 +64,14 @@ class TooManyReports(Exception):
         self.wait = wait
 
 
+class TooManyAmendments(Exception):
+    """The report has been amended too often in an hour, and the child is safe; send the next one after `wait`."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__("too many amendments of one report in an hour")
+        self.wait = wait
+
+
 class EventTimeProblem(StrEnum):
     """What is wrong with the time of an event."""
 

@@ -47,6 +47,7 @@ class AmendmentRow(IntakeTable, table=True):
     """One accepted amendment of a report."""
 
     __tablename__ = "amendment"
+    __table_args__ = (Index("amendment_of_case", "case_id", "stored_at"),)
     amendment_id: UUID = Field(primary_key=True)
     case_id: UUID
     content_mac: bytes = Field(sa_type=LargeBinary)

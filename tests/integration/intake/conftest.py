@@ -86,7 +86,9 @@ class IntakeProcess:
         self.overlaps = SuspectOverlaps(room.transactions, self.vault, self.secrets, CITY)
         self.search_duplicates = SearchDuplicates(room.transactions, self.overlaps, CITY, searches_per_day=3)
         self._take_reports = TakeReports(room.transactions, self.vault, self.secrets, CITY, self.overlaps)
-        self.dossiers = ReleaseDossiers(room.transactions, self.vault, self.secrets, room.keys)
+        self.dossiers = ReleaseDossiers(
+            room.transactions, self.vault, self.secrets, room.keys, lambda agency: (agency,)
+        )
         self.questions = KeepQuestions(self.vault, room.keys)
         self._amend_reports = AmendReports(
             room.transactions, self.vault, self.secrets, CITY, self.overlaps, self.questions,
@@ -94,7 +96,9 @@ class IntakeProcess:
         )  # fmt: skip
         self.files = KeepFiles(room.transactions, self.vault, self.secrets, room.keys, self.dossiers.request_release)
         self.replace_receipts = ReplaceReceipts(room.transactions, self.secrets)
-        self.follow_reports = FollowReports(room.transactions, self.secrets, self.questions)
+        self.follow_reports = FollowReports(
+            room.transactions, self.vault, self.secrets, self.questions, lambda agency: (agency,)
+        )
 
     async def take_report(self, **changes: Any) -> Receipt:
         report = ReportIn.model_validate(a_report(**changes)).to_report(utc_now(), "uptd-ppa")

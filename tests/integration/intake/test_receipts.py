@@ -1,6 +1,7 @@
 """A lost receipt is replaced for the complaint centre that filed the report, and for nobody else."""
 
 import json
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import aiohttp
@@ -8,8 +9,9 @@ import pytest
 
 from simpul_dev.local_city import LocalCity
 from simpul_intake.erasure import ErasureReason
-from simpul_intake.errors import ReceiptReplacedBefore, ReceiptUnknown, ReportNotOfCentre
+from simpul_intake.errors import ReceiptReplacedBefore, ReceiptUnknown, ReportNotOfCentre, TooManyAmendments
 from simpul_intake.use_cases import EraseCases
+from simpul_intake.use_cases.amend_reports import MAX_AMENDMENTS
 from tests.integration.intake.conftest import Room
 from tests.support.reports import a_report
 
@@ -141,3 +143,46 @@ async def test_the_api_lists_by_the_token_of_the_centre(city: LocalCity) -> None
         assert page["next"]
         assert (await list_filed(None))[0] == (await list_filed({"Authorization": "Bearer x"}))[0] == 401
         assert (await list_filed(city.token_of("uptd-ppa"), "?limit=0"))[0] == 422
+
+
+async def test_amendments_are_limited_and_never_those_of_a_child_in_danger(room: Room) -> None:
+    running = room.use_cases()
+    safe = {"safe_now": "yes", "injured": "no", "suicidal_sign": "no", "trafficking_sign": "no"}
+    case = await running.take_report(**safe, violence=["psychological"], sexual_under_72h="no")
+    fill = "INSERT INTO amendment SELECT gen_random_uuid(), $1, '', 2, now() - $2::interval FROM generate_series(1, $3)"
+    await room.fetch(fill, case.case_id, timedelta(hours=2), MAX_AMENDMENTS)
+    assert await running.amend_report(case.case_id, case.phrase, injured="no", in_school="yes") == 2
+    await room.fetch(fill, case.case_id, timedelta(minutes=1), MAX_AMENDMENTS)
+
+    with pytest.raises(TooManyAmendments):
+        await running.amend_report(case.case_id, case.phrase, injured="no", in_school="no")
+    assert await running.amend_report(case.case_id, case.phrase, injured="no", safe_now="no") == 3
+    assert await running.amend_report(case.case_id, case.phrase, injured="no", in_school="no") == 4
+
+
+async def test_an_accused_centre_sees_its_report_as_it_stood_before_the_accusation(room: Room) -> None:
+    running = room.use_cases()
+    named, later = await running.take_report(excluded_agencies=["uptd-ppa"]), await running.take_report()
+    other = await running.take_report()
+    await running.amend_report(later.case_id, later.phrase, excluded_agencies=["uptd-ppa"])
+    handled = (
+        "INSERT INTO disclosure (referral_id, case_id, agency, sequence, sections)"
+        " VALUES (gen_random_uuid(), $1, 'ylpa', 1, '{}')"
+    )
+    for case in (named, later, other):
+        await room.fetch(handled, case.case_id)
+        await room.fetch("INSERT INTO case_end (case_id, sequence, ended_at) VALUES ($1, 1, now())", case.case_id)
+
+    listed = await running.follow_reports.list_filed("uptd-ppa", before=None, limit=5)
+
+    assert {one.case_id: one.progress.value for one in listed} == {
+        named.case_id: "received", later.case_id: "received", other.case_id: "closed",
+    }  # fmt: skip
+    # A person decided that the centre is not too close.
+    cleared = (
+        "INSERT INTO disclosure (referral_id, case_id, agency, sequence, sections, cleared_namings)"
+        " VALUES (gen_random_uuid(), $1, 'uptd-ppa', 1, '{}', 1)"
+    )
+    await room.fetch(cleared, later.case_id)
+    listed = await running.follow_reports.list_filed("uptd-ppa", before=None, limit=5)
+    assert {one.progress.value for one in listed if one.case_id == later.case_id} == {"closed"}

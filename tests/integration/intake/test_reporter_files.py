@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -24,7 +25,7 @@ NAME, STORY = "Wenthilora di dapur.png", b"%PDF-1.7 Paksibumi menulis surat ini"
 PHOTO, LETTER = UploadedFile(NAME, tagged()), UploadedFile("surat Wenthilora.pdf", STORY)
 
 
-async def listed(city: City) -> list[dict[str, str]]:
+async def listed(city: City) -> list[dict[str, Any]]:
     """What the newest release lists."""
     release = (await city.sent("dossier.released.v1"))[-1]
     return list(city.open(release, "narrative")["files"])

@@ -148,3 +148,16 @@ def test_after_any_decisions_and_changes_an_agency_holds_the_newest_of_what_it_m
         holding = {name: one.digest for name, one in held.items() if not one.is_withdrawn}
         assert holding == {name: digest for name, digest in known.items() if name in allowed}
         assert plan_release(allowed, known, list(held.values())).is_empty
+
+
+def test_a_unit_gets_nothing_new_while_the_agency_that_it_is_part_of_is_accused() -> None:
+    unit = Disclosure(uuid4(), uuid4(), "unit")
+    accused = replace(a_report(), suggested_exclusions=("owner",))
+    excluded = replace(a_report(), excluded_agencies=("owner",))
+    parts = ("unit", "owner")
+
+    assert unit.is_frozen([accused], parts)
+    assert unit.is_frozen([excluded], parts)
+    assert not unit.is_frozen([accused], ("unit",))
+    assert not replace(unit, cleared_namings=1).is_frozen([accused], parts)
+    assert replace(unit, cleared_namings=1).is_frozen([accused, accused], parts)

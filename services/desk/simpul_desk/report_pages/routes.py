@@ -182,7 +182,13 @@ class ReportPages:
         return row.make_id(centre, self.keys, utc_now())
 
     async def render_filed(
-        self, request: Request, user: User, centre: str, before: str, *, replaced: Mapping[str, str] | None = None,
+        self,
+        request: Request,
+        user: User,
+        centre: str,
+        before: str,
+        *,
+        replaced: Mapping[str, str] | None = None,
         problem: str = "",
     ) -> Response:
         """Renders what became of the reports of a centre; `replaced` has new words of a receipt by its case."""
@@ -205,7 +211,9 @@ class ReportPages:
         """
         if user.is_excluded(case_id) or not await self._find_replaceable(user, centre, [str(case_id)]):
             raise HTTPException(404)
-        answer = await self.intake.call(user.act_in(centre), "POST", f"/cases/{case_id}/receipt", query={"number": number})
+        answer = await self.intake.call(
+            user.act_in(centre), "POST", f"/cases/{case_id}/receipt", query={"number": number}
+        )
         await self._record(user, centre, "receipt.replaced", subject_of_case(case_id))
         return str(answer.content["receipt"])
 

@@ -162,7 +162,8 @@ def _add_centre_routes(
         case: Annotated[str, Path(max_length=40, description="the id of the case, or the number of the report")],
         centre: Annotated[str, Depends(authenticated)],
         number: Annotated[
-            int | None, Query(ge=0, le=1_000_000, description="`receipt_number` of the list: the words are replaced once")
+            int | None,
+            Query(ge=0, le=1_000_000, description="`receipt_number` of the list, to replace it once"),
         ] = None,
     ) -> NewReceiptOut:
         if not centre:
@@ -217,7 +218,11 @@ def _add_receipt_routes(
         responses={
             404: {"model": FailureOut, "description": "no case with this id and receipt, or no such question"},
             409: {"model": FailureOut, "description": "amendment_id belongs to different content"},
-            429: {"model": FailureOut, "description": "too many wrong receipts of this case from this address"},
+            429: {
+                "model": FailureOut,
+                "description": "too many wrong receipts of this case from this address, or too many amendments in an "
+                "hour; never for a child who may be in danger",
+            },
         },
     )
     async def post_amendment(case_id: UUID, body: AmendmentIn, request: Request) -> AmendmentOut:

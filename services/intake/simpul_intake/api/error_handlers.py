@@ -24,6 +24,7 @@ from simpul_intake.errors import (
     ReportIdReused,
     ReportNotOfCentre,
     TokenUnknown,
+    TooManyAmendments,
     TooManyReports,
 )
 from simpul_runtime.failure_responses import invalid_request_response, refusal_response
@@ -81,6 +82,11 @@ _TOO_MANY_REPORTS: Final = Refusal(
         "report of a child who may be in danger is always taken."
     ),
 )
+TOO_MANY_AMENDMENTS: Final = gettext_noop(
+    "This report was added to very often in the last hour, so this addition was not stored. Send it again in an hour. "
+    "If the child may be in danger, call an emergency number now."
+)
+_TOO_MANY_AMENDMENTS: Final = Refusal(429, "too_many_amendments", TOO_MANY_AMENDMENTS)
 _NO_SUCH_AGENCY: Final = gettext_noop("No agency has this code; check its spelling.")
 EVENT_TIME_PROBLEMS: Final[Mapping[EventTimeProblem, str]] = {
     EventTimeProblem.NO_SUCH_DATE: gettext_noop(
@@ -137,6 +143,12 @@ async def _refuse_too_many(_: Request, error: TooManyReports) -> JSONResponse:
     return answer
 
 
+async def _refuse_amendment(_: Request, error: TooManyAmendments) -> JSONResponse:
+    answer = refusal_response(_TOO_MANY_AMENDMENTS, load_translations(*TEXT_PACKAGES))
+    answer.headers["retry-after"] = str(ceil(error.wait.total_seconds()))
+    return answer
+
+
 async def _refuse_unknown_agency(_: Request, error: AgencyUnknown) -> JSONResponse:
     problem = FieldProblem(error.field, "agency_unknown", _NO_SUCH_AGENCY)
     return invalid_request_response([problem], load_translations(*TEXT_PACKAGES))
@@ -150,4 +162,5 @@ def add_error_handlers(web: FastAPI, city: City) -> None:
     web.exception_handler(EventTimeImpossible)(_refuse_event_time)
     web.exception_handler(ReceiptLocked)(_refuse_locked)
     web.exception_handler(TooManyReports)(_refuse_too_many)
+    web.exception_handler(TooManyAmendments)(_refuse_amendment)
     web.exception_handler(MaybeReportedBefore)(_refuser_of_duplicates(city))

@@ -16,9 +16,17 @@ from starlette.exceptions import HTTPException
 
 from simpul_city import City
 from simpul_intake.api import TEXT_PACKAGES
+from simpul_intake.api.error_handlers import TOO_MANY_AMENDMENTS
 from simpul_intake.api.models import MAX_ADDITION
 from simpul_intake.domain import Amendment, Followed, Progress
-from simpul_intake.errors import AmendmentIdReused, QuestionUnknown, ReceiptLocked, ReceiptUnknown, ReportClosed
+from simpul_intake.errors import (
+    AmendmentIdReused,
+    QuestionUnknown,
+    ReceiptLocked,
+    ReceiptUnknown,
+    ReportClosed,
+    TooManyAmendments,
+)
 from simpul_intake.pages.files import FILE_LIMITS, FILES_PATH, UploadReader, explain_refusal
 from simpul_intake.pages.form import PAGE_HEADERS, find_switch, read_form
 from simpul_intake.receipt_lock import ReceiptLock
@@ -157,6 +165,9 @@ class FollowPage:
         except (AmendmentIdReused, QuestionUnknown, ValueError):
             # The text was edited after it had been sent: it is shown again, under a new id.
             return self.render(language, sent, status=409, followed=followed)
+        except TooManyAmendments as error:
+            wait, problem = ceil(error.wait.total_seconds()), translate(TOO_MANY_AMENDMENTS)
+            return self.render(language, sent, status=429, problem=problem, followed=followed, retry_after=wait)
         left = tuple(one for one in followed.questions if str(one.question_id) not in sent.answers)
         return self.render(language, sent, followed=replace(followed, questions=left), was_added=True)
 

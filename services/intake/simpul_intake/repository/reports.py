@@ -83,9 +83,27 @@ _FILED = text("""
     ORDER BY a.position DESC LIMIT :limit
 """)
 """The part of the subject from its sixth letter on is the case."""
+_COUNT_AMENDMENTS = text("SELECT count(*) FROM amendment WHERE case_id = :case_id AND stored_at > :since").bindparams(
+    bindparam("since", type_=DateTime(timezone=True))
+)
 _IN_RANGE = text("SELECT case_id FROM report WHERE case_id BETWEEN :first AND :last LIMIT 2").bindparams(
     bindparam("first", type_=Uuid), bindparam("last", type_=Uuid)
 )
+_FACTS = text("""
+    SELECT s.case_id, s.revision, s.ciphertext, k.key_id, k.wrapped, coalesce(a.stored_at, r.stored_at) AS stored_at
+    FROM section s JOIN case_key k USING (case_id) JOIN report r USING (case_id)
+    LEFT JOIN amendment a ON a.case_id = s.case_id AND a.revision = s.revision
+    WHERE s.case_id = ANY(:case_ids) AND s.name = 'triage' ORDER BY s.case_id, s.revision
+""").bindparams(bindparam("case_ids", type_=ARRAY(Uuid)))
+_CLEARED = text("SELECT max(cleared_namings) FROM disclosure WHERE case_id = :case_id AND agency = :agency").bindparams(
+    bindparam("case_id", type_=Uuid)
+)
+# The audit alone says when something was released first.
+_PROGRESS_BEFORE = text("""
+    SELECT EXISTS (SELECT FROM case_end e WHERE e.case_id = :case_id AND e.ended_at <= :moment) AS is_closed,
+        EXISTS (SELECT FROM audit a
+            WHERE a.subject = :subject AND a.action = 'dossier.released' AND a.at <= :moment) AS is_handled
+""").bindparams(bindparam("case_id", type_=Uuid), bindparam("moment", type_=DateTime(timezone=True)))
 _PROGRESS = text("""
     WITH counted AS (SELECT coalesce((SELECT merged_into FROM case_end WHERE case_id = :case_id), :case_id) AS case_id)
     SELECT EXISTS (SELECT FROM case_end e WHERE e.case_id = c.case_id AND e.ended_at IS NOT NULL) AS is_closed,
@@ -114,6 +132,18 @@ class FiledReport:
     progress: Progress
     receipt_number: int = 0
     """How often the receipt was replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedFacts:
+    """A revision of the facts of a report as stored."""
+
+    case_id: UUID
+    revision: int
+    ciphertext: bytes
+    key_id: str
+    wrapped: bytes
+    stored_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +260,24 @@ async def find_progress(transaction: Transaction, case_id: UUID) -> Progress:
     return _progress_of(row.is_closed, row.is_handled)
 
 
+async def find_progress_before(transaction: Transaction, case_id: UUID, subject: str, moment: datetime) -> Progress:
+    """Finds how far a case had come at a moment; `subject` is the case in the audit."""
+    values = {"case_id": case_id, "subject": subject, "moment": moment}
+    row = (await transaction.connection.execute(_PROGRESS_BEFORE, values)).one()
+    return _progress_of(row.is_closed, row.is_handled)
+
+
+async def load_facts(transaction: Transaction, case_ids: Sequence[UUID]) -> list[EncryptedFacts]:
+    """Loads every revision of the facts of cases, of each case the first one first."""
+    return [EncryptedFacts(*row) for row in await transaction.connection.execute(_FACTS, {"case_ids": list(case_ids)})]
+
+
+async def find_cleared_namings(transaction: Transaction, case_id: UUID, agency: str) -> int:
+    """Finds how often reports had named an agency when a person decided that it is not too close to the suspect."""
+    values = {"case_id": case_id, "agency": agency}
+    return int((await transaction.connection.execute(_CLEARED, values)).scalar_one() or 0)
+
+
 def _progress_of(is_closed: bool, is_handled: bool) -> Progress:
     if is_closed:
         return Progress.CLOSED
@@ -259,6 +307,12 @@ async def find_amendment(transaction: Transaction, amendment_id: UUID) -> Stored
     )
     row = found.one_or_none()
     return StoredAmendment(*row) if row else None
+
+
+async def count_amendments(transaction: Transaction, case_id: UUID, since: datetime) -> int:
+    """Counts the amendments of a case after a moment."""
+    counted = await transaction.connection.execute(_COUNT_AMENDMENTS, {"case_id": case_id, "since": since})
+    return int(counted.scalar_one())
 
 
 def add_amendment(

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from simpul_city import City
 from simpul_intake import audit, publisher, repository
-from simpul_intake.domain import Amendment, apply_amendment, check_event_time, is_receipt
-from simpul_intake.errors import AmendmentIdReused, QuestionUnknown, ReceiptUnknown
+from simpul_intake.domain import Amendment, Report, apply_amendment, check_event_time, is_receipt
+from simpul_intake.errors import AmendmentIdReused, QuestionUnknown, ReceiptUnknown, TooManyAmendments
 from simpul_intake.use_cases.decrypt_report import decrypt_report
 from simpul_intake.use_cases.keep_questions import KeepQuestions
 from simpul_intake.use_cases.suspect_overlaps import SuspectOverlaps
@@ -18,6 +19,10 @@ from simpul_intake.vault import Secrets, Vault, WrappedKey, case_key_context
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.translations import gettext_noop, load_translations
 
+PERIOD: Final = timedelta(hours=1)
+MAX_AMENDMENTS: Final = 30
+"""Amendments of one report in an hour; each decrypts the report, decides again and alerts. Whoever answers every open
+question one by one needs twenty."""
 _ANSWER: Final = gettext_noop("Question to the reporting person: {question}\nAnswer: {answer}")
 """How an answer stands in the chronology, in the language of the agencies."""
 
@@ -42,8 +47,8 @@ class AmendReports:
     async def amend_report(self, amendment: Amendment) -> int:
         """Stores new revisions and publishes the complete facts; returns the revision of the facts.
 
-        A repeated amendment changes nothing. Raises ReceiptUnknown, AmendmentIdReused, QuestionUnknown and
-        EventTimeImpossible.
+        A repeated amendment changes nothing. Raises ReceiptUnknown, AmendmentIdReused, QuestionUnknown,
+        EventTimeImpossible, and TooManyAmendments unless the child may be in danger.
         """
         secrets = await self._secrets.load()
         mac = _content_mac(amendment, secrets)
@@ -64,6 +69,7 @@ class AmendReports:
             before = decrypt_report(self._vault, amendment.case_id, stored, key)
             addition = await self._quote_answers(transaction, amendment, key)
             report = apply_amendment(before, replace(amendment, addition=addition))
+            await self._check_number(transaction, amendment, report)
             # It may have happened again after the report.
             check_event_time(report, transaction.now, self._city.zone)
             revision = stored.sections["triage"][0] + 1
@@ -83,6 +89,14 @@ class AmendReports:
                 publisher.case_amended(report, amendment.case_id, self._city, revision, transaction.now)
             )
         return revision
+
+    async def _check_number(self, transaction: Transaction, amendment: Amendment, report: Report) -> None:
+        """Raises TooManyAmendments for a report that can wait as it is amended: danger is never refused."""
+        if not report.may_wait:
+            return
+        count = await repository.count_amendments(transaction, amendment.case_id, transaction.now - PERIOD)
+        if count >= MAX_AMENDMENTS:
+            raise TooManyAmendments(PERIOD)
 
     async def _quote_answers(self, transaction: Transaction, amendment: Amendment, key: bytes) -> str:
         """Marks questions as answered; returns them with their answers and whatever else is added."""

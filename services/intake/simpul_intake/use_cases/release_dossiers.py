@@ -6,7 +6,7 @@ agree with it: nothing of a case is decrypted while its key is being unwrapped, 
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID, uuid4
@@ -62,11 +62,16 @@ log = structlog.get_logger()
 class ReleaseDossiers:
     """Stores what agencies may hold, and carries it out; any number of processes may do so at the same time."""
 
-    def __init__(self, transactions: Transactions, vault: Vault, secrets: VaultSecrets, keys: Keys) -> None:
+    def __init__(
+        self, transactions: Transactions, vault: Vault, secrets: VaultSecrets, keys: Keys,
+        list_parts: Callable[[str], Sequence[str]],
+    ) -> None:  # fmt: skip
+        """`list_parts` lists an agency and those that it is part of."""
         self._transactions = transactions
         self._vault = vault
         self._secrets = secrets
         self._keys = keys
+        self._list_parts = list_parts
         self._requested = asyncio.Event()
         self._overdue: Sequence[OverdueDeletion] = ()
 
@@ -162,7 +167,7 @@ class ReleaseDossiers:
             for disclosure in due:
                 await self._settle(
                     transaction, disclosure, dossier, held[disclosure.referral_id], secrets,
-                    is_frozen=disclosure.is_frozen(reports),
+                    is_frozen=disclosure.is_frozen(reports, self._list_parts(disclosure.agency)),
                 )  # fmt: skip
 
     async def _withdraw_disallowed(self, case_id: UUID) -> bool:

@@ -135,7 +135,7 @@ def is_permitted(role: ActorRole, action: ApiAction) -> bool:
 
 def is_excluded(agency: str, excluded: AbstractSet[str], agreement: Agreement) -> bool:
     """Whether an agency, or a party that it is part of, is among the excluded ones (R6)."""
-    return not excluded.isdisjoint(_list_parts(agency, agreement))
+    return not excluded.isdisjoint(agreement.parts_of(agency))
 
 
 def has_access(actor: Actor, excluded: AbstractSet[str], involved: Collection[str], agreement: Agreement) -> bool:
@@ -151,14 +151,4 @@ def has_access(actor: Actor, excluded: AbstractSet[str], involved: Collection[st
 
 def sees_every_case(actor: Actor, agreement: Agreement) -> bool:
     """Whether a person sees each case from which their agency is not excluded."""
-    return actor.role in _READ_ANY_CASE or agreement.hub in _list_parts(actor.agency, agreement)
-
-
-def _list_parts(agency: str, agreement: Agreement) -> tuple[str, ...]:
-    """Returns an agency and the parties that it is part of, in turn."""
-    found: list[str] = []
-    while agency and agency not in found:
-        found.append(agency)
-        party = agreement.party_of.get(agency)
-        agency = party.part_of if party else ""
-    return tuple(found)
+    return actor.role in _READ_ANY_CASE or agreement.hub in agreement.parts_of(actor.agency)

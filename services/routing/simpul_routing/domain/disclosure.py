@@ -99,12 +99,12 @@ def find_disclosure(referral: Referral, case: Case, rules: Rules) -> Disclosure:
     if not bases:
         return NOTHING
     clauses |= {clause.id: None for clause in governing.effective if isinstance(clause.effect, BasisIs)}
-    suggestion = case.facts.suggestions.get(referral.agency)
-    cleared = suggestion if suggestion and suggestion.state is SuggestionState.REJECTED else None
+    suggested = (case.facts.suggestions.get(code) for code in rules.agreement.parts_of(referral.agency))
+    cleared = [one for one in suggested if one and one.state is SuggestionState.REJECTED]
     return Disclosure(
         bases, tuple(one.service for one, _ in decided), tuple(clauses), newest.agreement,
         is_suspected=is_excluded(referral.agency, case.facts.pending, rules.agreement),
-        is_cleared=cleared is not None, cleared_namings=cleared.namings if cleared else 0,
+        is_cleared=bool(cleared), cleared_namings=sum(one.namings for one in cleared),
     )  # fmt: skip
 
 

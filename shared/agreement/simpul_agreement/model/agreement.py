@@ -100,6 +100,15 @@ class Agreement:
         """The parties that take referrals, by kind."""
         return {party.kind.value: party for party in self.parties if party.kind}
 
+    def parts_of(self, code: str) -> tuple[str, ...]:
+        """A party and those that it is part of, in turn; the code alone for one that the agreement does not know."""
+        found: list[str] = []
+        while code and code not in found:
+            found.append(code)
+            party = self.party_of.get(code)
+            code = party.part_of if party else ""
+        return tuple(found)
+
     def excluded_with(self, code: str) -> AgencyKind | None:
         """The kind whose exclusion excludes this party too; None for a party that cannot be excluded."""
         party = self.party_of.get(code)
