@@ -99,7 +99,7 @@ def _draw_again(content: bytes) -> bytes:
         photo = Image.open(BytesIO(content), formats=_PHOTO_FORMATS)
     except Image.DecompressionBombError as error:
         raise FileRefused(FileProblem.TOO_MANY_PIXELS) from error
-    # Pillow raises these for bytes that are no picture, and others for one that is broken.
+    # Pillow raises these for bytes of another kind, and others for a broken picture.
     except (OSError, ValueError, SyntaxError) as error:
         raise FileRefused(FileProblem.WRONG_KIND) from error
     with photo:

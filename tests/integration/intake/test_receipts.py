@@ -40,18 +40,18 @@ async def test_only_the_newest_receipt_is_valid_and_its_replacement_is_audited(r
     assert not [phrase for phrase in (first, second) if phrase in stored]
 
 
-async def test_a_request_that_is_sent_again_makes_no_other_words(room: Room) -> None:
+async def test_a_request_that_is_sent_again_replaces_nothing_twice(room: Room) -> None:
     running = room.use_cases()
     case = await running.take_report()
     (filed,) = await running.follow_reports.list_filed("uptd-ppa", before=None, limit=5)
-    words = await running.replace_receipts.replace_receipt(case.case_id, "uptd-ppa", filed.receipt_number)
+    newest = await running.replace_receipts.replace_receipt(case.case_id, "uptd-ppa", filed.receipt_number)
 
     with pytest.raises(ReceiptReplacedBefore):
         await running.replace_receipts.replace_receipt(case.case_id, "uptd-ppa", filed.receipt_number)
     with pytest.raises(ReportNotOfCentre):
         await running.replace_receipts.replace_receipt(uuid4(), "uptd-ppa", 0)
 
-    await running.follow_reports.follow(case.case_id, words)
+    await running.follow_reports.follow(case.case_id, newest)
     (filed,) = await running.follow_reports.list_filed("uptd-ppa", before=None, limit=5)
     assert filed.receipt_number == 1
 

@@ -119,7 +119,7 @@ def add_api(
 
 
 def _add_agency_routes(web: FastAPI, files: KeepFiles) -> None:
-    """Registers what the kit of an agency needs beside the broker."""
+    """Registers what the kit of an agency needs in addition to the broker."""
 
     @web.post(
         FILE_REQUEST_PATH,

@@ -25,7 +25,7 @@ from simpul_schema.vocabulary import DossierSection
 from simpul_seal import SealError, verify
 
 SECTION: Final = DossierSection.NARRATIVE
-"""The section that lists the files: they are part of what the reporting person tells."""
+"""The section that lists the files: they are part of what the reporting person reports."""
 REQUEST_LIFETIME: Final = timedelta(minutes=5)
 """How far the time of a request may be from now."""
 _REVISION: Final = 1

@@ -136,7 +136,7 @@ class Vault:
         return self.encrypt_bytes(key, json.dumps(content, ensure_ascii=False).encode(), case_id, section, revision)
 
     def encrypt_bytes(self, key: bytes, clear: bytes, case_id: UUID, section: str, revision: int) -> bytes:
-        """Encrypts what is no record of fields, such as a photo, like a section."""
+        """Encrypts bytes, such as those of a photo, like a section."""
         return encrypt(key, clear, _section_context(case_id, section, revision))
 
     def decrypt_section(
