@@ -1,6 +1,7 @@
 """Whoever holds the receipt learns what became of the report and adds to it, without JavaScript or a trace."""
 
 import re
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -86,7 +87,7 @@ async def send_files(city: LocalCity, receipt: dict[str, Any], *files: tuple[str
     """Sends the form for photos and documents as a browser does."""
     form = aiohttp.FormData({"lang": "id", "number": receipt["case_reference"], "receipt": receipt["receipt"]})
     for name, content in files:
-        form.add_field("file", content, filename=name, content_type="application/octet-stream")
+        form.add_field("file", BytesIO(content), filename=name, content_type="application/octet-stream")
     url = f"{city.url('intake')}/laporan/berkas"
     async with aiohttp.ClientSession() as session, session.post(url, data=form) as answer:
         return answer.status, await answer.text()
