@@ -85,7 +85,8 @@ async def test_an_addition_reaches_the_case_once(city: LocalCity, receipt: dict[
 
 async def send_files(city: LocalCity, receipt: dict[str, Any], *files: tuple[str, bytes]) -> tuple[int, str]:
     """Sends the form for photos and documents as a browser does."""
-    form = aiohttp.FormData({"lang": "id", "number": receipt["case_reference"], "receipt": receipt["receipt"]})
+    fields = {"lang": "id", "number": receipt["case_reference"], "receipt": receipt["receipt"]}
+    form = aiohttp.FormData(fields, quote_fields=False)
     for name, content in files:
         form.add_field("file", BytesIO(content), filename=name, content_type="application/octet-stream")
     url = f"{city.url('intake')}/laporan/berkas"
