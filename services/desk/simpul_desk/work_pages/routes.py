@@ -15,8 +15,8 @@ from starlette.formparsers import MultiPartParser
 
 from simpul_agency.agency import ReferralUnknown
 from simpul_agency.connectors.reply_command import InvalidReply, ReplyCommand, ReplyKind
-from simpul_agency.referral_view import ServiceView
 from simpul_agency.dossier_files import FileUnavailable
+from simpul_agency.referral_view import ServiceView
 from simpul_agreement.phrases import clause_sentence, describe_source
 from simpul_city import City
 from simpul_desk.access import Actor, CurrentUser, User, recheck_access
