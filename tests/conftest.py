@@ -41,6 +41,16 @@ structlog.configure(
 KEDIRI = Path(__file__).parent.parent / "deploy" / "kediri"
 
 
+def pytest_collection() -> None:
+    """Has unchanged files of an agreement parsed once; most tests use Kediri's, and some already when collected.
+
+    A process that only shares tests out among workers collects none, and does not come here.
+    """
+    from simpul_agreement import loading
+
+    loading.parse = lru_cache(maxsize=256)(loading.parse)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shares the tests out among the workers, where there are any, before their units are read."""
@@ -54,16 +64,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if getattr(session.config.option, "loadgroup", False) and not are_distributed(session.items):
         message = "pytest-xdist does not name the units of --dist loadgroup: try another version of pytest"
         raise pytest.UsageError(message)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _unchanged_files_of_an_agreement_are_parsed_once() -> Iterator[None]:
-    """Most tests use Kediri's files or change one of them; parsing the others again takes two seconds each time."""
-    from simpul_agreement import loading
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "parse", lru_cache(maxsize=256)(loading.parse))
-        yield
 
 
 @pytest.fixture(scope="session")
