@@ -51,8 +51,14 @@ class Intake:
         self.pages.append(query)
         return SimpleNamespace(content={"reports": self.filed, "next": NEXT if self.filed else None})
 
-    async def call(self, actor: Any, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    async def call(
+        self, actor: Any, method: str, path: str, body: Mapping[str, Any] | None = None, *,
+        query: Mapping[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
         if path.endswith("/receipt"):
+            if query != {"number": "0"}:
+                messages = {"id": "Kata-kata baru sudah dibuat.", "en": "New words were made already."}
+                raise ServiceRefused(409, {"code": "receipt_replaced_before", "messages": messages})
             self.centres.append(actor.agency)
             return SimpleNamespace(content={"receipt": "kata baru"})
         assert body is not None
@@ -247,12 +253,18 @@ async def test_a_centre_sees_the_progress_of_its_reports_and_makes_new_receipts(
     assert "an agency helps the child" in listed.shown_text
     assert f"before={NEXT}" in listed.text
     assert "kata baru" in replaced.shown_text
+    again = await desk.post(
+        f"/report/filed/{case_id}/receipt", {FORM_FIELD: form_token_of("secret"), "before": BEFORE, "number": "1"}
+    )
+    assert (again.status, "kata baru" in again.text) == (409, False)
+    assert "New words were made already" in again.shown_text
     assert "Make new words" not in replaced.shown_text
-    assert [page["before"] for page in intake.pages] == ["", BEFORE, BEFORE]
+    assert [page["before"] for page in intake.pages] == ["", BEFORE, BEFORE, BEFORE]
     assert [entry[0] for entry in filed[1:]] == [
         "reports.listed",
         "reports.listed",
         "receipt.replaced",
+        "reports.listed",
         "reports.listed",
     ]
     assert set(intake.centres) == {SATGAS}
