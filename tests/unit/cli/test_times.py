@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("deploy/cli/simpul_cli", "shared/agency/simpul_agency/command")
 HOUR = re.compile(r"%H.*")
-ZONE = re.compile(r"%[zZ]|%SZ|\bUTC\b")
+ZONE = re.compile(r"%[zZ]|%SZ|\+00\b|\bUTC\b")
 NOT_SHOWN = re.compile(r"request-")
 """In the name of a file."""
 
