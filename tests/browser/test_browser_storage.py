@@ -1,5 +1,6 @@
 """What a person types into the public form stays in no file of the browser: the phone may be the perpetrator's."""
 
+import time
 from pathlib import Path
 
 import asyncpg
@@ -50,6 +51,14 @@ def test_the_form_leaves_nothing_in_the_browser_and_a_planted_value_would_be_fou
     assert planted.search(left) != []
 
 
+def wait_until(page: Page, condition: str) -> None:
+    """Waits for a promise of the page to be true; `wait_for_function` takes any promise for true."""
+    deadline = time.monotonic() + 30
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(100)
+
+
 def count_reports(city: LocalCity, report_id: str) -> int:
     async def count() -> int:
         connection = await asyncpg.connect(city.database_url("intake"))
@@ -92,13 +101,13 @@ def test_a_form_that_is_sent_without_a_line_is_kept_encrypted_and_arrives_once(c
         visit.set_offline(False)
         expect(page.get_by_role("heading", name="Laporan diterima")).to_be_visible(timeout=60_000)
         assert count_reports(city, report_id) == 1
-        page.wait_for_function("indexedDB.databases().then(all => all.length === 0)")
+        wait_until(page, "indexedDB.databases().then(all => all.length === 0)")
 
         # A draft is kept for whoever wants it, and goes when they leave.
         page.goto(address + "?lang=id#whole")
         page.get_by_label("Simpan isian saya").check()
         page.locator("#chronology").fill(story)
-        page.wait_for_function("readDraft().then(draft => draft !== null)")
+        wait_until(page, "readDraft().then(draft => draft !== null)")
         page.goto(address)
         page.get_by_role("button", name="Tampilkan").click()
         expect(page.locator("#chronology")).to_have_value(story)
