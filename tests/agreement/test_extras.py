@@ -1,5 +1,7 @@
 """The engine and the commands start without the optional solver and typesetter."""
 
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,6 +13,11 @@ from packaging.requirements import Requirement
 from tests.support.agreements import VERSION
 
 ROOT = Path(__file__).parents[2]
+_MEMBERS = {
+    tomllib.loads(path.read_text())["project"]["name"]: str(path.parent.relative_to(ROOT))
+    for group in ("shared", "services", "deploy")
+    for path in (ROOT / group).glob("*/pyproject.toml")
+}
 _WITHOUT = """
 import sys
 from importlib.abc import MetaPathFinder
@@ -47,7 +54,7 @@ def test_the_other_commands_need_no_extra() -> None:
 
 
 @pytest.mark.parametrize(
-    ("member", "banned"),
+    ("image", "banned"),
     [
         ("services/intake", {"z3-solver", "typst"}),
         ("services/routing", {"z3-solver", "typst"}),
@@ -58,13 +65,28 @@ def test_the_other_commands_need_no_extra() -> None:
     ],
     ids=["intake", "routing", "notify", "desk", "cli"],
 )
-def test_an_image_carries_no_solver_and_only_the_desk_the_typesetter(member: str, banned: set[str]) -> None:
+def test_an_image_carries_no_solver_and_only_the_desk_the_typesetter(image: str, banned: set[str]) -> None:
+    dockerfile = (ROOT / image / "Dockerfile").read_text()
+    [members] = re.findall(r"^RUN printf '%s\\n' (.*) > members.txt", dockerfile, re.MULTILINE)
+    installed = [re.match(r"\./([a-z/]+)(?:\[([a-z,]+)\])?$", one) for one in shlex.split(members)]
+
+    needed: set[str] = set().union(
+        *(_needs(one[1], set((one[2] or "").split(","))) for one in installed if one is not None)
+    )
+
+    assert all(installed)
+    assert "pydantic" in needed
+    assert needed.isdisjoint(banned)
+
+
+def _needs(member: str, extras: set[str]) -> set[str]:
+    """The packages that an installation of a member with these extras brings, those of other members included."""
     project = tomllib.loads((ROOT / member / "pyproject.toml").read_text())["project"]
-    declared = [Requirement(line) for line in project["dependencies"]]
-
-    extras = {
-        extra for requirement in declared if requirement.name == "simpul-agreement" for extra in requirement.extras
-    }
-
-    assert extras <= {"commands"}
-    assert {requirement.name for requirement in declared}.isdisjoint(banned)
+    optional = project.get("optional-dependencies", {})
+    lines = project["dependencies"] + [line for extra in extras for line in optional.get(extra, [])]
+    needed: set[str] = set()
+    for requirement in map(Requirement, lines):
+        needed.add(requirement.name)
+        if requirement.name in _MEMBERS:
+            needed |= _needs(_MEMBERS[requirement.name], requirement.extras)
+    return needed
