@@ -1,6 +1,7 @@
 """Wraps every request: limits its size and time, adds security headers, and answers failures."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ MAX_DISCARDED_BYTES: Final = 8 * 1024 * 1024
 """How much of a refused body is read and discarded; a browser shows the response only after sending its body."""
 DISCARD_TIMEOUT: Final = 5.0
 """Seconds for discarding a body."""
+_UTF_8: Final = re.compile(rb"""charset\s*=\s*"?utf-8"?\s*(;|$)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class _Exchange:
         self._receive, self._send, self._limits = receive, send, limits
         headers = dict(scope["headers"])
         self._declared = headers.get(b"content-length", b"0")
+        self._has_foreign_charset = _has_foreign_charset(scope)
         self._read = 0
         self._has_more = self._declared != b"0" or b"transfer-encoding" in headers
         self.has_started = False
@@ -98,7 +101,12 @@ class _Exchange:
             raise BodyTooLarge
 
     async def receive(self) -> Message:
-        """Receives the next part of the body; raises BodyTooLarge if there is too much of it."""
+        """Receives the next part of the body.
+
+        Raises BodyTooLarge if there is too much of it, and HTTPException if its character set must not be decoded.
+        """
+        if self._has_foreign_charset:
+            raise HTTPException(400)
         message = await self._receive()
         self._read += len(message.get("body", b""))
         if self._read > self._limits.body_bytes:
@@ -135,6 +143,12 @@ class _Exchange:
                     message = await self._receive()
                     self._read += len(message.get("body", b""))
                     self._has_more = message.get("more_body", False)
+
+
+def _has_foreign_charset(scope: Scope) -> bool:
+    """Whether a form with files names another character set: no browser does, and some take minutes to decode."""
+    types = [value.lower() for name, value in scope["headers"] if name == b"content-type"]
+    return any(b"multipart" in one and b"charset" in _UTF_8.sub(b"", one) for one in types)
 
 
 def _with_security_headers(given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -69,6 +69,26 @@ async def send_slowly(*parts: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
+FORM = "multipart/form-data; boundary=b"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        (FORM, 200),
+        (f"{FORM}; charset=utf-8", 200),
+        ('multipart/form-data; charset="UTF-8"; boundary=b', 200),
+        ("application/json; charset=latin-1", 200),
+        # Decoding a field of a megabyte would take hours, during which nobody else is served.
+        (f"{FORM}; charset=punycode", 400),
+        (f"{FORM}; Charset=utf-8; CHARSET*=''idna", 400),
+        (f"{FORM}; charset=utf-8x", 400),
+    ],
+)
+async def test_a_form_with_files_is_read_in_no_other_character_set(content_type: str, status: int) -> None:
+    assert (await send_request(read_all, Limits(), send_slowly(b"x"), content_type=content_type))[0] == status
+
+
 async def test_a_request_that_takes_too_long_is_stopped_and_answered() -> None:
     status, body = await send_request(respond_never, Limits(seconds=0.05))
 
