@@ -118,6 +118,8 @@ async def test_a_suspected_agency_reads_no_answer_from_after_the_suspicion(room:
     await room.questions.answer_question(question_id, ANSWER, CENTRE)
 
     assert await sent(room, case) == [(QUESTION, "")]
+    with pytest.raises(QuestionOpen):
+        await send(room, case)
     await room.triage.decide_suggestion(
         case, await room.version(case), "rs-rujukan", SuggestionState.REJECTED, by=UPTD, reason="a namesake"
     )

@@ -55,7 +55,8 @@ class AgencyQuestions:
             )
             if any(one.question_id == question_id for one in known):
                 return
-            if any(one.answered_at is None for one in known):
+            # As the agency reads them, so that no second question shows that an answer is withheld from it.
+            if any(withhold_answer(one, file).answered_at is None for one in known):
                 raise QuestionOpen
             addressee = find_addressee(file, by.agency)
             if not addressee:
