@@ -30,6 +30,8 @@ async function keepDraft(fields, waits) {
   const iv = crypto.getRandomValues(new Uint8Array(12));
   const text = new TextEncoder().encode(JSON.stringify(fields.filter(([name]) => name !== "not_kept")));
   const content = await crypto.subtle.encrypt({ name: "AES-GCM", iv }, key, text);
+  // Whoever left while this was encrypted leaves nothing behind.
+  if (self.document?.body.hidden) return;
   await inDrafts("readwrite", (store) => store.put({ key, iv, content, waits, at: Date.now() }, 1));
 }
 

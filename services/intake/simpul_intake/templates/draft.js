@@ -90,11 +90,12 @@ async function showKept() {
     if (draft.waits) sendWhenLineReturns();
   }
   document.querySelector("#show-kept").addEventListener("click", show);
+  let typing = 0;
   document.querySelector("#delete-kept").addEventListener("click", async () => {
+    clearTimeout(typing);
     await eraseDraft();
     location.replace(location.pathname + location.search);
   });
-  let typing = 0;
   function keepTyped() {
     clearTimeout(typing);
     const waits = Boolean(isShown && draft.waits);
@@ -102,7 +103,9 @@ async function showKept() {
   }
   report.addEventListener("input", keepTyped);
   keeps.addEventListener("change", () => {
-    if (!keeps.checked && !(isShown && draft.waits)) eraseDraft();
+    if (keeps.checked || (isShown && draft.waits)) return;
+    clearTimeout(typing);
+    eraseDraft();
   });
 }
 
