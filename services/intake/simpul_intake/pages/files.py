@@ -4,14 +4,19 @@ The form is of its own, so that a text is never refused with a photo, and no upl
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
+from uuid import UUID
+from weakref import WeakValueDictionary
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
+from simpul_intake.errors import ReceiptLocked, ReceiptUnknown
 from simpul_intake.received_files import (
     MAX_DOCUMENT_BYTES,
     MAX_FILES,
@@ -33,6 +38,8 @@ UPLOAD_TIMEOUT: Final = 180.0
 """Seconds for one request: 16 MB take two minutes with a slow telephone."""
 WAIT_FOR_UPLOADS: Final = 20.0
 """Seconds that a request waits for others to end."""
+MAX_BEFORE_ADMITTED: Final = 16 * 1024
+"""Bytes that are read before the receipt is checked; a browser sends it before the files."""
 _MEGABYTE: Final = 1024 * 1024
 _PROBLEMS: Final[Mapping[FileProblem, str]] = {
     FileProblem.EMPTY: gettext_noop("File {number} is empty. None of the files was stored."),
@@ -73,30 +80,64 @@ class UploadReader:
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(MAX_UPLOADS)
+        # A lock is needed only while somebody holds it or waits for it.
+        self._cases: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
-    async def read(self, request: Request) -> tuple[FormData, list[UploadedFile]]:
-        """Returns the fields and the chosen files.
+    @asynccontextmanager
+    async def read(
+        self, request: Request, admit: Callable[[FormData], Awaitable[UUID]]
+    ) -> AsyncIterator[tuple[FormData, list[UploadedFile]]]:
+        """Reads the fields and the chosen files, which count as one of a few until the block ends.
 
-        Raises HTTPException for another content type, for a damaged or large body, and when too many others send files.
+        `admit` finds the case by the first fields: nobody without its receipt takes a place, and one case has one.
+        Raises ReceiptLocked and ReceiptUnknown; HTTPException for another content type, for a damaged or large body,
+        and when too many others send files.
         """
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
             raise HTTPException(415)
-        try:
-            async with asyncio.timeout(WAIT_FOR_UPLOADS):
-                await self._free.acquire()
-        except TimeoutError as error:
-            raise HTTPException(429) from error
-        try:
-            async with asyncio.timeout(UPLOAD_TIMEOUT):
-                return await _read(request)
-        except TimeoutError as error:
-            raise HTTPException(400) from error
-        finally:
-            self._free.release()
+        async with AsyncExitStack() as place:
+            body = request.stream()
+            parser = _MemoryParser(request.headers, body, max_files=2 * MAX_FILES, max_fields=10)
+            parser.stream = self._admit(body, parser, admit, place)
+            try:
+                async with asyncio.timeout(UPLOAD_TIMEOUT):
+                    fields, files = await _read(parser)
+            except TimeoutError as error:
+                raise HTTPException(400) from error
+            except (ReceiptLocked, ReceiptUnknown):
+                # A browser shows the answer only after it has sent everything.
+                await _discard(request)
+                raise
+            yield fields, files
+
+    async def _admit(
+        self, body: AsyncIterator[bytes], parser: MultiPartParser, admit: Callable[[FormData], Awaitable[UUID]],
+        place: AsyncExitStack,
+    ) -> AsyncGenerator[bytes, None]:  # fmt: skip
+        """Yields the body, of which no more is read until its sender was admitted and has a place."""
+        size, is_admitted = 0, False
+        async for chunk in body:
+            yield chunk
+            size += len(chunk)
+            if not is_admitted and size > MAX_BEFORE_ADMITTED:
+                is_admitted = True
+                case_id = await admit(FormData(parser.items))
+                try:
+                    async with asyncio.timeout(WAIT_FOR_UPLOADS):
+                        await place.enter_async_context(self._cases.setdefault(case_id, asyncio.Lock()))
+                        await place.enter_async_context(self._free)
+                except TimeoutError as error:
+                    raise HTTPException(429) from error
 
 
-async def _read(request: Request) -> tuple[FormData, list[UploadedFile]]:
-    parser = _MemoryParser(request.headers, request.stream(), max_files=2 * MAX_FILES, max_fields=10)
+async def _discard(request: Request) -> None:
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(UPLOAD_TIMEOUT):
+            async for _ in request.stream():
+                pass
+
+
+async def _read(parser: MultiPartParser) -> tuple[FormData, list[UploadedFile]]:
     try:
         fields = await parser.parse()
     except (MultiPartException, UnicodeError, ValueError) as error:

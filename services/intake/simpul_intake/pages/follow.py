@@ -152,9 +152,9 @@ class FollowPage:
         """Says what became of the report, and stores what the person adds or answers unless it only shows the page."""
         translate = load_translations(*TEXT_PACKAGES)[language].gettext
         try:
-            case_id, followed = await self._follow(sent, address)
+            case_id, followed = await self.follow(sent, address)
         except (ReceiptLocked, ReceiptUnknown) as error:
-            return self._refuse(language, sent, error)
+            return self.refuse(language, sent, error)
         if shows_only or not sent.has_addition:
             return self.render(language, sent, followed=followed)
         if sent.is_too_long:
@@ -175,12 +175,12 @@ class FollowPage:
         """Stores files for the holder of the receipt, and shows the page without them."""
         translate = load_translations(*TEXT_PACKAGES)[language].gettext
         try:
-            case_id, followed = await self._follow(sent, address)
+            case_id, followed = await self.follow(sent, address)
             if not files:
                 return self.render(language, sent, status=422, problem=translate(_NO_FILE), followed=followed)
             await self._files.add_files(case_id, sent.receipt, files)
         except (ReceiptLocked, ReceiptUnknown) as error:
-            return self._refuse(language, sent, error)
+            return self.refuse(language, sent, error)
         except ReportClosed:
             return self.render(language, sent, status=409, problem=translate(_CLOSED), followed=followed)
         except FileRefused as error:
@@ -188,7 +188,7 @@ class FollowPage:
             return self.render(language, sent, status=422, problem=problem, followed=followed)
         return self.render(language, sent, followed=followed, were_files_stored=True)
 
-    async def _follow(self, sent: Sent, address: str) -> tuple[UUID, Followed]:
+    async def follow(self, sent: Sent, address: str) -> tuple[UUID, Followed]:
         """Finds the case and how far it has come; raises ReceiptLocked and ReceiptUnknown."""
         case_id = await self._follow_reports.find_case(sent.number)
         self._receipt_lock.check(case_id, address, utc_now())
@@ -200,7 +200,8 @@ class FollowPage:
         self._receipt_lock.record_success(case_id, address)
         return case_id, followed
 
-    def _refuse(self, language: str, sent: Sent, error: ReceiptLocked | ReceiptUnknown) -> HTMLResponse:
+    def refuse(self, language: str, sent: Sent, error: ReceiptLocked | ReceiptUnknown) -> HTMLResponse:
+        """Renders the page for somebody who has not the receipt."""
         translate = load_translations(*TEXT_PACKAGES)[language].gettext
         if isinstance(error, ReceiptUnknown):
             return self.render(language, sent, status=404, problem=translate(_UNKNOWN))
@@ -247,13 +248,24 @@ def _add_files_route(web: FastAPI, page: FollowPage) -> None:
 
     @web.post(FILES_PATH, response_class=HTMLResponse, tags=["public form"], summary="Add photos and documents")
     async def take_files(request: Request) -> HTMLResponse:
+        language, sent = language_of(request), EMPTY
+        address = request.client.host if request.client else ""
+
+        def understand(fields: FormData) -> None:
+            nonlocal language, sent
+            language, sent = language_of(request, str(fields.get("lang", ""))), Sent.of(fields)
+
+        async def admit(fields: FormData) -> UUID:
+            understand(fields)
+            return (await page.follow(sent, address))[0]
+
         try:
-            fields, files = await uploads.read(request)
+            async with uploads.read(request, admit) as (fields, files):
+                understand(fields)
+                return await page.take_files(language, sent, files, address)
         except HTTPException as error:
-            return page.render(language_of(request), failure=request_failure(error))
-        sent = Sent.of(fields)
-        language = language_of(request, str(fields.get("lang", "")))
-        try:
-            return await page.take_files(language, sent, files, request.client.host if request.client else "")
+            return page.render(language, failure=request_failure(error))
+        except (ReceiptLocked, ReceiptUnknown) as error:
+            return page.refuse(language, sent, error)
         except Exception as error:
             return page.render(language, sent, failure=record_failure(request, error))
