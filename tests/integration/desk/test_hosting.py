@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from simpul_agency import Agency
 from simpul_agency.command.files import AgencyFiles
 from simpul_agency.connectors.reply_command import ReplyCommand, ReplyKind
+from simpul_agency.dossier_files import OpenedFile
 from simpul_agency.sandbox.events import EventFactory, references_to, wire_time
 from simpul_desk.access import Role, User
 from simpul_desk.access.session import form_token_of
@@ -32,7 +33,7 @@ from simpul_desk.work_pages.routes import WorkPages, add_work_pages
 from simpul_desk.work_pages.texts import Problem
 from simpul_runtime.audit import AuditFilter, find_entries
 from simpul_runtime.database import create_engine, utc_now
-from simpul_schema.messages.dossier import DossierIdentity
+from simpul_schema.messages.dossier import DossierFile, DossierIdentity, DossierNarrative
 from simpul_schema.names import subject_of_referral
 from simpul_schema.vocabulary import DossierSection
 from simpul_seal import Directory
@@ -298,6 +299,42 @@ async def test_documents_and_notes_are_encrypted_and_go_with_the_consent(hosting
     ended = {"reply": "withdrawal_acknowledged", "version": version, FORM_FIELD: form_token_of("secret")}
     assert (await browser.post(address, ended)).status == 303
     assert (await browser.get(found[1])).status == 404
+
+
+async def test_a_file_of_the_dossier_is_saved_not_shown_and_each_opening_is_in_the_audit(
+    hosting: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, browser = "<script>alert(1)</script>", hosting.browser()
+    listed = DossierFile(
+        file_id=uuid4(), name='surat "é"; x.pdf', media_type="application/pdf", size=25, digest="0" * 64,
+        received_at=utc_now(),
+    )  # fmt: skip
+    dossier = {DossierSection.NARRATIVE: DossierNarrative(files=(listed,))}
+    monkeypatch.setattr(hosting.kit, "open_dossier", lambda _: dossier)
+    address, yours = f"/work/{AGENCY}/{hosting.referral_id}", hosting.user
+    target = f"{address}/files/{listed.file_id}"
+
+    # Nothing listens at the address of intake, so the city hands out nothing.
+    assert [(await browser.get(one)).status for one in (target, f"{address}/files/{uuid4()}")] == [404, 404]
+
+    async def fetch(*_: object) -> OpenedFile:
+        return OpenedFile(listed, content.encode())
+
+    monkeypatch.setattr(hosting.kit._files, "fetch", fetch)
+    case_id = UUID(hosting.offer["data"]["case_id"])
+    for other in (replace(yours, memberships={}), replace(yours, excluded_cases=frozenset({case_id}))):
+        hosting.user = other
+        assert (await browser.get(target)).status == 404
+    hosting.user = yours
+    assert "dossier.file_read" not in await hosting.list_actions()
+
+    assert f'href="{target}"' in (await browser.get(address)).text
+    page = await browser.get(target)
+
+    assert (page.status, page.text, page.header("content-type")) == (200, content, "application/pdf")
+    assert page.header("content-disposition") == "attachment; filename*=UTF-8''surat%20%22%C3%A9%22%3B%20x.pdf"
+    assert page.header("content-security-policy") == "default-src 'none'; sandbox"
+    assert (await hosting.list_actions()).count("dossier.file_read") == 1
 
 
 async def test_notes_and_documents_are_deleted_before_the_deletion_of_the_dossier_is_confirmed(
