@@ -42,6 +42,11 @@ class QuestionPage:
             wording=Wording(page_language(request), self.city.zone, utc_now()),
         )  # fmt: skip
 
+    async def render_count(self, request: Request, user: User) -> Response:
+        """Renders how many questions wait; other pages show it every minute, and nobody reads a question by it."""
+        counts = await asyncio.gather(*(self._count(user, agency) for agency in sorted(user.memberships)))
+        return render(request, "question_count.html", count=sum(counts))
+
     async def answer(self, request: Request, user: User, question_id: UUID) -> Response:
         """Answers a question that the person may read; shows the page again with what they typed if it is refused."""
         form = await request.form()
@@ -59,6 +64,11 @@ class QuestionPage:
             return await self.render(request, user, problem, {str(question_id): answer})
         return RedirectResponse("/questions", 303)
 
+    async def _count(self, user: User, agency: str) -> int:
+        without = ",".join(sorted(map(str, user.excluded_cases)))
+        answer = await self.routing.get(user.act_in(agency), "/agency-questions/open", without=without)
+        return int(answer.content["count"])
+
     async def _list(self, user: User, agency: str) -> list[dict[str, Any]]:
         without = ",".join(sorted(map(str, user.excluded_cases)))
         rows = (await self.routing.get(user.act_in(agency), "/agency-questions", without=without)).content
@@ -71,6 +81,10 @@ def add_question_page(web: FastAPI, page: QuestionPage) -> None:
     @web.get("/questions", include_in_schema=False)
     async def questions(request: Request, user: CurrentUser) -> Response:
         return await page.render(request, user)
+
+    @web.get("/questions/open", include_in_schema=False)
+    async def count(request: Request, user: CurrentUser) -> Response:
+        return await page.render_count(request, user)
 
     @web.post("/questions/{question_id}", include_in_schema=False)
     async def answer(request: Request, user: CurrentUser, question_id: UUID) -> Response:

@@ -46,6 +46,9 @@ async def test_the_centre_that_reported_answers_and_both_read_it(room: Room) -> 
 
     question_id = await send(room, case)
 
+    counts = [await room.questions.count_open(CENTRE, without) for without in ((), (case,))]
+    assert (counts, await room.questions.count_open(MANAGER, ())) == ([1, 0], 0)
+    assert await room.rows("SELECT action FROM audit WHERE action = 'question.read'") == []
     assert await addressed(room, CENTRE) == [(QUESTION, "")]
     assert await addressed(room, CENTRE, case) == []
     assert await addressed(room, MANAGER) == []
@@ -58,6 +61,7 @@ async def test_the_centre_that_reported_answers_and_both_read_it(room: Room) -> 
         await room.questions.answer_question(question_id, ANSWER, CENTRE)
 
     assert await addressed(room, CENTRE) == await sent(room, case) == [(QUESTION, ANSWER)]
+    assert await room.questions.count_open(CENTRE, ()) == 0
     with pytest.raises(QuestionAnswered):
         await room.questions.answer_question(question_id, "Elsewhere.", CENTRE)
     await send(room, case, text="And by day?")

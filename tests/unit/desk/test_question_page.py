@@ -31,9 +31,15 @@ class Routing:
 
     def __init__(self) -> None:
         self.called: list[tuple[str, str, object, str]] = []
+        self.got: list[str] = []
         self.is_refusing = False
 
     async def get(self, actor: Any, path: str, **query: Any) -> Any:
+        self.got.append(path)
+        if path == "/agency-questions/open":
+            return SimpleNamespace(
+                content={"count": int(actor.agency == "klinik-pendidikan" and query["without"] == HIDDEN)}
+            )
         assert path == "/agency-questions"
         rows = [a_question(OPEN, SHOWN, "Is <he> at home?"), a_question(OF_HIDDEN, HIDDEN, "Secret?")]
         return SimpleNamespace(content=rows if actor.agency == "klinik-pendidikan" else [])
@@ -70,6 +76,16 @@ async def test_a_person_reads_and_answers_the_questions_to_the_own_agency() -> N
     assert "Secret?" not in page.text
     assert (sent.status, sent.location) == (303, "/questions")
     assert routing.called == [("POST", f"/agency-questions/{OPEN}/answer", {"answer": "No."}, "klinik-pendidikan")]
+
+
+async def test_a_page_that_shows_how_many_wait_reads_no_question() -> None:
+    routing = Routing()
+
+    page = await browser(routing, "klinik-pendidikan", "ylpa").get("/questions/open")
+
+    assert "wait for an answer: 1." in page.text
+    assert set(routing.got) == {"/agency-questions/open"}
+    assert "wait" not in (await browser(routing, "ylpa").get("/questions/open")).text
 
 
 @pytest.mark.parametrize(("question", "agencies"), [

@@ -82,6 +82,12 @@ def add_agency_question_routes(
     ) -> list[dict[str, Any]]:
         return [_question_out(one) for one in await questions.list_addressed(by, without or ())]
 
+    @web.get("/agency-questions/open", summary="How many questions wait for the agency of the person", **guarded)
+    async def count_open(
+        by: Annotated[Actor, permit(ApiAction.LIST_AGENCY_QUESTIONS)], without: Without = None
+    ) -> dict[str, int]:
+        return {"count": await questions.count_open(by, without or ())}
+
     @web.post(
         "/agency-questions/{question_id}/answer", status_code=204, summary="Answer a question of another agency",
         **guarded,

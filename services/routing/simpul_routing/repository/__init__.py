@@ -15,6 +15,7 @@ from simpul_routing.repository.access import (
 from simpul_routing.repository.agency_questions import (
     add_question,
     answer_question,
+    count_open_questions,
     erase_questions,
     find_question,
     list_addressed_questions,
@@ -114,6 +115,7 @@ __all__ = [
     "count_missed_manifests",
     "count_open_overlaps",
     "count_open_plans",
+    "count_open_questions",
     "count_open_referrals",
     "count_open_reviews",
     "count_open_transfers",

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import DateTime, Uuid
 
 from simpul_routing.domain.agency_questions import AgencyQuestion
@@ -27,6 +28,10 @@ _LIST_ADDRESSED: Final = text(f"""
     SELECT {_COLUMNS} FROM agency_question WHERE addressee = :agency AND NOT case_id = ANY(:hidden)
     ORDER BY answered_at DESC NULLS FIRST, sent_at, question_id LIMIT :limit
 """).bindparams(bindparam("hidden", type_=ARRAY(Uuid)))  # noqa: S608 - constant names of columns
+_COUNT_OPEN: Final = text("""
+    SELECT count(*) FROM agency_question
+    WHERE addressee = :agency AND answered_at IS NULL AND NOT case_id = ANY(:hidden)
+""").bindparams(bindparam("hidden", type_=ARRAY(Uuid)))
 _FIND: Final = text(f"SELECT {_COLUMNS} FROM agency_question WHERE question_id = :question_id")  # noqa: S608
 _ANSWER: Final = text("""
     UPDATE agency_question SET answer = :answer, answered_at = :now WHERE question_id = :question_id
@@ -66,6 +71,12 @@ async def list_addressed_questions(
     """Lists the questions to an agency, except about hidden cases: open ones, the oldest first, then answered ones."""
     values = {"agency": agency, "hidden": list(hidden), "limit": limit}
     return [_decrypt(keys, row) for row in await transaction.connection.execute(_LIST_ADDRESSED, values)]
+
+
+async def count_open_questions(connection: AsyncConnection, agency: str, hidden: Collection[UUID]) -> int:
+    """Counts the questions that wait for an agency, except about hidden cases."""
+    values = {"agency": agency, "hidden": list(hidden)}
+    return int((await connection.execute(_COUNT_OPEN, values)).scalar_one())
 
 
 async def answer_question(transaction: Transaction, keys: Keys, question_id: UUID, answer: str) -> None:

@@ -92,6 +92,13 @@ class AgencyQuestions:
                 transaction.record(_audit("question.read", question, by))
         return found
 
+    async def count_open(self, by: Actor, without: Collection[UUID]) -> int:
+        """Counts the questions that wait for the person's agency; nobody reads one by it."""
+        async with self._transactions.begin() as transaction:
+            scope = await self._see_cases.find_scope(transaction.connection, by, without)
+            hidden = [*scope.hidden, *scope.unaware]
+            return await repository.count_open_questions(transaction.connection, by.agency, hidden)
+
     async def answer_question(self, question_id: UUID, answer: str, by: Actor) -> None:
         """Answers a question for the person's agency; the same answer may be sent twice.
 
