@@ -97,6 +97,8 @@ def test_a_form_that_is_sent_without_a_line_is_kept_encrypted_and_arrives_once(c
         expect(page.get_by_text("BELUM terkirim")).to_be_visible()
         assert page.locator("#chronology").input_value() == ""
         assert page.locator("input[name=report_id]").input_value() != report_id
+        # Another report would take its place.
+        expect(page.locator("#report")).to_be_hidden()
         assert count_reports(city, report_id) == 0
         visit.set_offline(False)
         expect(page.get_by_role("heading", name="Laporan diterima")).to_be_visible(timeout=60_000)

@@ -76,8 +76,10 @@ async function showKept() {
     keeps.checked = Boolean(await readDraft());
   }
   let isShown = false;
+  const whole = document.querySelector("#whole");
   function show() {
     isShown = true;
+    whole.hidden = false;
     keeps.checked = !draft.waits;
     fill(draft.fields);
     document.querySelector("#show-kept").hidden = true;
@@ -85,6 +87,8 @@ async function showKept() {
   if (draft) {
     kept.hidden = false;
     kept.classList.toggle("waits", draft.waits);
+    // One form is kept: what is typed into another would take the place of a report that is to arrive.
+    whole.hidden = draft.waits;
     // Only who has just sent it sees it without a further step.
     if (location.hash === "#kept") show();
     if (draft.waits) sendWhenLineReturns();
