@@ -3,7 +3,8 @@
     python -m tests.support.second_try ARGUMENTS-OF-PYTEST
 
 A real fault fails twice. A test that passes at one of two tries is unsteady: it is listed by name with its first
-error, so that somebody mends it. A test of rules alone never gets a second try, nor does a run with many failures.
+error, so that somebody mends it. A test of rules alone never gets a second try, nor does a run with many failures, with
+a file that cannot be imported, or that stopped early.
 """
 
 import sys
@@ -29,6 +30,9 @@ class Results:
     def __init__(self) -> None:
         self.passed: set[str] = set()
         self.errors: dict[str, str] = {}
+        self.is_whole = False
+        """Whether every file was read and every test of it had its turn."""
+        self._unread = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Receives each phase of each test, also from the workers."""
@@ -39,6 +43,14 @@ class Results:
             self.errors.setdefault(test, error.strip().partition("\n")[0])
         elif report.passed and report.when == "call":
             self.passed.add(test)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Receives each file; with workers the run goes on without one that fails, and only its exit code says so."""
+        self._unread += report.failed
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Receives the end of the run."""
+        self.is_whole = not (self._unread or session.shouldfail or session.shouldstop)
 
 
 def deserve_a_second_try(tests: Iterable[str]) -> bool:
@@ -60,19 +72,20 @@ def main(arguments: list[str]) -> int:
     LIST.unlink(missing_ok=True)
     first, second = Results(), Results()
     code = pytest.main(arguments, plugins=[first])
-    if code != pytest.ExitCode.TESTS_FAILED or not deserve_a_second_try(first.errors):
+    if code != pytest.ExitCode.TESTS_FAILED or not first.is_whole or not deserve_a_second_try(first.errors):
         return int(code)
     # A test may need what those before it in its file have done.
     files = sorted({test.partition("::")[0] for test in first.errors})
     print(f"\n{len(first.errors)} failed; their files run a second time, alone:", flush=True)
     # The workers of the first try are gone with their servers and modules; this process has imported no test.
-    pytest.main(["-n0", *files], plugins=[second])
+    again = pytest.main(["-n0", *files], plugins=[second])
     passed_once = (first.passed - first.errors.keys()) | (second.passed - second.errors.keys())
     errors = second.errors | first.errors
     unsteady = {test: error for test, error in errors.items() if test in passed_once}
     if unsteady:
         list_unsteady(unsteady)
-    return int(pytest.ExitCode.OK if unsteady.keys() == errors.keys() else code)
+    is_complete = second.is_whole and again in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    return int(pytest.ExitCode.OK if is_complete and unsteady.keys() == errors.keys() else code)
 
 
 if __name__ == "__main__":

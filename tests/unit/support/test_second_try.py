@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from tests.support.second_try import LIMIT, LIST, deserve_a_second_try
 
 ROOT = Path(__file__).parents[3]
+WORKER = ("-n", "1", "--dist", "loadgroup")
 CONFTEST = """
 import pytest
 
@@ -40,24 +40,56 @@ BROKEN = """
 def test_broken():
     assert 1 == 2
 """
+UNREADABLE = """
+import a_module_that_is_missing
+
+
+def test_never():
+    pass
+"""
+INTERRUPTED = """
+from pathlib import Path
+
+import pytest
+
+
+def test_that_stops_the_second_try():
+    if Path("seen").exists():
+        pytest.exit("somebody stops it")
+    Path("seen").touch()
+"""
+
+
+def _prepare(folder: Path, **files: str) -> Path:
+    tests = folder / "tests" / "integration"
+    tests.mkdir(parents=True)
+    (folder / "conftest.py").write_text(CONFTEST)
+    for name, content in files.items():
+        (tests / f"test_{name}.py").write_text(content)
+    return tests
+
+
+def _try(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.support.second_try", *arguments, "tests"],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @pytest.mark.slow
 def test_what_passes_at_the_second_try_is_listed_and_a_fault_fails_twice(tmp_path: Path) -> None:
-    tests = tmp_path / "tests" / "integration"
-    tests.mkdir(parents=True)
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tests / "test_unsteady.py").write_text(UNSTEADY)
-    (tests / "test_broken.py").write_text(BROKEN)
-    command = [sys.executable, "-m", "tests.support.second_try", "-n", "1", "--dist", "loadgroup", "tests"]
-    environment = {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}
+    tests = _prepare(tmp_path, unsteady=UNSTEADY, broken=BROKEN)
 
-    run = partial(subprocess.run, command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-    both = run(check=False)
+    both = _try(tmp_path, *WORKER)
     listed = (tmp_path / LIST).read_text().splitlines()
     (tests / "test_broken.py").unlink()
     (tmp_path / "tried").unlink()
-    unsteady = run(check=False)
+    unsteady = _try(tmp_path, *WORKER)
 
     assert both.returncode == 1
     assert "2 failed; their files run a second time" in both.stdout
@@ -65,6 +97,20 @@ def test_what_passes_at_the_second_try_is_listed_and_a_fault_fails_twice(tmp_pat
     assert "a busy machine" in listed[1]
     assert unsteady.returncode == 0
     assert unsteady.stdout.splitlines()[-3] == "unsteady: passed at one of two tries only, mend it"
+
+
+@pytest.mark.slow
+def test_a_run_that_left_tests_out_stays_a_failed_one(tmp_path: Path) -> None:
+    unread, stopped, interrupted = (tmp_path / name for name in ("unread", "stopped", "interrupted"))
+    _prepare(unread, unsteady=UNSTEADY, unreadable=UNREADABLE)
+    _prepare(stopped, unsteady=UNSTEADY, zone=BROKEN)
+    _prepare(interrupted, unsteady=UNSTEADY + INTERRUPTED)
+
+    # With workers a file that cannot be imported ends the run with the code of failed tests, as does --exitfirst alone.
+    assert _try(unread, *WORKER).returncode == 1
+    assert _try(stopped, "-n0", "--exitfirst").returncode == 1
+    assert _try(interrupted, *WORKER).returncode == 1
+    assert (interrupted / LIST).exists()
 
 
 def test_only_a_few_tests_that_talk_to_servers_get_a_second_try() -> None:
