@@ -61,11 +61,12 @@ def doctor(
     now = utc_now()
     with _quiet_clients():
         found = asyncio.run(examine(sources, now))
-    if publish:
-        desk = sources.databases["desk"]
-        run_on_database(desk, publish_examination(found, desk, now))
     chosen = language if language in LANGUAGES else preferred_language(os.environ)
     typer.echo(_as_json(found, chosen) if as_json else _as_text(found, chosen))
+    if publish:
+        # Last, because a database that is away is what the operator has to read of first.
+        desk = sources.databases["desk"]
+        run_on_database(desk, publish_examination(found, desk, now))
     raise typer.Exit(exit_code(found.findings))
 
 

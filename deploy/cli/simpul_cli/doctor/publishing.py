@@ -10,7 +10,8 @@ import asyncpg
 from simpul_cli.doctor.examination import Examination
 from simpul_schema.translations import LANGUAGES
 
-_CREDENTIALS: Final = re.compile(r"//[^@/\s]*@")
+_CREDENTIALS: Final = re.compile(r"//\S*@")
+"""Up to the last @, because a password may have one, or a slash."""
 _STORE: Final = """
     INSERT INTO examination (checked_at, findings, skipped) VALUES ($1, $2::text::jsonb, $3)
     ON CONFLICT (is_only) DO UPDATE
