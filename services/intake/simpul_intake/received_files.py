@@ -107,9 +107,13 @@ def _draw_again(content: bytes) -> bytes:
             raise FileRefused(FileProblem.TOO_MANY_PIXELS)
         try:
             photo.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
-            upright = ImageOps.exif_transpose(photo)
-            upright = upright if upright.mode in ("RGB", "RGBA") else upright.convert("RGBA")
-            upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+            # Made smaller before it is turned: every copy of the largest picture would take 96 MB.
+            smaller = photo
+            if photo.mode not in ("RGB", "RGBA"):
+                smaller = photo.convert("RGBA")
+                photo.close()
+            smaller.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+            upright = ImageOps.exif_transpose(smaller)
             # A new picture has no comment, profile or place that could be saved with it.
             drawn = Image.new("RGB", upright.size, "white")
             drawn.paste(upright, mask=upright if upright.mode == "RGBA" else None)

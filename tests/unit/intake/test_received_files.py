@@ -1,5 +1,7 @@
 """Files of reporting people are known by their content, and a photo keeps nothing but what it shows."""
 
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import PurePath
 from struct import pack
@@ -13,6 +15,7 @@ from simpul_intake.received_files import (
     LONGEST_SIDE,
     MAX_DOCUMENT_BYTES,
     MAX_PHOTO_BYTES,
+    MAX_PIXELS,
     FileProblem,
     FileRefused,
     UploadedFile,
@@ -67,6 +70,24 @@ def test_every_kind_of_photo_becomes_a_jpeg_of_a_limited_size(kind: str, mode: s
     kept = read(a_photo(kind, (LONGEST_SIDE + 500, 100), mode))
 
     assert Image.open(BytesIO(kept.content)).size == (LONGEST_SIDE, 80)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_the_largest_picture_leaves_memory_for_the_service(mode: str) -> None:
+    program = (
+        "import sys\n"
+        "from resource import RUSAGE_SELF, getrusage\n"
+        "from simpul_intake.received_files import UploadedFile, read_files\n"
+        "content, before = sys.stdin.buffer.read(), getrusage(RUSAGE_SELF).ru_maxrss\n"
+        "read_files([UploadedFile('foto.png', content)])\n"
+        "print(getrusage(RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    content = a_photo("PNG", (6_000, MAX_PIXELS // 6_000), mode)
+
+    done = subprocess.run([sys.executable, "-c", program], input=content, capture_output=True, check=True)
+
+    assert int(done.stdout) < 250 * 1024
 
 
 def test_a_document_is_kept_as_it_is() -> None:

@@ -46,7 +46,7 @@ class KeepFiles:
         self._keys = keys
         self._request_release = request_release
         self._word_list = read_word_list()
-        # One at a time: a photo takes up to 200 MB of memory while it is decoded.
+        # One at a time: a photo takes up to 240 MB of memory while it is decoded.
         self._reading = asyncio.Lock()
 
     async def add_files(self, case_id: UUID, receipt: str, uploaded: Sequence[UploadedFile]) -> None:
