@@ -138,6 +138,7 @@ async def test_every_database_comes_back_as_it_was_between_two_reports(server: S
     server.empty()
     restored = server.simpul("restore", "--to", between.isoformat())
     assert restored.exit_code == 0, restored.output + restored.stderr
+    assert "simpul backup pitr create" in restored.output
     server.start()
 
     async def is_writable() -> bool:

@@ -71,7 +71,10 @@ def restore(
     except BackupRefused as error:
         _refuse(error)
     typer.echo(f"{used.label} is restored; when PostgreSQL starts, it replays up to {to}")
-    typer.echo("next: start PostgreSQL, then `simpul reconcile --repair` and `simpul outbox resend routing --since 1d`")
+    typer.echo(
+        "next: start PostgreSQL, then `simpul backup pitr create`, because copies made after that second lead to"
+    )
+    typer.echo("the earlier server, `simpul reconcile --repair` and `simpul outbox resend routing --since 1d`")
 
 
 def _read_moment(text: str, now: datetime) -> datetime:
