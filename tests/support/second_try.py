@@ -45,7 +45,7 @@ class Results:
             self.passed.add(test)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Receives each file; with workers the run goes on without one that fails, and only its exit code says so."""
+        """Receives each file; with workers the run continues without one that fails, and only its exit code says so."""
         self._unread += report.failed
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -108,7 +108,7 @@ def _draw_again(content: bytes) -> bytes:
         try:
             photo.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
             # Made smaller before it is turned: every copy of the largest picture would take 96 MB.
-            smaller = photo
+            smaller: Image.Image = photo
             if photo.mode not in ("RGB", "RGBA"):
                 smaller = photo.convert("RGBA")
                 photo.close()
