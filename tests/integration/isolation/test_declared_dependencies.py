@@ -21,10 +21,12 @@ NEEDS_AN_EXTRA = {
     "simpul-agreement": (
         "simpul_agreement.commands",
         "simpul_agreement.check",
+        "simpul_agreement.document.page",
         "simpul_agreement.provers.solver",
         "simpul_agreement.render",
     ),
-    "simpul-schema": ("simpul_schema.amqp_properties",),
+    # `amqp` and `traces`.
+    "simpul-schema": ("simpul_schema.amqp_properties", "simpul_schema.otlp_traces"),
 }
 """Modules that need an optional dependency; no other module imports them before a command that needs them runs."""
 SIMULATIONS = ("simpul_agency.sandbox", "simpul_agency.conformance")
