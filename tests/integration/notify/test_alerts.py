@@ -490,7 +490,8 @@ async def _restore_old_schema(room: Room) -> None:
     statements: list[Any] = [
         "DROP TABLE referral_service", "DROP TABLE excluded_party", "DROP TABLE alert", "DROP TABLE delivery",
         "DROP TABLE notification", "DROP TABLE escalation", "DROP TABLE reach_check",
-        "DROP TABLE met_deadline",
+        "DROP TABLE met_deadline", "DROP TABLE roster_change",
+        "ALTER TABLE outbox DROP COLUMN traceparent",
         ("CREATE TABLE alert (alert_id uuid PRIMARY KEY, referral_id uuid NOT NULL, case_id uuid NOT NULL,"
         " step smallint NOT NULL, contact text NOT NULL, channel text NOT NULL, urgency text NOT NULL,"
         " answer_by timestamptz NOT NULL, state text NOT NULL, attempts smallint NOT NULL, due_at timestamptz NOT NULL,"
