@@ -152,7 +152,7 @@ class Alert:
 def bundling_delay(alert: Alert, channels: tuple[AlertChannel, ...], period: timedelta) -> timedelta:
     """Returns how long an alert waits for others to the same recipient.
 
-    Nothing urgent waits: the first of its channels is used at once. The other channels repeat it, so they wait like
+    The first channel of something urgent is used at once. The other channels repeat it, so they wait like
     everything else; when the first channel fails, they are used at once, too.
     """
     is_urgent = alert.urgency is Urgency.HIGH and alert.occasion is not Occasion.REVOKED
