@@ -1,4 +1,4 @@
-"""What waits for the same person is one message, and nothing urgent waits for it."""
+"""What waits for the same person is one message, and an urgent alert waits for nothing less urgent."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
