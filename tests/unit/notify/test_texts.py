@@ -1,8 +1,10 @@
 """Texts of alerts fit into one SMS and use the allowed variables only."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from simpul_city import City, read_yaml
+from simpul_notify import texts
 from simpul_notify.domain.alerts import Alert, Occasion
 from simpul_notify.domain.notifications import MAX_ALERTS, AlertText, Notification, fits_one_sms
 from simpul_notify.domain.responders import CHANNELS, Recipient
@@ -28,6 +31,20 @@ CODE = "{code}"
 WAITING = read_yaml(MESSAGES)["waiting"]
 CLOCKS = tuple(WAITING)
 DEADLINE = datetime(2026, 12, 30, 16, 59, tzinfo=UTC)
+
+
+@cache
+def longest(clocks: tuple[str, ...], agency: str) -> tuple[Notification, ...]:
+    """Messages with the longest values, built once; some have a thousand alerts."""
+    return tuple(longest_notifications(dict.fromkeys(clocks), agency))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built_once() -> Iterator[None]:
+    """Has every reading of texts render the same messages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(texts, "longest_notifications", lambda clocks, agency: longest(tuple(clocks), agency))
+        yield
 
 
 def an_alert(
@@ -85,7 +102,7 @@ def test_every_sms_of_kediri_is_one_segment_with_the_longest_values(language: st
 
 @pytest.mark.parametrize(("language", "kind"), list(product(TEXTS.languages, KINDS[-4:])))
 def test_every_sms_about_several_referrals_is_one_segment_with_the_largest_numbers(language: str, kind: str) -> None:
-    messages = [each for each in longest_notifications(WAITING, "") if each.kind == kind]
+    messages = [each for each in longest(CLOCKS, "") if each.kind == kind]
 
     rendered = {TEXTS.render(each, language).body for each in messages if each.recipient.channel is AlertChannel.SMS}
 

@@ -102,6 +102,8 @@ class AlertText:
 
 
 def _combined(alerts: Sequence[Alert]) -> Alert:
+    if len(alerts) == 1:
+        return alerts[0]
     first = min(alerts, key=lambda alert: (_SEVERITY.index(alert.occasion), alert.deadline))
     if not first.occasion.awaits_answer:
         return first
