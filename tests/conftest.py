@@ -4,6 +4,7 @@ They import what they start; a run without servers imports less than half as muc
 """
 
 import asyncio
+import gc
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -49,6 +50,8 @@ def pytest_collection() -> None:
     from simpul_agreement import loading
 
     loading.parse = lru_cache(maxsize=256)(loading.parse)
+    # Nearly everything that is made while tests are collected lasts as long as the run.
+    gc.disable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -61,6 +64,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Refuses a run whose workers would take single tests, each with its own servers."""
+    gc.freeze()
+    gc.enable()
     if getattr(session.config.option, "loadgroup", False) and not are_distributed(session.items):
         message = "pytest-xdist does not name the units of --dist loadgroup: try another version of pytest"
         raise pytest.UsageError(message)
