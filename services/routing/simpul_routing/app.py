@@ -26,6 +26,7 @@ from simpul_routing.use_cases import (
     PublishManifests,
     ReferCases,
     SeeCases,
+    StateCapacities,
     SweepClocks,
     TransferCases,
     TriageCases,
@@ -58,6 +59,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     case_notes = CaseNotes(service.transactions, files, service.keys)
     see_cases = SeeCases(files, service.keys)
     agency_questions = AgencyQuestions(service.transactions, files, service.keys, see_cases)
+    state_capacities = StateCapacities(service.transactions, files)
     publish_manifests = PublishManifests(
         service.transactions, city, service.keys, timedelta(seconds=settings.manifest_interval)
     )
@@ -73,6 +75,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
             ForwardDossiers(publish_manifests.find_closed_cases),
             case_notes,
             agency_questions,
+            state_capacities,
         )
     )
     web = create_web_app(
@@ -86,7 +89,7 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
     add_api(
         web, service, city, versions, TriageCases(changes), EndCases(changes), ConfirmPlans(changes),
         TransferCases(changes), dismiss_overlaps, see_cases, tokens, consent_texts,
-        case_notes, agency_questions,
+        case_notes, agency_questions, state_capacities,
     )  # fmt: skip
     return service, web
 

@@ -16,6 +16,7 @@ from simpul_routing.use_cases import (
     JudgeReplies,
     PublishManifests,
     ReferCases,
+    StateCapacities,
     escalate_unreached,
     record_overlaps,
 )
@@ -35,6 +36,7 @@ from simpul_schema.messages import (
     DossierReleasedV1,
     DossierWithdrawnV1,
     OverlapSuspectedV1,
+    ReplyCapacityStatedV1,
     ReplyMessageParkedV1,
     ReplyNoteAddedV1,
     ReplyReferralAcceptedV1,
@@ -94,6 +96,7 @@ def handlers(
     forward_dossiers: ForwardDossiers,
     case_notes: CaseNotes,
     agency_questions: AgencyQuestions,
+    state_capacities: StateCapacities,
 ) -> Mapping[type[Event], Handler]:
     """Returns the handler of each message type."""
 
@@ -118,6 +121,7 @@ def handlers(
         ReplyMessageParkedV1: _report_parked_messages,
         ReplyWithdrawalAcknowledgedV1: judge_replies.acknowledge_withdrawals,
         ReplyNoteAddedV1: record_notes,
+        ReplyCapacityStatedV1: state_capacities.store_replies,
         **{message: _reply_handler(judge_replies, kind) for message, kind in _REPLY_KINDS.items()},
     }
     return {

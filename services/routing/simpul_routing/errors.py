@@ -29,6 +29,10 @@ class CaseMerged(Exception):
         self.into = into
 
 
+class DayTooFar(Exception):
+    """An agency is full for a year at most; state it again then."""
+
+
 class MediationRefused(Exception):
     """The agreement lets nobody, or not this person, open a mediation in this case; `clauses` say why."""
 

@@ -1,12 +1,13 @@
 """Tables of routing."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    Date,
     DateTime,
     Identity,
     Index,
@@ -288,6 +289,19 @@ class AgencyQuestionRow(RoutingTable, table=True):
     answer: bytes | None = Field(default=None, sa_type=LargeBinary)
     """The answer, encrypted likewise."""
     answered_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+
+
+class AgencyCapacityRow(RoutingTable, table=True):
+    """What an agency stated that it can take for one service."""
+
+    __tablename__ = "agency_capacity"
+    agency: str = Field(primary_key=True, sa_type=Text)
+    service: str = Field(primary_key=True, sa_type=Text)
+    max_open: int | None = None
+    """Its limit of open cases; NULL without one."""
+    full_until: date | None = Field(default=None, sa_type=Date)
+    """The last day on which it takes no new case; NULL if it takes them."""
+    stated_at: datetime = Field(sa_type=_MOMENT)
 
 
 class ErasedCaseRow(RoutingTable, table=True):

@@ -195,6 +195,10 @@ CATALOG: tuple[CatalogRow, ...] = (
         "reply.message.parked.v1", ANY_AGENCY, (REPLIES,), ("routing",),
         "the agency could not use a message, and why",
     ),
+    CatalogRow(
+        "reply.capacity.stated.v1", ANY_AGENCY, (REPLIES,), ("routing",),
+        "how many open cases the agency can take for a service, or until when it is full",
+    ),
     CatalogRow("alert.sent.v1", "notify", (EVENTS,), ("desk",), "a provider accepted an alert"),
     CatalogRow("alert.failed.v1", "notify", (EVENTS,), ("desk",), "an alert could not be delivered"),
     CatalogRow(

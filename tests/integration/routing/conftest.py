@@ -31,6 +31,7 @@ from simpul_routing.use_cases import (
     PublishManifests,
     ReferCases,
     SeeCases,
+    StateCapacities,
     SweepClocks,
     TriageCases,
 )
@@ -99,9 +100,11 @@ class Room:
         self.notes = CaseNotes(transactions, files, self.keys)
         self.see = SeeCases(files, self.keys)
         self.questions = AgencyQuestions(transactions, files, self.keys, self.see)
+        self.capacities = StateCapacities(transactions, files)
         self.handlers = handlers(
             self.keys, ReferCases(files), AmendCases(files), JudgeReplies(files), self.manifests,
             ForwardDossiers(self.manifests.find_closed_cases), self.notes, self.questions,
+            self.capacities,
         )  # fmt: skip
         self.release = HeldEventRelease(transactions, self.keys)
         self.release.find_withheld = self.manifests.find_withheld
@@ -183,6 +186,15 @@ class Room:
             "id": uuid4(), "source": f"/kediri/agency/{by}", "subject": f"referral/{about['referral_id']}",
             "time": self.now, "sequence": "0000000001", "correlationid": about["case_id"],
             "data": {"referral_id": about["referral_id"], "agency": by, **more},
+        })  # fmt: skip
+
+    def build_own_reply(self, wire_name: str, agency: str, **data: Any) -> Event:
+        """Builds a reply of an agency about no referral."""
+        message = message_class(wire_name)
+        assert message is not None
+        return message.read({
+            "id": uuid4(), "source": f"/kediri/agency/{agency}", "subject": f"agency/{agency}", "time": self.now,
+            "sequence": "0000000001", "correlationid": uuid4(), "data": {"agency": agency, **data},
         })  # fmt: skip
 
     async def cancel(self, offer: Mapping[str, Any], why: CancelReason, reason: str = "x") -> None:

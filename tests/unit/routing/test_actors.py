@@ -49,7 +49,7 @@ def web() -> FastAPI:
     cases = cast("Any", _Unreachable())
     add_api(
         found, service, CITY, cases, cases, cases, cases, cases, cases, cases, EnrolledTokens(None), ConsentTexts(),
-        cases, cases,
+        cases, cases, cases,
     )  # fmt: skip
     return found
 

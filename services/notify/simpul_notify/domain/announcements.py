@@ -101,6 +101,7 @@ ANNOUNCEMENTS: Final[Mapping[str, Announcement]] = MappingProxyType({
     "dossier.withdrawn.v1": _nobody("the agency's system deletes it; operators are alarmed when it does not"),
     "reply.dossier.deleted.v1": _BETWEEN_SYSTEMS,
     "reply.message.parked.v1": _nobody("routing announces it by `agency.alarm.v1`"),
+    "reply.capacity.stated.v1": _nobody("a lead stated it; the history of each case says whom it concerned"),
     "alert.sent.v1": _OWN,
     "alert.failed.v1": _OWN,
     "alert.exhausted.v1": _nobody("routing takes the next step of the clock, which alerts the next level"),

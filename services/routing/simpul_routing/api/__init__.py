@@ -9,6 +9,7 @@ from simpul_city import City
 from simpul_routing.api.actions import add_action_routes
 from simpul_routing.api.agency_questions import add_agency_question_routes
 from simpul_routing.api.authentication import ASSERTION, Authentication, document_roles
+from simpul_routing.api.capacities import add_capacity_routes
 from simpul_routing.api.case_lists import add_list_routes
 from simpul_routing.api.codes import Codes
 from simpul_routing.api.error_handlers import add_error_handlers
@@ -28,6 +29,7 @@ from simpul_routing.use_cases import (
     DismissOverlaps,
     EndCases,
     SeeCases,
+    StateCapacities,
     TransferCases,
     TriageCases,
 )
@@ -51,6 +53,7 @@ def add_api(
     consent_texts: ConsentTexts,
     case_notes: CaseNotes,
     agency_questions: AgencyQuestions,
+    state_capacities: StateCapacities,
 ) -> None:
     """Adds the routes; each requires an assertion of who acts and says which roles it permits."""
     authentication = Authentication(service.keys.directory, tokens)
@@ -65,6 +68,7 @@ def add_api(
     add_transfer_routes(web, service, city, transfer_cases, see_cases, authentication, codes, documented)
     add_indicator_routes(web, service, city.zone, authentication, documented)
     add_register_routes(web, service, city, see_cases, authentication, documented)
+    add_capacity_routes(web, service, city, state_capacities, authentication, documented)
     add_operation_routes(web, service, city, authentication, documented)
     add_error_handlers(web, {agency.code: agency.name for agency in city.agencies})
     document_roles(web)

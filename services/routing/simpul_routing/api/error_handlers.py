@@ -23,6 +23,7 @@ from simpul_routing.errors import (
     ConsentFromSuspect,
     ConsentTextUnknown,
     CursorInvalid,
+    DayTooFar,
     DecisionOutstanding,
     ExclusionUndecided,
     GuardianRelationMissing,
@@ -62,6 +63,9 @@ _REFUSALS: Final[Mapping[type[Exception], Refusal]] = {
     ),
     CodeAmbiguous: Refusal(409, "code_ambiguous", gettext_noop("Two have this code; give the whole id instead.")),
     CursorInvalid: Refusal(422, "cursor_invalid", gettext_noop("The cursor is not valid; start without a cursor.")),
+    DayTooFar: Refusal(
+        422, "day_too_far", gettext_noop("An agency can be full for a year at most. Enter an earlier day.")
+    ),
     MonthsReversed: Refusal(422, "months_reversed", gettext_noop("The first month is after the last.")),
     MonthNotOver: Refusal(422, "month_not_over", gettext_noop("That month is not over yet.")),
     CaseUnknown: Refusal(

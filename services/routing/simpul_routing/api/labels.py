@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from gettext import NullTranslations
 from typing import Final
 
+from simpul_agreement.document.dates import format_day
 from simpul_agreement.model import Step
 from simpul_routing.domain.case_events import (
     AnsweredRight,
@@ -11,6 +12,7 @@ from simpul_routing.domain.case_events import (
     CaseEventKind,
     ChangedReferral,
     ChangedState,
+    FoundFull,
     NoPayload,
     OfferedReferral,
     RefusedMediation,
@@ -85,12 +87,30 @@ def describe_events(  # noqa: PLR0911 - one return per kind
             return f"{case}: {after.label(language)}{_in_brackets(_why_state_changed(change, language))}{by}"
         case Replanned(reason=reason):
             return f"{case}: {reason.label(language)}{by}"
+        case FoundFull() as full:
+            return _describe_full(full, names, language)
         case AnsweredRight(right=right, after=state):
             label = texts.gettext("Right {right}").format(right=right.label(language))
             return f"{label}: {state.label(language)}{_in_brackets(texts.gettext(_BY_HAND))}{by}"
         case NoPayload() | RefusedMediation():
             clauses = ", ".join(event.payload.clauses) if isinstance(event.payload, RefusedMediation) else ""
             return f"{case}: {texts.gettext(_KINDS[event.kind])}{_in_brackets(clauses)}{by}"
+
+
+def _describe_full(full: FoundFull, names: Mapping[str, str], language: str) -> str:
+    texts = _texts(language)
+    if full.full_until:
+        why = texts.gettext("full until {day}").format(day=format_day(full.full_until, language))
+    else:
+        why = texts.gettext("{count} open cases, limit {limit}").format(count=full.open_cases, limit=full.max_open)
+    if full.chosen == full.agency:
+        sentence = texts.gettext("{service}: {agency} is full ({why}), and no other agency can take it")
+    else:
+        sentence = texts.gettext("{service}: {agency} was passed over because it is full ({why}); next: {chosen}")
+    return sentence.format(
+        service=full.service.label(language), agency=names.get(full.agency, full.agency), why=why,
+        chosen=names.get(full.chosen, full.chosen),
+    )  # fmt: skip
 
 
 def _name_actor(event: CaseEvent, names: Mapping[str, str], language: str) -> str:

@@ -39,6 +39,8 @@ class ApiAction(StrEnum):
     READ_INDICATORS = "read_indicators"
     READ_REGISTER = "read_register"
     READ_OPERATIONS = "read_operations"
+    LIST_CAPACITIES = "list_capacities"
+    STATE_CAPACITY = "state_capacity"
     CLOSE = "close"
     REOPEN = "reopen"
     VOID = "void"
@@ -92,6 +94,8 @@ PERMITTED: Final[Mapping[ApiAction, frozenset[ActorRole]]] = MappingProxyType({
     ApiAction.READ_INDICATORS: _DECIDING | {ActorRole.OPERATOR},
     ApiAction.READ_REGISTER: frozenset({ActorRole.COORDINATOR}),
     ApiAction.READ_OPERATIONS: SEE_EVERY_CASE,
+    ApiAction.LIST_CAPACITIES: SEE_EVERY_CASE | {ActorRole.AGENCY_LEAD},
+    ApiAction.STATE_CAPACITY: frozenset({ActorRole.AGENCY_LEAD}),
     ApiAction.CLOSE: _MANAGING,
     ApiAction.REOPEN: _MANAGING,
     ApiAction.VOID: _MANAGING,

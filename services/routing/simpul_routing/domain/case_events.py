@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -52,6 +53,8 @@ class CaseEventKind(StrEnum):
     TRANSFER_SENT = "transfer_sent"
     TRANSFER_ACKNOWLEDGED = "transfer_acknowledged"
     TRANSFER_WITHDRAWN = "transfer_withdrawn"
+    AGENCY_PASSED_OVER = "agency_passed_over"
+    FULL_AGENCY_CHOSEN = "full_agency_chosen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,20 @@ class RefusedMediation:
     clauses: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class FoundFull:
+    """An agency was full when a new service was to be offered to it, by what it had stated then."""
+
+    agency: str
+    service: Service
+    chosen: str
+    """The agency that was chosen: another one, or the same if no other one could take the service."""
+    open_cases: int = 0
+    """Its open cases with the service, counted up to the limit."""
+    max_open: int | None = None
+    full_until: date | None = None
+
+
 Payload: TypeAlias = (
     NoPayload
     | OfferedReferral
@@ -157,6 +174,7 @@ Payload: TypeAlias = (
     | Replanned
     | AnsweredRight
     | RefusedMediation
+    | FoundFull
 )
 PAYLOADS: Final[Mapping[CaseEventKind, type[Payload]]] = MappingProxyType({
     **dict.fromkeys(CaseEventKind, NoPayload),
@@ -169,6 +187,8 @@ PAYLOADS: Final[Mapping[CaseEventKind, type[Payload]]] = MappingProxyType({
     CaseEventKind.REPLANNED: Replanned,
     CaseEventKind.RIGHT_ANSWERED: AnsweredRight,
     CaseEventKind.MEDIATION_REFUSED: RefusedMediation,
+    CaseEventKind.AGENCY_PASSED_OVER: FoundFull,
+    CaseEventKind.FULL_AGENCY_CHOSEN: FoundFull,
 })  # fmt: skip
 """The payload of each kind."""
 NO_PAYLOAD: Final = NoPayload()

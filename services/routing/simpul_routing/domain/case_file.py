@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from simpul_routing.domain.capacity import replace_full_agencies
 from simpul_routing.domain.case import Case
 from simpul_routing.domain.case_ends import CaseEnds
 from simpul_routing.domain.case_events import ROUTING, CaseEventKind, ChangedState
@@ -57,7 +58,11 @@ class CaseFile(Replies, CaseEnds):
         file.enqueue(RightsChanged(case.rights), cause)
         file.record_suggestions(facts.pending, cause)
         file.request_review(decided.decision, plan.answer_by, cause)
-        for planned in held.offered:
+        full = file.find_full_agencies(held.offered, decided.decision, rules.agreement, cause)
+        for one in held.offered:
+            planned = replace_full_agencies(one, full)
+            if planned is None:
+                continue
             clocks = rules.required_clocks(
                 decided.decision, facts, planned.service, planned.role, planned.agency, received_at
             )  # fmt: skip

@@ -307,6 +307,7 @@ class CaseRecord:
             by_hand=terms.by_hand,
         )
         self.referrals[referral.referral_id] = referral.with_service(service)
+        self.rules.capacities.count_offer(service.agency, service.service)
         if self.transfers and service.outstanding_service == _CASE_MANAGEMENT:
             self.update_transfer_clock()
         return self.referrals[referral.referral_id].services[service.service_id]

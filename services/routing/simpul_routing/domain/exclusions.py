@@ -17,7 +17,7 @@ from simpul_routing.domain.clocks import Addressee, ReferralClock, escalation_ta
 from simpul_routing.domain.reroute import NextAgency, find_next_agency
 from simpul_schema.vocabulary import Answer, ReferralRole, Right, RightState, Service, Urgency
 
-_LIFE_BODY_EVIDENCE: Final = frozenset({
+LIFE_BODY_EVIDENCE: Final = frozenset({
     Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
 })  # fmt: skip
 """Services that the agreement requires only when they are needed at once; they never wait."""
@@ -78,7 +78,7 @@ NONE_WAITING: Final = Waiting()
 
 def protective_services(situation: Situation, urgency: Urgency) -> frozenset[Service]:
     """Returns the services that protect life, body or evidence; an anonymous suggestion never withholds them."""
-    protective = _LIFE_BODY_EVIDENCE
+    protective = LIFE_BODY_EVIDENCE
     if urgency is Urgency.HIGH or Answer.NO.value in situation["safe_now"]:
         protective |= _IN_DANGER
     if Answer.YES.value in situation["suicidal_sign"]:

@@ -10,12 +10,13 @@ from simpul_agreement.deadlines import Within
 from simpul_agreement.engine import Decision
 from simpul_agreement.model import ClockName, PlanDeadline, Step
 from simpul_agreement.plan import PlannedReferral
+from simpul_routing.domain.capacity import replace_full_agencies
 from simpul_routing.domain.case_events import ROUTING, CaseEventKind, TakenCaseStep
 from simpul_routing.domain.case_record import Alarm, Terms
 from simpul_routing.domain.clocks import ReferralClock, tighten_clocks
-from simpul_routing.domain.escalation import Escalation
 from simpul_routing.domain.exclusions import ExclusionReview, find_deciding_agency, review_targets
 from simpul_routing.domain.facts import CaseFacts
+from simpul_routing.domain.placement import Placement
 from simpul_routing.domain.published import PlanDecided, PlanProposed
 from simpul_routing.domain.service_plan import Proposal, ServicePlan, without_service
 from simpul_schema.vocabulary import PlanEnd, ReferralRole, Service, Urgency
@@ -26,7 +27,7 @@ _NO_DEADLINE: Final = PlanDeadline(Within(), is_sent_at_deadline=True)
 """Where no clause sets a time, which a proof rules out, nobody waits."""
 
 
-class PlanProposals(Escalation):
+class PlanProposals(Placement):
     """The open proposal of a case; each case has at most one."""
 
     def update_plan(self, decision: Decision, proposed: Sequence[PlannedReferral], cause: UUID | None) -> None:
@@ -134,11 +135,21 @@ class PlanProposals(Escalation):
         self.record_event(CaseEventKind.PLAN_STEP_TAKEN, ROUTING, TakenCaseStep(step, plan.agency))
         self.plan = replace(plan, clock=plan.clock.after_step(step))
 
-    def offer_planned_services(self, services: Proposal, actor: str) -> None:
-        """Offers the services of a plan; their clocks start now."""
+    def offer_planned_services(
+        self, services: Proposal, actor: str, by_person: frozenset[Service] = frozenset()
+    ) -> None:
+        """Offers the services of a plan; their clocks start now.
+
+        Full agencies are passed over, except for the services `by_person`, whose agency a person chose.
+        """
         engines = self.rules.versions.of(self.case.agreement)
         decision = self.rules.decide_by(engines, self.rules.now, self.facts, self.case.urgency)
-        for one in services:
+        routed = [one for one in services if one.service not in by_person]
+        full = self.find_full_agencies(routed, decision, engines.agreement, None)
+        for proposed in services:
+            one = replace_full_agencies(proposed, full)
+            if one is None:
+                continue
             terms = Terms(
                 urgency=decision.terms_of(one.service).urgency,
                 agreement=self.case.agreement,

@@ -8,6 +8,7 @@ from uuid import UUID
 from simpul_agreement.engine import Decision
 from simpul_agreement.model import Phase
 from simpul_agreement.plan import CasePlan, PlannedReferral, caretaker, plan_case
+from simpul_routing.domain.capacity import replace_full_agencies
 from simpul_routing.domain.case import Case
 from simpul_routing.domain.case_events import ROUTING, CaseEventKind, Replanned
 from simpul_routing.domain.case_lifecycle import CaseAction, CaseState
@@ -173,7 +174,14 @@ class Replanning(PlanProposals):
         for agency in sorted(facts.origin.excluded - before.facts.origin.excluded):
             self.enqueue(AgencyExcluded(agency), cause.event_id)
         at_once, proposed = self._divide_additions(change, confirmed)
-        added = [self._offer_addition(decided, addition, cause) for addition in at_once]
+        new = [addition.planned for addition in at_once]
+        full = self.find_full_agencies(new, decided.decision, self.rules.agreement, cause.event_id)
+        placed = [(addition, replace_full_agencies(addition.planned, full)) for addition in at_once]
+        added = [
+            self._offer_addition(decided, replace(addition, planned=planned), cause)
+            for addition, planned in placed
+            if planned
+        ]
         stranded = self._find_stranded(decided, change)
         for service in change.withdrawn:
             self._withdraw_service(service, cause, is_stranded=service in stranded)

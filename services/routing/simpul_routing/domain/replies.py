@@ -8,6 +8,7 @@ from uuid import UUID
 
 from simpul_agreement.model import ClockName
 from simpul_agreement.plan import PlannedReferral
+from simpul_routing.domain.capacity import replace_full_agencies
 from simpul_routing.domain.case_events import ROUTING, CaseEventKind
 from simpul_routing.domain.case_lifecycle import CaseAction
 from simpul_routing.domain.case_record import Terms, Why
@@ -159,11 +160,21 @@ class Replies(Replanning):
             escalated_service=outstanding if next_agency.service is not outstanding.service else None,
             by_hand=declined.by_hand,
         )
-        planned = PlannedReferral(next_agency.service, next_agency.agency, next_agency.role, tuple(declined.clauses))
+        planned = self._place_rerouted(declined, next_agency, facts, cause)
         offered = self.add_service(planned, terms, ServiceState.OFFERED)
         replacement = Replacement(offered.service_id, offered.reroute_count, next_agency.is_escalated_to_hub)
         self.replace_declined(declined, offered, replacement, Why(ROUTING, cause, next_agency=offered.agency), facts)
         self.publish_offer(offered, ROUTING, cause)
+
+    def _place_rerouted(
+        self, declined: ReferralService, next_agency: NextAgency, facts: CaseFacts, cause: UUID
+    ) -> PlannedReferral:
+        """Returns what the next agency is offered; a full one is passed over as for any new service."""
+        planned = PlannedReferral(next_agency.service, next_agency.agency, next_agency.role, tuple(declined.clauses))
+        engines = self.rules.versions.of(declined.agreement)
+        decision = self.rules.decide_by(engines, self.rules.now, facts, self.case.urgency)
+        full = self.find_full_agencies([planned], decision, engines.agreement, cause, facts)
+        return replace_full_agencies(planned, full) or planned
 
     def _find_next_agency(self, declined: ReferralService, facts: CaseFacts) -> NextAgency | None:
         """Finds the next agency by the version of the agreement that the service was offered by."""

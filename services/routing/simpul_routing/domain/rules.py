@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from typing import Protocol
 from uuid import UUID, uuid4
@@ -12,6 +12,7 @@ from simpul_agreement.engine import Decision, Engines
 from simpul_agreement.facts import AgencyKind
 from simpul_agreement.model import Agreement
 from simpul_city import City
+from simpul_routing.domain.capacity import Capacities
 from simpul_routing.domain.clocks import Addressee, ReferralClock, clocks_for_service
 from simpul_routing.domain.facts import CaseFacts
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency
@@ -35,6 +36,8 @@ class Rules:
     city: City
     now: datetime
     new_id: Callable[[], UUID] = field(default=uuid4, compare=False)
+    capacities: Capacities = field(default_factory=Capacities, compare=False)
+    """What agencies stated that they can take; nothing by default."""
 
     @cached_property
     def active(self) -> Engines:
@@ -45,6 +48,11 @@ class Rules:
     def agreement(self) -> Agreement:
         """The text of the version for new decisions."""
         return self.active.agreement
+
+    @property
+    def today(self) -> date:
+        """The day in the city."""
+        return self.now.astimezone(self.city.zone).date()
 
     def decide(self, facts: CaseFacts, urgency: Urgency | None = None) -> Decision:
         """Decides by the active version; `urgency` overrides the urgency by the facts."""

@@ -22,6 +22,7 @@ from simpul_routing.repository.agency_questions import (
     list_questions,
 )
 from simpul_routing.repository.audit_heads import list_audit_heads, store_audit_heads
+from simpul_routing.repository.capacities import count_open_cases, list_capacities, load_capacities, state_capacity
 from simpul_routing.repository.case_files import CaseFiles
 from simpul_routing.repository.case_lists import count_cases, count_open_triage, list_cases, list_open_triage
 from simpul_routing.repository.cases import find_cases
@@ -113,6 +114,7 @@ __all__ = [
     "count_cases",
     "count_clocks",
     "count_missed_manifests",
+    "count_open_cases",
     "count_open_overlaps",
     "count_open_plans",
     "count_open_questions",
@@ -147,6 +149,7 @@ __all__ = [
     "is_erased",
     "list_addressed_questions",
     "list_audit_heads",
+    "list_capacities",
     "list_case_events",
     "list_cases",
     "list_cases_with_exclusions",
@@ -168,6 +171,7 @@ __all__ = [
     "list_reviewed_cases",
     "list_silent_agencies",
     "list_transfers",
+    "load_capacities",
     "number_sent_events",
     "postpone_due_clocks",
     "postpone_due_decisions",
@@ -177,6 +181,7 @@ __all__ = [
     "record_overlaps",
     "requeue_events",
     "reset_missed_manifests",
+    "state_capacity",
     "store_audit_heads",
     "take_earlier_disclosure",
     "take_resend_request",

@@ -5,6 +5,7 @@ their ids, and everything else of a case under its lock. So none waits for anoth
 """
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -21,6 +22,7 @@ from simpul_routing.domain.exclusions import ExclusionReview
 from simpul_routing.domain.referral import Referral
 from simpul_routing.domain.rules import AgreementVersions, Rules
 from simpul_routing.domain.service_plan import ServicePlan
+from simpul_routing.repository.capacities import load_capacities
 from simpul_routing.repository.cases import SELECT_CASES, case_from_row
 from simpul_routing.repository.exclusions import SELECT_OPEN_REVIEWS, review_from_row
 from simpul_routing.repository.referrals import SELECT_SERVICES, build_referrals
@@ -79,8 +81,13 @@ class CaseFiles:
         self._keys = keys
 
     def rules_at(self, now: datetime) -> Rules:
-        """Returns the rules for changes at `now`."""
+        """Returns the rules at `now`, for what offers no service."""
         return Rules(self._versions, self.city, now)
+
+    async def load_rules(self, transaction: Transaction) -> Rules:
+        """Loads the rules for changes in a transaction, with what agencies can take now."""
+        rules = self.rules_at(transaction.now)
+        return replace(rules, capacities=await load_capacities(transaction, rules.today))
 
     async def load_for_update(self, transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, CaseFile]:
         """Loads files by the ids of their cases and locks them until the transaction ends; unknown ids are left out.
@@ -130,7 +137,7 @@ class CaseFiles:
         if not found:
             return []
         rows = (await transaction.connection.execute(_SERVICES, {"ids": list(ids)})).all()
-        files = self._build_files(transaction, found, rows, {})
+        files = self._build_files(self.rules_at(transaction.now), found, rows, {})
         due = [
             (next_at, row.referral_id, row.service_id, ClockName(name))
             for row in rows
@@ -167,7 +174,7 @@ class CaseFiles:
         reviews = await transaction.connection.execute(_REVIEWS, values)
         plans = await transaction.connection.execute(_PLANS, values)
         files = self._build_files(
-            transaction, found, rows, {row.case_id: review_from_row(row) for row in reviews},
+            await self.load_rules(transaction), found, rows, {row.case_id: review_from_row(row) for row in reviews},
             {row.case_id: plan_from_row(self._keys, row) for row in plans},
         )  # fmt: skip
         for row in await transaction.connection.execute(_TRANSFERS, values):
@@ -185,13 +192,12 @@ class CaseFiles:
         if not found:
             return {}
         rows = (await transaction.connection.execute(_SERVICES_REPLIED, {"ids": list(ids)})).all()
-        return self._build_files(transaction, found, rows, {})
+        return self._build_files(self.rules_at(transaction.now), found, rows, {})
 
     def _build_files(
-        self, transaction: Transaction, found: Mapping[UUID, Any], rows: Iterable[Any],
+        self, rules: Rules, found: Mapping[UUID, Any], rows: Iterable[Any],
         reviews: Mapping[UUID, ExclusionReview], plans: Mapping[UUID, ServicePlan] = _NO_PLANS,
     ) -> dict[UUID, CaseFile]:  # fmt: skip
-        rules = self.rules_at(transaction.now)
         referrals: dict[UUID, dict[UUID, Referral]] = {case_id: {} for case_id in found}
         rows = list(rows)
         # A case that was merged after it was locked keeps its referrals here.

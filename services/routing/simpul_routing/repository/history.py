@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -92,7 +92,13 @@ def _event_from_row(keys: Keys, row: Any) -> CaseEvent:
 def encode_payload(payload: Payload) -> dict[str, Any]:
     """Returns the fields of a payload as JSON, without those that are not set."""
     values = ((name, getattr(payload, name)) for name in _NAMES[type(payload)])
-    return {name: value.value if isinstance(value, Enum) else value for name, value in values if value}
+    return {name: _encode_value(value) for name, value in values if value}
+
+
+def _encode_value(value: Any) -> Any:
+    if isinstance(value, date):
+        return value.isoformat()
+    return value.value if isinstance(value, Enum) else value
 
 
 def decode_payload(kind: CaseEventKind, stored: Mapping[str, Any]) -> Payload:

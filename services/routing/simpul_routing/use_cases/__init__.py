@@ -14,6 +14,7 @@ from simpul_routing.use_cases.publish_manifests import PublishManifests
 from simpul_routing.use_cases.refer_cases import ReferCases
 from simpul_routing.use_cases.see_cases import SeeCases
 from simpul_routing.use_cases.settle_overlaps import DismissOverlaps, record_overlaps
+from simpul_routing.use_cases.state_capacities import StateCapacities
 from simpul_routing.use_cases.sweep_clocks import SweepClocks
 from simpul_routing.use_cases.transfer_cases import TransferCases
 from simpul_routing.use_cases.triage_cases import TriageCases
@@ -32,6 +33,7 @@ __all__ = [
     "PublishManifests",
     "ReferCases",
     "SeeCases",
+    "StateCapacities",
     "SweepClocks",
     "TransferCases",
     "TriageCases",

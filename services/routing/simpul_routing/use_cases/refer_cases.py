@@ -19,7 +19,7 @@ class ReferCases:
         self, transaction: Transaction, reports: Sequence[tuple[CaseReportedV1, TriageFacts]]
     ) -> None:
         """Opens the file of each reported case."""
-        rules = self._files.rules_at(transaction.now)
+        rules = await self._files.load_rules(transaction)
         opened = [
             CaseFile.open_case(
                 event.data.case_id,

@@ -4,6 +4,7 @@ from simpul_schema.envelope import Event, SectionContent
 from simpul_schema.messages.alarm import AgencyAlarmV1, BreachFoundV1
 from simpul_schema.messages.alert import AlertExhaustedV1, AlertFailedV1, AlertSentV1
 from simpul_schema.messages.audit import AuditHeadSignedV1
+from simpul_schema.messages.capacity import ReplyCapacityStatedV1
 from simpul_schema.messages.case import (
     CaseAgencyExcludedV1,
     CaseAmendedV1,
@@ -108,6 +109,7 @@ MESSAGES: tuple[type[Event], ...] = (
     ReplyDossierDeletedV1,
     ReplyResendRequestedV1,
     ReplyMessageParkedV1,
+    ReplyCapacityStatedV1,
     AlertSentV1,
     AlertFailedV1,
     AlertExhaustedV1,
@@ -177,6 +179,7 @@ __all__ = [
     "ReferralReroutedV1",
     "ReferralRevokedV1",
     "ReferralStartedV1",
+    "ReplyCapacityStatedV1",
     "ReplyDossierDeletedV1",
     "ReplyMessageParkedV1",
     "ReplyNoteAddedV1",

@@ -1,0 +1,249 @@
+"""Full agencies: who is passed over, who never is, and what the history of the case says."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simpul_agreement.implications import normalize_situation
+from simpul_routing.api.labels import describe_events
+from simpul_routing.domain.capacity import NEVER_PASSED_OVER, Capacities, ServiceCapacity
+from simpul_routing.domain.case_events import CaseEvent, CaseEventKind, FoundFull
+from simpul_routing.domain.case_file import CaseFile
+from simpul_routing.domain.exclusions import protective_services
+from simpul_routing.domain.facts import ReportedFacts, read_report
+from simpul_routing.domain.lifecycle import ReplyKind
+from simpul_routing.domain.referral import ReferralService
+from simpul_routing.domain.replies import Reply
+from simpul_routing.domain.rules import Rules
+from simpul_routing.domain.service_plan import PlanChanges
+from simpul_routing.repository.history import decode_payload, encode_payload
+from simpul_schema.messages.case import TriageFacts
+from simpul_schema.vocabulary import DeclineReason, ReferralRole, Service, Urgency
+from tests.support.agreements import CITY, kediri
+from tests.unit.routing.test_case_file import VERSIONS, find_lead
+from tests.unit.routing.test_service_plans import VERSIONS as TWO_WAVES
+
+NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
+TODAY = date(2026, 11, 27)
+CASE_ID, CAUSE = UUID(int=1), UUID(int=2)
+FULL = ServiceCapacity(open_cases=5, max_open=5)
+CLOSED = ServiceCapacity(full_until=TODAY + timedelta(days=8))
+
+
+def report_of(**facts: Any) -> ReportedFacts:
+    """Builds the report about a child who is safe at home, which needs much and nothing at once."""
+    known = {"channel": "phone", "reporter": "other", "violence": ["psychological"], "place": "household",
+             "kelurahan": "Bujel", "safe_now": "yes", "perpetrator_lives_with_child": "no"}  # fmt: skip
+    return read_report(TriageFacts.model_validate(known | facts), CITY, kediri(), NOW)
+
+
+def open_file(capacities: Capacities, versions: Any = VERSIONS, **facts: Any) -> CaseFile:
+    report = report_of(**facts)
+    return CaseFile.open_case(CASE_ID, report, (), NOW, Rules(versions, CITY, NOW, capacities=capacities), CAUSE)
+
+
+def leads_of(file: CaseFile) -> dict[Service, str]:
+    return {s.service: s.agency for s in file.services if s.role is ReferralRole.LEAD and s.standing.is_open}
+
+
+def found_full(file: CaseFile, kind: CaseEventKind) -> list[FoundFull]:
+    return [e.payload for e in file.history if e.kind is kind and isinstance(e.payload, FoundFull)]
+
+
+def decline(file: CaseFile, service: ReferralService) -> None:
+    reason = DeclineReason.CONFLICT_OF_INTEREST
+    reply = Reply(
+        uuid4(), service.referral_id, service.agency, ReplyKind.DECLINED, (service.service_id,), reason=reason
+    )
+    assert file.record_replies([reply]) == []
+
+
+def test_a_full_agency_is_passed_over_and_the_history_says_so() -> None:
+    usual = leads_of(open_file(Capacities()))
+    agency = usual[Service.PSYCHOLOGIST]
+
+    file = open_file(Capacities({(agency, Service.PSYCHOLOGIST): FULL}))
+
+    chosen = leads_of(file)[Service.PSYCHOLOGIST]
+    assert chosen != agency
+    assert found_full(file, CaseEventKind.AGENCY_PASSED_OVER) == [
+        FoundFull(agency, Service.PSYCHOLOGIST, chosen, open_cases=5, max_open=5)
+    ]
+    others = {service: code for service, code in leads_of(file).items() if service is not Service.PSYCHOLOGIST}
+    assert others == {service: code for service, code in usual.items() if service is not Service.PSYCHOLOGIST}
+
+
+def test_the_agency_that_leads_instead_does_not_support_itself() -> None:
+    agency = leads_of(open_file(Capacities()))[Service.PSYCHOLOGIST]
+
+    file = open_file(Capacities({(agency, Service.PSYCHOLOGIST): FULL}))
+
+    offered = [(one.service, one.agency) for one in file.services]
+    assert len(offered) == len(set(offered))
+
+
+def test_where_everybody_is_full_the_first_is_chosen_and_it_is_recorded() -> None:
+    usual = leads_of(open_file(Capacities()))
+    everybody = {(one.code, Service.PSYCHOLOGIST): CLOSED for one in CITY.agencies}
+
+    file = open_file(Capacities(everybody))
+
+    assert leads_of(file) == usual
+    [recorded] = found_full(file, CaseEventKind.FULL_AGENCY_CHOSEN)
+    assert (recorded.agency, recorded.chosen) == (usual[Service.PSYCHOLOGIST],) * 2
+    assert recorded.full_until == CLOSED.full_until
+
+
+def test_an_agency_is_full_up_to_and_on_the_day_that_it_stated() -> None:
+    stated = ServiceCapacity(full_until=TODAY)
+
+    assert stated.is_full_on(TODAY)
+    assert not stated.is_full_on(TODAY + timedelta(days=1))
+
+
+def test_a_limit_holds_within_one_batch_of_cases() -> None:
+    agency = leads_of(open_file(Capacities()))[Service.PSYCHOLOGIST]
+    capacities = Capacities({(agency, Service.PSYCHOLOGIST): ServiceCapacity(open_cases=1, max_open=3)})
+
+    chosen = [leads_of(open_file(capacities))[Service.PSYCHOLOGIST] for _ in range(4)]
+
+    assert [code == agency for code in chosen] == [True, True, False, False]
+
+
+def test_a_declined_service_passes_over_a_full_agency_too() -> None:
+    file = open_file(Capacities())
+    first = find_lead(file, Service.PSYCHOLOGIST)
+    usual = open_file(Capacities())
+    decline(usual, find_lead(usual, Service.PSYCHOLOGIST))
+    next_agency = leads_of(usual)[Service.PSYCHOLOGIST]
+
+    file.rules = Rules(VERSIONS, CITY, NOW, capacities=Capacities({(next_agency, Service.PSYCHOLOGIST): FULL}))
+    decline(file, first)
+
+    assert leads_of(file).get(Service.PSYCHOLOGIST) != first.agency
+    recorded = found_full(file, CaseEventKind.AGENCY_PASSED_OVER) + found_full(file, CaseEventKind.FULL_AGENCY_CHOSEN)
+    assert [one.agency for one in recorded] == [next_agency]
+
+
+def test_the_agency_that_a_person_chose_for_a_plan_is_kept() -> None:
+    file = open_file(Capacities(), TWO_WAVES)
+    assert file.plan
+    planned = next(one for one in file.plan.services if one.service is Service.PSYCHOLOGIST)
+    file.rules = Rules(TWO_WAVES, CITY, NOW, capacities=Capacities({(planned.agency, planned.service): FULL}))
+
+    file.confirm_plan(PlanChanges(agencies={planned.service: planned.agency}), str(uuid4()), "")
+
+    assert leads_of(file)[planned.service] == planned.agency
+    assert found_full(file, CaseEventKind.AGENCY_PASSED_OVER) == []
+
+
+def test_a_confirmed_plan_passes_over_an_agency_that_is_full_by_then() -> None:
+    file = open_file(Capacities(), TWO_WAVES)
+    assert file.plan
+    planned = next(one for one in file.plan.services if one.service is Service.PSYCHOLOGIST)
+    file.rules = Rules(TWO_WAVES, CITY, NOW, capacities=Capacities({(planned.agency, planned.service): FULL}))
+
+    file.confirm_plan(PlanChanges(), str(uuid4()), "")
+
+    assert leads_of(file)[planned.service] != planned.agency
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "Psychologist: UPTD PPA was passed over because it is full (5 open cases, limit 5); next: RS"),
+        ("id", "Psikolog: UPTD PPA dilewati karena penuh (5 kasus terbuka, batas 5); berikutnya: RS"),
+    ],
+)
+def test_the_timeline_says_it_in_both_languages(language: str, sentence: str) -> None:
+    payload = FoundFull("uptd-ppa", Service.PSYCHOLOGIST, "rs-rujukan", open_cases=5, max_open=5)
+    event = CaseEvent(CASE_ID, CaseEventKind.AGENCY_PASSED_OVER, "routing", payload)
+
+    assert describe_events([event], {"uptd-ppa": "UPTD PPA", "rs-rujukan": "RS"}, language) == sentence
+
+
+def test_what_was_stated_at_the_decision_is_stored_with_it() -> None:
+    payload = FoundFull("uptd-ppa", Service.PSYCHOLOGIST, "rs-rujukan", full_until=TODAY)
+
+    stored = encode_payload(payload)
+
+    assert stored["full_until"] == "2026-11-27"
+    assert decode_payload(CaseEventKind.AGENCY_PASSED_OVER, stored) == payload
+
+
+_CAPACITIES = st.dictionaries(
+    st.tuples(
+        st.sampled_from([one.code for one in CITY.agencies if "satgas" not in one.code]), st.sampled_from(Service)
+    ),
+    st.sampled_from([FULL, CLOSED, ServiceCapacity(open_cases=1, max_open=9)]),
+    max_size=60,
+)
+_FACTS = st.fixed_dictionaries({
+    "violence": st.lists(
+        st.sampled_from(["physical", "psychological", "sexual", "trafficking", "neglect", "unknown"]),
+        min_size=1, max_size=3, unique=True,
+    ),
+    "safe_now": st.sampled_from(["yes", "no", "unknown"]),
+    "suicidal_sign": st.sampled_from(["yes", "no", "unknown"]),
+    "place": st.sampled_from(["household", "school", "online"]),
+    "injured": st.sampled_from(["yes", "no", "unknown"]),
+})  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(_FACTS, _CAPACITIES)
+def test_full_agencies_never_take_anything_from_a_child(
+    facts: dict[str, Any], stated: dict[tuple[str, Service], ServiceCapacity]
+) -> None:
+    usual, file = open_file(Capacities(), **facts), open_file(Capacities(stated), **facts)
+    before, after = leads_of(usual), leads_of(file)
+    passed = {one.service: one for one in found_full(file, CaseEventKind.AGENCY_PASSED_OVER)}
+    kept = {one.service: one for one in found_full(file, CaseEventKind.FULL_AGENCY_CHOSEN)}
+    protective = protective_services(file.facts.situation, file.case.urgency) | NEVER_PASSED_OVER
+    urgent = {one.service for one in usual.services if one.standing.urgency is Urgency.HIGH}
+
+    assert before.keys() == after.keys()
+    assert file.case.rights == usual.case.rights
+    assert {service for service in before if before[service] != after[service]} == set(passed)
+    assert not (set(passed) | set(kept)) & (protective | urgent)
+    for service, one in passed.items():
+        assert (one.agency, one.chosen) == (before[service], after[service])
+        assert stated[one.agency, service].is_full_on(TODAY)
+        assert (one.chosen, service) not in stated or not stated[one.chosen, service].is_full_on(TODAY)
+        assert service in file.rules.find_mandate(one.chosen)
+    for service, agency in after.items():
+        if (
+            service not in protective | urgent
+            and (agency, service) in stated
+            and stated[agency, service].is_full_on(TODAY)
+        ):
+            assert kept[service].agency == agency
+    if {"sexual", "trafficking"} & normalize_situation(file.facts.situation)["violence"]:
+        assert {"polres-ppa", "uptd-ppa"} <= {one.agency for one in file.services}
+    assert leads_of(open_file(Capacities(stated), **facts)) == after
+
+
+@settings(max_examples=100, deadline=None)
+@given(_FACTS, _FACTS, _CAPACITIES, _CAPACITIES)
+def test_a_later_decision_moves_nothing_away_from_an_agency_that_became_full(
+    facts: dict[str, Any],
+    new_facts: dict[str, Any],
+    before: dict[tuple[str, Service], ServiceCapacity],
+    later: dict[tuple[str, Service], ServiceCapacity],
+) -> None:
+    kept = []
+    for capacities in (Capacities(), Capacities(later)):
+        file = open_file(Capacities(before), **facts)
+        had = {one.service_id for one in file.services}
+        file.rules = Rules(VERSIONS, CITY, NOW + timedelta(hours=1), capacities=capacities)
+
+        file.amend_report(CASE_ID, report_of(**new_facts), (), uuid4())
+
+        still_open = [one for one in file.services if one.service_id in had and one.standing.is_open]
+        kept.append({(one.service, one.agency, one.role) for one in still_open})
+    usual, when_full = kept
+    assert when_full == usual
