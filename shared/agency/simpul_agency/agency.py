@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Optional, TypeVar
+from typing import Any, Final, Optional, TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import structlog
@@ -36,9 +36,11 @@ from simpul_schema.fhir import ExportedService, as_bundle
 from simpul_schema.messages import (
     DossierReleasedV1,
     DossierWithdrawnV1,
+    ReplyCapacityStatedV1,
     ReplyMessageParkedV1,
     ReplyResendRequestedV1,
 )
+from simpul_schema.messages.capacity import StatedCapacity
 from simpul_schema.messages.dossier import DossierNarrative
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.names import subject_of_referral
@@ -48,6 +50,9 @@ from simpul_seal import Directory, KeyRing, WatchedDirectory, sign, signature_in
 from simpul_seal.embedded import sign_again
 
 E = TypeVar("E", bound=Event)
+
+CONNECT_TIMEOUT: Final = 10.0
+"""Seconds that a command waits for the broker."""
 
 log = structlog.get_logger()
 
@@ -164,6 +169,23 @@ class Agency:
         )  # fmt: skip
         yield reply
         self._outbox.enqueue(await self.store.enqueue_replies(reply.drafts))
+
+    async def state_capacity(self, stated: Sequence[StatedCapacity]) -> None:
+        """States what the agency can take for some services; the city offers new cases to others while it is full."""
+        draft = self._reply_factory.create_agency_draft(
+            ReplyCapacityStatedV1, {"services": [one.model_dump() for one in stated]}, now=_utc_now()
+        )
+        self._outbox.enqueue(await self.store.enqueue_replies([draft]))
+
+    async def publish_replies(self) -> bool:
+        """Publishes the stored replies without receiving anything; returns whether the broker confirmed all of them."""
+        try:
+            await asyncio.wait_for(self.broker.connect(), CONNECT_TIMEOUT)
+            return await self._outbox.publish_stored()
+        except (asyncio.TimeoutError, OSError):
+            return False
+        finally:
+            await self.broker.stop()
 
     async def list_referrals(self, limit: int) -> list[ReferralView]:
         """Lists the referrals that were offered or amended last."""

@@ -90,6 +90,19 @@ class ReplyOutbox:
             if not self._pending and not self._must_reload:
                 await self._wait_for_replies()
 
+    async def publish_stored(self) -> bool:
+        """Publishes the stored replies once, for a program that receives nothing; returns whether all were confirmed.
+
+        A consumer that runs at the same time may publish the same replies; the city recognises them by their ids.
+        """
+        while batch := await self._store.find_unpublished(MAX_IN_FLIGHT):
+            outcomes = await asyncio.gather(*(self._publish(reply) for reply in batch), return_exceptions=True)
+            confirmed = [reply for reply, outcome in zip(batch, outcomes) if outcome is None]  # noqa: B905 - Python 3.10
+            await self._store.mark_published(confirmed, time.time())
+            if len(confirmed) < len(batch):
+                return False
+        return True
+
     async def record_confirmed(self) -> None:
         """Marks the replies that the broker has confirmed as published."""
         confirmed, self._confirmed = self._confirmed, []

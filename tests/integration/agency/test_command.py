@@ -220,3 +220,17 @@ def test_missing_settings_and_files_are_named(tmp_path: Path, box: Sandbox) -> N
     assert "no connector is configured" in nothing
     assert "python, node, php" in language
     assert "sandbox up" in nowhere
+
+
+def test_capacity_reaches_the_city_and_a_mistake_is_explained(box: Sandbox) -> None:
+    stated = box.run("capacity", "shelter", "--open-cases", "4")
+    until(lambda: "reply.capacity.stated.v1" in box.log.read_text())
+    unknown = box.run("capacity", "sheltr", "--open-cases", "4", expected=2)
+    too_far = box.run("capacity", "shelter", "--full-until", "2099-01-01", expected=2)
+    away = box.run("capacity", "shelter", SIMPUL_AGENCY_AMQP_URL="amqp://nobody@127.0.0.1:9/")
+
+    assert "the city has it" in stated
+    assert "at most 4 open cases" in stated
+    assert "there is no service sheltr" in unknown
+    assert "a year at most" in too_far
+    assert "sent when the consumer starts next" in away

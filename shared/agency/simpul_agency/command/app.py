@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from simpul_agency.agency import Agency
-from simpul_agency.command import audit_commands, sandbox_commands, store_commands
+from simpul_agency.command import audit_commands, capacity_command, sandbox_commands, store_commands
 from simpul_agency.command.doctor import examine
 from simpul_agency.command.errors import load_settings, refuse
 from simpul_agency.command.files import SETTINGS_FILE, AgencyFiles, FilesMismatch
@@ -176,6 +176,7 @@ def new(
 
 store_commands.add_commands(app)
 audit_commands.add_commands(app)
+capacity_command.add_commands(app)
 sandbox_commands.add_commands(app)
 
 
