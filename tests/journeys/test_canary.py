@@ -488,6 +488,7 @@ def test_every_sink_was_used(played: Played) -> None:
         assert b"reply.note.added.v1" in sinks[name], name
     for name in ("messages", "database of intake", "database of routing"):
         assert b"case.question_sent.v1" in sinks[name], name
+        assert b"case.note_added.v1" in sinks[name], name
 
 
 def test_no_seeded_datum_is_in_any_sink(played: Played) -> None:

@@ -21,6 +21,7 @@ from simpul_intake.use_cases import (
     FindDueCases,
     FollowReports,
     KeepFiles,
+    KeepNotes,
     KeepQuestions,
     LimitReports,
     ReleaseDossiers,
@@ -58,7 +59,8 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     service.add_background_task(release_dossiers.run)
     service.add_warnings(release_dossiers.find_warnings)
     questions = KeepQuestions(vault, service.keys)
-    service.consume_events(handlers(release_dossiers, questions), in_order=False)
+    notes = KeepNotes(vault, service.keys, release_dossiers.request_release)
+    service.consume_events(handlers(release_dossiers, questions, notes), in_order=False)
     web = create_web_app(
         service,
         title="Simpul intake",

@@ -39,6 +39,11 @@ def question_stored(case_id: UUID, question_id: UUID) -> AuditEntry:
     return AuditEntry("question.stored", subject_of_case(case_id), INTAKE, "", f"question:{question_id}")
 
 
+def note_stored(case_id: UUID, agency: str, note_id: UUID) -> AuditEntry:
+    """A note of an agency became part of the dossier."""
+    return AuditEntry("note.stored", subject_of_case(case_id), agency, "", f"note:{note_id}")
+
+
 def files_stored(case_id: UUID, count: int) -> AuditEntry:
     """Somebody who holds the receipt added photos or documents."""
     return AuditEntry("files.stored", subject_of_case(case_id), RECEIPT_HOLDER, "", f"count:{count}")

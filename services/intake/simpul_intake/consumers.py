@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from simpul_intake.use_cases import (
+    KeepNotes,
     KeepQuestions,
     ReleaseDossiers,
     record_closed_cases,
@@ -17,6 +18,7 @@ from simpul_schema import Event
 from simpul_schema.messages import (
     CaseClosedV1,
     CaseMergedV1,
+    CaseNoteAddedV1,
     CaseQuestionSentV1,
     CaseReopenedV1,
     CaseVoidedV1,
@@ -31,13 +33,16 @@ BINDINGS: Final[tuple[Binding, ...]] = (
     (EVENTS, "case.reopened.v1"),
     (EVENTS, "case.merged.v1"),
     (EVENTS, "case.question_sent.v1"),
+    (EVENTS, "case.note_added.v1"),
     (EVENTS, "disclosure.decided.v1"),
     (REPLIES, "reply.*.dossier.deleted.v1"),
 )
 """What intake's queue is bound to: parts of streams, so intake consumes without order."""
 
 
-def handlers(release_dossiers: ReleaseDossiers, questions: KeepQuestions) -> Mapping[type[Event], Handler]:
+def handlers(
+    release_dossiers: ReleaseDossiers, questions: KeepQuestions, notes: KeepNotes
+) -> Mapping[type[Event], Handler]:
     """Returns the handler of each message type."""
     return {
         CaseClosedV1: record_closed_cases,
@@ -45,6 +50,7 @@ def handlers(release_dossiers: ReleaseDossiers, questions: KeepQuestions) -> Map
         CaseReopenedV1: record_reopened_cases,
         CaseMergedV1: record_merged_cases,
         CaseQuestionSentV1: questions.record_questions,
+        CaseNoteAddedV1: notes.record_notes,
         DisclosureDecidedV1: release_dossiers.record_decisions,
         ReplyDossierDeletedV1: release_dossiers.record_deletions,
     }

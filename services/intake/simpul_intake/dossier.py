@@ -4,24 +4,28 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from simpul_intake.domain import Report
 from simpul_schema import SectionContent
 from simpul_schema.messages.dossier import (
+    DOSSIER_SECTIONS,
     DossierFile,
     DossierIdentity,
     DossierLegal,
     DossierLogistics,
     DossierMedical,
     DossierNarrative,
+    DossierNote,
     DossierSchool,
 )
 from simpul_schema.vocabulary import Answer, DisclosureBasis, DossierSection
 
 _WRITTEN: Final = frozenset({DossierSection.NARRATIVE, DossierSection.LEGAL})
 """Sections with texts in which a reporter may accuse somebody."""
+Notes: TypeAlias = Mapping[DossierSection, tuple[DossierNote, ...]]
+"""The notes of agencies by the section that they are about, the oldest first."""
 TIME_TO_DELETE: Final = timedelta(hours=72)
 """How long an agency has to confirm that it deleted what was withdrawn: 3 x 24 hours (UU 27/2022)."""
 
@@ -88,15 +92,14 @@ def build_dossier(report: Report, files: tuple[DossierFile, ...] = ()) -> dict[D
     # A call to this number would reach the suspect.
     is_phone_safe = Answer.YES not in (answers["suspect_has_phone"], answers["guardian_is_suspect"])
     sections: dict[DossierSection, SectionContent] = {
-        DossierSection.IDENTITY: DossierIdentity(
-            **{name: identity.get(name, "") for name in ("child_name", "birth_date", "nik", "guardian_name")},
-            sex=report.sex,
-            guardian_relation=report.guardian_relation,
+        DossierSection.IDENTITY: DossierIdentity.model_validate(
+            {name: identity.get(name, "") for name in ("child_name", "birth_date", "nik", "guardian_name")}
+            | {"sex": report.sex, "guardian_relation": report.guardian_relation}
         ),
         DossierSection.NARRATIVE: DossierNarrative(chronology=narrative.get("chronology", ""), files=files),
-        DossierSection.MEDICAL: DossierMedical(
-            **{name: answers[name] for name in ("injured", "pregnant", "disability_need", "suicidal_sign")},
-            happened_at=report.happened_at,
+        DossierSection.MEDICAL: DossierMedical.model_validate(
+            {name: answers[name] for name in ("injured", "pregnant", "disability_need", "suicidal_sign")}
+            | {"happened_at": report.happened_at}
         ),
         DossierSection.LEGAL: DossierLegal(
             perpetrator_description=narrative.get("perpetrator_description", ""),
@@ -112,6 +115,23 @@ def build_dossier(report: Report, files: tuple[DossierFile, ...] = ()) -> dict[D
         ),
     }
     return {name: content for name, content in sections.items() if content != type(content)()}
+
+
+def add_notes(
+    dossier: Mapping[DossierSection, SectionContent], notes: Notes, held: Sequence[HeldSection], *, is_frozen: bool
+) -> dict[DossierSection, SectionContent]:
+    """Adds what agencies noted about each section.
+
+    A frozen agency keeps the notes of what it holds, and gets none with a section that it receives now: a note may be
+    about what somebody reports of it.
+    """
+    holding = {one.section for one in held if not one.is_withdrawn}
+    shown = {name: own for name, own in notes.items() if not is_frozen or name in holding}
+    empty = {name: DOSSIER_SECTIONS[name]() for name in shown}
+    return {
+        name: content.model_copy(update={"notes": shown.get(name, ())})
+        for name, content in {**empty, **dossier}.items()
+    }
 
 
 def plan_release(

@@ -119,6 +119,23 @@ class ReporterFileRow(IntakeTable, table=True):
     stored_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
+class DossierNoteRow(IntakeTable, table=True):
+    """What an agency noted about a section of the dossier, encrypted under the case's data key.
+
+    It is deleted as soon as anything of its case is erased.
+    """
+
+    __tablename__ = "dossier_note"
+    __table_args__ = (Index("dossier_note_of_case", "case_id", "written_at"),)
+    note_id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(foreign_key="case_key.case_id", ondelete="CASCADE")
+    section: str = Field(sa_type=Text)
+    """The section that it adds to."""
+    ciphertext: bytes = Field(sa_type=LargeBinary)
+    """Agency and text, encrypted."""
+    written_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
 class CaseEndRow(IntakeTable, table=True):
     """When a case ended, as routing says; retention counts from there."""
 

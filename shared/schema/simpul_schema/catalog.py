@@ -51,6 +51,10 @@ CATALOG: tuple[CatalogRow, ...] = (
         "the case manager asks the reporting person something; sealed to intake",
     ),
     CatalogRow(
+        "case.note_added.v1", "routing", (EVENTS,), ("intake",),
+        "an agency noted something about a section of the dossier; sealed to intake, which adds it there",
+    ),
+    CatalogRow(
         "case.agency_excluded.v1", "routing", (EVENTS,), ("notify",),
         "an agency receives nothing more about a case, not even escalations",
     ),

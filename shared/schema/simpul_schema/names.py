@@ -135,6 +135,11 @@ def subject_of_erasure(case_id: UUID) -> str:
     return f"erasure/{case_id}"
 
 
+def subject_of_note(note_id: UUID) -> str:
+    """Returns the subject of one note to a case."""
+    return f"note/{note_id}"
+
+
 def subject_of_question(question_id: UUID) -> str:
     """Returns the subject of one question to the reporting person."""
     return f"question/{question_id}"

@@ -1,15 +1,20 @@
 """The kit keeps a dossier sealed, shows it to the agency's people, and deletes it when it is withdrawn."""
 
+import asyncio
 import json
 import sqlite3
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from aiohttp import ClientSession
+from markupsafe import escape
+from typer.testing import CliRunner
 
 from simpul_agency import Agency, ReceivedEvent, Reply
+from simpul_agency.command import store_commands
+from simpul_agency.command.app import app
 from simpul_agency.connectors import ConnectorRunner, ConnectorSettings
 from simpul_agency.sandbox.events import EventFactory
 from simpul_agency.sandbox.process import free_port
@@ -141,6 +146,43 @@ async def test_a_release_that_arrives_after_its_withdrawal_is_not_kept(town: Tow
     await dossier.expect_deleted(withdrawal)
 
     assert await dossier.names(agency) == {}
+    await agency.stop()
+
+
+async def test_people_read_the_notes_of_other_agencies_until_the_section_is_withdrawn(
+    town: Town, dossier: Dossier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    agency = town.agency()
+    ConnectorRunner(agency, ConnectorSettings(web_inbox_port=port))
+    monkeypatch.setattr(store_commands, "load_settings", lambda: None)
+    monkeypatch.setattr(Agency, "from_settings", lambda _: town.agency())
+
+    async def show_notes() -> str:
+        return (await asyncio.to_thread(CliRunner().invoke, app, ["notes", str(dossier.referral_id)])).output
+
+    async def page() -> str:
+        address = f"http://127.0.0.1:{port}/referrals/{dossier.referral_id}"
+        async with ClientSession() as session, session.get(address) as answer:
+            return await answer.text()
+
+    await agency.start()
+    await town.send(dossier.offer)
+    note = {
+        "note_id": str(uuid4()), "agency": "rs-rujukan", "text": "Wenthilora sleeps at her aunt's.",
+        "written_at": "2026-11-27T15:00:05Z",
+    }  # fmt: skip
+    await dossier.release(logistics={"address": ADDRESS, "notes": [note]})
+    await dossier.expect_sections(agency, "logistics")
+
+    assert escape(note["text"]) in await page()
+    assert "rs-rujukan" in await page()
+    assert f"2026-11-27T15:00+00:00 rs-rujukan, logistics: {note['text']}" in await show_notes()
+    assert b"Wenthilora" not in stored_bytes(town.folder)
+    await dossier.expect_deleted(await dossier.withdraw("logistics"))
+
+    assert escape(note["text"]) not in await page()
+    assert "no note" in await show_notes()
     await agency.stop()
 
 

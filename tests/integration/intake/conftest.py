@@ -19,6 +19,7 @@ from simpul_intake.use_cases import (
     AmendReports,
     FollowReports,
     KeepFiles,
+    KeepNotes,
     KeepQuestions,
     Receipt,
     ReleaseDossiers,
@@ -90,6 +91,7 @@ class IntakeProcess:
             room.transactions, self.vault, self.secrets, room.keys, lambda agency: (agency,)
         )
         self.questions = KeepQuestions(self.vault, room.keys)
+        self.notes = KeepNotes(self.vault, room.keys, self.dossiers.request_release)
         self._amend_reports = AmendReports(
             room.transactions, self.vault, self.secrets, CITY, self.overlaps, self.questions,
             self.dossiers.request_release,

@@ -1,5 +1,6 @@
 """Agencies note what others should know; who may hold the section of the dossier that a note adds to may read it."""
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +13,7 @@ from simpul_schema import Event
 from simpul_schema.messages import CaseErasedV1, ReplyNoteAddedV1
 from simpul_schema.messages.reply import CaseNote
 from simpul_schema.vocabulary import ActorRole, DossierSection
-from simpul_seal import seal_section
+from simpul_seal import open_section, seal_section
 from tests.integration.routing.conftest import Room
 from tests.support.actors import UPTD, acting
 
@@ -67,6 +68,25 @@ async def test_a_note_is_read_by_who_may_hold_its_section_and_by_its_author(room
     assert [b"Wenthilora" in bytes(row["content"]) for row in stored] == [False, False]
     assert "Wenthilora" not in str(room.events)
     assert not [one for one in await room.rows("SELECT note FROM case_event") if b"Wenthilora" in bytes(one["note"])]
+
+
+async def test_a_note_reaches_intake_once_and_sealed_to_it_alone(room: Room) -> None:
+    case, offers = await serving(room)
+    note = a_note(room, offers["rs-rujukan"], "logistics")
+
+    await room.receive([note])
+    await room.receive([note])
+    waiting = next(one for one in room.find_offers(case_id=str(case)) if one["agency"] == "polres-ppa")
+    await room.receive([a_note(room, waiting)])
+
+    (event,) = [one for one in room.events if one["type"] == "case.note_added.v1"]
+    assert [key for key, one in room.sent if one["id"] == event["id"]] == ["case.note_added.v1"]
+    sealed = event["data"]["sealed"]["added_note"]
+    opened = open_section(
+        sealed["ciphertext"], room.rings["intake"], event_id=UUID(event["id"]), case_id=case, section="added_note"
+    )
+    assert json.loads(opened) == {"about": "logistics", "agency": "rs-rujukan", "text": TEXT}
+    assert event["data"]["note_id"] == str(note.id)
 
 
 async def test_nobody_reads_the_notes_of_a_case_that_is_not_theirs(room: Room) -> None:

@@ -127,8 +127,8 @@ def describe_dossier(
             [
                 (texts.gettext(DOSSIER[name]), _describe_field(name, value, language, texts.gettext))
                 for name, value in content
-                # Files are links, see `list_files`.
-                if value not in _UNKNOWN and name != "files"
+                # Files are links, see `list_files`; the case page has the notes, also those that are older.
+                if value not in _UNKNOWN and name not in ("files", "notes")
             ],
         )
         for section, content in dossier.items()

@@ -77,6 +77,7 @@ from simpul_intake.repository.files import (
     load_files,
     replace_files,
 )
+from simpul_intake.repository.notes import StoredNote, add_note, list_notes
 from simpul_intake.repository.questions import (
     StoredQuestion,
     add_question,
@@ -135,6 +136,7 @@ __all__ = [
     "StoredAmendment",
     "StoredBreach",
     "StoredCaseKey",
+    "StoredNote",
     "StoredQuestion",
     "StoredReport",
     "StoredSearch",
@@ -145,6 +147,7 @@ __all__ = [
     "add_breach",
     "add_files",
     "add_hold",
+    "add_note",
     "add_overlap",
     "add_question",
     "add_report_counts",
@@ -199,6 +202,7 @@ __all__ = [
     "list_filed",
     "list_files",
     "list_master_keys",
+    "list_notes",
     "list_open_questions",
     "load_case_for_update",
     "load_facts",

@@ -40,12 +40,14 @@ _IS_SENDING = text("""
 """)
 _COUNT_SECTIONS = text("""
     SELECT name, count(*) FROM section WHERE case_id = :case_id GROUP BY name
-    UNION ALL SELECT 'files', count(*) FROM reporter_file WHERE case_id = :case_id HAVING count(*) > 0 ORDER BY name
+    UNION ALL SELECT 'files', count(*) FROM reporter_file WHERE case_id = :case_id HAVING count(*) > 0
+    UNION ALL SELECT 'notes', count(*) FROM dossier_note WHERE case_id = :case_id HAVING count(*) > 0 ORDER BY name
 """)
 _ERASE: Final = (
     text("DELETE FROM section WHERE case_id = :case_id"),
     text("DELETE FROM reporter_question WHERE case_id = :case_id"),
     text("DELETE FROM reporter_file WHERE case_id = :case_id"),
+    text("DELETE FROM dossier_note WHERE case_id = :case_id"),
     text("DELETE FROM case_key WHERE case_id = :case_id"),
     text("DELETE FROM amendment WHERE case_id = :case_id"),
     text("DELETE FROM outbox WHERE correlation_id = :case_id"),

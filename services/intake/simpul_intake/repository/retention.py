@@ -51,6 +51,7 @@ _REPLACE_SECTIONS = text("""
 )
 _DELETE_TOKENS = text("DELETE FROM duplicate_index WHERE case_id = :case_id")
 _DELETE_QUESTIONS = text("DELETE FROM reporter_question WHERE case_id = :case_id")
+_DELETE_NOTES = text("DELETE FROM dossier_note WHERE case_id = :case_id")
 _DELETE_FILES = text("DELETE FROM reporter_file WHERE case_id = :case_id")
 _REPLACE_KEY = text("UPDATE case_key SET key_id = :key_id, wrapped = :wrapped WHERE case_id = :case_id")
 
@@ -106,9 +107,10 @@ async def delete_sections(connection: AsyncConnection, case_id: UUID, names: Seq
     """Deletes every revision of these sections, and what was made of them or belongs to them.
 
     Those are the tokens of the identity, and the files that came with the narrative. Questions to the reporting person
-    are deleted as well: the case has ended, and they may repeat what is erased.
+    and notes of agencies are deleted as well: the case has ended, and they may repeat what is erased.
     """
     await connection.execute(_DELETE_QUESTIONS, {"case_id": case_id})
+    await connection.execute(_DELETE_NOTES, {"case_id": case_id})
     await connection.execute(_DELETE_SECTIONS, {"case_id": case_id, "names": list(names)})
     if "identity" in names:
         await connection.execute(_DELETE_TOKENS, {"case_id": case_id})

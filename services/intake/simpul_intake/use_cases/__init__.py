@@ -7,6 +7,7 @@ from simpul_intake.use_cases.execute_retention import DueCase, ExecuteRetention,
 from simpul_intake.use_cases.follow_reports import FollowReports
 from simpul_intake.use_cases.handle_breaches import HandleBreaches
 from simpul_intake.use_cases.keep_files import KeepFiles
+from simpul_intake.use_cases.keep_notes import KeepNotes
 from simpul_intake.use_cases.keep_questions import KeepQuestions
 from simpul_intake.use_cases.limit_reports import LimitReports, Sender
 from simpul_intake.use_cases.master_keys import MasterKeys
@@ -35,6 +36,7 @@ __all__ = [
     "FollowReports",
     "HandleBreaches",
     "KeepFiles",
+    "KeepNotes",
     "KeepQuestions",
     "LimitReports",
     "MasterKeys",

@@ -20,7 +20,9 @@ from simpul_intake.dossier import (
     TIME_TO_DELETE,
     Disclosure,
     HeldSection,
+    Notes,
     OverdueDeletion,
+    add_notes,
     build_dossier,
     plan_release,
     plan_withdrawal,
@@ -28,6 +30,7 @@ from simpul_intake.dossier import (
 from simpul_intake.erasure import Holder, VaultAction
 from simpul_intake.use_cases.decrypt_report import decrypt_report
 from simpul_intake.use_cases.keep_files import describe_files
+from simpul_intake.use_cases.keep_notes import open_notes
 from simpul_intake.use_cases.vault_secrets import VaultSecrets
 from simpul_intake.vault import Secrets, Vault, WrappedKey, case_key_context
 from simpul_runtime.database import utc_now
@@ -158,6 +161,7 @@ class ReleaseDossiers:
         async with self._transactions.begin() as transaction:
             reports = await self._open_reports(transaction, keys)
             files = await describe_files(transaction, self._vault, keys)
+            notes = await open_notes(transaction, self._vault, keys) if reports else {}
             dossier = build_dossier(combine_reports(reports), files) if reports else {}
             due = await repository.lock_due_disclosures(transaction, case_id)
             # Once nobody can mark them as due any more: a case that was merged meanwhile leaves them due.
@@ -166,7 +170,7 @@ class ReleaseDossiers:
             held = await repository.find_held_sections(transaction, [one.referral_id for one in due])
             for disclosure in due:
                 await self._settle(
-                    transaction, disclosure, dossier, held[disclosure.referral_id], secrets,
+                    transaction, disclosure, dossier, notes, held[disclosure.referral_id], secrets,
                     is_frozen=disclosure.is_frozen(reports, self._list_parts(disclosure.agency)),
                 )  # fmt: skip
 
@@ -204,8 +208,9 @@ class ReleaseDossiers:
 
     async def _settle(
         self, transaction: Transaction, disclosure: Disclosure, dossier: dict[DossierSection, SectionContent],
-        held: Sequence[HeldSection], secrets: Secrets | None, *, is_frozen: bool,
+        notes: Notes, held: Sequence[HeldSection], secrets: Secrets | None, *, is_frozen: bool,
     ) -> None:  # fmt: skip
+        dossier = add_notes(dossier, notes, held, is_frozen=is_frozen)
         # With the basis, because the agency has to know when it holds a section on another one.
         digests = {
             name: _digest(name, content, disclosure.bases.get(name), secrets)

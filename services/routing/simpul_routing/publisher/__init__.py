@@ -18,7 +18,7 @@ from simpul_routing.domain.published import (
     ReferralOffered,
     ServicesChanged,
 )
-from simpul_routing.publisher.cases import case_event, overlap_dismissed, question_sent
+from simpul_routing.publisher.cases import case_event, note_added, overlap_dismissed, question_sent
 from simpul_routing.publisher.decisions import exclusion_decided, exclusion_suggested, plan_decided, plan_proposed
 from simpul_routing.publisher.deliveries import (
     agency_silent,
@@ -40,8 +40,8 @@ from simpul_schema.messages import CaseAgencyExcludedV1
 from simpul_schema.names import subject_of_exclusion
 
 __all__ = [
-    "agency_silent", "build_event", "delivery_manifest", "disclosure_decided", "message_parked", "overlap_dismissed",
-    "reply_refused",
+    "agency_silent", "build_event", "delivery_manifest", "disclosure_decided", "message_parked", "note_added",
+    "overlap_dismissed", "reply_refused",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from simpul_routing.domain.notes import Note
 from simpul_routing.domain.published import (
     CaseClosed,
     CaseMerged,
@@ -20,6 +21,7 @@ from simpul_schema import Event
 from simpul_schema.messages import (
     CaseClosedV1,
     CaseMergedV1,
+    CaseNoteAddedV1,
     CaseQuestionSentV1,
     CaseReopenedV1,
     CaseReplannedV1,
@@ -27,8 +29,9 @@ from simpul_schema.messages import (
     OverlapDismissedV1,
     RightChangedV1,
 )
-from simpul_schema.messages.case import ReporterQuestion
-from simpul_schema.names import subject_of_case, subject_of_overlap, subject_of_question
+from simpul_schema.messages.case import AddedNote, ReporterQuestion
+from simpul_schema.names import subject_of_case, subject_of_note, subject_of_overlap, subject_of_question
+from simpul_schema.vocabulary import DossierSection
 
 
 def case_event(
@@ -82,6 +85,19 @@ def question_sent(case_id: UUID, content: QuestionSent, now: datetime) -> Outgoi
         case_id=case_id,
         data={"case_id": case_id, "question_id": content.question_id, "sent_at": now},
         sealed={"question": ("intake", ReporterQuestion(text=content.text))},
+    )
+
+
+def note_added(note: Note) -> OutgoingEvent:
+    """Builds `case.note_added.v1`, which only intake can read."""
+    content = AddedNote(about=DossierSection(note.about.value), agency=note.agency, text=note.text)
+    return OutgoingEvent(
+        CaseNoteAddedV1,
+        subject=subject_of_note(note.note_id),
+        case_id=note.case_id,
+        causation=note.note_id,
+        data={"case_id": note.case_id, "note_id": note.note_id, "written_at": note.written_at},
+        sealed={"added_note": ("intake", content)},
     )
 
 

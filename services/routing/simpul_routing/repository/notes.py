@@ -35,14 +35,14 @@ _ERASE: Final = text("""
 _IS_ERASED: Final = text("SELECT EXISTS (SELECT FROM erased_case WHERE case_id = :case_id)")
 
 
-async def add_note(transaction: Transaction, keys: Keys, note: Note) -> None:
-    """Stores a note."""
+async def add_note(transaction: Transaction, keys: Keys, note: Note) -> bool:
+    """Stores a note; returns False for one that is stored already."""
     content = keys.encrypt(note.text.encode(), associated_data=agency_note_context(note.note_id))
     values = {
         "note_id": note.note_id, "case_id": note.case_id, "referral_id": note.referral_id, "agency": note.agency,
         "about": note.about.value, "content": content, "written_at": note.written_at,
     }  # fmt: skip
-    await transaction.connection.execute(_ADD, values)
+    return (await transaction.connection.execute(_ADD, values)).rowcount > 0
 
 
 async def list_notes(transaction: Transaction, keys: Keys, referral_ids: Collection[UUID], limit: int) -> list[Note]:

@@ -34,7 +34,7 @@ class CaseNotes:
         self._keys = keys
 
     async def record_notes(self, transaction: Transaction, notes: Sequence[tuple[ReplyNoteAddedV1, CaseNote]]) -> None:
-        """Stores each note, or refuses it with a reason."""
+        """Stores each note and passes it on to intake, or refuses it with a reason."""
         ids = {event.data.referral_id for event, _ in notes}
         files = await self._files.load_of_referrals_for_update(transaction, ids, whole=False)
         for event, note in notes:
@@ -49,10 +49,10 @@ class CaseNotes:
                 transaction.enqueue_event(publisher.reply_refused(event, agency, referral_id, reason, ()))
                 continue
             about = Section(note.about.value)
-            await repository.add_note(
-                transaction, self._keys,
-                Note(event.id, file.case_id, referral_id, agency, about, note.text, transaction.now),
-            )  # fmt: skip
+            noted = Note(event.id, file.case_id, referral_id, agency, about, note.text, transaction.now)
+            if await repository.add_note(transaction, self._keys, noted):
+                # Intake adds it to the dossier of those who hold the section, and takes it away with the section.
+                transaction.enqueue_event(publisher.note_added(noted))
 
     async def erase_notes(self, transaction: Transaction, events: Sequence[CaseErasedV1]) -> None:
         """Deletes the notes about what the vault has erased; to an erased case none is added any more."""

@@ -18,6 +18,7 @@ from simpul_agency.drivers import driver_for
 from simpul_agency.records import DeliveryStatus
 from simpul_agency.store import Store
 from simpul_agency.store.version import NEWEST
+from simpul_schema.vocabulary import DossierSection
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ console = Console(markup=False)
 
 def add_commands(app: typer.Typer) -> None:
     """Adds the commands of this module."""
-    for command in (upgrade, parked, replay, fhir):
+    for command in (upgrade, parked, replay, fhir, notes):
         app.command()(command)
     app.command("verify-delivery")(verify_delivery)
 
@@ -108,6 +109,28 @@ def fhir(referral_id: Annotated[UUID, typer.Argument(help="the UUID in the event
         typer.echo(json.dumps(asyncio.run(export()), indent=1, ensure_ascii=False))
     except ReferralUnknown as error:
         refuse(error)
+
+
+def notes(referral_id: Annotated[UUID, typer.Argument(help="the UUID in the events")]) -> None:
+    """Show what agencies that help the child noted, as far as this agency may read it; it is in the dossier."""
+    agency = Agency.from_settings(load_settings())
+
+    async def open_dossier() -> dict[DossierSection, Any]:
+        await agency.store.open()
+        try:
+            return dict(agency.open_dossier(await agency.find_referral(referral_id)))
+        finally:
+            await agency.store.close()
+
+    try:
+        dossier = asyncio.run(open_dossier())
+    except ReferralUnknown as error:
+        refuse(error)
+    found = [(section.value, note) for section, content in dossier.items() for note in content.notes]
+    for section, note in sorted(found, key=lambda one: one[1].written_at):
+        typer.echo(f"{note.written_at.isoformat(timespec='minutes')} {note.agency}, {section}: {note.text}")
+    if not found:
+        typer.echo("there is no note that this agency may read")
 
 
 def run_in_store(work: Callable[[Store], Awaitable[T]]) -> T:

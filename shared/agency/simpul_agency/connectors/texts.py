@@ -49,6 +49,7 @@ DOSSIER: Final[Mapping[str, str]] = {
     "guardian_phone": gettext_noop("Telephone of the guardian"),
     "address": gettext_noop("Address"),
     "is_suspect_at_home": gettext_noop("The suspect lives at this address"),
+    "notes": gettext_noop("Notes of agencies that help the child"),
 }
 """Label of a field of the dossier."""
 

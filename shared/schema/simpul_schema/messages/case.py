@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from simpul_schema.envelope import ContractModel, Event, EventData, Instant, SectionContent, Sections
+from simpul_schema.messages.reply import MAX_NOTE
 from simpul_schema.vocabulary import (
     AgeBand,
     Answer,
@@ -233,6 +234,36 @@ class CaseQuestionSentV1(Event):
     # A stream of its own, so that no question waits for an event about the case that is missing.
     subject: str = Field(pattern=r"^question/[0-9a-f-]{36}$", description="the question")
     data: CaseQuestionSentData
+
+
+class AddedNote(SectionContent):
+    """What an agency noted about a section of the dossier (tier T3), sealed to intake in the section `added_note`."""
+
+    SECTION: ClassVar[str] = "added_note"
+    RECIPIENT: ClassVar[str] = "intake"
+
+    about: DossierSection = Field(description="the section of the dossier that it adds to")
+    agency: str = Field(description="code of the agency that noted it")
+    text: str = Field(min_length=1, max_length=MAX_NOTE, description="the note")
+
+
+class CaseNoteAddedData(EventData):
+    """A note to a case."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    note_id: UUID = Field(description="random reference of the note")
+    written_at: Instant = Field(description="when, UTC")
+
+
+class CaseNoteAddedV1(Event):
+    """Sent by routing when an agency that serves the case noted something; intake adds it to the dossier."""
+
+    WIRE_NAME: ClassVar[str] = "case.note_added.v1"
+    SECTIONS: ClassVar[Sections] = (AddedNote,)
+    type: Literal["case.note_added.v1"] = "case.note_added.v1"
+    # A stream of its own, so that no note waits for an event about the case that is missing.
+    subject: str = Field(pattern=r"^note/[0-9a-f-]{36}$", description="the note")
+    data: CaseNoteAddedData
 
 
 class CaseAgencyExcludedData(EventData):

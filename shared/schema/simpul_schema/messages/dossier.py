@@ -5,14 +5,14 @@ withdraws it. Routing passes both on to the agency, with its number in the deliv
 of the case, and can read neither.
 """
 
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from simpul_schema.catalog import ANY_AGENCY
 from simpul_schema.envelope import ContractModel, Event, EventData, Instant, SectionContent, Sections
-from simpul_schema.messages.reply import ReferralReplyData
+from simpul_schema.messages.reply import MAX_NOTE, ReferralReplyData
 from simpul_schema.vocabulary import Answer, DisclosureBasis, DossierSection, Relation, Service, Sex
 
 
@@ -62,6 +62,20 @@ class DisclosureDecidedV1(Event):
     data: DisclosureDecidedData
 
 
+class DossierNote(ContractModel):
+    """What an agency that helps the child noted about a section; who holds the section reads it."""
+
+    note_id: UUID = Field(description="random reference of the note")
+    agency: str = Field(description="code of the agency that noted it")
+    text: str = Field(min_length=1, max_length=MAX_NOTE, description="the note")
+    written_at: Instant = Field(description="when, UTC")
+
+
+def _notes() -> Any:
+    """Describes the notes of a section."""
+    return Field(default=(), description="what agencies that help the child noted about this section, the oldest first")
+
+
 class DossierIdentity(SectionContent):
     """Who the child is (tier T2), sealed to the agency in the section `identity`."""
 
@@ -74,6 +88,7 @@ class DossierIdentity(SectionContent):
     sex: Sex = Field(default=Sex.UNKNOWN, description="sex of the child")
     guardian_name: str = Field(default="", description="name of the guardian")
     guardian_relation: Relation = Field(default=Relation.UNKNOWN, description="what the guardian is to the child")
+    notes: tuple[DossierNote, ...] = _notes()
 
 
 class DossierFile(ContractModel):
@@ -97,6 +112,7 @@ class DossierNarrative(SectionContent):
     files: tuple[DossierFile, ...] = Field(
         default=(), description="photos and documents that the reporting person added, the oldest first"
     )
+    notes: tuple[DossierNote, ...] = _notes()
 
 
 class DossierMedical(SectionContent):
@@ -112,6 +128,7 @@ class DossierMedical(SectionContent):
     )
     suicidal_sign: Answer = Field(default=Answer.UNKNOWN, description="whether there are signs of suicidal thoughts")
     happened_at: str = Field(default="", description="when it happened, in local time, as in the facts of the referral")
+    notes: tuple[DossierNote, ...] = _notes()
 
 
 class DossierLegal(SectionContent):
@@ -122,6 +139,7 @@ class DossierLegal(SectionContent):
 
     perpetrator_description: str = Field(default="", description="the suspect, in the words of the report")
     perpetrator_relation: Relation = Field(default=Relation.UNKNOWN, description="what the suspect is to the child")
+    notes: tuple[DossierNote, ...] = _notes()
 
 
 class DossierSchool(SectionContent):
@@ -132,6 +150,7 @@ class DossierSchool(SectionContent):
 
     school: str = Field(default="", description="name of the school")
     in_school: Answer = Field(default=Answer.UNKNOWN, description="whether the child attends a school")
+    notes: tuple[DossierNote, ...] = _notes()
 
 
 class DossierLogistics(SectionContent):
@@ -151,6 +170,7 @@ class DossierLogistics(SectionContent):
     is_suspect_at_home: Answer = Field(
         default=Answer.UNKNOWN, description="whether the suspect lives there: do not go or write there then"
     )
+    notes: tuple[DossierNote, ...] = _notes()
 
 
 DOSSIER_SECTIONS: Final[dict[DossierSection, type[SectionContent]]] = {
