@@ -24,10 +24,11 @@ from simpul_agency.command.files import AgencyFiles
 from simpul_agency.sandbox.events import EventFactory
 from simpul_cli.databases import create_databases
 from simpul_desk.access import Role, User
-from simpul_desk.city_pages.routes import CityPages
+from simpul_desk.city_pages.pages import CityPages
 from simpul_desk.hosting.agencies import HostedAgencies, HostedAgency, Surroundings
 from simpul_desk.live import LiveChannels
-from simpul_desk.work_pages.routes import WorkPages
+from simpul_desk.work_pages.pages import WorkPages
+from simpul_desk.work_pages.worklist_page import render_worklist
 from simpul_dev.backends import Backends, acquire
 from simpul_runtime.database import create_engine
 from simpul_runtime.migrations import migrate_async
@@ -159,7 +160,7 @@ async def measure(backends: Backends, folder: Path, cases: int) -> dict[str, lis
     dice = random.Random(11)
 
     async def worklist() -> None:
-        await work.render_worklist(a_request("/work"), USER)
+        await render_worklist(work, a_request("/work"), USER)
 
     async def case_page() -> None:
         referral_id = dice.choice(referrals)[0]

@@ -22,10 +22,12 @@ from simpul_desk.audit_pages import add_audit_pages
 from simpul_desk.city_pages.agreements import AgreementPages, add_agreement_pages
 from simpul_desk.city_pages.consents import add_consent_pages
 from simpul_desk.city_pages.indicators import add_indicators
+from simpul_desk.city_pages.pages import CityPages
 from simpul_desk.city_pages.reach import add_reach_pages, find_active_agreement
 from simpul_desk.city_pages.register import add_register
 from simpul_desk.city_pages.register_columns import read_columns
-from simpul_desk.city_pages.routes import SERVICE_STATES, CityPages, add_city_pages
+from simpul_desk.city_pages.routes import add_city_pages
+from simpul_desk.city_pages.texts import SERVICE_STATES
 from simpul_desk.consumers import announcing, board_handlers
 from simpul_desk.doctor_page import add_doctor_page
 from simpul_desk.guide.questions import read_guide
@@ -39,7 +41,9 @@ from simpul_desk.service_api import IntakeApi, NotifyApi, RoutingApi
 from simpul_desk.settings import DeskSettings
 from simpul_desk.start_page import add_start_page
 from simpul_desk.team_pages.roster import RosterPages, add_roster_pages
-from simpul_desk.work_pages.routes import DOCUMENT_LIMITS, DOCUMENTS, WorkPages, add_work_pages
+from simpul_desk.work_pages.pages import DOCUMENTS, WorkPages
+from simpul_desk.work_pages.record_forms import DOCUMENT_LIMITS
+from simpul_desk.work_pages.routes import add_work_pages
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service, start_service
 from simpul_runtime.signals import DatabaseSignals

@@ -29,7 +29,8 @@ from simpul_desk.hosting.agencies import HostedAgencies, HostedAgency, Surroundi
 from simpul_desk.hosting.records import Document, Record
 from simpul_desk.live import LiveChannels
 from simpul_desk.tables import AccountRow
-from simpul_desk.work_pages.routes import WorkPages, add_work_pages
+from simpul_desk.work_pages.pages import WorkPages
+from simpul_desk.work_pages.routes import add_work_pages
 from simpul_desk.work_pages.texts import Problem
 from simpul_runtime.audit import AuditFilter, find_entries
 from simpul_runtime.database import create_engine, utc_now

@@ -12,7 +12,7 @@ from simpul_desk.access import Role, User
 from simpul_desk.access.web import SESSION_COOKIE
 from simpul_desk.city_pages.charts import WIDTH, build_chart, count_of, rate_of, share_of
 from simpul_desk.city_pages.indicators import KEYS, add_indicators, describe_charts, draw
-from simpul_desk.city_pages.routes import CityPages
+from simpul_desk.city_pages.pages import CityPages
 from simpul_desk.live import LiveChannels
 from simpul_desk.service_api import ServiceRefused
 from simpul_desk.wording import Wording

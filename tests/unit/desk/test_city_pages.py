@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from simpul_desk.access import Role, User
 from simpul_desk.access.session import form_token_of
 from simpul_desk.access.web import FORM_FIELD, SESSION_COOKIE
-from simpul_desk.city_pages.routes import CityPages, add_city_pages, leave_out
+from simpul_desk.city_pages.pages import CityPages, leave_out
+from simpul_desk.city_pages.routes import add_city_pages
 from simpul_desk.live import LiveChannels
 from simpul_desk.repository import BoardLine
 from simpul_desk.service_api import ServiceRefused

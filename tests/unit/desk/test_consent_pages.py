@@ -13,7 +13,7 @@ from simpul_desk.access import Role, User
 from simpul_desk.access.session import form_token_of
 from simpul_desk.access.web import FORM_FIELD, SESSION_COOKIE
 from simpul_desk.city_pages.consents import FormIncomplete, add_consent_pages, read_consent
-from simpul_desk.city_pages.routes import CityPages
+from simpul_desk.city_pages.pages import CityPages
 from simpul_desk.live import LiveChannels
 from simpul_desk.service_api import ServiceRefused
 from tests.support.agreements import CITY

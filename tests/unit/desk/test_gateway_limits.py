@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from simpul_desk.report_pages.routes import REPORT_LIMITS
-from simpul_desk.work_pages.routes import DOCUMENT_LIMITS, DOCUMENTS
+from simpul_desk.work_pages.pages import DOCUMENTS
+from simpul_desk.work_pages.record_forms import DOCUMENT_LIMITS
 from simpul_intake.pages import FILES_LIMITS, FILES_PATH
 
 CADDYFILE = Path(__file__).parents[3] / "deploy" / "gateway" / "Caddyfile"

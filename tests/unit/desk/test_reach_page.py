@@ -12,8 +12,8 @@ from fastapi import FastAPI
 
 from simpul_desk.access import Actor, Role, User
 from simpul_desk.access.web import SESSION_COOKIE
+from simpul_desk.city_pages.pages import CityPages
 from simpul_desk.city_pages.reach import add_reach_pages
-from simpul_desk.city_pages.routes import CityPages
 from simpul_desk.live import LiveChannels
 from tests.support.agreements import CITY, kediri
 from tests.support.asgi_browser import AsgiBrowser

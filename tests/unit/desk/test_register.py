@@ -15,9 +15,9 @@ from fastapi import FastAPI
 from simpul_city import CityInvalid
 from simpul_desk.access import Role, User
 from simpul_desk.access.web import SESSION_COOKIE
+from simpul_desk.city_pages.pages import CityPages
 from simpul_desk.city_pages.register import add_register
 from simpul_desk.city_pages.register_columns import FIELDS, USUAL, Column, read_columns
-from simpul_desk.city_pages.routes import CityPages
 from simpul_desk.live import LiveChannels
 from simpul_desk.table_files import Sheet, neutralize, write_csv, write_xlsx
 from tests.support.agreements import CITY, KEDIRI

@@ -13,7 +13,8 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from simpul_desk.access import CurrentUser, User
-from simpul_desk.city_pages.routes import MAY_RECORD_CONSENT, CityPages, RefusedForm, actor_of, address_of_case
+from simpul_desk.city_pages.case_page import MAY_RECORD_CONSENT, RefusedForm, address_of_case
+from simpul_desk.city_pages.pages import CityPages, actor_of
 from simpul_desk.rendering import page_language
 from simpul_desk.service_api import ServiceRefused
 from simpul_schema.translations import gettext_noop, load_translations

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from simpul_agreement.model import ClockName
 from simpul_desk.access import Role, User
 from simpul_desk.city_pages.charts import Bar, Chart, build_chart, count_of, rate_of, share_of
-from simpul_desk.city_pages.routes import CityPages, Coordinator
+from simpul_desk.city_pages.pages import CityPages, Coordinator
 from simpul_desk.papers import Figures, Printer, write_figures
 from simpul_desk.rendering import page_language
 from simpul_desk.service_api import ServiceRefused

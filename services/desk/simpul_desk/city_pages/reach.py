@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from simpul_agreement import AgreementMissing, Versions
 from simpul_agreement.model import Agreement
 from simpul_desk.access import Actor, Role, User, require
-from simpul_desk.city_pages.routes import CityPages
+from simpul_desk.city_pages.pages import CityPages
 from simpul_desk.rendering import page_language
 from simpul_desk.service_api import NotifyApi
 from simpul_runtime.database import utc_now

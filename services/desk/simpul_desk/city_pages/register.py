@@ -11,8 +11,9 @@ from starlette.exceptions import HTTPException
 from simpul_city import City
 from simpul_desk.access import User
 from simpul_desk.city_pages.indicators import KEYS, describe_charts, draw, read_indicators
+from simpul_desk.city_pages.pages import CityPages, Coordinator
 from simpul_desk.city_pages.register_columns import Column
-from simpul_desk.city_pages.routes import CASE_STATES, CityPages, Coordinator
+from simpul_desk.city_pages.texts import CASE_STATES
 from simpul_desk.rendering import page_language
 from simpul_desk.table_files import CSV, XLSX, Cell, Sheet, as_file, write_csv, write_xlsx
 from simpul_schema.translations import gettext_noop, load_translations
