@@ -44,7 +44,7 @@ from simpul_schema.messages.capacity import StatedCapacity
 from simpul_schema.messages.dossier import DossierNarrative
 from simpul_schema.messages.referral import ReferralFacts
 from simpul_schema.names import subject_of_referral
-from simpul_schema.tracing import start_tracing, traceparent_in
+from simpul_schema.tracing import TracesRefused, start_tracing, traceparent_in
 from simpul_schema.vocabulary import DossierSection
 from simpul_seal import Directory, KeyRing, WatchedDirectory, sign, signature_in
 from simpul_seal.embedded import sign_again
@@ -368,11 +368,20 @@ class Agency:
 
 
 def _start_tracing(code: str) -> None:
-    """Switches traces on if a collector is configured; without the extra `traces` the agency runs untraced."""
+    """Switches traces on if a collector is configured; without the extra or with wrong settings it runs untraced."""
+
+    def log_export(is_taken: bool) -> None:
+        if is_taken:
+            log.info("traces_exported", agency=code)
+        else:
+            log.warning("traces_not_exported", agency=code)
+
     try:
-        start_tracing(f"agency.{code}")
+        start_tracing(f"agency.{code}", log_export)
     except ImportError as error:
         log.error("traces_not_installed", agency=code, error=type(error).__name__)
+    except TracesRefused as error:
+        log.error("traces_refused", agency=code, reason=error.variable)
 
 
 async def _keep_raw(message: Any) -> Any:

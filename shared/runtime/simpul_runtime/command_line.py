@@ -1,10 +1,11 @@
 """Reads a service's settings: `--help` lists them, and missing or invalid ones are named."""
 
 import argparse
+import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from importlib.metadata import metadata
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -12,6 +13,8 @@ from pydantic.fields import FieldInfo
 from simpul_runtime.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)
+_READ_BY_LIBRARIES: Final = ("OTEL_PROPAGATORS", "OTEL_PYTHON_CONTEXT")
+"""What FastAPI makes OpenTelemetry load when it is imported, and nothing here uses; a wrong name ends the process."""
 
 
 def read_settings(service: str, form: type[S], arguments: Sequence[str] | None = None) -> S:
@@ -28,6 +31,8 @@ def read_settings(service: str, form: type[S], arguments: Sequence[str] | None =
         allow_abbrev=False,
     )
     parser.parse_args(arguments)
+    for name in _READ_BY_LIBRARIES:
+        os.environ.pop(name, None)
     try:
         return form()
     except ValidationError as error:

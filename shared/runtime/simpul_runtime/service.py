@@ -29,7 +29,7 @@ from simpul_runtime.supervision import keep_running
 from simpul_runtime.transaction import Transactions
 from simpul_schema import Event
 from simpul_schema.names import service_inbox
-from simpul_schema.tracing import start_tracing
+from simpul_schema.tracing import TracesRefused, start_tracing
 from simpul_seal import WatchedDirectory, WatchedKeyRing
 
 log = structlog.get_logger()
@@ -231,12 +231,21 @@ def _read_keys(service: str, settings: ServiceSettings) -> Keys:
 
 
 def _start_tracing(service: str) -> bool:
-    """Switches traces on if a collector is configured; without the extra `traces` the service runs untraced."""
+    """Switches traces on if a collector is configured; without the extra or with wrong settings it runs untraced."""
     try:
-        return start_tracing(service)
+        return start_tracing(service, _log_export)
     except ImportError as error:
         log.error("traces_not_installed", exc_info=error)
-        return False
+    except TracesRefused as error:
+        log.error("traces_refused", reason=error.variable)
+    return False
+
+
+def _log_export(is_taken: bool) -> None:
+    if is_taken:
+        log.info("traces_exported")
+    else:
+        log.warning("traces_not_exported")
 
 
 def start_service(build: Callable[[], tuple[Service, FastAPI]], *refusals: type[Exception]) -> None:

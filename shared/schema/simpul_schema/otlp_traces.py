@@ -4,15 +4,17 @@ The provider is not made the global one, so that a library that traces by itself
 addresses and messages of exceptions.
 """
 
+import atexit
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -26,6 +28,9 @@ ALLOWED: Final = frozenset(
     }
 )  # fmt: skip
 """The attributes that a span may have; every other one is left out."""
+EXPORT_TIMEOUT: Final = 3.0
+"""Seconds that a collector has for one export, unless the environment says otherwise; a process that ends waits."""
+_TIMEOUTS: Final = ("OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT")
 _SAFE_TEXT: Final = re.compile(r"[A-Za-z0-9_./:{}\-]{1,120}")
 _SAFE_NAME: Final = re.compile(r"[A-Za-z]+( [A-Za-z0-9_./:{}\-]{1,120})?")
 REDACTED: Final = "[redacted]"
@@ -57,14 +62,58 @@ class OtlpSpan:
         self._span.end()
 
 
+class ObservedExporter(SpanExporter):
+    """Exports, and reports once when a collector takes no more traces and once when it takes them again."""
+
+    def __init__(self, exporter: SpanExporter, on_change: Callable[[bool], object]) -> None:
+        self._exporter = exporter
+        self._on_change = on_change
+        self._is_closing = False
+        self.is_failing = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Exports spans, which are lost when the collector does not take them."""
+        if self._is_closing and self.is_failing:
+            return SpanExportResult.FAILURE
+        result = self._exporter.export(spans)
+        is_failing = result is not SpanExportResult.SUCCESS
+        if is_failing != self.is_failing:
+            self.is_failing = is_failing
+            self._on_change(not is_failing)
+        return result
+
+    def close_soon(self) -> None:
+        """Tries the export of what is left once: a process does not wait for a collector that takes nothing."""
+        self._is_closing = True
+        if self.is_failing:
+            # Also ends the pause before another attempt.
+            self._exporter.shutdown()
+
+    def shutdown(self) -> None:
+        """Ends the exporter."""
+        if not (self._is_closing and self.is_failing):
+            self._exporter.shutdown()
+
+
 class OtlpTracer:
     """Makes spans and exports them in the background."""
 
-    def __init__(self, name: str, exporter: SpanExporter | None = None) -> None:
+    def __init__(
+        self, name: str, on_change: Callable[[bool], object] = bool, exporter: SpanExporter | None = None
+    ) -> None:
         """Takes the name of the service; the exporter reads its settings from the environment."""
-        self._provider = TracerProvider(resource=Resource.create({"service.namespace": "simpul", "service.name": name}))
-        self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter()))
+        timeout = None if any(os.environ.get(one) for one in _TIMEOUTS) else EXPORT_TIMEOUT
+        self._exporter = ObservedExporter(exporter or OTLPSpanExporter(timeout=timeout), on_change)
+        resource = Resource.create({"service.namespace": "simpul", "service.name": name})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("simpul")
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Exports what is left, and ends."""
+        self._exporter.close_soon()
+        self._provider.shutdown()
 
     def start_span(self, name: str, kind: str, parent: str, attributes: Mapping[str, object]) -> OtlpSpan:
         """Starts a step after `parent`, or a trace if that is empty; `kind` is server, producer or consumer."""

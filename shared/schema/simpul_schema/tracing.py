@@ -4,14 +4,16 @@ Off until `start_tracing` finds the address of a collector in the variables that
 nothing of OpenTelemetry is imported. Needs the extra `traces`.
 """
 
+import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Optional, Protocol
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from simpul_schema.envelope import Event
@@ -20,6 +22,13 @@ TRACEPARENT: Final = "traceparent"
 """The header with the trace of a message, as W3C Trace Context names it."""
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """The variables that switch traces on; the first has the address of the collector, the second that of its traces."""
+SAMPLERS: Final = (
+    "always_on", "always_off", "traceidratio",
+    "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio",
+)  # fmt: skip
+COMPRESSIONS: Final = ("none", "gzip", "deflate")
+PROTOCOL: Final = "http/protobuf"
+"""The one protocol of OTLP that is spoken here."""
 _VALID: Final = re.compile("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -41,22 +50,87 @@ class Tracer(Protocol):
         """Starts a step after `parent`, or a trace if that is empty; `kind` is server, producer or consumer."""
 
 
+class TracesRefused(Exception):
+    """A variable has a value with which no trace can be exported; the value is not shown."""
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(f"{variable} has a value with which no trace can be exported")
+        self.variable = variable
+
+
+def _is_address(value: str) -> bool:
+    try:
+        address = urlsplit(value)
+        return address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        return False
+
+
+def _is_count(value: str) -> bool:
+    return value.isascii() and value.isdecimal() and int(value) > 0
+
+
+def _is_ratio(value: str) -> bool:
+    try:
+        return 0 <= float(value) <= 1
+    except ValueError:
+        return False
+
+
+def _is_list_of_pairs(value: str) -> bool:
+    return all(pair.partition("=")[0].strip() and "=" in pair for pair in value.split(",") if pair.strip())
+
+
+_CHECKS: Final[Mapping[str, Callable[[str], bool]]] = {
+    **dict.fromkeys(ENDPOINTS, _is_address),
+    "OTEL_EXPORTER_OTLP_PROTOCOL": PROTOCOL.__eq__,
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": PROTOCOL.__eq__,
+    "OTEL_EXPORTER_OTLP_COMPRESSION": COMPRESSIONS.__contains__,
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION": COMPRESSIONS.__contains__,
+    "OTEL_EXPORTER_OTLP_HEADERS": _is_list_of_pairs,
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS": _is_list_of_pairs,
+    "OTEL_EXPORTER_OTLP_CERTIFICATE": os.path.isfile,
+    "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE": os.path.isfile,
+    "OTEL_TRACES_SAMPLER": SAMPLERS.__contains__,
+    "OTEL_TRACES_SAMPLER_ARG": _is_ratio,
+}
+"""What OpenTelemetry replaces by a default or finds wrong at each export."""
+_COUNTS: Final = re.compile("OTEL_(BSP_[A-Z_]+|EXPORTER_OTLP_(TRACES_)?TIMEOUT|[A-Z_]+_LIMIT)")
+
 _tracers: Final[list[Tracer]] = []
 """The tracer of this process; none while traces are off."""
 _causes: ContextVar[Mapping[Optional[UUID], str]] = ContextVar("traces_of_causes", default=MappingProxyType({}))
 """Event or case that is handled now -> its trace; None -> the trace of whatever else is written."""
 
 
-def start_tracing(name: str, environment: Mapping[str, str] = os.environ) -> bool:
+def start_tracing(
+    name: str, on_change: Callable[[bool], object] = bool, environment: Mapping[str, str] = os.environ
+) -> bool:
     """Switches traces on if a collector is configured; returns whether they are on.
 
-    The first call decides for the process. Raises ImportError if the extra `traces` is missing.
+    The first call decides for the process. `on_change` gets False, in another thread, when a collector takes no more
+    traces, and True when it takes them again. Raises ImportError if the extra `traces` is missing, and TracesRefused.
     """
     if not _tracers and any(environment.get(one) for one in ENDPOINTS):
-        from simpul_schema.otlp_traces import OtlpTracer  # noqa: PLC0415 - costs 10 MB, so only where it is used
+        _check_settings(environment)
+        # It writes lines without a reason at each attempt; `on_change` is called once.
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL + 1)
+        try:
+            from simpul_schema.otlp_traces import OtlpTracer  # noqa: PLC0415 - costs 10 MB, so only where it is used
 
-        _tracers.append(OtlpTracer(name))
+            _tracers.append(OtlpTracer(name, on_change))
+        except (ValueError, TypeError, OSError) as error:
+            # Only the name: the message may quote a value, such as a header with a password.
+            named = re.search(r"OTEL_[A-Z_]+", str(error))
+            raise TracesRefused(named[0] if named else "OTEL_BSP_MAX_EXPORT_BATCH_SIZE") from None
     return bool(_tracers)
+
+
+def _check_settings(environment: Mapping[str, str]) -> None:
+    for name, value in environment.items():
+        is_valid = _is_count if _COUNTS.fullmatch(name) else _CHECKS.get(name)
+        if is_valid and value.strip() and not is_valid(value.strip()):
+            raise TracesRefused(name)
 
 
 def traceparent_in(headers: Mapping[str, Any]) -> str:

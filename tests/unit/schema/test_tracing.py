@@ -5,14 +5,16 @@ import sys
 from uuid import UUID
 
 import pytest
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
 from simpul_schema import tracing
 from simpul_schema.messages import ReferralOfferedV1
-from simpul_schema.otlp_traces import OtlpTracer, keep_allowed
+from simpul_schema.otlp_traces import ObservedExporter, OtlpTracer, keep_allowed
 from simpul_schema.samples import samples
 from simpul_schema.tracing import (
+    TracesRefused,
     current_traceparent,
     start_tracing,
     trace_processing,
@@ -36,7 +38,7 @@ EVENT = next(ReferralOfferedV1.read_json(body) for name, _, body in samples() if
 def exported(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     """Traces that are on, and what they export."""
     exporter = InMemorySpanExporter()
-    monkeypatch.setattr(tracing, "_tracers", [OtlpTracer("intake", exporter)])
+    monkeypatch.setattr(tracing, "_tracers", [OtlpTracer("intake", exporter=exporter)])
     return exporter
 
 
@@ -52,8 +54,85 @@ def test_without_a_collector_nothing_of_opentelemetry_is_loaded() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://collector:4317"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:port"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a-password"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/authority.pem"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "10 %"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_name_and_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setattr(tracing, "_tracers", [])
+
+    with pytest.raises(TracesRefused) as refused:
+        start_tracing("intake", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", name: value})
+
+    assert refused.value.variable == name
+    assert value not in str(refused.value)
+
+
+def test_what_opentelemetry_itself_refuses_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "_tracers", [])
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100000")
+
+    with pytest.raises(TracesRefused, match=r"^OTEL_BSP_MAX_EXPORT_BATCH_SIZE has"):
+        start_tracing("intake", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
+
+
+class _Collector(SpanExporter):
+    """Takes spans or does not, as it is set."""
+
+    def __init__(self) -> None:
+        self.result = SpanExportResult.FAILURE
+        self.calls: list[str] = []
+
+    def export(self, _: object) -> SpanExportResult:
+        self.calls.append("export")
+        return self.result
+
+    def shutdown(self) -> None:
+        self.calls.append("shutdown")
+
+
+def test_a_collector_that_does_not_answer_is_reported_once_and_when_it_answers_again() -> None:
+    collector, changes = _Collector(), list[bool]()
+    exporter = ObservedExporter(collector, changes.append)
+
+    exporter.export([])
+    exporter.export([])
+    collector.result = SpanExportResult.SUCCESS
+    exporter.export([])
+    exporter.export([])
+
+    assert changes == [False, True]
+
+
+def test_a_process_that_ends_does_not_wait_for_a_collector_that_takes_nothing() -> None:
+    collector = _Collector()
+    exporter = ObservedExporter(collector, bool)
+    exporter.export([])
+
+    exporter.close_soon()
+    exporter.export([])
+    exporter.shutdown()
+
+    assert collector.calls == ["export", "shutdown"]
+
+
 def test_without_a_collector_no_message_carries_a_trace() -> None:
-    assert not start_tracing("intake", {"OTEL_EXPORTER_OTLP_ENDPOINT": ""})
+    assert not start_tracing("intake", environment={"OTEL_EXPORTER_OTLP_ENDPOINT": ""})
     with trace_request("POST"):
         assert current_traceparent() == ""
     with trace_publishing("", "simpul.events", "case.reported.v1", message_id=CASE, case_id=CASE) as headers:
