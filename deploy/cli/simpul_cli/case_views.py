@@ -162,6 +162,11 @@ class CaseViews:
         _ = self._
         pending = [one for one in case["suggested_exclusions"] if one["state"] == "pending"]
         review, plan = case["exclusion_review"], case["service_plan"]
+        if case.get("is_reporter_cut_off"):
+            self._print_text(_(
+                "New questions do not reach the reporting person: the centre that filed the report may be too close to "
+                "the suspect and know the receipt words. Use the safe contact in the dossier."
+            ))  # fmt: skip
         if pending:
             agencies = ", ".join(f"{one['agency_name']} ({one['agency']})" for one in pending)
             self._print_text(_("Suggested exclusions that nobody decided yet: {agencies}").format(agencies=agencies))

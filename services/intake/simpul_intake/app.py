@@ -18,6 +18,7 @@ from simpul_intake.use_cases import (
     AmendReports,
     AnnounceErasures,
     ExecuteRetention,
+    FindAccusations,
     FindDueCases,
     FollowReports,
     KeepFiles,
@@ -74,10 +75,13 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     amend_reports = AmendReports(
         service.transactions, vault, secrets, city, overlaps, questions, release_dossiers.request_release
     )
-    search_duplicates = SearchDuplicates(service.transactions, overlaps, city, settings.duplicate_searches_per_day)
-    follow_reports = FollowReports(service.transactions, vault, secrets, questions, list_parts)
+    search_duplicates = SearchDuplicates(
+        service.transactions, overlaps, city, settings.duplicate_searches_per_day, list_parts
+    )
+    accusations = FindAccusations(vault, list_parts)
+    follow_reports = FollowReports(service.transactions, secrets, questions, accusations)
     receipt_lock = ReceiptLock()
-    files = KeepFiles(service.transactions, vault, secrets, service.keys, release_dossiers.request_release)
+    files = KeepFiles(service.transactions, vault, secrets, service.keys, accusations, release_dossiers.request_release)
     replace_receipts = ReplaceReceipts(service.transactions, secrets)
     limit_reports = LimitReports(
         service.engine, secrets, per_address=settings.reports_per_address, per_centre=settings.reports_per_centre

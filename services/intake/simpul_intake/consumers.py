@@ -8,6 +8,7 @@ from simpul_intake.use_cases import (
     KeepQuestions,
     ReleaseDossiers,
     record_closed_cases,
+    record_exclusions,
     record_merged_cases,
     record_reopened_cases,
     record_voided_cases,
@@ -16,6 +17,7 @@ from simpul_runtime.inbox import Handler
 from simpul_runtime.topology import Binding
 from simpul_schema import Event
 from simpul_schema.messages import (
+    CaseAgencyExcludedV1,
     CaseClosedV1,
     CaseMergedV1,
     CaseNoteAddedV1,
@@ -32,6 +34,7 @@ BINDINGS: Final[tuple[Binding, ...]] = (
     (EVENTS, "case.voided.v1"),
     (EVENTS, "case.reopened.v1"),
     (EVENTS, "case.merged.v1"),
+    (EVENTS, "case.agency_excluded.v1"),
     (EVENTS, "case.question_sent.v1"),
     (EVENTS, "case.note_added.v1"),
     (EVENTS, "disclosure.decided.v1"),
@@ -49,6 +52,7 @@ def handlers(
         CaseVoidedV1: record_voided_cases,
         CaseReopenedV1: record_reopened_cases,
         CaseMergedV1: record_merged_cases,
+        CaseAgencyExcludedV1: record_exclusions,
         CaseQuestionSentV1: questions.record_questions,
         CaseNoteAddedV1: notes.record_notes,
         DisclosureDecidedV1: release_dossiers.record_decisions,

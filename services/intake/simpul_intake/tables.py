@@ -151,6 +151,28 @@ class CaseEndRow(IntakeTable, table=True):
     """Empty while the case is open."""
     merged_into: UUID | None
     """The case of the same child that continues; this one ends with it."""
+    merged_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    """Empty also where a version before 2026-12-11 recorded it."""
+
+
+class RecordedEndRow(IntakeTable, table=True):
+    """That a case ended or was reopened; what an accused centre may know stays as it was at a moment."""
+
+    __tablename__ = "recorded_end"
+    case_id: UUID = Field(primary_key=True)
+    sequence: int = Field(primary_key=True, sa_type=BigInteger)
+    """Of the event, in the case's stream."""
+    is_ended: bool
+    recorded_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class ExcludedAgencyRow(IntakeTable, table=True):
+    """An agency that a person excluded from a case in routing; those that a report excludes are in its facts."""
+
+    __tablename__ = "excluded_agency"
+    case_id: UUID = Field(primary_key=True)
+    agency: str = Field(primary_key=True, sa_type=Text)
+    excluded_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
 class LegalHoldRow(IntakeTable, table=True):

@@ -55,7 +55,7 @@ CATALOG: tuple[CatalogRow, ...] = (
         "an agency noted something about a section of the dossier; sealed to intake, which adds it there",
     ),
     CatalogRow(
-        "case.agency_excluded.v1", "routing", (EVENTS,), ("notify",),
+        "case.agency_excluded.v1", "routing", (EVENTS,), ("intake", "notify"),
         "an agency receives nothing more about a case, not even escalations",
     ),
     CatalogRow(

@@ -17,6 +17,7 @@ from simpul_dev.backends import Backends
 from simpul_intake.api import AmendmentIn, ReportIn
 from simpul_intake.use_cases import (
     AmendReports,
+    FindAccusations,
     FollowReports,
     KeepFiles,
     KeepNotes,
@@ -85,7 +86,9 @@ class IntakeProcess:
         self.secrets = VaultSecrets(room.engine, self.vault, key_file)
         self.rewrap = RewrapKeys(room.engine, self.vault, self.secrets)
         self.overlaps = SuspectOverlaps(room.transactions, self.vault, self.secrets, CITY)
-        self.search_duplicates = SearchDuplicates(room.transactions, self.overlaps, CITY, searches_per_day=3)
+        self.search_duplicates = SearchDuplicates(
+            room.transactions, self.overlaps, CITY, searches_per_day=3, list_parts=lambda agency: (agency,)
+        )
         self._take_reports = TakeReports(room.transactions, self.vault, self.secrets, CITY, self.overlaps)
         self.dossiers = ReleaseDossiers(
             room.transactions, self.vault, self.secrets, room.keys, lambda agency: (agency,)
@@ -96,11 +99,12 @@ class IntakeProcess:
             room.transactions, self.vault, self.secrets, CITY, self.overlaps, self.questions,
             self.dossiers.request_release,
         )  # fmt: skip
-        self.files = KeepFiles(room.transactions, self.vault, self.secrets, room.keys, self.dossiers.request_release)
-        self.replace_receipts = ReplaceReceipts(room.transactions, self.secrets)
-        self.follow_reports = FollowReports(
-            room.transactions, self.vault, self.secrets, self.questions, lambda agency: (agency,)
+        accusations = FindAccusations(self.vault, lambda agency: (agency,))
+        self.files = KeepFiles(
+            room.transactions, self.vault, self.secrets, room.keys, accusations, self.dossiers.request_release
         )
+        self.replace_receipts = ReplaceReceipts(room.transactions, self.secrets)
+        self.follow_reports = FollowReports(room.transactions, self.secrets, self.questions, accusations)
 
     async def take_report(self, **changes: Any) -> Receipt:
         report = ReportIn.model_validate(a_report(**changes)).to_report(utc_now(), "uptd-ppa")

@@ -215,6 +215,19 @@ async def test_an_excluded_agency_and_a_task_force_elsewhere_learn_nothing(room:
     }  # fmt: skip
 
 
+async def test_whoever_a_person_excludes_after_the_report_learns_nothing_and_is_not_named(room: Room) -> None:
+    running = room.use_cases()
+    case_id = await take(running, ONE)
+    report = a_child_report(SAME)
+    assert [await find_contact(running, report, one) for one in ("ylpa", "polres-ppa")] == ["uptd-ppa"] * 2
+
+    for agency in ("ylpa", "uptd-ppa"):
+        await room.fetch("INSERT INTO excluded_agency VALUES ($1, $2, now())", case_id, agency)
+
+    assert await find_contact(running, report, "ylpa") == ""
+    assert await find_contact(running, report, "polres-ppa") == "polres-ppa"
+
+
 async def test_where_the_hub_must_know_nothing_another_agency_is_named(room: Room) -> None:
     running = room.use_cases()
     await take(running, ONE, excluded_agencies=["uptd-ppa"])

@@ -172,6 +172,7 @@ async def test_an_accused_centre_sees_its_report_as_it_stood_before_the_accusati
     for case in (named, later, other):
         await room.fetch(handled, case.case_id)
         await room.fetch("INSERT INTO case_end (case_id, sequence, ended_at) VALUES ($1, 1, now())", case.case_id)
+        await room.fetch("INSERT INTO recorded_end VALUES ($1, 1, TRUE, now())", case.case_id)
 
     listed = await running.follow_reports.list_filed("uptd-ppa", before=None, limit=5)
 

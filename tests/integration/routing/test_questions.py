@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from simpul_routing.domain.actors import ApiAction, is_permitted
+from simpul_routing.domain.actors import Actor, ApiAction, is_permitted
 from simpul_routing.errors import CaseChanged, CaseEnded, CaseUnknown
 from simpul_schema.messages.case import ReporterQuestion
 from simpul_schema.vocabulary import ActorRole, CaseEnd
@@ -63,6 +63,25 @@ async def test_nobody_sends_a_question_about_a_case_that_has_ended_or_is_not_the
         await room.triage.send_question(case, await version_of(room, case), QUESTION, by=UPTD)
 
     assert not [one for one in room.events if one["type"] == "case.question_sent.v1"]
+
+
+async def test_a_case_shows_that_questions_may_not_reach_the_reporting_person(room: Room) -> None:
+    case = await room.report(safe_now="yes", complaint_centre="polres-ppa")
+    other = await room.report(safe_now="yes", complaint_centre="polres-ppa", suggested_exclusions=["ylpa"])
+    suspected = acting("polres-ppa", ActorRole.CASE_MANAGER)
+
+    async def is_cut_off(case_id: UUID, by: Actor = UPTD) -> bool:
+        async with room.transaction() as transaction:
+            return room.see.is_reporter_cut_off(by, await room.see.find_case(transaction.connection, case_id, UPTD))
+
+    assert not await is_cut_off(case)
+    await room.amend(case, suggested_exclusions=["polres-ppa"])
+    assert await is_cut_off(case)
+    # Its own people are not warned.
+    assert not await is_cut_off(case, suspected)
+    assert not await is_cut_off(other)
+    await room.triage.exclude_agency(other, await version_of(room, other), "polres-ppa", by=UPTD, reason="x")
+    assert await is_cut_off(other)
 
 
 def test_only_who_manages_the_case_sends_questions() -> None:

@@ -61,7 +61,7 @@ def test_an_undecided_exclusion_says_what_is_withheld_and_how_to_decide(capsys: 
         "case_id": "c", "reference": "K-7K3Q-2M9F", "state": "referred", "urgency": "high", "decided_at": LATE,
         "agreement": "2026-11", "mediation_locked": False, "ended_at": None, "ended_as": None, "merged_into": None,
         "rights": {}, "suggested_exclusions": [suggested], "suspected_overlaps": [], "exclusion_review": None,
-        "service_plan": None, "referrals": [],
+        "service_plan": None, "referrals": [], "is_reporter_cut_off": True,
     }  # fmt: skip
 
     CaseViews("en", ZoneInfo("Asia/Jakarta"), {}, width=400).print_case(case)
@@ -69,6 +69,7 @@ def test_an_undecided_exclusion_says_what_is_withheld_and_how_to_decide(capsys: 
     printed = capsys.readouterr().out
     assert "Suggested exclusions that nobody decided yet: Rumah sakit (rs-rujukan)" in printed
     assert "Until then the dossier is withheld from them" in printed
+    assert "New questions do not reach the reporting person" in printed
     assert "simpul case decide-exclusion K-7K3Q-2M9F rs-rujukan confirmed|rejected" in printed
 
 

@@ -283,6 +283,32 @@ async def test_a_question_to_the_reporting_person_is_sent_and_kept_when_it_is_re
     assert ("Is &lt;he&gt; at home?</textarea>" in page.text) is is_refusing
 
 
+class WarningRouting(RefusingRouting):
+    """Says that the centre that filed the report may be too close to the suspect."""
+
+    async def get(self, _: object, path: str, **__: Any) -> Any:
+        found = await super().get(_, path)
+        warned = CASE | {"is_reporter_cut_off": True}
+        return SimpleNamespace(**vars(found) | {"content": warned}) if found.content is CASE else found
+
+
+@pytest.mark.parametrize("routing", [WarningRouting(), RefusingRouting()])
+async def test_a_case_manager_is_warned_where_questions_do_not_reach_the_reporting_person(
+    routing: RefusingRouting,
+) -> None:
+    async def find_user(*_: object) -> User:
+        return COORDINATOR
+
+    web = FastAPI()
+    web.state.find_user = find_user
+    add_city_pages(web, the_pages(routing))
+
+    page = await AsgiBrowser(web, cookies={SESSION_COOKIE: "secret"}).get(f"/city/cases/{SHOWN}")
+
+    is_warned = "Use the safe contact in the dossier." in page.shown_text
+    assert is_warned is isinstance(routing, WarningRouting)
+
+
 async def test_a_coordinator_reads_what_agencies_noted() -> None:
     async def find_user(*_: object) -> User:
         return COORDINATOR

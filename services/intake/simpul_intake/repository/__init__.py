@@ -1,5 +1,14 @@
 """The only SQL of intake, one file for each subject."""
 
+from simpul_intake.repository.accusations import (
+    Relative,
+    find_cleared_namings,
+    find_excluded_agencies,
+    find_exclusions,
+    find_filing_centre,
+    list_relatives,
+    record_exclusion,
+)
 from simpul_intake.repository.breaches import (
     BreachedCase,
     StoredBreach,
@@ -100,7 +109,6 @@ from simpul_intake.repository.reports import (
     count_amendments,
     find_amendment,
     find_case_in_range,
-    find_cleared_namings,
     find_progress,
     find_progress_before,
     find_report_of_case,
@@ -132,6 +140,7 @@ __all__ = [
     "EndedCase",
     "FiledReport",
     "NewFile",
+    "Relative",
     "ReportOfCase",
     "StoredAmendment",
     "StoredBreach",
@@ -180,6 +189,9 @@ __all__ = [
     "find_due_notices",
     "find_ended_cases",
     "find_erased_case",
+    "find_excluded_agencies",
+    "find_exclusions",
+    "find_filing_centre",
     "find_held_sections",
     "find_holds",
     "find_overdue_deletions",
@@ -204,6 +216,7 @@ __all__ = [
     "list_master_keys",
     "list_notes",
     "list_open_questions",
+    "list_relatives",
     "load_case_for_update",
     "load_facts",
     "load_files",
@@ -219,6 +232,7 @@ __all__ = [
     "record_authority_notice",
     "record_disclosure",
     "record_end",
+    "record_exclusion",
     "record_merge",
     "record_notice",
     "record_release",

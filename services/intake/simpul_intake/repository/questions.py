@@ -8,15 +8,16 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
-from sqlalchemy.types import Uuid
+from sqlalchemy.types import DateTime, Uuid
 
 from simpul_intake.tables import ReporterQuestionRow
 from simpul_runtime.transaction import Transaction
 
 _OPEN: Final = text("""
     SELECT question_id, ciphertext, sent_at FROM reporter_question
-    WHERE case_id = :case_id AND answered_at IS NULL ORDER BY sent_at, question_id LIMIT :limit
-""")
+    WHERE case_id = :case_id AND answered_at IS NULL AND sent_at < coalesce(:before, 'infinity')
+    ORDER BY sent_at, question_id LIMIT :limit
+""").bindparams(bindparam("before", type_=DateTime(timezone=True)))
 _FIND: Final = text("""
     SELECT question_id, ciphertext, sent_at FROM reporter_question
     WHERE case_id = :case_id AND question_id = ANY(:ids) ORDER BY sent_at, question_id
@@ -45,9 +46,11 @@ async def add_question(transaction: Transaction, case_id: UUID, question: Stored
     await transaction.connection.execute(insert(ReporterQuestionRow).values(row).on_conflict_do_nothing())
 
 
-async def list_open_questions(transaction: Transaction, case_id: UUID, limit: int) -> list[StoredQuestion]:
-    """Lists the questions of a case that nobody has answered, the oldest first."""
-    rows = await transaction.connection.execute(_OPEN, {"case_id": case_id, "limit": limit})
+async def list_open_questions(
+    transaction: Transaction, case_id: UUID, before: datetime | None, limit: int
+) -> list[StoredQuestion]:
+    """Lists the questions of a case that nobody has answered, the oldest first; only those from before a moment."""
+    rows = await transaction.connection.execute(_OPEN, {"case_id": case_id, "before": before, "limit": limit})
     return [StoredQuestion(*row) for row in rows]
 
 

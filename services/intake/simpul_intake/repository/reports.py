@@ -95,14 +95,19 @@ _FACTS = text("""
     LEFT JOIN amendment a ON a.case_id = s.case_id AND a.revision = s.revision
     WHERE s.case_id = ANY(:case_ids) AND s.name = 'triage' ORDER BY s.case_id, s.revision
 """).bindparams(bindparam("case_ids", type_=ARRAY(Uuid)))
-_CLEARED = text("SELECT max(cleared_namings) FROM disclosure WHERE case_id = :case_id AND agency = :agency").bindparams(
-    bindparam("case_id", type_=Uuid)
-)
 # The audit alone says when something was released first.
 _PROGRESS_BEFORE = text("""
-    SELECT EXISTS (SELECT FROM case_end e WHERE e.case_id = :case_id AND e.ended_at <= :moment) AS is_closed,
+    WITH counted AS (
+        SELECT coalesce((
+            SELECT merged_into FROM case_end
+            WHERE case_id = :case_id AND coalesce(merged_at, '-infinity') <= :moment), :case_id) AS case_id)
+    SELECT coalesce(
+            (SELECT is_ended FROM recorded_end r WHERE r.case_id = c.case_id AND r.recorded_at <= :moment
+                ORDER BY r.sequence DESC LIMIT 1), FALSE) AS is_closed,
         EXISTS (SELECT FROM audit a
-            WHERE a.subject = :subject AND a.action = 'dossier.released' AND a.at <= :moment) AS is_handled
+            WHERE a.subject IN (:subject, 'case/' || c.case_id) AND a.action = 'dossier.released'
+                AND a.at <= :moment) AS is_handled
+    FROM counted c
 """).bindparams(bindparam("case_id", type_=Uuid), bindparam("moment", type_=DateTime(timezone=True)))
 _PROGRESS = text("""
     WITH counted AS (SELECT coalesce((SELECT merged_into FROM case_end WHERE case_id = :case_id), :case_id) AS case_id)
@@ -270,12 +275,6 @@ async def find_progress_before(transaction: Transaction, case_id: UUID, subject:
 async def load_facts(transaction: Transaction, case_ids: Sequence[UUID]) -> list[EncryptedFacts]:
     """Loads every revision of the facts of cases, of each case the first one first."""
     return [EncryptedFacts(*row) for row in await transaction.connection.execute(_FACTS, {"case_ids": list(case_ids)})]
-
-
-async def find_cleared_namings(transaction: Transaction, case_id: UUID, agency: str) -> int:
-    """Finds how often reports had named an agency when a person decided that it is not too close to the suspect."""
-    values = {"case_id": case_id, "agency": agency}
-    return int((await transaction.connection.execute(_CLEARED, values)).scalar_one() or 0)
 
 
 def _progress_of(is_closed: bool, is_handled: bool) -> Progress:

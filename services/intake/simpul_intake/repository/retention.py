@@ -16,16 +16,25 @@ _RECORD_END = text("""
     SET sequence = excluded.sequence, ended_at = excluded.ended_at, merged_into = NULL
     WHERE case_end.sequence < excluded.sequence
 """).bindparams(bindparam("ended_at", type_=DateTime(timezone=True)))
+_ADD_END = text("""
+    INSERT INTO recorded_end (case_id, sequence, is_ended, recorded_at)
+    VALUES (:case_id, :sequence, :is_ended, :recorded_at) ON CONFLICT DO NOTHING
+""").bindparams(bindparam("recorded_at", type_=DateTime(timezone=True)))
 _RECORD_MERGE = text("""
     WITH target AS (SELECT coalesce((SELECT merged_into FROM case_end WHERE case_id = :into), :into) AS case_id),
     redirected AS (
         UPDATE case_end SET merged_into = target.case_id FROM target WHERE case_end.merged_into = :case_id
     )
-    INSERT INTO case_end (case_id, sequence, merged_into) SELECT :case_id, :sequence, target.case_id FROM target
+    INSERT INTO case_end (case_id, sequence, merged_into, merged_at)
+    SELECT :case_id, :sequence, target.case_id, :merged_at FROM target
     ON CONFLICT (case_id) DO UPDATE
-    SET sequence = excluded.sequence, ended_at = NULL, merged_into = excluded.merged_into
+    SET sequence = excluded.sequence, ended_at = NULL, merged_into = excluded.merged_into,
+        merged_at = excluded.merged_at
     WHERE case_end.sequence < excluded.sequence
-""").bindparams(bindparam("case_id", type_=Uuid), bindparam("into", type_=Uuid))
+""").bindparams(
+    bindparam("case_id", type_=Uuid), bindparam("into", type_=Uuid),
+    bindparam("merged_at", type_=DateTime(timezone=True)),
+)  # fmt: skip
 _ENDED_BEFORE = text("""
     SELECT k.case_id, k.key_id, k.wrapped, coalesce(target.ended_at, own.ended_at) AS ended_at,
         array(SELECT DISTINCT name FROM section s WHERE s.case_id = k.case_id) AS sections
@@ -76,14 +85,21 @@ class StoredSection:
     ciphertext: bytes
 
 
-async def record_end(connection: AsyncConnection, case_id: UUID, sequence: int, ended_at: datetime | None) -> None:
-    """Stores when a case ended, None when it was reopened, unless something later is known of it."""
-    await connection.execute(_RECORD_END, {"case_id": case_id, "sequence": sequence, "ended_at": ended_at})
+async def record_end(
+    connection: AsyncConnection, case_id: UUID, sequence: int, moment: datetime, *, is_ended: bool
+) -> None:
+    """Stores that a case ended, or was reopened, unless something later is known of it."""
+    values = {"case_id": case_id, "sequence": sequence}
+    await connection.execute(_RECORD_END, {**values, "ended_at": moment if is_ended else None})
+    await connection.execute(_ADD_END, {**values, "is_ended": is_ended, "recorded_at": moment})
 
 
-async def record_merge(connection: AsyncConnection, case_id: UUID, sequence: int, into: UUID) -> None:
+async def record_merge(
+    connection: AsyncConnection, case_id: UUID, sequence: int, into: UUID, merged_at: datetime
+) -> None:  # fmt: skip
     """Stores that a case ends with another one, together with those that were merged into it before."""
-    await connection.execute(_RECORD_MERGE, {"case_id": case_id, "sequence": sequence, "into": into})
+    values = {"case_id": case_id, "sequence": sequence, "into": into, "merged_at": merged_at}
+    await connection.execute(_RECORD_MERGE, values)
 
 
 async def find_ended_cases(connection: AsyncConnection, before: datetime, after: UUID, count: int) -> list[EndedCase]:

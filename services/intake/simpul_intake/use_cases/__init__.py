@@ -4,6 +4,7 @@ from simpul_intake.use_cases.amend_reports import AmendReports
 from simpul_intake.use_cases.announce_erasures import AnnounceErasures
 from simpul_intake.use_cases.erase_cases import EraseCases
 from simpul_intake.use_cases.execute_retention import DueCase, ExecuteRetention, FindDueCases
+from simpul_intake.use_cases.find_accusations import FindAccusations
 from simpul_intake.use_cases.follow_reports import FollowReports
 from simpul_intake.use_cases.handle_breaches import HandleBreaches
 from simpul_intake.use_cases.keep_files import KeepFiles
@@ -13,6 +14,7 @@ from simpul_intake.use_cases.limit_reports import LimitReports, Sender
 from simpul_intake.use_cases.master_keys import MasterKeys
 from simpul_intake.use_cases.record_ends import (
     record_closed_cases,
+    record_exclusions,
     record_merged_cases,
     record_reopened_cases,
     record_voided_cases,
@@ -32,6 +34,7 @@ __all__ = [
     "DueCase",
     "EraseCases",
     "ExecuteRetention",
+    "FindAccusations",
     "FindDueCases",
     "FollowReports",
     "HandleBreaches",
@@ -52,6 +55,7 @@ __all__ = [
     "VaultSecrets",
     "WatchBreaches",
     "record_closed_cases",
+    "record_exclusions",
     "record_merged_cases",
     "record_reopened_cases",
     "record_voided_cases",

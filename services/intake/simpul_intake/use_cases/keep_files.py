@@ -12,6 +12,7 @@ from simpul_intake.domain import Progress, is_receipt
 from simpul_intake.errors import FileNotReleased, ReceiptUnknown, ReportClosed
 from simpul_intake.received_files import MAX_FILES, FileProblem, FileRefused, ReceivedFile, UploadedFile, read_files
 from simpul_intake.repository import NewFile, ReportOfCase
+from simpul_intake.use_cases.find_accusations import FindAccusations
 from simpul_intake.use_cases.vault_secrets import VaultSecrets
 from simpul_intake.use_cases.word_list import read_word_list
 from simpul_intake.vault import Secrets, Vault, WrappedKey, case_key_context
@@ -37,9 +38,10 @@ class KeepFiles:
 
     def __init__(
         self, transactions: Transactions, vault: Vault, secrets: VaultSecrets, keys: Keys,
-        request_release: Callable[[], None],
+        accusations: FindAccusations, request_release: Callable[[], None],
     ) -> None:  # fmt: skip
         """`request_release` has the agencies learn of new files."""
+        self._accusations = accusations
         self._transactions = transactions
         self._vault = vault
         self._secrets = secrets
@@ -108,13 +110,14 @@ class KeepFiles:
     async def _require_open(
         self, transaction: Transaction, case_id: UUID, receipt: str, secrets: Secrets
     ) -> ReportOfCase:
-        """Finds the report of an open case for the holder of its receipt."""
+        """Finds the report of a case that is open, as far as the holder of its receipt may know."""
         found = await repository.find_report_of_case(transaction, case_id)
         if found is None or not is_receipt(
             receipt, found.report_id, found.receipt_number, secrets.receipt_key, self._word_list
         ):
             raise ReceiptUnknown
-        if await repository.find_progress(transaction, case_id) is Progress.CLOSED:
+        progress, _ = await self._accusations.find_progress(transaction, case_id)
+        if progress is Progress.CLOSED:
             raise ReportClosed
         return found
 

@@ -1,6 +1,7 @@
 """Keeps the questions of the case manager in the vault, and opens them for whoever holds the receipt."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -50,9 +51,11 @@ class KeepQuestions:
             await repository.add_question(transaction, data.case_id, stored)
             transaction.record(audit.question_stored(data.case_id, data.question_id))
 
-    async def list_open(self, transaction: Transaction, case_id: UUID, found: ReportOfCase) -> tuple[Question, ...]:
-        """Opens what nobody has answered, for whoever holds the receipt; the vault's key is used only for that."""
-        stored = await repository.list_open_questions(transaction, case_id, MAX_OPEN)
+    async def list_open(
+        self, transaction: Transaction, case_id: UUID, found: ReportOfCase, before: datetime | None
+    ) -> tuple[Question, ...]:
+        """Opens what nobody has answered, for whoever holds the receipt; without what was asked from a moment on."""
+        stored = await repository.list_open_questions(transaction, case_id, before, MAX_OPEN)
         if not stored:
             return ()
         key = await self._unwrap_key(case_id, found)

@@ -1,7 +1,8 @@
 """Answers a complaint centre, before a case is opened, whether the child may have been reported before."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -43,8 +44,11 @@ class SearchDuplicates:
     """
 
     def __init__(
-        self, transactions: Transactions, overlaps: SuspectOverlaps, city: City, searches_per_day: int
-    ) -> None:
+        self, transactions: Transactions, overlaps: SuspectOverlaps, city: City, searches_per_day: int,
+        list_parts: Callable[[str], Sequence[str]],
+    ) -> None:  # fmt: skip
+        """`list_parts` lists an agency and those that it is part of."""
+        self._list_parts = list_parts
         self._transactions = transactions
         self._overlaps = overlaps
         self._city = city
@@ -91,7 +95,8 @@ class SearchDuplicates:
             probes = {searched: index.make_probe(description)}
             candidates = (await repository.find_candidates(connection, index.version, probes))[searched]
             # Searched over the budget too, so that the time of an answer does not depend on it.
-            agency = self._choose_agency(index, centre, find_overlaps(index, description, candidates))
+            excluded = await repository.find_excluded_agencies(connection, [one.case_id for one in candidates])
+            agency = self._choose_agency(index, centre, find_overlaps(index, description, candidates), excluded)
             outcome = "over_budget" if is_over else "maybe" if agency else "none"
             agency = "" if is_over else agency
             search = StoredSearch(uuid4(), centre, report.report_id, transaction.now, outcome, agency)
@@ -99,15 +104,26 @@ class SearchDuplicates:
             transaction.record(audit.duplicates_searched(report.report_id, centre, outcome, agency))
         return search
 
-    def _choose_agency(self, index: BlindIndex, centre: str, overlaps: Sequence[Overlap]) -> str:
-        """Chooses whom the centre may ask: the hub, which manages cases, or an agency to which none is closed."""
+    def _choose_agency(
+        self, index: BlindIndex, centre: str, overlaps: Sequence[Overlap], excluded: Mapping[UUID, AbstractSet[str]]
+    ) -> str:
+        """Chooses whom the centre may ask: the hub, which manages cases, or an agency to which none is closed.
+
+        `excluded` are the agencies that people excluded from cases; those that a report names are in its tokens.
+        """
+
+        def may_learn(overlap: Overlap, agency: str, wards: list[str] | None) -> bool:
+            parts = self._list_parts(agency)
+            is_known = [may_know(index, overlap, code, wards) for code in parts]
+            return all(is_known) and excluded[overlap.case_id].isdisjoint(parts)
+
         wards = self._area_of(centre)
-        known = [overlap for overlap in overlaps if may_know(index, overlap, centre, wards)]
+        known = [overlap for overlap in overlaps if may_learn(overlap, centre, wards)]
         if not known:
             return ""
         by_rank = sorted(self._city.agencies, key=lambda agency: agency.kind != "hub")
         for agency in by_rank:
-            if all(may_know(index, overlap, agency.code, None) for overlap in known):
+            if all(may_learn(overlap, agency.code, None) for overlap in known):
                 return agency.code
         return ""
 

@@ -84,6 +84,7 @@ def add_query_routes(
             "suggested_exclusions": [
                 _suggestion_out(code, one, names) for code, one in see_cases.list_known_suggestions(by, facts, decides)
             ],
+            "is_reporter_cut_off": see_cases.is_reporter_cut_off(by, found, decides),
             "suspected_overlaps": [_overlap_out(service.keys, row) for row in overlaps],
             "exclusion_review": _review_out(review.referral_id, review.agency, review.clock.due_at, names)
             if review and may_know

@@ -69,6 +69,17 @@ class SeeCases:
             if code not in facts.pending or (may_know and not self._belongs_to(by, code))
         ]
 
+    def is_reporter_cut_off(self, by: Actor, case: Case, decides: str = "") -> bool:
+        """Whether the words of the receipt may show no new question, as far as the person may know of the reason.
+
+        Intake shows nothing new where the centre that filed the report is excluded, or was called too close to the
+        suspect: it may have kept the words that it gave out.
+        """
+        report = case.facts.reports.get(str(case.case_id))
+        centre = report.origin.centre if report else ""
+        named = {code for code, _ in self.list_known_suggestions(by, case.facts, decides)}
+        return bool(centre) and is_excluded(centre, case.facts.origin.excluded | named, self._agreement)
+
     def find_hidden_events(self, by: Actor, facts: CaseFacts) -> frozenset[CaseEventKind]:
         """Finds the kinds of events in the history of a case that would warn a person's suspected agency."""
         return frozenset() if self.may_know_of_suggestions(by, facts.pending) else _OF_REVIEWS

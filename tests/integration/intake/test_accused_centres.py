@@ -1,0 +1,141 @@
+"""A centre that may be too close to the suspect, and whoever has words that it gave out, learn nothing new."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from simpul_intake.domain import Progress
+from simpul_intake.errors import ReportClosed
+from simpul_intake.received_files import UploadedFile
+from simpul_intake.repository import FiledReport
+from simpul_intake.use_cases import (
+    record_closed_cases,
+    record_exclusions,
+    record_merged_cases,
+    record_reopened_cases,
+)
+from simpul_runtime.database import utc_now
+from simpul_schema import message_class
+from simpul_schema.vocabulary import CaseEnd
+from tests.integration.intake.conftest import IntakeProcess, Room
+from tests.integration.intake.test_questions import record
+from tests.support.handlers import HANDLERS
+
+CENTRE = "uptd-ppa"
+LONG_AFTER = 24 * 500
+"""Hours after the first day of the keys: later than any accusation of these tests."""
+LATER = datetime(2098, 1, 1, tzinfo=UTC)
+LETTER = UploadedFile("letter.pdf", b"%PDF-1.7 a letter")
+
+
+async def publish(room: Room, wire_name: str, case_id: UUID, sequence: int = 4, **data: Any) -> None:
+    """Has intake receive what routing publishes about a case."""
+    message = message_class(wire_name)
+    assert message is not None
+    assert message in HANDLERS["intake"]
+    subject = f"exclusion/{uuid4()}" if wire_name == "case.agency_excluded.v1" else f"case/{case_id}"
+    event = message.model_validate({
+        "id": uuid4(), "source": "/kediri/routing", "subject": subject, "time": "2026-11-27T15:00:05Z",
+        "sequence": f"{sequence:010d}", "correlationid": case_id, "data": {"case_id": case_id, **data},
+    })  # fmt: skip
+    handlers: dict[str, Any] = {
+        "case.closed.v1": record_closed_cases, "case.reopened.v1": record_reopened_cases,
+        "case.merged.v1": record_merged_cases, "case.agency_excluded.v1": record_exclusions,
+    }  # fmt: skip
+    async with room.transactions.begin() as transaction:
+        await handlers[wire_name](transaction, [event])
+
+
+async def close(room: Room, case_id: UUID, moment: datetime, sequence: int = 4) -> None:
+    await publish(room, "case.closed.v1", case_id, sequence, end=CaseEnd.CLOSED, closed_at=moment)
+
+
+async def progress(running: IntakeProcess, case_id: UUID, receipt: str) -> tuple[Progress, Progress, int]:
+    """What the centre sees, and what the words of the receipt show: progress and the number of open questions."""
+    listed = await running.follow_reports.list_filed(CENTRE, before=None, limit=10)
+    filed: dict[UUID, FiledReport] = {one.case_id: one for one in listed}
+    followed = await running.follow_reports.follow(case_id, receipt)
+    return filed[case_id].progress, followed.progress, len(followed.questions)
+
+
+async def test_a_receipt_of_an_accused_centre_shows_what_it_showed_before(room: Room) -> None:
+    running = room.use_cases()
+    case, other = await running.take_report(), await running.take_report()
+    for one in (case, other):
+        await record(room, running, one.case_id, "Before the accusation?")
+    await running.amend_report(case.case_id, case.phrase, excluded_agencies=[CENTRE])
+
+    for one in (case, other):
+        await record(room, running, one.case_id, "After it?", hour=LONG_AFTER)
+        await close(room, one.case_id, LATER)
+
+    assert await progress(running, case.case_id, case.phrase) == (Progress.RECEIVED, Progress.RECEIVED, 1)
+    assert await progress(running, other.case_id, other.phrase) == (Progress.CLOSED, Progress.CLOSED, 2)
+    # A refusal would show that the case is closed.
+    await running.files.add_files(case.case_id, case.phrase, [LETTER])
+    with pytest.raises(ReportClosed):
+        await running.files.add_files(other.case_id, other.phrase, [LETTER])
+
+
+async def test_a_case_that_an_accusation_reopens_stays_closed_for_the_centre(room: Room) -> None:
+    running = room.use_cases()
+    case, other = await running.take_report(), await running.take_report()
+    for one in (case, other):
+        await close(room, one.case_id, utc_now())
+    await running.amend_report(case.case_id, case.phrase, excluded_agencies=[CENTRE])
+
+    for one in (case, other):
+        await publish(room, "case.reopened.v1", one.case_id, 5, reopened_at=LATER)
+        await publish(room, "case.closed.v1", one.case_id, 6, end=CaseEnd.CLOSED, closed_at=LATER + timedelta(days=1))
+        await publish(room, "case.reopened.v1", one.case_id, 7, reopened_at=LATER + timedelta(days=2))
+
+    assert await progress(running, case.case_id, case.phrase) == (Progress.CLOSED, Progress.CLOSED, 0)
+    assert await progress(running, other.case_id, other.phrase) == (Progress.RECEIVED, Progress.RECEIVED, 0)
+
+
+async def test_whoever_a_person_excludes_in_routing_learns_nothing_more_from_intake(room: Room) -> None:
+    running = room.use_cases()
+    case, other = await running.take_report(), await running.take_report()
+
+    for _ in range(2):
+        await publish(room, "case.agency_excluded.v1", case.case_id, agency=CENTRE, excluded_at=utc_now())
+    await publish(room, "case.agency_excluded.v1", other.case_id, agency="ylpa", excluded_at=utc_now())
+    for one in (case, other):
+        await close(room, one.case_id, LATER)
+
+    assert await progress(running, case.case_id, case.phrase) == (Progress.RECEIVED, Progress.RECEIVED, 0)
+    assert await progress(running, other.case_id, other.phrase) == (Progress.CLOSED, Progress.CLOSED, 0)
+    # No person takes back what a person excluded, whatever was decided about what reports say.
+    cleared = (
+        "INSERT INTO disclosure (referral_id, case_id, agency, sequence, sections, cleared_namings)"
+        " VALUES (gen_random_uuid(), $1, $2, 1, '{}', 9)"
+    )
+    await room.fetch(cleared, case.case_id, CENTRE)
+    assert (await progress(running, case.case_id, case.phrase))[0] is Progress.RECEIVED
+
+
+async def test_a_report_of_the_same_child_that_names_the_centre_counts_from_the_merge_on(room: Room) -> None:
+    running = room.use_cases()
+    kept, sibling = await running.take_report(), await running.take_report(excluded_agencies=[CENTRE])
+    third = await running.take_report()
+    assert (await progress(running, kept.case_id, kept.phrase))[0] is Progress.RECEIVED
+    await publish(room, "case.merged.v1", sibling.case_id, into=kept.case_id, merged_at=utc_now())
+    await publish(room, "case.merged.v1", third.case_id, 5, into=kept.case_id, merged_at=utc_now())
+    await close(room, kept.case_id, LATER)
+
+    for one in (kept, sibling, third):
+        assert (await progress(running, one.case_id, one.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
+
+
+async def test_what_was_known_before_a_merge_stays_known(room: Room) -> None:
+    running = room.use_cases()
+    kept, sibling = await running.take_report(), await running.take_report(excluded_agencies=[CENTRE])
+    await close(room, kept.case_id, utc_now())
+    assert (await progress(running, kept.case_id, kept.phrase))[:2] == (Progress.CLOSED, Progress.CLOSED)
+
+    await publish(room, "case.merged.v1", sibling.case_id, into=kept.case_id, merged_at=LATER)
+    await publish(room, "case.reopened.v1", kept.case_id, 5, reopened_at=LATER + timedelta(days=1))
+
+    assert (await progress(running, kept.case_id, kept.phrase))[:2] == (Progress.CLOSED, Progress.CLOSED)
