@@ -39,7 +39,7 @@ SERVICES = [{"key": "rs-rujukan", "offered": 12, "accepted": None}, {"key": "all
 
 @dataclass
 class Routing:
-    """Has two cases of a month, and answers as routing's API."""
+    """Has two cases of a month, one on each page, and answers as routing's API."""
 
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
@@ -48,7 +48,8 @@ class Routing:
         self.calls.append((path, query))
         if path == "/register":
             other = CASE | {"case_id": str(UUID(int=6)), "reference": "K-2222-2222"}
-            return SimpleNamespace(content={"month": query["month"], "cases": [CASE, other]})
+            page = {"cases": [other], "next": None} if query["after"] else {"cases": [CASE], "next": "cursor"}
+            return SimpleNamespace(content={"month": query["month"], **page})
         figures = {"since": "2026-08", "until": "2026-10", "suppressed_below": 5, "clocks": [], "rights": []}
         return SimpleNamespace(content=figures | {"services": SERVICES if query["by"] == "agency" else []})
 
@@ -119,7 +120,8 @@ async def test_a_case_that_is_kept_from_the_coordinator_is_left_out() -> None:
     page = await browser_of(user, routing).get("/city/register.csv?month=2026-11")
 
     assert [row[0] for row in rows_of(page.text)[1:]] == ["K-2222-2222"]
-    assert routing.calls == [("/register", {"month": "2026-11", "without": str(UUID(int=5))})]
+    wanted = {"month": "2026-11", "without": str(UUID(int=5))}
+    assert routing.calls == [("/register", wanted | {"after": ""}), ("/register", wanted | {"after": "cursor"})]
 
 
 @pytest.mark.parametrize(

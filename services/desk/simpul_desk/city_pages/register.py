@@ -69,9 +69,13 @@ async def _read_register(
 ) -> list[list[Cell]]:
     if not _MONTH.fullmatch(month):
         raise HTTPException(404)
-    answer = await pages.read(user, "/register", month=month)
-    # More cases may be kept from a person than one request to routing can name.
-    cases = [one for one in answer.content["cases"] if not _is_hidden(user, one)]
+    cases: list[Mapping[str, Any]] = []
+    after: str | None = ""
+    while after is not None:
+        page = (await pages.read(user, "/register", month=month, after=after)).content
+        # More cases may be kept from a person than one request to routing can name.
+        cases += [one for one in page["cases"] if not _is_hidden(user, one)]
+        after = page["next"]
     describe = describe_case(pages.city, pages.agency_names, language)
     rows: list[list[Cell]] = [[column.name for column in columns]]
     for case in cases:

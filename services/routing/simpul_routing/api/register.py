@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query
 from simpul_city import City
 from simpul_routing import repository
 from simpul_routing.api.authentication import Authentication
-from simpul_routing.api.paging import Without
+from simpul_routing.api.paging import Cursor, Without, decode_cursor, find_next
 from simpul_routing.api.recorded_reads import record_reads
 from simpul_routing.domain.actors import Actor, ApiAction
 from simpul_routing.domain.facts import CaseFacts
@@ -20,6 +20,8 @@ from simpul_runtime.service import Service
 from simpul_schema.references import case_reference
 
 _Month = Annotated[str, Query(pattern=r"^20\d\d-(0[1-9]|1[0-2])$", description="such as 2026-11")]
+PAGE: Final = 500
+"""Cases of one answer; the next ones follow its cursor."""
 _OF_SERVICE: Final = ("agency", "service", "state", "outcome")
 
 
@@ -32,7 +34,10 @@ def add_register_routes(
 
     @web.get("/register", **documented, tags=["indicators"], summary="The cases of a month for the ministry's register")
     async def register(
-        by: Annotated[Actor, authentication.permit(ApiAction.READ_REGISTER)], month: _Month, without: Without = None
+        by: Annotated[Actor, authentication.permit(ApiAction.READ_REGISTER)],
+        month: _Month,
+        after: Cursor = "",
+        without: Without = None,
     ) -> dict[str, Any]:
         """A row for each case that was decided in the month, without merged and erroneous ones.
 
@@ -40,12 +45,15 @@ def add_register_routes(
         statistic.
         """
         first = date.fromisoformat(f"{month}-01")
-        after = date(first.year + first.month // 12, first.month % 12 + 1, 1)
-        since, until = (datetime.combine(day, time(), city.zone) for day in (first, after))
+        end = date(first.year + first.month // 12, first.month % 12 + 1, 1)
+        since, until = (datetime.combine(day, time(), city.zone) for day in (first, end))
         async with recorded(by, ApiAction.READ_REGISTER) as connection:
             scope = await see_cases.find_scope(connection, by, without or ())
-            rows = await repository.list_registered_cases(connection, since, until, scope)
-        return {"month": month, "cases": [_case_out(row, _read_facts(service, row)) for row in rows]}
+            rows = await repository.list_registered_cases(
+                connection, since, until, scope, decode_cursor(after), PAGE + 1
+            )  # fmt: skip
+        cases = [_case_out(row, _read_facts(service, row)) for row in rows[:PAGE]]
+        return {"month": month, "cases": cases, "next": find_next(rows, PAGE, "decided_at", "case_id")}
 
 
 def _read_facts(service: Service, row: Mapping[str, Any]) -> CaseFacts:
