@@ -354,3 +354,5 @@ class ReferralReaderRow(DeskTable, table=True):
     referral_id: UUID = Field(primary_key=True)
     account_id: UUID = Field(primary_key=True, foreign_key="account.account_id")
     first_read_at: datetime = Field(sa_type=_MOMENT)
+    acted_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    """When the person last replied, noted something or added a document; NULL if they only opened it."""

@@ -1,5 +1,6 @@
 """Fetches files of a dossier from the city: nothing of them is stored here, so nothing has to be deleted."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timezone
 from hashlib import sha256
@@ -14,10 +15,16 @@ from simpul_schema.messages.dossier import DossierFile
 from simpul_seal import SIGNATURE_HEADER, KeyRing, SealError, open_section, sign
 
 FETCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
+SERVER_FAULT: Final = 500
+"""The lowest status of an answer that is a fault of the city."""
 
 
 class FileUnavailable(Exception):
-    """The file cannot be read: the city does not answer, or the agency does not hold the dossier any more."""
+    """The file cannot be read: the agency does not hold the dossier any more, or the city does not answer."""
+
+
+class CityUnreachable(FileUnavailable):
+    """The city does not answer now; try again in a few minutes."""
 
 
 class OpenedFile(NamedTuple):
@@ -37,7 +44,7 @@ class FileFetcher:
         self._now = now
 
     async def fetch(self, referral_id: UUID, case_id: UUID, described: DossierFile) -> OpenedFile:
-        """Fetches a file that a dossier lists; raises FileUnavailable."""
+        """Fetches a file that a dossier lists; raises FileUnavailable, and CityUnreachable while the city is away."""
         request = FileRequest(
             agency=self._agency, referral_id=referral_id, file_id=described.file_id,
             requested_at=self._now().astimezone(timezone.utc),
@@ -47,7 +54,10 @@ class FileFetcher:
             content = open_section(
                 answer.sealed.ciphertext, self._keys, event_id=described.file_id, case_id=case_id, section=FILE_SECTION
             )
-        except (aiohttp.ClientError, TimeoutError, ValidationError, SealError) as error:
+        except (aiohttp.ClientError, asyncio.TimeoutError, ValidationError, SealError) as error:
+            if _is_away(error):
+                msg = "the city does not answer"
+                raise CityUnreachable(msg) from error
             msg = "the city does not hand out this file"
             raise FileUnavailable(msg) from error
         if sha256(content).hexdigest() != described.digest:
@@ -64,3 +74,10 @@ class FileFetcher:
         ):
             answer.raise_for_status()
             return await answer.read()
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the same request may succeed later: nobody answered, or with a fault of the city."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return error.status >= SERVER_FAULT
+    return isinstance(error, (aiohttp.ClientError, asyncio.TimeoutError))

@@ -3,7 +3,7 @@
 import json
 import re
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from simpul_desk.hosting import repository
 from simpul_desk.hosting.agencies import HostedAgencies, HostedAgency, Surroundings
 from simpul_desk.hosting.records import Document, Record
 from simpul_desk.live import LiveChannels
-from simpul_desk.tables import AccountRow
+from simpul_desk.tables import AccountRoleRow, AccountRow
 from simpul_desk.work_pages.pages import WorkPages
 from simpul_desk.work_pages.routes import add_work_pages
 from simpul_desk.work_pages.texts import Problem
@@ -315,8 +315,11 @@ async def test_a_file_of_the_dossier_is_saved_not_shown_and_each_opening_is_in_t
     address, yours = f"/work/{AGENCY}/{hosting.referral_id}", hosting.user
     target = f"{address}/files/{listed.file_id}"
 
-    # Nothing listens at the address of intake, so the city hands out nothing.
-    assert [(await browser.get(one)).status for one in (target, f"{address}/files/{uuid4()}")] == [404, 404]
+    # Nothing listens at the address of intake.
+    away = await browser.get(target)
+    assert (away.status, away.header("retry-after")) == (503, "60")
+    assert "The file is not lost" in away.shown_text
+    assert (await browser.get(f"{address}/files/{uuid4()}")).status == 404
 
     async def fetch(*_: object) -> OpenedFile:
         return OpenedFile(listed, content.encode())
@@ -420,3 +423,45 @@ async def test_every_page_that_shows_the_dossier_is_in_the_audit(hosting: Hostin
     await hosting.pages.render_referral(request, hosting.user, AGENCY, found, problem=problem)
 
     assert await hosting.list_actions() == ["dossier.read"]
+
+
+async def test_a_lead_sees_who_acts_for_which_case_and_what_is_late(hosting: Hosting) -> None:
+    second = User(uuid4(), "Sari Rekaan", "en", memberships={AGENCY: Role.RESPONDER}, city_roles={})
+    async with hosting.engine.begin() as connection:
+        for person in (hosting.user, second):
+            if person is second:
+                row = {"account_id": second.id, "login_name": f"rekaan-{second.id.hex}", "name": second.name}
+                row |= {"language": "en", "created_at": utc_now(), "totp_step": 0}
+                await connection.execute(insert(AccountRow).values(row))
+            role = {"account_id": person.id, "agency": AGENCY, "role": "responder", "granted_at": utc_now()}
+            await connection.execute(insert(AccountRoleRow).values(role))
+    await hosting.agency.refresh(hosting.referral_id)
+    case_id = UUID(hosting.offer["data"]["case_id"])
+
+    async def loads(later: timedelta, hidden: Sequence[UUID] = ()) -> dict[str, tuple[int, int, int]]:
+        async with hosting.engine.connect() as connection:
+            found = await repository.count_member_loads(connection, [AGENCY], hidden, utc_now() + later)
+        names = {hosting.user.id: "first", second.id: "second"}
+        return {
+            names[one["account_id"]]: (one["acting"], one["late"], one["opened"])
+            for one in found
+            if one["account_id"] in names
+        }
+
+    await hosting.agency.mark_seen(hosting.referral_id, hosting.user)
+    await hosting.agency.mark_seen(hosting.referral_id, second)
+    opened = await loads(timedelta())
+    await hosting.agency.add_note(hosting.referral_id, hosting.user, "Called the mother's sister.")
+    noted = await loads(timedelta())
+    await hosting.agency.add_note(hosting.referral_id, second, "She comes tomorrow.")
+    late = await loads(timedelta(days=30))
+
+    assert opened == {"first": (0, 0, 1), "second": (0, 0, 1)}
+    assert noted == {"first": (1, 0, 1), "second": (0, 0, 1)}
+    assert late == {"first": (0, 0, 1), "second": (1, 1, 1)}
+    assert await loads(timedelta(), [case_id]) == {"first": (0, 0, 0), "second": (0, 0, 0)}
+    async with hosting.engine.connect() as connection:
+        [(entry, is_acting)] = await repository.list_entries_of_member(
+            connection, AGENCY, second.id, hosting.user.id, [], 10
+        )
+    assert (entry.referral_id, is_acting) == (hosting.referral_id, True)

@@ -58,6 +58,12 @@ LOCK_FILE: Final = ".desk.lock"
 log = structlog.get_logger()
 
 
+_ACTIONS: Final = frozenset({
+    "note.written", "note.shared", "document.added", "information.missing", "information.complete",
+})  # fmt: skip
+"""What a person does for a referral besides a reply; whoever did something last acts for it."""
+
+
 class ReferralChanged(Exception):
     """The referral changed since the person read it; show it again and let them decide again."""
 
@@ -348,6 +354,8 @@ class HostedAgency:
         detail = f"{detail}:{sections}" if sections else detail
         entry = AuditEntry(action, subject_of_referral(referral_id), str(user.id), role, detail)
         async with self._surroundings.engine.begin() as connection:
+            if action.startswith("reply.") or action in _ACTIONS:
+                await repository.record_action(connection, referral_id, user.id, utc_now())
             await append_entries(connection, [entry], utc_now())
 
     def _lock(self, referral_id: UUID) -> asyncio.Lock:

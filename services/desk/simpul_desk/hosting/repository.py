@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text, Uuid
 
+from simpul_desk.access import AGENCY_ROLES
 from simpul_desk.hosting.steps import ServiceStep
 from simpul_desk.hosting.worklist import Entry, EntryKind, ServiceLine
 
@@ -61,6 +62,40 @@ _READ: Final = text("""
     INSERT INTO referral_reader (referral_id, account_id, first_read_at)
     VALUES (:referral_id, :account_id, :first_read_at) ON CONFLICT DO NOTHING
 """)
+_ACTED: Final = text("""
+    INSERT INTO referral_reader (referral_id, account_id, first_read_at, acted_at)
+    VALUES (:referral_id, :account_id, :acted_at, :acted_at)
+    ON CONFLICT (referral_id, account_id) DO UPDATE SET acted_at = excluded.acted_at
+""")
+_HANDLED: Final = """
+    SELECT e.agency, e.referral_id, e.due_at, e.urgency, r.account_id, r.acted_at IS NOT NULL AS has_acted,
+        row_number() OVER (PARTITION BY e.referral_id ORDER BY r.acted_at DESC NULLS LAST) AS place
+    FROM worklist_entry e JOIN referral_reader r USING (referral_id)
+    WHERE e.is_open AND e.agency = ANY(:agencies) AND e.case_id <> ALL(:hidden)"""
+"""The open referrals that somebody opened; the person who acted last acts for the agency."""
+_MEMBER_LOADS: Final = text(f"""
+    SELECT m.agency, m.account_id, a.name, m.role,
+        count(*) FILTER (WHERE h.has_acted AND h.place = 1) AS acting,
+        count(*) FILTER (WHERE h.has_acted AND h.place = 1 AND h.due_at <= :now) AS late,
+        count(*) FILTER (WHERE h.has_acted AND h.place = 1 AND h.urgency = 'high') AS urgent,
+        count(h.referral_id) AS opened
+    FROM account_role m JOIN account a USING (account_id)
+    LEFT JOIN ({_HANDLED}) h ON h.account_id = m.account_id AND h.agency = m.agency
+    WHERE m.agency = ANY(:agencies) AND m.role = ANY(:roles) AND a.disabled_at IS NULL
+    GROUP BY m.agency, m.account_id, a.name, m.role
+    ORDER BY m.agency, late DESC, acting DESC, a.name
+""").bindparams(  # noqa: S608 - built from constants
+    bindparam("agencies", type_=ARRAY(Text)), bindparam("hidden", type_=ARRAY(Uuid)),
+    bindparam("roles", type_=ARRAY(Text)),
+)  # fmt: skip
+_OF_MEMBER: Final = text(f"""
+    SELECT {_COLUMNS}, h.has_acted AND h.place = 1 AS is_acting
+    FROM ({_HANDLED}) h JOIN worklist_entry e USING (agency, referral_id)
+    WHERE h.account_id = :member_id
+    ORDER BY e.due_at NULLS LAST, e.referral_id LIMIT :limit
+""").bindparams(  # noqa: S608 - built from constants
+    bindparam("agencies", type_=ARRAY(Text)), bindparam("hidden", type_=ARRAY(Uuid))
+)
 _LOAD: Final = text("""
     SELECT agency, count(*) AS cases, count(*) FILTER (WHERE due_at <= :now) AS late,
         count(*) FILTER (WHERE urgency = 'high') AS urgent, count(*) FILTER (WHERE lacks_information) AS lacking,
@@ -159,3 +194,29 @@ async def count_load(
     """Counts the open cases of each agency: all, late, urgent, with missing information, and opened by nobody."""
     rows = await connection.execute(_LOAD, {"agencies": list(agencies), "hidden": list(hidden), "now": now})
     return [row._asdict() for row in rows]
+
+
+async def record_action(connection: AsyncConnection, referral_id: UUID, account_id: UUID, now: datetime) -> None:
+    """Records that a person did something for a referral."""
+    await connection.execute(_ACTED, {"referral_id": referral_id, "account_id": account_id, "acted_at": now})
+
+
+async def count_member_loads(
+    connection: AsyncConnection, agencies: Collection[str], hidden: Collection[UUID], now: datetime
+) -> list[Mapping[str, Any]]:
+    """Counts for each member of each agency the open cases that they act for, how many are late, and have opened.
+
+    Who acted last acts for a case. The member with the most that is late comes first.
+    """
+    bound = {"agencies": list(agencies), "hidden": list(hidden), "now": now}
+    rows = await connection.execute(_MEMBER_LOADS, bound | {"roles": [role.value for role in AGENCY_ROLES]})
+    return [row._asdict() for row in rows]
+
+
+async def list_entries_of_member(
+    connection: AsyncConnection, agency: str, member_id: UUID, account_id: UUID, hidden: Collection[UUID], limit: int
+) -> list[tuple[Entry, bool]]:
+    """Lists the open rows of an agency that a member has opened, and whether that member acts for each."""
+    bound = {"agencies": [agency], "hidden": list(hidden), "limit": limit}
+    rows = await connection.execute(_OF_MEMBER, bound | {"member_id": member_id, "account_id": account_id})
+    return [(_read_entry(row._mapping), bool(row.is_acting)) for row in rows]  # noqa: SLF001 - its public name

@@ -10,10 +10,11 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
 
-from simpul_agency.dossier_files import FileUnavailable
+from simpul_agency.dossier_files import CityUnreachable, FileUnavailable
 from simpul_desk.access import CurrentUser
 from simpul_desk.hosting.agencies import ReferralChanged
 from simpul_desk.hosting.records import MAX_DOCUMENT, Document, DocumentRefused
+from simpul_desk.rendering import render
 from simpul_desk.work_pages.pages import DOCUMENTS, WorkPages
 from simpul_desk.work_pages.texts import (
     Problem,
@@ -70,10 +71,15 @@ def _add_notes(web: FastAPI, pages: WorkPages) -> None:
 
 def _add_documents(web: FastAPI, pages: WorkPages) -> None:
     @web.get("/work/{agency}/{referral_id}/files/{file_id}", include_in_schema=False)
-    async def read_file(user: CurrentUser, agency: str, referral_id: UUID, file_id: UUID) -> Response:
+    async def read_file(request: Request, user: CurrentUser, agency: str, referral_id: UUID, file_id: UUID) -> Response:
         opened, found = await pages.open(user, agency, referral_id)
         try:
             described, content = await opened.fetch_file(found, file_id, user)
+        except CityUnreachable:
+            return render(
+                request, "work/file_away.html", status=503, headers={"retry-after": "60"}, agency=agency,
+                view=found.view,
+            )  # fmt: skip
         except FileUnavailable as error:
             raise HTTPException(404) from error
         return _download(described.name, described.media_type, content)
