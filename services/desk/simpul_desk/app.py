@@ -40,6 +40,7 @@ from simpul_desk.report_pages import REPORT_LIMITS, ReportPages, add_report_page
 from simpul_desk.service_api import IntakeApi, NotifyApi, RoutingApi
 from simpul_desk.settings import DeskSettings
 from simpul_desk.start_page import add_start_page
+from simpul_desk.team_pages.capacity import CapacityPages, add_capacity_pages
 from simpul_desk.team_pages.roster import RosterPages, add_roster_pages
 from simpul_desk.work_pages.pages import DOCUMENTS, WorkPages
 from simpul_desk.work_pages.record_forms import DOCUMENT_LIMITS
@@ -104,6 +105,7 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
     add_reach_pages(web, city_pages, notify, partial(find_active_agreement, versions))
     add_city_pages(web, city_pages)
     add_roster_pages(web, RosterPages(city, notify, partial(find_active_agreement, versions)))
+    add_capacity_pages(web, CapacityPages(city, routing))
     add_emergency_pages(
         web, EmergencyPages(EmergencyAccesses(transactions, service.keys), routing, city, SERVICE_STATES)
     )

@@ -33,6 +33,7 @@ _NAVIGATION: Final[tuple[tuple[str, str, frozenset[Role]], ...]] = (
     ("/report", gettext_noop("New report"), AGENCY_ROLES),
     ("/team", gettext_noop("My team"), frozenset({Role.AGENCY_LEAD})),
     ("/roster", gettext_noop("Duty rosters"), frozenset({Role.AGENCY_LEAD, Role.COORDINATOR})),
+    ("/capacity", gettext_noop("Capacity"), frozenset({Role.AGENCY_LEAD, Role.COORDINATOR})),
     ("/agreements", gettext_noop("Agreement"), frozenset({Role.COORDINATOR, Role.AGENCY_LEAD})),
     ("/audit", gettext_noop("Who did what"), frozenset({Role.AUDITOR})),
     ("/doctor", gettext_noop("State of the system"), frozenset({Role.OPERATOR, Role.COORDINATOR})),

@@ -52,6 +52,10 @@ class Wording:
         """A day as an official writes it, such as `27 November 2026`."""
         return format_date(moment.astimezone(self.zone).date(), "d MMMM y", locale=self.language)
 
+    def calendar_day(self, day: date) -> str:
+        """A day of the calendar, such as `27 November 2026`."""
+        return format_date(day, "d MMMM y", locale=self.language)
+
     def time_left(self, due_at: datetime) -> str:
         """How much time is left until a deadline, or for how long it has passed."""
         left = due_at - self.now
