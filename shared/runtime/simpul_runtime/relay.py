@@ -22,7 +22,6 @@ from uuid import UUID
 
 import aio_pika
 import structlog
-from aiormq.abc import AbstractChannel as ConfirmChannel
 from aiormq.exceptions import AMQPChannelError, AMQPError, DeliveryError
 from pamqp.commands import Basic
 from sqlalchemy import TextClause, text
@@ -33,6 +32,7 @@ from simpul_runtime.database import utc_now
 from simpul_runtime.metrics import EVENTS_PUBLISHED, EVENTS_REFUSED, OUTBOX_OLDEST, OUTBOX_PENDING
 from simpul_runtime.outbox_message import LEASE, OutboxMessage
 from simpul_runtime.supervision import is_cancelled, keep_running
+from simpul_schema.amqp_channels import ConfirmedPublisher
 from simpul_schema.envelope import CONTENT_TYPE
 from simpul_schema.tracing import trace_publishing
 from simpul_seal import SIGNATURE_HEADER
@@ -151,7 +151,7 @@ class OutboxRelay:
                 async with connection:
                     channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
                     self.is_connected, delay = True, MIN_RECONNECT_DELAY
-                    await self._publish_on(await channel.get_underlay_channel())
+                    await self._publish_on(ConfirmedPublisher(await channel.get_underlay_channel()))
             except asyncio.CancelledError:
                 if is_cancelled():
                     raise
@@ -173,10 +173,10 @@ class OutboxRelay:
                 await connection.execute(_END_LEASES)
             self._has_ended_leases = True
 
-    async def _publish_on(self, channel: ConfirmChannel) -> None:
+    async def _publish_on(self, publisher: ConfirmedPublisher) -> None:
         loop = asyncio.get_running_loop()
         next_poll = loop.time()
-        while not channel.is_closed:
+        while not publisher.is_closed:
             # Cleared before memory is read: messages that arrive during a poll must still end the wait.
             self._wake_up.clear()
             count = min(len(self._committed), MAX_IN_FLIGHT)
@@ -188,7 +188,7 @@ class OutboxRelay:
                 messages = await self._take_due()
                 next_poll = loop.time() + (0 if len(messages) == MAX_IN_FLIGHT else POLL_INTERVAL)
             if messages:
-                await self._publish(channel, messages)
+                await self._publish(publisher, messages)
                 continue
             try:
                 async with asyncio.timeout(max(next_poll - loop.time(), 0.01)):
@@ -196,10 +196,10 @@ class OutboxRelay:
             except TimeoutError:
                 continue
 
-    async def _publish(self, channel: ConfirmChannel, messages: Sequence[OutboxMessage]) -> None:
+    async def _publish(self, publisher: ConfirmedPublisher, messages: Sequence[OutboxMessage]) -> None:
         """Publishes messages together, then the suspects one by one; ConnectionError if the channel is unusable."""
         if not (self._suspects or self._blocked_until):
-            await self._publish_together(channel, messages)
+            await self._publish_together(publisher, messages)
             return
         unblocked = await self._defer_blocked(messages)
         suspects = [message for message in unblocked if message.message_id in self._suspects]
@@ -207,7 +207,7 @@ class OutboxRelay:
         for position, group in enumerate([others, *([message] for message in suspects)]):
             # If this connection fails, the next one starts with these.
             self._untried_suspects = suspects[position:]
-            await self._publish_together(channel, group)
+            await self._publish_together(publisher, group)
         self._untried_suspects = []
 
     async def _defer_blocked(self, messages: Sequence[OutboxMessage]) -> list[OutboxMessage]:
@@ -219,10 +219,10 @@ class OutboxRelay:
         await self._defer(_DEFER, dict.fromkeys(blocked, RouteBlocked()))
         return [message for message, free in zip(messages, is_open, strict=True) if free]
 
-    async def _publish_together(self, channel: ConfirmChannel, messages: Sequence[OutboxMessage]) -> None:
+    async def _publish_together(self, publisher: ConfirmedPublisher, messages: Sequence[OutboxMessage]) -> None:
         if not messages:
             return
-        publishing = [asyncio.create_task(self._publish_message(channel, message)) for message in messages]
+        publishing = [asyncio.create_task(self._publish_message(publisher, message)) for message in messages]
         try:
             await asyncio.wait(publishing, timeout=CONFIRM_TIMEOUT)
         finally:
@@ -277,7 +277,7 @@ class OutboxRelay:
             async with self._engine.begin() as connection:
                 await connection.execute(statement, {"ids": ids, "error": cause})
 
-    async def _publish_message(self, channel: ConfirmChannel, message: OutboxMessage) -> None:
+    async def _publish_message(self, publisher: ConfirmedPublisher, message: OutboxMessage) -> None:
         with trace_publishing(
             message.traceparent,
             message.exchange,
@@ -285,12 +285,10 @@ class OutboxRelay:
             message_id=message.message_id,
             case_id=message.correlation_id,
         ) as trace:
-            await channel.basic_publish(
+            await publisher.publish(
                 message.body,
                 exchange=message.exchange,
                 routing_key=message.routing_key,
-                mandatory=True,
-                wait=False,  # type: ignore[call-arg]  # the real channel takes it, its abstract class does not say so
                 properties=Basic.Properties(
                     # Unique for each destination: returns of two messages in flight with one id would be mixed up.
                     message_id=str(message.message_id),

@@ -5,7 +5,7 @@ message behind it is ever delivered. A client that writes its timestamp in micro
 properties are left out instead. Only the signature among the headers matters, and headers come before the timestamp; a
 message whose headers are invalid is parked as unsigned.
 
-Needs the extra `amqp`; no other module of this package imports an AMQP library.
+Needs the extra `amqp`, as `amqp_channels` does; no other module of this package imports an AMQP library.
 """
 
 import contextlib

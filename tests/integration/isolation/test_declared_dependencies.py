@@ -26,7 +26,7 @@ NEEDS_AN_EXTRA = {
         "simpul_agreement.render",
     ),
     # `amqp` and `traces`.
-    "simpul-schema": ("simpul_schema.amqp_properties", "simpul_schema.otlp_traces"),
+    "simpul-schema": ("simpul_schema.amqp_properties", "simpul_schema.amqp_channels", "simpul_schema.otlp_traces"),
 }
 """Modules that need an optional dependency; no other module imports them before a command that needs them runs."""
 SIMULATIONS = ("simpul_agency.sandbox", "simpul_agency.conformance")

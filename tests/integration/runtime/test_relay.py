@@ -8,7 +8,6 @@ from uuid import uuid4
 
 import aio_pika
 import pytest
-from aiormq.abc import AbstractChannel as ConfirmChannel
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, insert, select
@@ -27,6 +26,7 @@ from simpul_runtime.migrations import migrate_async
 from simpul_runtime.outbox_message import OutboxMessage
 from simpul_runtime.relay import OutboxRelay
 from simpul_runtime.tables import MESSAGING
+from simpul_schema.amqp_channels import ConfirmedPublisher
 from simpul_seal import Directory, KeyRing, generate, sign, signature_in, verify
 from simpul_seal.embedded import sign_again
 from tests.support.databases import create_migrated
@@ -258,8 +258,8 @@ async def test_a_queue_that_accepts_nothing_delays_no_others(
     monkeypatch.setattr(relay_module, "CONFIRM_TIMEOUT", 0.5)
     publish_message = OutboxRelay._publish_message
 
-    async def never_confirmed(self: OutboxRelay, channel: ConfirmChannel, row: OutboxMessage) -> None:
-        await publish_message(self, channel, row)
+    async def never_confirmed(self: OutboxRelay, publisher: ConfirmedPublisher, row: OutboxMessage) -> None:
+        await publish_message(self, publisher, row)
         if row.routing_key.startswith("stuck"):
             await asyncio.Event().wait()
 
