@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
@@ -10,8 +10,8 @@ from typing import Any, Final, Optional, TypeVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 import structlog
-from faststream import AckPolicy, FastStream
-from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+from faststream import FastStream
+from faststream.rabbit import Channel, RabbitBroker
 
 from simpul_agency.batch_writer import BatchWriter
 from simpul_agency.classifier import MessageClassifier
@@ -21,6 +21,7 @@ from simpul_agency.drivers import driver_for
 from simpul_agency.event_reader import EventReader
 from simpul_agency.gap_monitor import GapMonitor, ResendRange
 from simpul_agency.health import PING_TIMEOUT, HealthServer, count_waiting
+from simpul_agency.queue_consumer import QueueConsumer
 from simpul_agency.received_event import ReceivedEvent
 from simpul_agency.records import DeliveryManifest, IncomingEvent, IncomingMessage, ReplyDraft, SignedBody
 from simpul_agency.referral_view import ReferralView, view_referral
@@ -84,18 +85,13 @@ class Agency:
             settings.broker_url,
             # A reply must reach a queue; without this an unroutable one would look published.
             default_channel=Channel(on_return_raises=True),
-            # A message that cannot even be stored goes to the queue's dead letters and is not lost.
-            ack_policy=AckPolicy.REJECT_ON_ERROR,
             apply_types=False,
             fail_fast=False,
             logger=None,
         )
-        self.broker.subscriber(
-            RabbitQueue(settings.queue_name, declare=False),
-            channel=Channel(prefetch_count=settings.prefetch),
-            decoder=_keep_raw,
-            no_reply=True,
-        )(self._receive)
+        self._consumer = QueueConsumer(
+            self.broker, settings.queue_name, prefetch=settings.prefetch, store=self._store_message
+        )
         self._outbox = ReplyOutbox(
             self.store,
             self.broker,
@@ -270,9 +266,11 @@ class Agency:
         """Receives, handles and replies until `stop`."""
         await self._start_loops()
         await self.broker.start()
+        await self._consumer.start()
 
     async def stop(self) -> None:
         """Stops receiving and drains the handlers; unpublished replies stay in the store."""
+        await self._consumer.stop()
         await self.broker.stop()
         await self._stop_loops()
 
@@ -287,7 +285,13 @@ class Agency:
             finally:
                 await self._stop_loops()
 
-        asyncio.run(FastStream(self.broker, lifespan=lifespan).run())
+        app = FastStream(
+            self.broker,
+            lifespan=lifespan,
+            after_startup=[self._consumer.start],
+            on_shutdown=[self._consumer.stop],
+        )
+        asyncio.run(app.run())
 
     async def _start_loops(self) -> None:
         _start_tracing(self.code)
@@ -314,15 +318,10 @@ class Agency:
 
     async def _is_connected(self) -> bool:
         # ping only checks a flag, so the consumer is checked too.
-        is_alive = await self.broker.ping(timeout=PING_TIMEOUT)
-        return is_alive and all(subscriber.running for subscriber in self.broker.subscribers)
+        return await self.broker.ping(timeout=PING_TIMEOUT) and self._consumer.is_consuming
 
-    async def _receive(self, message: RabbitMessage) -> None:
-        """Returns once the message is stored, because returning acknowledges it."""
-        raw = message.raw_message
-        headers = raw.headers or {}
-        classified = self._classifier.classify(raw.body, signature_in(headers), traceparent_in(headers))
-        await self._incoming.submit(classified)
+    async def _store_message(self, body: bytes, headers: Mapping[str, Any]) -> None:
+        await self._incoming.submit(self._classifier.classify(body, signature_in(headers), traceparent_in(headers)))
 
     def _draft_parked_report(self, reason: str, digest: str, event_id: Optional[str]) -> ReplyDraft:
         """Reports a parked message to the city; the id makes sure that it is reported once."""
@@ -382,7 +381,3 @@ def _start_tracing(code: str) -> None:
         log.error("traces_not_installed", agency=code, error=type(error).__name__)
     except TracesRefused as error:
         log.error("traces_refused", agency=code, reason=error.variable)
-
-
-async def _keep_raw(message: Any) -> Any:
-    return message

@@ -5,14 +5,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Optional
 from uuid import uuid4
 
 import structlog
-from faststream.rabbit import ExchangeType, RabbitBroker, RabbitExchange
+from faststream.rabbit import RabbitBroker
+from pamqp.commands import Basic
 
 from simpul_agency.records import OutgoingReply, SignedBody
 from simpul_agency.store import Store
+from simpul_schema.amqp_channels import ConfirmedPublisher
 from simpul_schema.envelope import CONTENT_TYPE
 from simpul_schema.names import REPLIES, routing_key
 from simpul_seal import SIGNATURE_HEADER
@@ -49,7 +51,7 @@ class ReplyOutbox:
         self._broker = broker
         self._agency = agency
         self._user = user
-        self._exchange = RabbitExchange(REPLIES, type=ExchangeType.TOPIC, declare=False)
+        self._publisher: Optional[ConfirmedPublisher] = None
         self._pending: deque[OutgoingReply] = deque()
         self._confirmed: list[OutgoingReply] = []
         self._must_reload = True
@@ -72,13 +74,12 @@ class ReplyOutbox:
             self._wakeup.clear()
             try:
                 batch = await self._next_batch()
-                outcomes = await asyncio.gather(*(self._publish(reply) for reply in batch), return_exceptions=True)
+                confirmed = await self._publish_together(batch)
             except Exception as error:
                 log.error("store_failed", agency=self._agency, error=type(error).__name__)
                 self._must_reload = True
                 await asyncio.sleep(delay)
                 continue
-            confirmed = [reply for reply, outcome in zip(batch, outcomes) if outcome is None]  # noqa: B905 - Python 3.10
             self._confirmed += confirmed
             if len(confirmed) < len(batch):
                 log.warning("publish_failed", agency=self._agency, count=len(batch) - len(confirmed))
@@ -96,8 +97,7 @@ class ReplyOutbox:
         A consumer that runs at the same time may publish the same replies; the city recognises them by their ids.
         """
         while batch := await self._store.find_unpublished(MAX_IN_FLIGHT):
-            outcomes = await asyncio.gather(*(self._publish(reply) for reply in batch), return_exceptions=True)
-            confirmed = [reply for reply, outcome in zip(batch, outcomes) if outcome is None]  # noqa: B905 - Python 3.10
+            confirmed = await self._publish_together(batch)
             await self._store.mark_published(confirmed, time.time())
             if len(confirmed) < len(batch):
                 return False
@@ -133,21 +133,46 @@ class ReplyOutbox:
             return unpublished
         return [self._pending.popleft() for _ in range(min(len(self._pending), MAX_IN_FLIGHT))]
 
-    async def _publish(self, reply: OutgoingReply) -> None:
+    async def _publish_together(self, replies: Sequence[OutgoingReply]) -> list[OutgoingReply]:
+        """Publishes replies; returns those that the broker has confirmed in time."""
+        if not replies:
+            return []
+        try:
+            publisher = await asyncio.wait_for(self._open_publisher(), CONFIRM_TIMEOUT)
+        except Exception as error:
+            log.warning("broker_not_connected", agency=self._agency, error=type(error).__name__)
+            return []
+        publishing = [asyncio.create_task(self._publish(publisher, reply)) for reply in replies]
+        try:
+            await asyncio.wait(publishing, timeout=CONFIRM_TIMEOUT)
+        finally:
+            for task in publishing:
+                task.cancel()
+        outcomes = await asyncio.gather(*publishing, return_exceptions=True)
+        return [reply for reply, outcome in zip(replies, outcomes) if outcome is None]  # noqa: B905 - Python 3.10
+
+    async def _publish(self, publisher: ConfirmedPublisher, reply: OutgoingReply) -> None:
         if not reply.signature:
             signed = self._sign_again(reply.body)
             reply = replace(reply, body=signed.body, signature=signed.signature)
-        publishing = self._broker.publish(
+        await publisher.publish(
             reply.body,
-            exchange=self._exchange,
+            exchange=REPLIES,
             routing_key=routing_key(REPLIES, reply.wire_name, self._agency),
-            message_id=str(uuid4()),
-            correlation_id=reply.correlation_id,
-            content_type=CONTENT_TYPE,
-            headers={"simpul-exchange": REPLIES, SIGNATURE_HEADER: reply.signature},
-            # The broker refuses a message whose user is not the one that connected.
-            user_id=self._user,
-            persist=True,
+            properties=Basic.Properties(
+                message_id=str(uuid4()),
+                correlation_id=reply.correlation_id,
+                content_type=CONTENT_TYPE,
+                delivery_mode=2,
+                headers={"simpul-exchange": REPLIES, SIGNATURE_HEADER: reply.signature},
+                # The broker refuses a message whose user is not the one that connected.
+                user_id=self._user,
+            ),
         )
-        # FastStream ignores the timeout it is given, so this one limits the wait.
-        await asyncio.wait_for(publishing, CONFIRM_TIMEOUT)
+
+    async def _open_publisher(self) -> ConfirmedPublisher:
+        channel = await (await self._broker.config.channel_manager.get_channel()).get_underlay_channel()
+        # Another one after each new connection.
+        if self._publisher is None or self._publisher.channel is not channel:
+            self._publisher = ConfirmedPublisher(channel)
+        return self._publisher
