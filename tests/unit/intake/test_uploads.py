@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import count
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,10 +12,11 @@ from starlette.exceptions import HTTPException
 
 from simpul_intake.errors import ReceiptUnknown
 from simpul_intake.pages import files
-from simpul_intake.pages.files import MAX_BEFORE_ADMITTED, MAX_UPLOADS, UploadReader
+from simpul_intake.pages.files import MAX_BEFORE_ADMITTED, MAX_UPLOADS, MAX_UPLOADS_OF_NETWORK, UploadReader
 from simpul_intake.received_files import UploadedFile
 
 PHOTO = bytes(4 * MAX_BEFORE_ADMITTED)
+HOSTS = count(1)
 
 
 def a_body(number: str, content: bytes = PHOTO) -> bytes:
@@ -25,7 +27,8 @@ def a_body(number: str, content: bytes = PHOTO) -> bytes:
 class Upload:
     """A request whose body arrives as the test wants."""
 
-    def __init__(self, number: str, content: bytes = PHOTO) -> None:
+    def __init__(self, number: str, content: bytes = PHOTO, address: str = "") -> None:
+        self._address = address or f"192.0.2.{next(HOSTS)}"
         self.is_read = asyncio.Event()
         self._parts = self._send(a_body(number, content))
         self.is_ending = asyncio.Event()
@@ -42,7 +45,10 @@ class Upload:
 
     def request(self) -> Request:
         headers = [(b"content-type", b"multipart/form-data; boundary=b")]
-        return Request({"type": "http", "method": "POST", "path": "/", "headers": headers}, self._receive)
+        return Request(
+            {"type": "http", "method": "POST", "path": "/", "headers": headers, "client": (self._address, 9)},
+            self._receive,
+        )
 
 
 async def admit(fields: FormData) -> UUID:
@@ -95,3 +101,20 @@ async def test_one_case_has_one_place_and_there_are_a_few(monkeypatch: pytest.Mo
     for one in uploads:
         one.is_ending.set()
     assert [one.content for (one,) in await asyncio.gather(*waiting)] == [PHOTO] * MAX_UPLOADS
+
+
+async def test_whoever_holds_many_receipts_leaves_places_to_others() -> None:
+    reader, network = UploadReader(), "2001:db8:0:7:"
+    held = [Upload(str(uuid4()), address=f"{network}:{host}") for host in range(1, 3 * MAX_UPLOADS)]
+    waiting = [asyncio.create_task(read(reader, one)) for one in held]
+    await until_read(*held[:MAX_UPLOADS_OF_NETWORK])
+
+    for _ in range(MAX_UPLOADS):
+        other = Upload(str(uuid4()))
+        other.is_ending.set()
+        assert len(await read(reader, other)) == 1
+
+    # Whatever waits beyond its share is taken in turn.
+    for one in held:
+        one.is_ending.set()
+    assert len(await asyncio.gather(*waiting)) == len(held)

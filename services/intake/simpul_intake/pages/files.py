@@ -17,6 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from simpul_intake.errors import ReceiptLocked, ReceiptUnknown
+from simpul_intake.networks import network_of
 from simpul_intake.received_files import (
     MAX_DOCUMENT_BYTES,
     MAX_FILES,
@@ -34,6 +35,8 @@ FILES_LIMITS: Final = Limits(body_bytes=16 * 1024 * 1024, seconds=30.0)
 """Several photos of a telephone; decoding them takes seconds, one request after the other."""
 MAX_UPLOADS: Final = 4
 """Requests with files that one process reads at the same time, because it holds them in memory."""
+MAX_UPLOADS_OF_NETWORK: Final = 2
+"""Of these, what one household has, so that nobody who holds several receipts takes every place."""
 UPLOAD_TIMEOUT: Final = 180.0
 """Seconds for one request: 16 MB take two minutes with a slow telephone."""
 WAIT_FOR_UPLOADS: Final = 20.0
@@ -82,6 +85,7 @@ class UploadReader:
         self._free = asyncio.Semaphore(MAX_UPLOADS)
         # A lock is needed only while somebody holds it or waits for it.
         self._cases: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        self._networks: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     @asynccontextmanager
     async def read(
@@ -89,7 +93,8 @@ class UploadReader:
     ) -> AsyncIterator[tuple[FormData, list[UploadedFile]]]:
         """Reads the fields and the chosen files, which count as one of a few until the block ends.
 
-        `admit` finds the case by the first fields: nobody without its receipt takes a place, and one case has one.
+        `admit` finds the case by the first fields: nobody without its receipt takes a place, one case has one, and one
+        network has two, also of those that wait for a place.
         Raises ReceiptLocked and ReceiptUnknown; HTTPException for another content type, for a damaged or large body,
         and when too many others send files.
         """
@@ -98,7 +103,8 @@ class UploadReader:
         async with AsyncExitStack() as place:
             body = request.stream()
             parser = _MemoryParser(request.headers, body, max_files=2 * MAX_FILES, max_fields=10)
-            parser.stream = self._admit(body, parser, admit, place)
+            network = network_of(request.client.host if request.client else "")
+            parser.stream = self._admit(body, parser, admit, network, place)
             try:
                 async with asyncio.timeout(UPLOAD_TIMEOUT):
                     fields, files = await _read(parser)
@@ -112,7 +118,7 @@ class UploadReader:
 
     async def _admit(
         self, body: AsyncIterator[bytes], parser: MultiPartParser, admit: Callable[[FormData], Awaitable[UUID]],
-        place: AsyncExitStack,
+        network: str, place: AsyncExitStack,
     ) -> AsyncGenerator[bytes, None]:  # fmt: skip
         """Yields the body, of which no more is read until its sender was admitted and has a place."""
         size, is_admitted = 0, False
@@ -122,9 +128,11 @@ class UploadReader:
             if not is_admitted and size > MAX_BEFORE_ADMITTED:
                 is_admitted = True
                 case_id = await admit(FormData(parser.items))
+                of_network = self._networks.setdefault(network, asyncio.Semaphore(MAX_UPLOADS_OF_NETWORK))
                 try:
                     async with asyncio.timeout(WAIT_FOR_UPLOADS):
                         await place.enter_async_context(self._cases.setdefault(case_id, asyncio.Lock()))
+                        await place.enter_async_context(of_network)
                         await place.enter_async_context(self._free)
                 except TimeoutError as error:
                     raise HTTPException(429) from error
