@@ -289,6 +289,8 @@ class AgencyQuestionRow(RoutingTable, table=True):
     answer: bytes | None = Field(default=None, sa_type=LargeBinary)
     """The answer, encrypted likewise."""
     answered_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    withdrawn_at: datetime | None = Field(default=None, sa_type=_MOMENT)
+    """When it became clear that the addressee may be too close to the suspect; nobody answers it any more."""
 
 
 class AgencyCapacityRow(RoutingTable, table=True):

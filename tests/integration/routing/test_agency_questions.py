@@ -114,6 +114,50 @@ async def test_an_agency_that_may_be_too_close_to_the_suspect_is_never_addressed
     assert await addressed(room, MANAGER) == [(QUESTION, "")]
 
 
+@pytest.mark.parametrize("is_decided", [False, True])
+async def test_a_question_is_withdrawn_from_an_agency_that_may_be_too_close_to_the_suspect(
+    room: Room, is_decided: bool
+) -> None:
+    case = await serving(room, complaint_centre="klinik-pendidikan")
+    other = await serving(room, complaint_centre="klinik-pendidikan")
+    answered = await send(room, case, text="By day?")
+    await room.questions.answer_question(answered, ANSWER, CENTRE)
+    room.now += timedelta(hours=1)
+    question_id = await send(room, case)
+    await send(room, other)
+    if is_decided:
+        await room.triage.exclude_agency(case, await room.version(case), "klinik-pendidikan", by=UPTD, reason="x")
+    else:
+        await room.amend(case, suggested_exclusions=["klinik-pendidikan"])
+
+    found = {one.text: one for one in await room.questions.list_sent(case, NURSE)}
+    assert (found[QUESTION].withdrawn_at, found[QUESTION].answered_at) == (room.now, None)
+    assert found["By day?"].answer == ANSWER
+    assert [one.withdrawn_at for one in await room.questions.list_sent(other, NURSE)] == [None]
+    # Whoever sent it may send it again, and somebody else receives it.
+    again = await send(room, case)
+    assert await addressed(room, MANAGER) == [(QUESTION, "")]
+    await room.questions.answer_question(again, ANSWER, MANAGER)
+    if not is_decided:
+        await room.triage.decide_suggestion(
+            case, await room.version(case), "klinik-pendidikan", SuggestionState.REJECTED, by=UPTD, reason="a namesake"
+        )
+    with pytest.raises(QuestionUnknown):
+        await room.questions.answer_question(question_id, ANSWER, CENTRE)
+    assert QUESTION not in [text for text, _ in await addressed(room, CENTRE, other)]
+
+
+async def test_an_agency_that_is_suspected_itself_does_not_learn_that_its_question_was_withdrawn(room: Room) -> None:
+    case = await serving(room, complaint_centre="klinik-pendidikan")
+    await send(room, case)
+
+    await room.amend(case, suggested_exclusions=["klinik-pendidikan", "rs-rujukan"])
+
+    assert [one.withdrawn_at for one in await room.questions.list_sent(case, NURSE)] == [None]
+    with pytest.raises(QuestionOpen):
+        await send(room, case)
+
+
 async def test_a_suspected_agency_reads_no_answer_from_after_the_suspicion(room: Room) -> None:
     case = await serving(room, complaint_centre="klinik-pendidikan")
     question_id = await send(room, case)

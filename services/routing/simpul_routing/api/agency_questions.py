@@ -104,4 +104,6 @@ def _question_out(question: AgencyQuestion) -> dict[str, Any]:
         "question_id": question.question_id, "case_id": question.case_id,
         "reference": case_reference(question.case_id), "question": question.text, "sent_at": question.sent_at,
         "answer": question.answer or None, "answered_at": question.answered_at,
+        # Without a reason: it may concern the agency that was to answer.
+        "withdrawn_at": question.withdrawn_at,
     }  # fmt: skip

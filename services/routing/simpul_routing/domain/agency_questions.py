@@ -25,6 +25,13 @@ class AgencyQuestion:
     answer: str = field(default="", repr=False)
     """Empty until somebody answers."""
     answered_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+    """When it was withdrawn from an addressee that may be too close to the suspect."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody is still to answer it."""
+        return self.answered_at is None and self.withdrawn_at is None
 
 
 def find_serving_referral(file: CaseFile, agency: str) -> UUID | None:
@@ -57,14 +64,23 @@ def find_addressee(file: CaseFile, agency: str) -> str:
     return next((code for code in candidates if code and code != agency and may_answer(file, code)), "")
 
 
+def are_kept_away(file: CaseFile) -> bool:
+    """Whether more agencies than before are, or may be, too close to the suspect."""
+    if file.is_new or file.case is file.loaded_case:
+        return False
+    before = file.loaded_case.facts
+    return not (file.facts.origin.excluded | file.facts.pending) <= before.origin.excluded | before.pending
+
+
 def withhold_answer(question: AgencyQuestion, file: CaseFile) -> AgencyQuestion:
     """Returns a question as its agency may read it.
 
-    An agency that is suspected to be too close to the suspect reads no answer from after the suspicion, and is not
-    warned: the question looks open.
+    An agency that is suspected to be too close to the suspect reads no answer from after the suspicion, does not learn
+    that its question was withdrawn from another one, and is not warned: the question looks open.
     """
     pending = [code for code in file.facts.pending if is_excluded(question.agency, {code}, file.rules.agreement)]
-    if question.answered_at is None or not pending:
+    ended_at = question.answered_at or question.withdrawn_at
+    if ended_at is None or not pending:
         return question
     since = min(file.facts.suggestions[code].suggested_at for code in pending)
-    return question if question.answered_at < since else replace(question, answer="", answered_at=None)
+    return question if ended_at < since else replace(question, answer="", answered_at=None, withdrawn_at=None)

@@ -1,6 +1,6 @@
 """Questions between agencies, encrypted with routing's own key."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -15,7 +15,9 @@ from simpul_routing.stored_facts import agency_question_context, question_answer
 from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
 
-_COLUMNS: Final = "question_id, case_id, referral_id, agency, addressee, content, sent_at, answer, answered_at"
+_COLUMNS: Final = (
+    "question_id, case_id, referral_id, agency, addressee, content, sent_at, answer, answered_at, withdrawn_at"
+)
 _ADD: Final = text("""
     INSERT INTO agency_question (question_id, case_id, referral_id, agency, addressee, content, sent_at)
     VALUES (:question_id, :case_id, :referral_id, :agency, :addressee, :content, :sent_at)
@@ -25,17 +27,25 @@ _LIST_OF_REFERRALS: Final = text(f"""
     ORDER BY sent_at DESC, question_id LIMIT :limit
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))  # noqa: S608 - constant names of columns
 _LIST_ADDRESSED: Final = text(f"""
-    SELECT {_COLUMNS} FROM agency_question WHERE addressee = :agency AND NOT case_id = ANY(:hidden)
+    SELECT {_COLUMNS} FROM agency_question
+    WHERE addressee = :agency AND withdrawn_at IS NULL AND NOT case_id = ANY(:hidden)
     ORDER BY answered_at DESC NULLS FIRST, sent_at, question_id LIMIT :limit
 """).bindparams(bindparam("hidden", type_=ARRAY(Uuid)))  # noqa: S608 - constant names of columns
 _COUNT_OPEN: Final = text("""
     SELECT count(*) FROM agency_question
-    WHERE addressee = :agency AND answered_at IS NULL AND NOT case_id = ANY(:hidden)
+    WHERE addressee = :agency AND answered_at IS NULL AND withdrawn_at IS NULL AND NOT case_id = ANY(:hidden)
 """).bindparams(bindparam("hidden", type_=ARRAY(Uuid)))
 _FIND: Final = text(f"SELECT {_COLUMNS} FROM agency_question WHERE question_id = :question_id")  # noqa: S608
 _ANSWER: Final = text("""
     UPDATE agency_question SET answer = :answer, answered_at = :now WHERE question_id = :question_id
 """).bindparams(bindparam("now", type_=DateTime(timezone=True)))
+_OPEN_OF_REFERRALS: Final = text("""
+    SELECT question_id, addressee FROM agency_question
+    WHERE referral_id = ANY(:ids) AND answered_at IS NULL AND withdrawn_at IS NULL
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_WITHDRAW: Final = text("""
+    UPDATE agency_question SET withdrawn_at = :now WHERE question_id = ANY(:ids)
+""").bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("now", type_=DateTime(timezone=True)))
 _ERASE: Final = text("DELETE FROM agency_question WHERE case_id = :case_id AND sent_at <= :erased_at").bindparams(
     bindparam("erased_at", type_=DateTime(timezone=True))
 )
@@ -87,6 +97,16 @@ async def answer_question(transaction: Transaction, keys: Keys, question_id: UUI
     )
 
 
+async def withdraw_questions(
+    transaction: Transaction, referral_ids: Collection[UUID], may_answer: Callable[[str], bool]
+) -> None:
+    """Withdraws the open questions about referrals from those who may not answer them any more."""
+    found = (await transaction.connection.execute(_OPEN_OF_REFERRALS, {"ids": list(referral_ids)})).all()
+    withdrawn = [question_id for question_id, addressee in found if not may_answer(addressee)]
+    if withdrawn:
+        await transaction.connection.execute(_WITHDRAW, {"ids": withdrawn, "now": transaction.now})
+
+
 async def erase_questions(transaction: Transaction, case_id: UUID, erased_at: datetime) -> int:
     """Deletes the questions of a case, with their answers, until a moment; returns how many."""
     erased = await transaction.connection.execute(_ERASE, {"case_id": case_id, "erased_at": erased_at})
@@ -100,5 +120,5 @@ def _decrypt(keys: Keys, row: Any) -> AgencyQuestion:
         answer = keys.decrypt(row.answer, associated_data=question_answer_context(row.question_id)).decode()
     return AgencyQuestion(
         row.question_id, row.case_id, row.referral_id, row.agency, row.addressee, question, row.sent_at, answer,
-        row.answered_at,
+        row.answered_at, row.withdrawn_at,
     )  # fmt: skip

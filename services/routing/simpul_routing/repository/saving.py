@@ -1,6 +1,7 @@
 """Writes what changed in case files, encrypts what is secret, and enqueues what the files publish."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -9,11 +10,13 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.types import Boolean, LargeBinary, Text, Uuid
 
 from simpul_routing import publisher
+from simpul_routing.domain.agency_questions import are_kept_away, may_answer
 from simpul_routing.domain.case import Case
 from simpul_routing.domain.case_file import CaseFile
 from simpul_routing.domain.case_record import Alarm
 from simpul_routing.domain.disclosure import DisclosureDecided, find_changed_disclosures
 from simpul_routing.domain.referral import ReferralService
+from simpul_routing.repository.agency_questions import withdraw_questions
 from simpul_routing.repository.columns import (
     CASE_COLUMNS,
     CLOCK_COLUMNS,
@@ -102,6 +105,8 @@ async def save_case_files(transaction: Transaction, keys: Keys, files: Sequence[
         await save_review(transaction, file)
         await save_plan(transaction, keys, file)
         await save_transfers(transaction, keys, file)
+        if are_kept_away(file):
+            await withdraw_questions(transaction, list(file.referrals), partial(may_answer, file))
         add_case_events(transaction, keys, file.history)
         for pending in file.pending:
             transaction.enqueue_event(publisher.build_event(pending, transaction.now))

@@ -56,7 +56,7 @@ class AgencyQuestions:
             if any(one.question_id == question_id for one in known):
                 return
             # As the agency reads them, so that no second question shows that an answer is withheld from it.
-            if any(withhold_answer(one, file).answered_at is None for one in known):
+            if any(withhold_answer(one, file).is_open for one in known):
                 raise QuestionOpen
             addressee = find_addressee(file, by.agency)
             if not addressee:
@@ -112,7 +112,7 @@ class AgencyQuestions:
             # Read again under the lock of its case.
             found = await repository.find_question(transaction, self._keys, question_id)
             file = next(iter(files.values()), None)
-            if found is None or file is None or not may_answer(file, by.agency):
+            if found is None or file is None or found.withdrawn_at or not may_answer(file, by.agency):
                 raise QuestionUnknown
             if found.answered_at is not None:
                 if found.answer == answer:
