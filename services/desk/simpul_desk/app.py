@@ -33,6 +33,7 @@ from simpul_desk.doctor_page import add_doctor_page
 from simpul_desk.guide.questions import read_guide
 from simpul_desk.guide.routes import GuidePages, add_guide
 from simpul_desk.hosting.agencies import HostedAgencies, Surroundings
+from simpul_desk.hosting.neighbour import ProcessSocket
 from simpul_desk.live import LiveChannels
 from simpul_desk.paper_page import add_paper_page
 from simpul_desk.question_page import QuestionPage, add_question_page
@@ -86,10 +87,9 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
     versions = Versions(settings.city_dir / "agreement", city, service.keys.directory)
     versions.read(utc_now())
     service.add_background_task(versions.watch_for_versions)
-    hosted = HostedAgencies(
-        settings.hosted_dir,
-        Surroundings(service.engine, versions, city.zone, live, settings.directory_file, settings.intake_url),
-    )
+    hosted = HostedAgencies(settings.hosted_dir, Surroundings(
+        service.engine, versions, city.zone, live, settings.directory_file, settings.intake_url, ProcessSocket(web),
+    ))  # fmt: skip
     service.add_background_task(hosted.run)
     service.add_warnings(hosted.find_problems)
     guide = read_guide(settings.city_dir)

@@ -29,6 +29,7 @@ from simpul_desk.access.user import User
 from simpul_desk.hosting import repository
 from simpul_desk.hosting.deadlines import Deadline, find_answer, find_next_due, list_deadlines
 from simpul_desk.hosting.known_facts import find_mediation_locks, read_known_facts
+from simpul_desk.hosting.neighbour import ProcessSocket
 from simpul_desk.hosting.records import Document, Record, RecordBook, RecordKind
 from simpul_desk.hosting.worklist import Entry, EntryKind, build_entry, compute_version
 from simpul_desk.live import LiveChannels
@@ -69,7 +70,11 @@ class ReferralChanged(Exception):
 
 
 class HostedElsewhere(Exception):
-    """Another process works on the agency's store; it must end first."""
+    """Another process works on the agency's store: pass the request on to its socket, if it has one."""
+
+    def __init__(self, socket: str = "") -> None:
+        super().__init__(socket)
+        self.socket = socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,8 @@ class Surroundings:
     """Public keys of all parties, for a folder that has no copy of its own."""
     intake_url: str
     """Where files of dossiers are fetched."""
+    socket: ProcessSocket = field(default_factory=ProcessSocket)
+    """Where other processes of the desk pass requests on to this one."""
 
 
 class HostedAgency:
@@ -277,7 +284,8 @@ class HostedAgency:
         await self._save(build_entry(self.code, found.view, due))
 
     async def _run_once(self) -> None:
-        with lock_folder(self._folder):
+        with lock_folder(self._folder) as lock:
+            write_lock(lock, self._surroundings.socket.open_in(self._folder))
             kit = Agency.from_settings(self._settings)
             for row in CATALOG:
                 message = message_class(row.wire_name)
@@ -387,7 +395,7 @@ class HostedAgency:
 
     def _require_kit(self) -> Agency:
         if self._kit is None:
-            raise HostedElsewhere
+            raise HostedElsewhere(read_lock(self._folder))
         return self._kit
 
 
@@ -433,10 +441,13 @@ class HostedAgencies:
 
     async def run(self) -> None:
         """Runs every agency until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for agency in self._by_code.values():
-                tasks.create_task(agency.run())
-            await asyncio.Event().wait()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for agency in self._by_code.values():
+                    tasks.create_task(agency.run())
+                await asyncio.Event().wait()
+        finally:
+            await self._surroundings.socket.close()
 
 
 def read_settings(folder: Path, directory_file: Path, intake_url: str) -> AgencySettings:
@@ -456,15 +467,29 @@ def read_settings(folder: Path, directory_file: Path, intake_url: str) -> Agency
 
 
 @contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Keeps other processes off the agency's store during the block; raises HostedElsewhere."""
+def lock_folder(folder: Path) -> Iterator[int]:
+    """Keeps other processes off the agency's store during the block, which gets the lock; raises HostedElsewhere."""
     opened = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise HostedElsewhere from error
-        yield
+        yield opened
     finally:
         with suppress(OSError):
             os.close(opened)
+
+
+def write_lock(lock: int, socket: str) -> None:
+    """Writes into a lock where its holder takes requests of other processes."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, socket.encode(), 0)
+
+
+def read_lock(folder: Path) -> str:
+    """Reads where the holder of the lock takes requests; empty if nobody does."""
+    try:
+        return (folder / LOCK_FILE).read_text()
+    except OSError:
+        return ""

@@ -7,6 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from simpul_desk.access import CurrentUser, recheck_access
 from simpul_desk.hosting.agencies import HostedElsewhere
+from simpul_desk.hosting.neighbour import NeighbourAway, pass_on
 from simpul_desk.live import Listener, event_stream
 from simpul_desk.rendering import render
 from simpul_desk.work_pages.letter_page import add_letter
@@ -41,5 +42,9 @@ def add_work_pages(web: FastAPI, pages: WorkPages) -> None:
         return event_stream(pages.live, f"{agency}/{referral_id}", Listener(user.id, user.name, may_listen))
 
     @web.exception_handler(HostedElsewhere)
-    async def explain_closed(request: Request, _: HostedElsewhere) -> Response:
+    async def pass_on_or_explain(request: Request, elsewhere: HostedElsewhere) -> Response:
+        try:
+            return await pass_on(request, elsewhere.socket)
+        except NeighbourAway:
+            pass
         return render(request, "work/closed.html", status=503, headers={"retry-after": "5"})
