@@ -139,8 +139,13 @@ async def test_every_database_comes_back_as_it_was_between_two_reports(server: S
     restored = server.simpul("restore", "--to", between.isoformat())
     assert restored.exit_code == 0, restored.output + restored.stderr
     assert "simpul backup pitr create" in restored.output
-    server.start()
+    await start_and_replay(server)
 
+    for service in names:
+        assert await cases(server, service) == {f"case/{first}"}, service
+
+
+async def start_and_replay(server: Server) -> None:
     async def is_writable() -> bool:
         connection = await asyncpg.connect(server.url)
         try:
@@ -148,9 +153,38 @@ async def test_every_database_comes_back_as_it_was_between_two_reports(server: S
         finally:
             await connection.close()
 
+    server.start()
     await eventually(is_writable)
+
+
+async def test_a_restored_server_is_restored_again_from_a_copy_that_leads_to_it(server: Server) -> None:
+    names = {service: service for service in ("intake", "routing")}
+    await create_databases(server.url, names)
+    await migrate_services({service: server.database_url(service) for service in names})
+    assert server.simpul("create").exit_code == 0
+    first, lost, later, last = (uuid4() for _ in range(4))
+    between = await report(server, first)
+    await report(server, lost)
+    # A copy of what the restore leaves behind; it is the newest one until somebody makes another.
+    assert server.simpul("create").exit_code == 0
+    server.stop()
+    server.empty()
+    assert server.simpul("restore", "--to", between.isoformat()).exit_code == 0
+    await start_and_replay(server)
+    moment = await report(server, later)
+    await report(server, last)
+
+    listed = server.simpul("list").output.splitlines()
+    server.stop()
+    server.empty()
+    restored = server.simpul("restore", "--to", moment.isoformat())
+    assert restored.exit_code == 0, restored.output + restored.stderr
+    await start_and_replay(server)
+
+    assert [line.endswith("of a server that a later restore has left") for line in listed] == [False, True]
+    assert restored.output.startswith(listed[0].partition(" ")[0])
     for service in names:
-        assert await cases(server, service) == {f"case/{first}"}, service
+        assert await cases(server, service) == {f"case/{first}", f"case/{later}"}, service
 
 
 def test_a_moment_that_no_backup_reaches_is_refused(server: Server) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from simpul_cli.backup.errors import BackupRefused
+from simpul_cli.backup.timelines import Timelines, position_of, read_history, timeline_of
 
 PROGRAM: Final = "pgbackrest"
 _DAMAGE: Final = re.compile(r"status: (?:error|invalid)|(?:missing|invalid|other): [1-9]")
@@ -31,6 +32,8 @@ class ServerBackup:
     """The earliest moment that this backup restores."""
     size: int
     """Bytes of the databases."""
+    is_of_this_server: bool
+    """Whether it leads to the server that runs now; not to one that a restore has left after this copy began."""
 
 
 def create_server_backup(stanza: str) -> ServerBackup:
@@ -47,7 +50,11 @@ def list_server_backups(stanza: str) -> list[ServerBackup]:
     if found.get("cipher", "none") == "none":
         msg = f"the repository of {stanza} is not there or not encrypted: set repo1-cipher-type, then stanza-create"
         raise BackupRefused(msg)
-    return [_read_backup(one) for one in found["backup"] if not one.get("error")]
+    complete = [one for one in found["backup"] if not one.get("error")]
+    if not complete:
+        return []
+    timelines = _read_timelines(stanza, found["archive"][-1]["id"], complete)
+    return [_read_backup(one, timelines) for one in complete]
 
 
 def verify_server_backups(stanza: str) -> int:
@@ -65,7 +72,8 @@ def restore_server(stanza: str, to: datetime, now: datetime) -> ServerBackup:
 
     Raises BackupRefused for a moment that no backup reaches, while PostgreSQL runs, and for a folder that has files.
     """
-    reaching = [backup for backup in list_server_backups(stanza) if backup.finished_at <= to]
+    found = list_server_backups(stanza)
+    reaching = [backup for backup in found if backup.finished_at <= to and backup.is_of_this_server]
     if not reaching or to > now:
         moment = f"{to:%Y-%m-%d %H:%M:%S %Z}"
         msg = f"no backup of {stanza} reaches {moment}; `simpul backup pitr list` shows what they reach"
@@ -75,9 +83,22 @@ def restore_server(stanza: str, to: datetime, now: datetime) -> ServerBackup:
     return reaching[-1]
 
 
-def _read_backup(found: dict[str, Any]) -> ServerBackup:
+def _read_timelines(stanza: str, archive: str, backups: list[dict[str, Any]]) -> Timelines:
+    """Reads the newest history file of the archive."""
+    folder = f"archive/{stanza}/{archive}"
+    names = json.loads(_run(stanza, "repo-ls", folder, "--output=json", r"--filter=^[0-9A-F]{8}\.history$"))
+    begun = max((timeline_of(one["archive"]["stop"]) for one in backups), default=1)
+    newest = max((name for name in names if name.endswith(".history")), default="")
+    if not newest:
+        return Timelines(begun, {})
+    return read_history(timeline_of(newest), _run(stanza, "repo-get", f"{folder}/{newest}"))
+
+
+def _read_backup(found: dict[str, Any], timelines: Timelines) -> ServerBackup:
     finished_at = datetime.fromtimestamp(found["timestamp"]["stop"], UTC)
-    return ServerBackup(found["label"], found["type"], finished_at, found["info"]["size"])
+    ended = timeline_of(found["archive"]["stop"]), position_of(found["lsn"]["stop"])
+    size = found["info"]["size"]
+    return ServerBackup(found["label"], found["type"], finished_at, size, timelines.is_on_the_way(*ended))
 
 
 def _run(stanza: str, command: str, *arguments: str) -> str:
@@ -85,7 +106,7 @@ def _run(stanza: str, command: str, *arguments: str) -> str:
         msg = f"there is no {PROGRAM} on this machine; install it where PostgreSQL runs, or use `simpul backup create`"
         raise BackupRefused(msg)
     done = subprocess.run(
-        [PROGRAM, f"--stanza={stanza}", *QUIET, *arguments, command],
+        [PROGRAM, f"--stanza={stanza}", *QUIET, command, *arguments],
         env=dict(os.environ), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

@@ -23,7 +23,10 @@ def _refuse(error: Exception) -> NoReturn:
 
 
 def _describe(backup: point_in_time.ServerBackup) -> str:
-    return f"{backup.label} ({backup.kind}, {backup.size / 1e6:.0f} MB), from {backup.finished_at:%Y-%m-%d %H:%M:%S %Z}"
+    about = f"{backup.label} ({backup.kind}, {backup.size / 1e6:.0f} MB)"
+    if not backup.is_of_this_server:
+        return f"{about}, of a server that a later restore has left"
+    return f"{about}, from {backup.finished_at:%Y-%m-%d %H:%M:%S %Z}"
 
 
 @app.command("create")
@@ -72,9 +75,9 @@ def restore(
         _refuse(error)
     typer.echo(f"{used.label} is restored; when PostgreSQL starts, it replays up to {to}")
     typer.echo(
-        "next: start PostgreSQL, then `simpul backup pitr create`, because copies made after that second lead to"
+        "next: start PostgreSQL, then `simpul backup pitr create`, because no copy made after that second leads to"
     )
-    typer.echo("the earlier server, `simpul reconcile --repair` and `simpul outbox resend routing --since 1d`")
+    typer.echo("this server, `simpul reconcile --repair` and `simpul outbox resend routing --since 1d`")
 
 
 def _read_moment(text: str, now: datetime) -> datetime:
