@@ -54,6 +54,16 @@ def pytest_collection() -> None:
     gc.disable()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints what tests have measured (`record_property("measured", ...)`), also those that passed in a worker."""
+    ended = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
+    measured = [value for report in ended if report.when == "call" for name, value in report.user_properties
+                if name == "measured"]  # fmt: skip
+    if measured:
+        terminalreporter.section("measured")
+        terminalreporter.write_line("\n".join(map(str, measured)))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shares the tests out among the workers, where there are any, before their units are read."""

@@ -1,6 +1,6 @@
 """Each process of each service restarts by turns under load: no report is refused, lost, parked or doubled.
 
-ROLLING_RESTARTS=30 .venv/bin/pytest tests/faults/test_rolling_restart.py -n0 -s
+ROLLING_RESTARTS=30 .venv/bin/pytest tests/faults/test_rolling_restart.py -n0
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -80,7 +81,7 @@ async def send_reports(gateway: Gateway, ended: asyncio.Event) -> tuple[set[str]
 
 
 async def test_restarts_by_turns_refuse_lose_park_and_double_nothing(
-    replicated: ReplicatedCity, gateway: Gateway
+    replicated: ReplicatedCity, gateway: Gateway, record_property: Any
 ) -> None:
     ended = asyncio.Event()
     sending = asyncio.create_task(send_reports(gateway, ended))
@@ -91,7 +92,10 @@ async def test_restarts_by_turns_refuse_lose_park_and_double_nothing(
     cases, refused, longest = await sending
     await settle(replicated, cases, within=300)
 
-    print(f"{len(names)} restarts, {len(cases)} reports, {len(refused)} refused, longest answer {longest:.1f} s")
+    record_property(
+        "measured",
+        f"{len(names)} restarts, {len(cases)} reports, {len(refused)} refused, longest answer {longest:.1f} s",
+    )
     assert refused == []
     assert len(cases) > len(names)
     await assert_exactly_once(replicated, cases)
