@@ -61,6 +61,30 @@ def test_rules_and_dashboards_name_metrics_that_exist() -> None:
     assert {name for text in (*shown, *(rule["expr"] for rule in RULES)) for name in _METRIC.findall(text)} <= known
 
 
+def test_dashboards_have_the_form_that_grafana_reads() -> None:
+    """No package of Grafana can be had here; tests/integration/operate/test_dashboards.py tries what panels ask for."""
+    yaml = YAML(typ="safe")
+    [source] = yaml.load((OBSERVE / "grafana/provisioning/datasources/simpul.yml").read_text())["datasources"]
+    boards = [json.loads(path.read_text()) for path in sorted(OBSERVE.glob("grafana/dashboards/*.json"))]
+
+    assert len({board["uid"] for board in boards}) == len({board["title"] for board in boards}) == len(boards)
+    for board in boards:
+        panels, taken = board["panels"], set[tuple[int, int]]()
+        assert board["schemaVersion"] >= 39
+        assert len({panel["id"] for panel in panels}) == len(panels)
+        for panel in panels:
+            assert panel["type"] in ("timeseries", "stat", "table", "gauge"), panel["title"]
+            position = panel["gridPos"]
+            cells = {(position["x"] + x, position["y"] + y) for x in range(position["w"]) for y in range(position["h"])}
+            assert max(x for x, _ in cells) < 24
+            assert not cells & taken, f"{panel['title']} lies on another panel"
+            taken |= cells
+            references = [target["refId"] for target in panel["targets"]]
+            assert len(set(references)) == len(references) > 0
+            for used in (panel, *panel["targets"]):
+                assert used["datasource"] == {"type": source["type"], "uid": source["uid"]}
+
+
 def test_every_metric_alarm_of_the_manual_has_a_rule() -> None:
     used = {name for rule in RULES for name in _METRIC.findall(rule["expr"])}
 
