@@ -39,7 +39,9 @@ PEOPLE: Final = (
     DemoPerson("dokter", "Larasati Rekaan", "rs-rujukan", Role.RESPONDER),
     DemoPerson("pimpinan", "Baskara Rekaan", "rs-rujukan", Role.AGENCY_LEAD),
     DemoPerson("koordinator", "Kinanti Rekaan", "uptd-ppa", Role.COORDINATOR),
+    DemoPerson("pengelola", "Anindya Rekaan", "rs-rujukan", Role.CASE_MANAGER),
     DemoPerson("auditor", "Wiratama Rekaan", "uptd-ppa", Role.AUDITOR),
+    DemoPerson("operator", "Pramudya Rekaan", "uptd-ppa", Role.OPERATOR),
     DemoPerson("satgas", "Sekar Rekaan", "satgas-kel-bandar-lor", Role.RESPONDER),
 )
 
