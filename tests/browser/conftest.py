@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,10 @@ PHONE = ViewportSize(width=360, height=740)
 DESKTOP = ViewportSize(width=1280, height=900)
 NEEDED = ("intake", "routing", "desk")
 Open = Callable[..., Page]
+
+SHOTS = Path(__file__).parents[2] / ".simpul" / "screenshots"
+"""Where screenshots are kept after a run."""
+SHOTS.mkdir(parents=True, exist_ok=True)
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [

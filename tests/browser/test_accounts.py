@@ -13,12 +13,12 @@ from pyotp import TOTP
 
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
+from tests.browser.conftest import SHOTS
 from tests.support.accessibility import find_barriers
 from tests.support.desk import sign_in_browser
 
 SIMPUL = str(Path(sys.executable).with_name("simpul"))
 PASSWORD = "tujuh burung gereja terbang"
-SHOTS = Path("/tmp")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from simpul_agency.sandbox.process import free_port
+from tests.browser.conftest import SHOTS
 from tests.support.sandbox import Sandbox, sandbox, until
 
 
@@ -49,7 +50,7 @@ def test_services_are_accepted_begun_and_completed_one_by_one(page: Page, box: S
     page.get_by_role("button", name="Terima").click()
     expect(page.get_by_role("row", name="Perawatan medis")).to_contain_text("diterima")
     expect(page.get_by_role("row", name="Rumah aman")).to_contain_text("menunggu jawaban")
-    page.screenshot(path="/tmp/agency-detail.png", full_page=True)
+    page.screenshot(path=SHOTS / "agency-detail.png", full_page=True)
     form_with(page, "Rumah aman").get_by_label("Alasan").select_option("Tidak ada kapasitas")
     form_with(page, "Rumah aman").get_by_role("button", name="Tidak dapat melayani").click()
     page.get_by_label("Janji temu").fill("2026-12-01T09:00")
@@ -73,7 +74,7 @@ def test_a_decline_needs_its_reason(page: Page, box: Sandbox) -> None:
     page.get_by_label("Alasan").select_option("Tidak ada kapasitas")
     page.get_by_role("button", name="Tidak dapat melayani").click()
     page.get_by_role("link", name="Kotak masuk").click()
-    page.screenshot(path="/tmp/agency-list.png", full_page=True)
+    page.screenshot(path=SHOTS / "agency-list.png", full_page=True)
 
     until(lambda: "3 services no_capacity" in box.log.read_text())
     expect(page.get_by_role("row", name="Visum")).to_contain_text("dialihkan")

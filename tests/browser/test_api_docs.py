@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.browser.conftest import CHROMIUM, FLAGS, SHOTS
 
 HOST = "simpul.example"
 """A name other than localhost, because only then Swagger UI contacts a validator on the internet by default."""
@@ -49,7 +49,7 @@ def test_operations_are_shown_and_no_other_host_is_contacted(city: LocalCity, pa
     expect(page.locator(".opblock-summary-path", has_text=OPERATIONS[service]).first).to_be_visible()
     page.locator(".opblock", has_text="/health/ready").first.click()
     expect(page.get_by_text("Database, broker, consumers and relay work").first).to_be_visible()
-    page.screenshot(path=f"/tmp/docs-{service}.png")
+    page.screenshot(path=SHOTS / f"docs-{service}.png")
     assert answer
     assert "'self'" in answer.headers["content-security-policy"]
     assert {url for url in requested if not url.startswith((f"{address}/", "data:"))} == set()

@@ -8,9 +8,9 @@ from playwright.sync_api import expect
 
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import DESKTOP, HOSPITAL, PHONE, Open
+from tests.browser.conftest import DESKTOP, HOSPITAL, PHONE, SHOTS, Open
 from tests.browser.test_city_pages import COORDINATOR
-from tests.browser.test_work_pages import SHOTS, report, row, too_wide
+from tests.browser.test_work_pages import report, row, too_wide
 from tests.support.accessibility import find_barriers
 
 LEAD = {HOSPITAL: Role.AGENCY_LEAD}

@@ -8,9 +8,9 @@ from urllib.request import Request, urlopen
 from playwright.sync_api import Page, expect
 
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import DESKTOP, PHONE, Open
+from tests.browser.conftest import DESKTOP, PHONE, SHOTS, Open
 from tests.browser.test_city_pages import board
-from tests.browser.test_work_pages import SHOTS, reload_until, too_wide
+from tests.browser.test_work_pages import reload_until, too_wide
 from tests.support.accessibility import find_barriers
 from tests.support.reports import a_report
 

@@ -12,8 +12,8 @@ from simpul_cli.languages import Message
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
 from simpul_runtime.database import utc_now
-from tests.browser.conftest import DESKTOP, HOSPITAL, PHONE, Open
-from tests.browser.test_work_pages import SHOTS, reload_until, report, row, too_wide
+from tests.browser.conftest import DESKTOP, HOSPITAL, PHONE, SHOTS, Open
+from tests.browser.test_work_pages import reload_until, report, row, too_wide
 from tests.support.accessibility import find_barriers
 from tests.support.desk import run_aside
 

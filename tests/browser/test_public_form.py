@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -11,10 +10,9 @@ from playwright.sync_api import Browser, Page, expect
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
 from simpul_intake.proof_of_work import is_proven
+from tests.browser.conftest import SHOTS
 from tests.support.accessibility import find_barriers
 from tests.support.desk import sign_in_browser
-
-SHOTS = Path("/tmp")
 
 
 @pytest.fixture

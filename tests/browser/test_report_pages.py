@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import DESKTOP, Open
-from tests.browser.test_work_pages import SHOTS, reload_until, report, row, too_wide
+from tests.browser.conftest import DESKTOP, SHOTS, Open
+from tests.browser.test_work_pages import reload_until, report, row, too_wide
 from tests.support.accessibility import find_barriers
 
 

@@ -11,8 +11,8 @@ from ruamel.yaml import YAML
 from simpul_city import read_yaml
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import DESKTOP, HOSPITAL, PHONE, Open
-from tests.browser.test_work_pages import SHOTS, too_wide
+from tests.browser.conftest import DESKTOP, HOSPITAL, PHONE, SHOTS, Open
+from tests.browser.test_work_pages import too_wide
 from tests.support.accessibility import find_barriers
 
 LEAD = {HOSPITAL: Role.AGENCY_LEAD}

@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 from zoneinfo import ZoneInfo
@@ -14,12 +13,11 @@ from playwright.sync_api import Page, Route, expect
 
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import DESKTOP, HOSPITAL, Open
+from tests.browser.conftest import DESKTOP, HOSPITAL, SHOTS, Open
 from tests.support.accessibility import find_barriers
 from tests.support.reports import a_report
 
 CHILD = "Wenthilora Paksibumi"
-SHOTS = Path("/tmp")
 
 
 def report(city: LocalCity, **changes: Any) -> str:
@@ -248,3 +246,20 @@ def test_the_first_page_is_light(hosting_city: LocalCity, open_page: Open) -> No
 
     print(f"\nfirst page of the desk: {sum(sizes) / 1000:.1f} kB compressed in {len(sizes)} requests")
     assert sum(sizes) < 60_000
+
+
+def test_a_slow_line_shows_the_worklist_and_takes_an_answer(hosting_city: LocalCity, open_page: Open) -> None:
+    reference = report(hosting_city)
+    page = open_page()
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    # 3G at the edge of a village: 50 kB/s down, 20 kB/s up, 400 ms for each answer.
+    slow = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 20_000}
+    session.send("Network.emulateNetworkConditions", slow)
+
+    expect(row(page, reference)).to_be_visible()
+    row(page, reference).get_by_role("link").click()
+    expect(page.get_by_role("heading", name=re.compile(reference))).to_be_visible()
+    page.get_by_role("button", name="Terima layanan yang dipilih").click()
+
+    expect(page.get_by_role("heading", name=re.compile("Perawatan medis diterima"))).to_be_visible()
