@@ -1,17 +1,22 @@
 """What a person types into the public form stays in no file of the browser: the phone may be the perpetrator's."""
 
+import json
 import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import asyncpg
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
+from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import CHROMIUM, FLAGS, PHONE
+from tests.browser.conftest import CHROMIUM, FLAGS, HOSPITAL, PHONE
+from tests.browser.test_work_pages import reload_until, report, row
 from tests.support.accessibility import find_barriers
 from tests.support.canary import Canary
 from tests.support.debian import need
-from tests.support.desk import run_aside
+from tests.support.desk import run_aside, sign_in_browser
+from tests.support.reports import a_report
 
 
 def fill_in(page: Page, city: LocalCity, canary: Canary) -> None:
@@ -45,6 +50,57 @@ def test_the_form_leaves_nothing_in_the_browser_and_a_planted_value_would_be_fou
         page.evaluate("text => localStorage.setItem('planted', text)", planted.sentence)
         # The session that the browser would restore after a crash has earlier pages with the content of their fields.
         page.goto(city.url("intake") + "/lapor#whole")
+        left = files_left_by(visit, tmp_path)
+
+    assert canary.search(left) == []
+    assert planted.search(left) != []
+
+
+def test_the_page_about_a_report_leaves_nothing_in_the_browser(city: LocalCity, tmp_path: Path) -> None:
+    need((CHROMIUM,), ("chromium",))
+    canary, planted = Canary(), Canary()
+    body = json.dumps(a_report(complaint_centre="", injured="yes", identity=canary.identity())).encode()
+    request = Request(city.url("intake") + "/reports", body, {"Content-Type": "application/json"})
+    with urlopen(request, timeout=60) as answer:
+        receipt = json.load(answer)
+    with sync_playwright() as playwright:
+        visit = playwright.chromium.launch_persistent_context(tmp_path, executable_path=CHROMIUM, args=FLAGS)
+        page = visit.new_page()
+        page.goto(city.url("intake") + "/laporan")
+        page.locator("input[name=number]").fill(receipt["case_reference"])
+        page.locator("[name=receipt]").fill(receipt["receipt"])
+        page.locator("form button").first.click()
+        page.locator("textarea[name=addition]").fill(canary.sentence)
+        page.locator("form").filter(has=page.locator("textarea[name=addition]")).locator("button").first.click()
+        expect(page.get_by_text("Tambahan Anda tersimpan")).to_be_visible()
+        page.evaluate("text => localStorage.setItem('planted', text)", planted.sentence)
+        page.goto(city.url("intake") + "/laporan")
+        left = files_left_by(visit, tmp_path)
+
+    assert canary.search(left) == []
+    assert receipt["receipt"].encode() not in left
+    assert planted.search(left) != []
+
+
+def test_the_desk_leaves_nothing_of_a_dossier_in_the_browser(hosting_city: LocalCity, tmp_path: Path) -> None:
+    need((CHROMIUM,), ("chromium",))
+    canary, planted = Canary(), Canary()
+    reference = report(hosting_city, identity=canary.identity(), narrative=canary.narrative())
+    person = sign_in_browser(hosting_city.database_url("desk"), {HOSPITAL: Role.RESPONDER}, language="id")
+    with sync_playwright() as playwright:
+        visit = playwright.chromium.launch_persistent_context(
+            tmp_path, executable_path=CHROMIUM, args=FLAGS, viewport=PHONE
+        )  # fmt: skip
+        visit.add_cookies([person.cookie_for(hosting_city.url("desk"))])
+        page = visit.new_page()
+        page.goto(hosting_city.url("desk") + "/work")
+        expect(row(page, reference)).to_be_visible()
+        row(page, reference).get_by_role("link").click()
+        page.get_by_role("button", name="Terima layanan yang dipilih").click()
+        reload_until(page, lambda: canary.word in page.content())
+        page.locator("textarea[name=shared_note]").fill(canary.sentence)
+        page.evaluate("text => localStorage.setItem('planted', text)", planted.sentence)
+        page.goto(hosting_city.url("desk") + "/work")
         left = files_left_by(visit, tmp_path)
 
     assert canary.search(left) == []
