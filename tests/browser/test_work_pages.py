@@ -15,6 +15,8 @@ from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
 from tests.browser.conftest import DESKTOP, HOSPITAL, SHOTS, Open
 from tests.support.accessibility import find_barriers
+from tests.support.desk import run_aside
+from tests.support.ledger import rows
 from tests.support.reports import a_report
 
 CHILD = "Wenthilora Paksibumi"
@@ -182,7 +184,7 @@ def test_two_people_on_one_case_see_each_other_and_lose_no_choice(hosting_city: 
     expect(second.get_by_role("checkbox", name="Perawatan medis")).to_be_checked()
 
 
-def test_who_declares_a_conflict_of_interest_loses_the_case_and_colleagues_keep_it(
+def test_scenario_10_who_declares_a_conflict_of_interest_loses_the_case_and_colleagues_keep_it(
     hosting_city: LocalCity, open_page: Open
 ) -> None:
     reference = report(hosting_city)
@@ -200,6 +202,11 @@ def test_who_declares_a_conflict_of_interest_loses_the_case_and_colleagues_keep_
         assert answer.status == 404
     assert colleague.goto(address).status == 200  # type: ignore[union-attr]  # a navigation has an answer
     expect(colleague.get_by_text("Dilihat oleh Wiji Rekaan")).to_be_visible()
+    # What the person did stays in the audit.
+    referral_id = address.rstrip("/").rpartition("/")[2]
+    audited = "SELECT DISTINCT action FROM audit WHERE subject LIKE '%' || $1 ORDER BY action"
+    actions = {one["action"] for one in run_aside(rows(hosting_city, "desk", audited, referral_id))}
+    assert {"conflict.declared", "referral.read"} <= actions, actions
 
 
 def test_another_agency_sees_nothing_of_the_hospital(hosting_city: LocalCity, open_page: Open) -> None:

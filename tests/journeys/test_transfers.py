@@ -14,7 +14,9 @@ RECEIPT = {"name": "Hestrud Quamiral", "office": "Kepala UPTD PPA", "received_on
 CLOSING = {"end": "transferred", "reason": "taken over by the regency"}
 
 
-async def test_a_child_of_the_regency_is_protected_here_until_the_regency_has_acknowledged(city: LocalCity) -> None:
+async def test_scenario_8_a_child_of_the_regency_is_protected_here_until_the_regency_has_acknowledged(
+    city: LocalCity,
+) -> None:
     receipt = await reported(city, kelurahan="outside", safe_now="no", complaint_centre="satgas-kec-kota")
     path = f"/cases/{receipt['case_id']}"
     _, case, _ = await call(city, "GET", path)
