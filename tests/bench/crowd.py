@@ -16,6 +16,8 @@ from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 
 from simpul_desk.access.web import SESSION_COOKIE
+from simpul_runtime.failure_responses import FailureResponses
+from simpul_runtime.shell import Shell
 
 PEOPLE: Final = 200
 PAGES_EACH: Final = 3
@@ -45,6 +47,8 @@ def build_web(user: Any, add_pages: Callable[[FastAPI], None]) -> FastAPI:
     web = FastAPI()
     web.state.find_user = find_user
     add_pages(web)
+    # The limits of a request count as in the service: what takes longer is an error.
+    web.add_middleware(Shell, limits={}, failures=FailureResponses(()))
     web.add_middleware(GZipMiddleware, minimum_size=1_000)
     return web
 

@@ -24,6 +24,8 @@ expect.set_options(timeout=LONGEST_WAIT)
 HOSPITAL = "rs-rujukan"
 PHONE = ViewportSize(width=360, height=740)
 DESKTOP = ViewportSize(width=1280, height=900)
+BOTH_SIZES = pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
+"""For what people do in the acceptance scenarios of the domain."""
 NEEDED = ("intake", "routing", "desk")
 Open = Callable[..., Page]
 

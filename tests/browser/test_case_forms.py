@@ -5,16 +5,20 @@ import re
 from typing import Any
 from urllib.request import Request, urlopen
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import DESKTOP, PHONE, SHOTS, Open
+from tests.browser.conftest import BOTH_SIZES, DESKTOP, PHONE, SHOTS, Open
 from tests.browser.test_city_pages import board
 from tests.browser.test_work_pages import reload_until, too_wide
 from tests.support.accessibility import find_barriers
 from tests.support.reports import a_report
 
-SAME_CHILD = {"child_name": "Soeryaningtyas Brahmodjo", "birth_date": "2015-11-07"}
+SAME_CHILD = {
+    PHONE["width"]: {"child_name": "Soeryaningtyas Brahmodjo", "birth_date": "2015-11-07"},
+    DESKTOP["width"]: {"child_name": "Lokajayanti Wiranegara", "birth_date": "2015-02-03"},
+}
+"""By the width of the screen, because both sizes are tried in one city."""
 
 
 def report(city: LocalCity, **changes: Any) -> str:
@@ -34,11 +38,15 @@ def open_from_list(page: Page, city: LocalCity, name: str, reference: str) -> No
     expect(page.get_by_role("heading", name=re.compile(reference))).to_be_visible()
 
 
-def test_a_coordinator_decides_about_triage_duplicates_and_exclusions(hosting_city: LocalCity, open_page: Open) -> None:
+@BOTH_SIZES
+def test_a_coordinator_decides_about_triage_duplicates_and_exclusions(
+    hosting_city: LocalCity, open_page: Open, viewport: ViewportSize
+) -> None:
+    """Scenario 5, with what else waits for the coordinator."""
     in_triage = report(hosting_city, violence=["unknown"])
     excluding = report(hosting_city, excluded_agencies=["satgas-kel-bandar-lor"])
-    first, second = [report(hosting_city, identity=SAME_CHILD, age=11) for _ in range(2)]
-    page = board(open_page, viewport=DESKTOP)
+    first, second = [report(hosting_city, identity=SAME_CHILD[viewport["width"]], age=11) for _ in range(2)]
+    page = board(open_page, viewport=viewport)
 
     open_from_list(page, hosting_city, "triage", in_triage)
     page.get_by_text("Tawarkan layanan kepada lembaga").click()

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.request import Request, urlopen
 from zoneinfo import ZoneInfo
 
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Route, ViewportSize, expect
 
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import DESKTOP, HOSPITAL, SHOTS, Open
+from tests.browser.conftest import BOTH_SIZES, DESKTOP, HOSPITAL, SHOTS, Open
 from tests.support.accessibility import find_barriers
 from tests.support.desk import run_aside
 from tests.support.ledger import rows
@@ -96,9 +96,13 @@ def test_a_refresh_keeps_the_focus(hosting_city: LocalCity, open_page: Open) -> 
     expect(row(page, reference).get_by_role("link")).to_be_focused()
 
 
-def test_a_responder_works_on_a_case_with_a_phone_without_scripts(hosting_city: LocalCity, open_page: Open) -> None:
+@BOTH_SIZES
+def test_a_responder_works_on_a_case_without_scripts(
+    hosting_city: LocalCity, open_page: Open, viewport: ViewportSize
+) -> None:
+    """Scenario 4: what the hospital cannot serve goes to the next agency at once."""
     reference = report(hosting_city)
-    page = open_page(java_script_enabled=False)
+    page = open_page(java_script_enabled=False, viewport=viewport)
     reload_until(page, lambda: reference in page.content())
     expect(row(page, reference)).to_contain_text("belum dibuka siapa pun")
     assert "/static/" in page.content()
@@ -106,7 +110,7 @@ def test_a_responder_works_on_a_case_with_a_phone_without_scripts(hosting_city: 
 
     expect(page.get_by_role("heading", name=re.compile(reference))).to_be_visible()
     expect(page.get_by_text("Ketentuan bersama para pihak").first).to_be_visible()
-    page.screenshot(path=SHOTS / "desk-referral-phone.png", full_page=True)
+    page.screenshot(path=SHOTS / f"desk-referral-{viewport['width']}.png", full_page=True)
     assert CHILD not in page.content()
     page.get_by_role("checkbox", name="Visum").uncheck()
     page.get_by_role("button", name="Terima layanan yang dipilih").click()
@@ -115,7 +119,7 @@ def test_a_responder_works_on_a_case_with_a_phone_without_scripts(hosting_city: 
 
     # Only now the agency learns whom to help.
     reload_until(page, lambda: CHILD in page.content())
-    page.screenshot(path=SHOTS / "desk-dossier-phone.png", full_page=True)
+    page.screenshot(path=SHOTS / f"desk-dossier-{viewport['width']}.png", full_page=True)
 
     waiting = page.locator("form").filter(has=page.get_by_role("checkbox", name="Visum"))
     waiting.get_by_text("Lembaga saya tidak dapat melayani").click()
@@ -137,12 +141,16 @@ def test_a_responder_works_on_a_case_with_a_phone_without_scripts(hosting_city: 
     expect(row(page, reference)).to_have_count(0)
 
 
-def test_the_hospital_reads_until_when_treatment_and_evidence_are_due(hosting_city: LocalCity, open_page: Open) -> None:
+@BOTH_SIZES
+def test_the_hospital_reads_until_when_treatment_and_evidence_are_due(
+    hosting_city: LocalCity, open_page: Open, viewport: ViewportSize
+) -> None:
+    """Scenario 2: mediation is locked, and the 72 hours run."""
     happened_at = datetime.now(ZoneInfo("Asia/Jakarta")) - timedelta(hours=71)
     reference = report(
         hosting_city, violence=["sexual"], sexual_under_72h="yes", happened_at=happened_at.strftime("%Y-%m-%dT%H")
     )
-    page = open_page()
+    page = open_page(viewport=viewport)
     reload_until(page, lambda: reference in page.content())
     row(page, reference).get_by_role("link").click()
 
@@ -184,11 +192,12 @@ def test_two_people_on_one_case_see_each_other_and_lose_no_choice(hosting_city: 
     expect(second.get_by_role("checkbox", name="Perawatan medis")).to_be_checked()
 
 
+@BOTH_SIZES
 def test_scenario_10_who_declares_a_conflict_of_interest_loses_the_case_and_colleagues_keep_it(
-    hosting_city: LocalCity, open_page: Open
+    hosting_city: LocalCity, open_page: Open, viewport: ViewportSize
 ) -> None:
     reference = report(hosting_city)
-    page, colleague = open_page(), open_page(name="Sri Rekaan")
+    page, colleague = open_page(viewport=viewport), open_page(name="Sri Rekaan", viewport=viewport)
     expect(row(page, reference)).to_be_visible()
     row(page, reference).get_by_role("link").click()
     address = page.url
