@@ -1,5 +1,6 @@
 """Two processes of the desk on one hosted folder: any request gets its answer from either of them."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +27,9 @@ TOKEN = {FORM_FIELD: form_token_of("secret")}
 @asynccontextmanager
 async def two_processes(found: Hosting) -> AsyncIterator[AsgiBrowser]:
     """Yields a browser at the process in which the store is not open; the other one has it."""
-    socket = ProcessSocket(found.browser().app)
+    app = found.browser().app
+    app.state.recall_user = app.state.find_user
+    socket = ProcessSocket(app)
     surroundings = replace(found.agency._surroundings, socket=ProcessSocket())
     second = HostedAgencies(found.store_file.parent.parent, surroundings)
     service: Any = SimpleNamespace(engine=found.engine)
@@ -36,7 +39,7 @@ async def two_processes(found: Hosting) -> AsyncIterator[AsgiBrowser]:
         return found.user
 
     web = FastAPI()
-    web.state.find_user = find_user
+    web.state.find_user = web.state.recall_user = find_user
     add_work_pages(web, WorkPages(service, CITY, second, surroundings.live, routing))
     with lock_folder(found.store_file.parent) as lock:
         write_lock(lock, socket.open_in(found.store_file.parent))
@@ -114,3 +117,34 @@ def _multipart(content: bytes, **fields: str) -> bytes:
     ]
     head = b'--x\r\ncontent-disposition: form-data; name="document"; filename="surat.pdf"\r\n'
     return b"".join(parts) + head + b"content-type: application/pdf\r\n\r\n" + content + b"\r\n--x--\r\n"
+
+
+async def test_an_open_page_follows_changes_through_the_other_process(hosting: Hosting) -> None:
+    await hosting.agency.refresh(hosting.referral_id)
+    parts: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def keep(message: Any) -> None:
+        if message.get("body"):
+            parts.put_nowait(message["body"])
+
+    async def stay_connected() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async with two_processes(hosting) as browser:
+        path = f"/live/{AGENCY}/{hosting.referral_id}"
+        scope = {
+            "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
+            "headers": [(b"cookie", f"{SESSION_COOKIE}=secret".encode())], "client": ("203.0.113.7", 1),
+            "server": ("desk.example", 443), "scheme": "https", "http_version": "1.1", "root_path": "", "state": {},
+        }  # fmt: skip
+        stream = asyncio.create_task(browser.app(scope, stay_connected, keep))
+        opened = await asyncio.wait_for(parts.get(), 30)
+        hosting.agency._announce(hosting.referral_id)
+        seen = opened
+        while b"event: changed" not in seen:
+            seen += await asyncio.wait_for(parts.get(), 30)
+        stream.cancel()
+        await asyncio.gather(stream, return_exceptions=True)
+
+    assert b"event: opened" in opened
