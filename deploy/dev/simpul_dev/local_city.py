@@ -265,6 +265,11 @@ class LocalCity:
             "PYTHONFAULTHANDLER": "1",
             # As in images: a process of few threads gains nothing from more than one heap.
             "MALLOC_ARENA_MAX": "1",
+            # What a large batch took is given back.
+            "MALLOC_MMAP_THRESHOLD_": "65536",
+            "MALLOC_TRIM_THRESHOLD_": "65536",
+            # Without the columns of each expression in tracebacks, of which logs show none.
+            "PYTHONNODEBUGRANGES": "1",
             "SIMPUL_AMQP_URL": self.backends.amqp_url,
             "SIMPUL_DIRECTORY_FILE": str(directory_file(self.keys)),
             "SIMPUL_CITY_DIR": str(self.city_dir),

@@ -8,8 +8,6 @@ from enum import StrEnum
 from io import BytesIO
 from typing import Final
 
-from PIL import Image, ImageOps
-
 MAX_FILES: Final = 6
 """Files of one report."""
 MAX_PHOTO_BYTES: Final = 10 * 1024 * 1024
@@ -95,6 +93,9 @@ def _read_file(uploaded: UploadedFile) -> ReceivedFile:
 
 def _draw_again(content: bytes) -> bytes:
     """Decodes a photo and encodes its pixels alone."""
+    # With the first photo, because it takes 3 MB.
+    from PIL import Image, ImageOps  # noqa: PLC0415 - see above
+
     try:
         photo = Image.open(BytesIO(content), formats=_PHOTO_FORMATS)
     except Image.DecompressionBombError as error:

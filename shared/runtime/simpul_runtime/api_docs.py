@@ -4,7 +4,9 @@ from importlib.resources import files
 
 from fastapi import FastAPI, Response
 from fastapi.responses import FileResponse, HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from simpul_runtime.translations import page_templates
+from simpul_schema.translations import SOURCE_LANGUAGE
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -15,13 +17,12 @@ _SWAGGER_FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/ja
 
 def add_api_docs(web: FastAPI) -> None:
     """Serves /docs and the files it loads."""
-    templates = Environment(loader=PackageLoader("simpul_runtime"), autoescape=True, undefined=StrictUndefined)
-    page = templates.get_template("docs.html").render(title=web.title)
     start_script = (files("simpul_runtime") / "templates" / "docs.js").read_text(encoding="utf-8")
 
     @web.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(page, headers={"content-security-policy": _POLICY})
+        page = page_templates("simpul_runtime")[SOURCE_LANGUAGE].get_template("docs.html")
+        return HTMLResponse(page.render(title=web.title), headers={"content-security-policy": _POLICY})
 
     @web.get("/docs/start.js", include_in_schema=False)
     async def start() -> Response:

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+import simpul_runtime.lean_imports  # noqa: F401 - before the service imports FastAPI
 from simpul_runtime.settings import ServiceSettings
 
 S = TypeVar("S", bound=ServiceSettings)

@@ -69,7 +69,7 @@ class FailureResponses:
 
     def __init__(self, emergency_numbers: Sequence[EmergencyNumber]) -> None:
         self._emergency_numbers = emergency_numbers
-        self._pages = {lang: env.get_template("failure.html") for lang, env in page_templates("simpul_runtime").items()}
+        self._templates = page_templates("simpul_runtime")
 
     def respond(self, request: Request, failure: Failure, headers: Mapping[str, str] | None = None) -> Response:
         """Answers a failed request with a page or JSON."""
@@ -82,11 +82,15 @@ class FailureResponses:
         return _json(body, failure.status, given)
 
     def _render_page(self, request: Request, failure: Failure) -> str:
-        return self._pages[language_of(request)].render(
-            failure=failure,
-            emergency_numbers=self._emergency_numbers,
-            # Reloading is safe for requests without side effects only.
-            reload_after=failure.retry_after if request.method in ("GET", "HEAD") else 0,
+        return (
+            self._templates[language_of(request)]
+            .get_template("failure.html")
+            .render(
+                failure=failure,
+                emergency_numbers=self._emergency_numbers,
+                # Reloading is safe for requests without side effects only.
+                reload_after=failure.retry_after if request.method in ("GET", "HEAD") else 0,
+            )
         )
 
 

@@ -32,7 +32,7 @@ class ServiceSettings(BaseSettings):
         description="port of `/metrics`; apart from the others, so that a gateway cannot publish it",
     )
     database_connections: int = Field(default=5, ge=2, description="size of the database's connection pool")
-    prefetch: int = Field(default=250, ge=1, description="deliveries that may wait here for their acknowledgement")
+    prefetch: int = Field(default=100, ge=1, description="deliveries that may wait here for their acknowledgement")
     check_only: bool = Field(
         default=False,
         description="check settings, keys, schema, database and broker, and end: 0 if all fit, otherwise 1",

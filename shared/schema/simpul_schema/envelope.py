@@ -92,7 +92,8 @@ class ContractModel(BaseModel):
     Unknown fields are ignored everywhere. Values never show in an error, because an error may reach a log.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    # Built when it is used first: a service handles some of the messages, and all of them would take 3 MB.
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     @classmethod
     def read(cls, value: Any) -> Self:
