@@ -80,7 +80,7 @@ _LOCK_RECIPIENTS = text("""
 # Whoever was alerted to something urgent a moment ago gets what follows in one further message.
 _CLAIM = text(f"""
     WITH recipient AS MATERIALIZED (
-        SELECT w.responder, w.channel, EXISTS (
+        SELECT w.responder, w.channel, CAST(:pause AS interval) > interval '0' AND EXISTS (
             SELECT FROM notification n JOIN delivery d USING (notification_id)
             JOIN alert u ON u.alert_id = ANY(n.alerts)
             WHERE n.responder = w.responder AND n.channel = w.channel AND n.created_at > now() - interval '1 minute'
