@@ -61,7 +61,8 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     service.add_warnings(release_dossiers.find_warnings)
     questions = KeepQuestions(vault, service.keys)
     notes = KeepNotes(vault, service.keys, release_dossiers.request_release)
-    service.consume_events(handlers(release_dossiers, questions, notes), in_order=False)
+    accusations = FindAccusations(vault, service.keys, list_parts)
+    service.consume_events(handlers(release_dossiers, questions, notes, accusations), in_order=False)
     web = create_web_app(
         service,
         title="Simpul intake",
@@ -78,7 +79,6 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     search_duplicates = SearchDuplicates(
         service.transactions, overlaps, city, settings.duplicate_searches_per_day, list_parts
     )
-    accusations = FindAccusations(vault, list_parts)
     follow_reports = FollowReports(service.transactions, secrets, questions, accusations)
     receipt_lock = ReceiptLock()
     files = KeepFiles(service.transactions, vault, secrets, service.keys, accusations, release_dossiers.request_release)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from simpul_intake.use_cases import (
+    FindAccusations,
     KeepNotes,
     KeepQuestions,
     ReleaseDossiers,
@@ -17,6 +18,7 @@ from simpul_runtime.inbox import Handler
 from simpul_runtime.topology import Binding
 from simpul_schema import Event
 from simpul_schema.messages import (
+    CaseAgencyClearedV1,
     CaseAgencyExcludedV1,
     CaseClosedV1,
     CaseMergedV1,
@@ -35,6 +37,7 @@ BINDINGS: Final[tuple[Binding, ...]] = (
     (EVENTS, "case.reopened.v1"),
     (EVENTS, "case.merged.v1"),
     (EVENTS, "case.agency_excluded.v1"),
+    (EVENTS, "case.agency_cleared.v1"),
     (EVENTS, "case.question_sent.v1"),
     (EVENTS, "case.note_added.v1"),
     (EVENTS, "disclosure.decided.v1"),
@@ -44,7 +47,7 @@ BINDINGS: Final[tuple[Binding, ...]] = (
 
 
 def handlers(
-    release_dossiers: ReleaseDossiers, questions: KeepQuestions, notes: KeepNotes
+    release_dossiers: ReleaseDossiers, questions: KeepQuestions, notes: KeepNotes, accusations: FindAccusations
 ) -> Mapping[type[Event], Handler]:
     """Returns the handler of each message type."""
     return {
@@ -53,6 +56,7 @@ def handlers(
         CaseReopenedV1: record_reopened_cases,
         CaseMergedV1: record_merged_cases,
         CaseAgencyExcludedV1: record_exclusions,
+        CaseAgencyClearedV1: accusations.record_clearings,
         CaseQuestionSentV1: questions.record_questions,
         CaseNoteAddedV1: notes.record_notes,
         DisclosureDecidedV1: release_dossiers.record_decisions,

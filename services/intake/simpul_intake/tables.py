@@ -175,6 +175,16 @@ class ExcludedAgencyRow(IntakeTable, table=True):
     excluded_at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
+class ClearedAgencyRow(IntakeTable, table=True):
+    """An agency of which a person decided that it is not too close to the suspect, although reports name it."""
+
+    __tablename__ = "cleared_agency"
+    case_id: UUID = Field(primary_key=True)
+    agency: str = Field(primary_key=True, sa_type=Text)
+    namings: int
+    """How often the reports had named it then."""
+
+
 class LegalHoldRow(IntakeTable, table=True):
     """A reason for which a case must be kept; the row is deleted when it no longer holds."""
 

@@ -59,6 +59,10 @@ CATALOG: tuple[CatalogRow, ...] = (
         "an agency receives nothing more about a case, not even escalations",
     ),
     CatalogRow(
+        "case.agency_cleared.v1", "routing", (EVENTS,), ("intake",),
+        "a person decided that an agency, which a report names, is not too close to the suspect; sealed to intake",
+    ),
+    CatalogRow(
         "overlap.suspected.v1", "intake", (EVENTS,), ("routing", "desk"), "two cases may be about the same child"
     ),
     CatalogRow(

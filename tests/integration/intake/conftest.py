@@ -99,7 +99,7 @@ class IntakeProcess:
             room.transactions, self.vault, self.secrets, CITY, self.overlaps, self.questions,
             self.dossiers.request_release,
         )  # fmt: skip
-        accusations = FindAccusations(self.vault, lambda agency: (agency,))
+        self.accusations = accusations = FindAccusations(self.vault, room.keys, lambda agency: (agency,))
         self.files = KeepFiles(
             room.transactions, self.vault, self.secrets, room.keys, accusations, self.dossiers.request_release
         )

@@ -18,8 +18,11 @@ from simpul_intake.use_cases import (
 )
 from simpul_runtime.database import utc_now
 from simpul_schema import message_class
+from simpul_schema.messages import CaseAgencyClearedV1
+from simpul_schema.messages.case import ClearedAgency
 from simpul_schema.vocabulary import CaseEnd
-from tests.integration.intake.conftest import IntakeProcess, Room
+from simpul_seal import seal_section
+from tests.integration.intake.conftest import FIRST_DAY, IntakeProcess, Room
 from tests.integration.intake.test_questions import record
 from tests.support.handlers import HANDLERS
 
@@ -114,6 +117,34 @@ async def test_whoever_a_person_excludes_in_routing_learns_nothing_more_from_int
     )
     await room.fetch(cleared, case.case_id, CENTRE)
     assert (await progress(running, case.case_id, case.phrase))[0] is Progress.RECEIVED
+
+
+async def test_a_centre_that_a_person_cleared_follows_its_report_again_until_somebody_names_it_anew(room: Room) -> None:
+    running = room.use_cases()
+    case = await running.take_report()
+    await running.amend_report(case.case_id, case.phrase, excluded_agencies=[CENTRE])
+    await close(room, case.case_id, LATER)
+    assert (await progress(running, case.case_id, case.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
+
+    # The centre serves nothing of the case, so no decision about a dossier says that it was cleared.
+    event_id, case_id = uuid4(), case.case_id
+    sealed = seal_section(
+        ClearedAgency(agency=CENTRE, namings=1).model_dump_json().encode(),
+        room.keys.directory.current("intake", FIRST_DAY), event_id=event_id, case_id=case_id, section="cleared_agency",
+    )  # fmt: skip
+    event = CaseAgencyClearedV1.model_validate({
+        "id": event_id, "source": "/kediri/routing", "subject": f"exclusion/{uuid4()}", "time": FIRST_DAY,
+        "sequence": "0000000001", "correlationid": case_id,
+        "data": {"case_id": case_id, "cleared_at": FIRST_DAY, "sealed": {"cleared_agency": sealed}},
+    })  # fmt: skip
+    assert CaseAgencyClearedV1 in HANDLERS["intake"]
+    for _ in range(2):
+        async with room.transactions.begin() as transaction:
+            await running.accusations.record_clearings(transaction, [event])
+
+    assert (await progress(running, case_id, case.phrase))[:2] == (Progress.CLOSED, Progress.CLOSED)
+    await running.amend_report(case_id, case.phrase, excluded_agencies=[CENTRE])
+    assert (await progress(running, case_id, case.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
 
 
 async def test_a_report_of_the_same_child_that_names_the_centre_counts_from_the_merge_on(room: Room) -> None:

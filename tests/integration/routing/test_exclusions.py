@@ -311,6 +311,20 @@ async def test_a_serving_agency_learns_no_new_facts_until_a_person_has_cleared_i
     assert [(one.is_suspected, one.is_cleared) for one in about] == [(False, False), (True, False), (False, True)]
 
 
+async def test_intake_alone_learns_whom_a_person_cleared_also_where_that_agency_serves_nothing(room: Room) -> None:
+    case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
+
+    await decide(room, case, "satgas-kel-bujel", REJECTED)
+
+    (event,) = [one for one in room.events if one["type"] == "case.agency_cleared.v1"]
+    assert "satgas-kel-bujel" not in str(event)
+    opened = open_section(
+        event["data"]["sealed"]["cleared_agency"]["ciphertext"], room.rings["intake"], event_id=UUID(event["id"]),
+        case_id=case, section="cleared_agency",
+    )  # fmt: skip
+    assert json.loads(opened) == {"agency": "satgas-kel-bujel", "namings": 1}
+
+
 async def test_the_people_of_a_suspected_agency_are_not_warned(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
     async with room.transaction() as transaction:

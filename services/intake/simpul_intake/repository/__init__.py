@@ -7,6 +7,7 @@ from simpul_intake.repository.accusations import (
     find_exclusions,
     find_filing_centre,
     list_relatives,
+    record_clearing,
     record_exclusion,
 )
 from simpul_intake.repository.breaches import (
@@ -230,6 +231,7 @@ __all__ = [
     "mark_searched",
     "postpone_disclosures",
     "record_authority_notice",
+    "record_clearing",
     "record_disclosure",
     "record_end",
     "record_exclusion",

@@ -36,9 +36,15 @@ _EXCLUDED: Final = text("""
     SELECT a.case_id, x.agency FROM asked a JOIN excluded_agency x ON x.case_id IN (a.case_id, a.root)
         OR EXISTS (SELECT FROM case_end e WHERE e.case_id = x.case_id AND e.merged_into = a.root)
 """).bindparams(bindparam("case_ids", type_=ARRAY(Uuid)))
+_RECORD_CLEARED: Final = text("""
+    INSERT INTO cleared_agency AS known (case_id, agency, namings) VALUES (:case_id, :agency, :namings)
+    ON CONFLICT (case_id, agency) DO UPDATE SET namings = greatest(known.namings, excluded.namings)
+""").bindparams(bindparam("case_id", type_=Uuid))
 _CLEARED: Final = text("""
-    SELECT case_id, max(cleared_namings) FROM disclosure WHERE case_id = ANY(:case_ids) AND agency = :agency
-    GROUP BY case_id
+    SELECT case_id, max(namings) FROM (
+        SELECT case_id, agency, cleared_namings AS namings FROM disclosure
+        UNION ALL SELECT case_id, agency, namings FROM cleared_agency) AS decided
+    WHERE case_id = ANY(:case_ids) AND agency = :agency GROUP BY case_id
 """).bindparams(bindparam("case_ids", type_=ARRAY(Uuid)))
 # The audit is the only record of who filed a report; nobody can change it without being found out.
 _FILED_BY: Final = text("""
@@ -65,6 +71,12 @@ async def record_exclusion(transaction: Transaction, case_id: UUID, agency: str,
     """Stores that a person excluded an agency from a case."""
     values = {"case_id": case_id, "agency": agency, "excluded_at": excluded_at}
     await transaction.connection.execute(_RECORD, values)
+
+
+async def record_clearing(transaction: Transaction, case_id: UUID, agency: str, namings: int) -> None:
+    """Stores that a person decided that an agency is not too close, and how often reports had named it by then."""
+    values = {"case_id": case_id, "agency": agency, "namings": namings}
+    await transaction.connection.execute(_RECORD_CLEARED, values)
 
 
 async def find_exclusions(

@@ -49,6 +49,7 @@ _ERASE: Final = (
     text("DELETE FROM reporter_file WHERE case_id = :case_id"),
     text("DELETE FROM dossier_note WHERE case_id = :case_id"),
     text("DELETE FROM excluded_agency WHERE case_id = :case_id"),
+    text("DELETE FROM cleared_agency WHERE case_id = :case_id"),
     text("DELETE FROM recorded_end WHERE case_id = :case_id"),
     text("DELETE FROM case_key WHERE case_id = :case_id"),
     text("DELETE FROM amendment WHERE case_id = :case_id"),

@@ -13,7 +13,10 @@ from uuid import UUID
 from simpul_intake import audit, repository
 from simpul_intake.domain import Progress
 from simpul_intake.vault import Vault, WrappedKey, case_key_context
+from simpul_runtime.signing import Keys
 from simpul_runtime.transaction import Transaction
+from simpul_schema.messages import CaseAgencyClearedV1
+from simpul_schema.messages.case import ClearedAgency
 from simpul_schema.names import subject_of_case
 
 
@@ -27,10 +30,17 @@ class Naming(NamedTuple):
 class FindAccusations:
     """Finds cases whose reports name an agency, or from which people excluded it."""
 
-    def __init__(self, vault: Vault, list_parts: Callable[[str], Sequence[str]]) -> None:
+    def __init__(self, vault: Vault, keys: Keys, list_parts: Callable[[str], Sequence[str]]) -> None:
         """`list_parts` lists an agency and those that it is part of."""
         self._vault = vault
+        self._keys = keys
         self._list_parts = list_parts
+
+    async def record_clearings(self, transaction: Transaction, events: Sequence[CaseAgencyClearedV1]) -> None:
+        """Stores that people decided about what reports say of agencies."""
+        for event in events:
+            cleared = self._keys.open_section(event, "cleared_agency", ClearedAgency)
+            await repository.record_clearing(transaction, event.data.case_id, cleared.agency, cleared.namings)
 
     async def find(self, transaction: Transaction, case_ids: Sequence[UUID], agency: str) -> dict[UUID, datetime]:
         """Finds those of the cases from which an agency is, or may have to be, kept away, and since when.

@@ -84,6 +84,7 @@ ANNOUNCEMENTS: Final[Mapping[str, Announcement]] = MappingProxyType({
     "overlap.suspected.v1": _OF_THE_CASE,
     "case.erased.v1": _BETWEEN_SYSTEMS,
     "case.question_sent.v1": _nobody("only whoever holds the receipt of the report reads it"),
+    "case.agency_cleared.v1": _nobody("intake alone reads it; whoever decided knows it"),
     "case.note_added.v1": _nobody("it is read where the dossier is; an alert for each note would hide what is urgent"),
     "overlap.dismissed.v1": _OF_THE_CASE,
     "reply.referral.delivered.v1": _OF_ROUTING,

@@ -21,6 +21,7 @@ from simpul_routing.domain.exclusions import SuggestionState, find_waiting
 from simpul_routing.domain.lifecycle import NOT_ACCEPTED, ServiceState
 from simpul_routing.domain.mediation import MediationRuling, judge_mediation
 from simpul_routing.domain.published import (
+    AgencyCleared,
     Cancelled,
     Completed,
     ConsentWithdrawn,
@@ -262,6 +263,7 @@ class CaseActions(Replanning):
             self.exclude_agency(agency, Cause(ReplanReason.AGENCY_EXCLUDED, by.code, note=note))
         else:
             facts = facts.decide_suggestion(agency, state, by.code, self.rules.now)
+            self.enqueue(AgencyCleared(agency, facts.suggestions[agency].namings))
             self.replan(facts, Cause(ReplanReason.EXCLUSION_REJECTED, by.code, note=note))
 
     def change_stage(self, action: CaseAction, actor: str, note: str) -> None:

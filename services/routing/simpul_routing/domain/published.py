@@ -201,6 +201,14 @@ class AgencyExcluded:
 
 
 @dataclass(frozen=True, slots=True)
+class AgencyCleared:
+    """A person decided that an agency, which reports name, is not too close to the suspect."""
+
+    agency: str
+    namings: int
+
+
+@dataclass(frozen=True, slots=True)
 class QuestionSent:
     """The case manager asks the reporting person something."""
 
@@ -259,7 +267,7 @@ Published: TypeAlias = (
     ReferralOffered | ReferralAmended | ServicesChanged | ConsentWithdrawn | ClockStepTaken | DeadlineMet
     | RightsChanged
     | CaseClosed | CaseReopened | CaseMerged | CaseVoided | CaseReplanned | AgencyExcluded | ExclusionSuggested
-    | ExclusionDecided | PlanProposed | PlanDecided | QuestionSent
+    | ExclusionDecided | PlanProposed | PlanDecided | QuestionSent | AgencyCleared
 )  # fmt: skip
 
 

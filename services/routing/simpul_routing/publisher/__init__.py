@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import uuid4
 
 from simpul_routing.domain.published import (
+    AgencyCleared,
     AgencyExcluded,
     ClockStepTaken,
     ConsentWithdrawn,
@@ -18,7 +19,7 @@ from simpul_routing.domain.published import (
     ReferralOffered,
     ServicesChanged,
 )
-from simpul_routing.publisher.cases import case_event, note_added, overlap_dismissed, question_sent
+from simpul_routing.publisher.cases import agency_cleared, case_event, note_added, overlap_dismissed, question_sent
 from simpul_routing.publisher.decisions import exclusion_decided, exclusion_suggested, plan_decided, plan_proposed
 from simpul_routing.publisher.deliveries import (
     agency_silent,
@@ -71,6 +72,8 @@ def build_event(pending: Pending, now: datetime) -> OutgoingEvent:  # noqa: C901
             return plan_decided(content, cause, now)
         case QuestionSent():
             return question_sent(pending.case_id, content, now)
+        case AgencyCleared():
+            return agency_cleared(pending.case_id, content, cause, now)
         case AgencyExcluded(agency=agency):
             return OutgoingEvent(
                 CaseAgencyExcludedV1, subject=subject_of_exclusion(uuid4()), case_id=pending.case_id, causation=cause,

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from simpul_routing.domain.notes import Note
 from simpul_routing.domain.published import (
+    AgencyCleared,
     CaseClosed,
     CaseMerged,
     CaseReopened,
@@ -19,6 +20,7 @@ from simpul_routing.domain.referral import ReferralService
 from simpul_runtime.outbox import OutgoingEvent
 from simpul_schema import Event
 from simpul_schema.messages import (
+    CaseAgencyClearedV1,
     CaseClosedV1,
     CaseMergedV1,
     CaseNoteAddedV1,
@@ -29,8 +31,14 @@ from simpul_schema.messages import (
     OverlapDismissedV1,
     RightChangedV1,
 )
-from simpul_schema.messages.case import AddedNote, ReporterQuestion
-from simpul_schema.names import subject_of_case, subject_of_note, subject_of_overlap, subject_of_question
+from simpul_schema.messages.case import AddedNote, ClearedAgency, ReporterQuestion
+from simpul_schema.names import (
+    subject_of_case,
+    subject_of_exclusion,
+    subject_of_note,
+    subject_of_overlap,
+    subject_of_question,
+)
 from simpul_schema.vocabulary import DossierSection
 
 
@@ -85,6 +93,18 @@ def question_sent(case_id: UUID, content: QuestionSent, now: datetime) -> Outgoi
         case_id=case_id,
         data={"case_id": case_id, "question_id": content.question_id, "sent_at": now},
         sealed={"question": ("intake", ReporterQuestion(text=content.text))},
+    )
+
+
+def agency_cleared(case_id: UUID, content: AgencyCleared, cause: UUID | None, now: datetime) -> OutgoingEvent:
+    """Builds `case.agency_cleared.v1`, which only intake can read."""
+    return OutgoingEvent(
+        CaseAgencyClearedV1,
+        subject=subject_of_exclusion(uuid4()),
+        case_id=case_id,
+        causation=cause,
+        data={"case_id": case_id, "cleared_at": now},
+        sealed={"cleared_agency": ("intake", ClearedAgency(agency=content.agency, namings=max(content.namings, 1)))},
     )
 
 

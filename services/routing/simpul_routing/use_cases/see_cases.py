@@ -12,7 +12,7 @@ from simpul_routing import repository
 from simpul_routing.domain.actors import Actor, has_access, is_excluded, sees_every_case
 from simpul_routing.domain.case import Case
 from simpul_routing.domain.case_events import CaseEventKind
-from simpul_routing.domain.exclusions import Suggestion
+from simpul_routing.domain.exclusions import Suggestion, SuggestionState
 from simpul_routing.domain.facts import CaseFacts
 from simpul_routing.errors import CaseUnknown
 from simpul_routing.repository import CaseFiles, Scope
@@ -77,7 +77,8 @@ class SeeCases:
         """
         report = case.facts.reports.get(str(case.case_id))
         centre = report.origin.centre if report else ""
-        named = {code for code, _ in self.list_known_suggestions(by, case.facts, decides)}
+        known = self.list_known_suggestions(by, case.facts, decides)
+        named = {code for code, one in known if one.state is not SuggestionState.REJECTED}
         return bool(centre) and is_excluded(centre, case.facts.origin.excluded | named, self._agreement)
 
     def find_hidden_events(self, by: Actor, facts: CaseFacts) -> frozenset[CaseEventKind]:

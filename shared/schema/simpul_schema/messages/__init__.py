@@ -6,6 +6,7 @@ from simpul_schema.messages.alert import AlertExhaustedV1, AlertFailedV1, AlertS
 from simpul_schema.messages.audit import AuditHeadSignedV1
 from simpul_schema.messages.capacity import ReplyCapacityStatedV1
 from simpul_schema.messages.case import (
+    CaseAgencyClearedV1,
     CaseAgencyExcludedV1,
     CaseAmendedV1,
     CaseClosedV1,
@@ -73,6 +74,7 @@ MESSAGES: tuple[type[Event], ...] = (
     CaseMergedV1,
     CaseVoidedV1,
     CaseAgencyExcludedV1,
+    CaseAgencyClearedV1,
     OverlapSuspectedV1,
     OverlapDismissedV1,
     ReferralOfferedV1,
@@ -147,6 +149,7 @@ __all__ = [
     "AlertSentV1",
     "AuditHeadSignedV1",
     "BreachFoundV1",
+    "CaseAgencyClearedV1",
     "CaseAgencyExcludedV1",
     "CaseAmendedV1",
     "CaseClosedV1",

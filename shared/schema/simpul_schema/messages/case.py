@@ -338,3 +338,30 @@ class CaseAmendedV1(Event):
     SECTIONS: ClassVar[Sections] = (TriageFacts,)
     type: Literal["case.amended.v1"] = "case.amended.v1"
     data: CaseAmendedData
+
+
+class ClearedAgency(SectionContent):
+    """An agency that is not too close to the suspect (tier T1), sealed to intake in the section `cleared_agency`."""
+
+    SECTION: ClassVar[str] = "cleared_agency"
+    RECIPIENT: ClassVar[str] = "intake"
+
+    agency: str = Field(description="code of the agency")
+    namings: int = Field(ge=1, description="how often the reports had named it when that was decided")
+
+
+class CaseAgencyClearedData(EventData):
+    """A person decided about a suggested exclusion; which agency it is about is sealed."""
+
+    case_id: UUID = Field(description="random reference of the case")
+    cleared_at: Instant = Field(description="when, UTC")
+
+
+class CaseAgencyClearedV1(Event):
+    """Sent by routing when a person decides that an agency, which a report names, is not too close to the suspect."""
+
+    WIRE_NAME: ClassVar[str] = "case.agency_cleared.v1"
+    SECTIONS: ClassVar[Sections] = (ClearedAgency,)
+    type: Literal["case.agency_cleared.v1"] = "case.agency_cleared.v1"
+    subject: str = Field(pattern=r"^exclusion/[0-9a-f-]{36}$", description="the suggested exclusion")
+    data: CaseAgencyClearedData
