@@ -169,7 +169,7 @@ async def test_people_read_the_notes_of_other_agencies_until_the_section_is_with
     await agency.start()
     await town.send(dossier.offer)
     note = {
-        "note_id": str(uuid4()), "agency": "rs-rujukan", "text": "Wenthilora sleeps at her aunt's.",
+        "note_id": str(uuid4()), "agency": "rs-rujukan", "text": "Wenthilora sleeps\x1b[2J at her aunt's.",
         "written_at": "2026-11-27T15:00:05Z",
     }  # fmt: skip
     await dossier.release(logistics={"address": ADDRESS, "notes": [note]})
@@ -177,7 +177,7 @@ async def test_people_read_the_notes_of_other_agencies_until_the_section_is_with
 
     assert escape(note["text"]) in await page()
     assert "rs-rujukan" in await page()
-    assert f"2026-11-27T15:00+00:00 rs-rujukan, logistics: {note['text']}" in await show_notes()
+    assert "2026-11-27T15:00+00:00 rs-rujukan, logistics: Wenthilora sleeps [2J at her aunt's." in await show_notes()
     assert b"Wenthilora" not in stored_bytes(town.folder)
     await dossier.expect_deleted(await dossier.withdraw("logistics"))
 

@@ -128,7 +128,9 @@ def notes(referral_id: Annotated[UUID, typer.Argument(help="the UUID in the even
         refuse(error)
     found = [(section.value, note) for section, content in dossier.items() for note in content.notes]
     for section, note in sorted(found, key=lambda one: one[1].written_at):
-        typer.echo(f"{note.written_at.isoformat(timespec='minutes')} {note.agency}, {section}: {note.text}")
+        # Another agency wrote it: nothing in it may steer the terminal.
+        shown = "".join(one if one.isprintable() else " " for one in note.text)
+        typer.echo(f"{note.written_at.isoformat(timespec='minutes')} {note.agency}, {section}: {shown}")
     if not found:
         typer.echo("there is no note that this agency may read")
 
