@@ -77,6 +77,7 @@ class Journey:
         await self._send_invalid_requests(cases)
         await self._amend(cases)
         await self._act(cases)
+        await self._transfer(cases)
         await self._write_notes(cases)
         await self._answer_question(cases)
         await self._miss_deadlines()
@@ -228,6 +229,23 @@ class Journey:
         await change_case(self._city, cases["form"], "close", end="closed", reason=reason)
         await change_case(self._city, cases["form"], "reopen", reason=reason)
         await change_case(self._city, cases["erased"], "void", reason=reason)
+
+    async def _transfer(self, cases: dict[str, str]) -> None:
+        """Hands a case over to a party, at an address and to a person that the canary names, and takes it back."""
+        city, path, text = self._city, f"/cases/{cases['unknown']}", self._canary.sentence
+        letter = {"reason": text, "way": "paper", "party": text, "address": text}
+        receipt = {"name": text, "office": text, "received_on": "2026-11-20"}
+        answers: list[Any] = []
+
+        async def is_changed(route: str, body: Any) -> bool:
+            _, _, headers = await call(city, "GET", path)
+            status, answer, _ = await call(city, "POST", path + route, json=body, headers={"If-Match": headers["ETag"]})
+            answers[:] = [answer]
+            return status in (201, 204)
+
+        await eventually(lambda: is_changed("/transfers", letter))
+        transfer = f"/transfers/{answers[0]['transfer_id']}"
+        await eventually(lambda: is_changed(f"{transfer}/acknowledge", receipt))
 
     async def _write_notes(self, cases: dict[str, str]) -> None:
         """Has an agency that serves a case note the canary, and people read it."""

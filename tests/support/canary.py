@@ -16,7 +16,7 @@ from typing import Any, Final
 
 DEPTH: Final = 3
 """Encodings inside one another that are undone, such as base64 inside JSON inside a hexadecimal dump."""
-_LARGE: Final = 4_000_000
+_LARGE: Final = 12_000_000
 """Bytes from which a decoded content is not decoded again."""
 _SHOWN: Final = 24
 """Bytes shown on each side of a hit."""
