@@ -75,6 +75,16 @@ class Deployment:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def run(self, *command: str, expected: tuple[int, ...] = (0,), within: float = 600) -> str:
+        """Runs a script of the checkout."""
+        environment = {**self.engine.environment, **self._environment(self.root), "LANG": "en_US.UTF-8"}
+        done = subprocess.run(
+            ["sh", *command], cwd=self.root, env=environment, capture_output=True, text=True, check=False,
+            timeout=within,
+        )  # fmt: skip
+        assert done.returncode in expected, done.stdout + done.stderr
+        return done.stdout
+
     def compose(self, *arguments: str, folder: Path | None = None, within: float = 300) -> str:
         """Runs `docker compose` in the root of the checkout or in another of its folders."""
         where = folder or self.root

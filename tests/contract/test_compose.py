@@ -1,6 +1,7 @@
 """The production compose file and images are as the manual says."""
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,14 +12,29 @@ import pytest
 from ruamel.yaml import YAML
 
 from simpul_agency.sandbox.rabbitmq import tls_port_configuration
+from simpul_cli.deployment.sources import SOURCES
 from simpul_intake.settings import IntakeSettings
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/pyproject.toml"))
 COMPOSE: dict[str, Any] = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
 
-DOCKERFILES = sorted(ROOT.glob("*/*/Dockerfile"))
+DOCKERFILE = (ROOT / "deploy" / "images" / "Dockerfile").read_text()
+IMAGES = [*SERVICES, "cli", "dev", "agency"]
 MEMBERS = {f"simpul-{path.parent.name}": path.parent for path in ROOT.glob("*/*/pyproject.toml")}
+
+
+def _stage(name: str) -> tuple[str, str]:
+    """Returns the stage that a stage starts from, and its lines."""
+    found = re.search(rf"^FROM (\S+) AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert found is not None, name
+    return found[1], found[2]
+
+
+def _lines_of(name: str) -> str:
+    """Returns the lines of a stage and of those that it starts from, the first ones first."""
+    base, lines = _stage(name)
+    return lines if base == "scratch" or base.startswith("$") else _lines_of(base) + lines
 
 
 def _members_for(distribution: str) -> set[str]:
@@ -27,22 +43,44 @@ def _members_for(distribution: str) -> set[str]:
     return {distribution}.union(*(_members_for(name) for name in needed))
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_an_image_holds_the_members_that_its_distribution_needs_and_no_other(dockerfile: Path) -> None:
-    lines = dockerfile.read_text()
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_holds_the_members_that_its_distribution_needs_and_no_other(image: str) -> None:
+    lines = _lines_of(f"{image}-build")
     copied = set(re.findall(r"^COPY (shared/\w+|services/\w+|deploy/(?:cli|dev)) \1$", lines, re.MULTILINE))
-    needed = {str(MEMBERS[name].relative_to(ROOT)) for name in _members_for(f"simpul-{dockerfile.parent.name}")}
+    installed = set(" ".join(re.findall(r"install\.sh members (.*)", lines)).split())
+    declared = re.findall(r"install\.sh foreign (.*)", lines)
+    needed = {str(MEMBERS[name].relative_to(ROOT)) for name in _members_for(f"simpul-{image}")}
 
-    assert copied == needed
-    listed = re.search(r"printf '%s\\n' (.*) > members.txt", lines)
-    assert listed is not None
-    assert {name.strip("'").partition("[")[0].removeprefix("./") for name in listed[1].split()} == needed
-    assert set(re.findall(r"--no-emit-package simpul-(\w+)", lines)) == {Path(name).name for name in needed}
+    assert copied == installed == needed
+    assert {name.partition("[")[0] for name in shlex.split(declared[-1])} == needed
+    # What an earlier stage installs is in the image too.
+    assert {name.partition("[")[0] for name in shlex.split(" ".join(declared))} == needed
+    assert f"COPY --from={image}-build /opt/simpul /opt/simpul" in _stage(image)[1]
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_an_image_takes_arguments_such_as_help(dockerfile: Path) -> None:
-    assert re.search(r"^ENTRYPOINT \[", dockerfile.read_text(), re.MULTILINE)
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_takes_arguments_such_as_help(image: str) -> None:
+    assert re.search(r"^ENTRYPOINT \[", _stage(image)[1], re.MULTILINE)
+
+
+def test_every_image_of_the_compose_files_is_a_stage() -> None:
+    agency = YAML(typ="safe").load((ROOT / "deploy" / "agency" / "docker-compose.yml").read_text())
+    services = {**COMPOSE["services"], **agency["services"]}
+    built = {service["image"]: service["build"] for service in services.values() if "build" in service}
+
+    assert {image.partition(":")[0]: build["target"] for image, build in built.items()} == {
+        f"simpul-{image}": image for image in IMAGES
+    }
+    assert {build["dockerfile"] for build in built.values()} == {"deploy/images/Dockerfile"}
+
+
+def test_a_change_of_anything_that_an_image_copies_is_a_reason_to_build_it_again() -> None:
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    copied = {Path(name) for line in lines for name in line.split()}
+
+    # A container reads the city from its own folder.
+    unnoticed = [path for path in copied if not any(path.is_relative_to(source) for source in SOURCES)]
+    assert unnoticed == [Path("deploy/kediri")]
 
 
 def test_services_jobs_and_operator_read_the_city_that_is_set() -> None:
@@ -93,12 +131,12 @@ def test_the_operators_command_belongs_to_no_start_and_opens_no_port() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_image_runs_as_an_unprivileged_user_with_a_health_check(service: str) -> None:
-    lines = (ROOT / "services" / service / "Dockerfile").read_text()
+    lines = _lines_of(service)
 
     assert re.search(r"^USER 10001$", lines, re.MULTILINE)
     assert re.search(r"^HEALTHCHECK .*\n.*/health/ready", lines, re.MULTILINE)
-    assert "ARG PYTHON_IMAGE=" in lines
-    assert "# syntax" not in lines
+    assert "ARG PYTHON_IMAGE=" in DOCKERFILE
+    assert "# syntax" not in DOCKERFILE
 
 
 def test_every_server_has_a_health_check_and_every_job_ends() -> None:
@@ -182,7 +220,7 @@ def test_the_encrypted_port_requires_certificates_as_the_tested_one_does(tmp_pat
 def test_an_agencys_compose_file_reads_the_settings_that_the_command_writes() -> None:
     agency: dict[str, Any] = YAML(typ="safe").load((ROOT / "deploy" / "agency" / "docker-compose.yml").read_text())
     [service] = agency["services"].values()
-    lines = (ROOT / "deploy" / "agency" / "Dockerfile").read_text()
+    lines = _lines_of("agency")
 
     assert service["volumes"] == ["./data:/data"]
     assert service["cap_drop"] == ["ALL"]
@@ -190,7 +228,6 @@ def test_an_agencys_compose_file_reads_the_settings_that_the_command_writes() ->
     assert "WORKDIR /data" in lines
     assert re.search(r"^USER 10001$", lines, re.MULTILINE)
     assert re.search(r"^HEALTHCHECK .*\n.*/health/ready", lines, re.MULTILINE)
-    assert "simpul-runtime" not in lines
 
 
 @pytest.mark.parametrize(

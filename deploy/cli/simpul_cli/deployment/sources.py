@@ -6,8 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-_SOURCES: Final = ("requirements.lock", "shared", "services", "deploy/cli", "deploy/dev")
-"""What the Dockerfiles copy, apart from the city, which the containers read from its own folder."""
+SOURCES: Final = ("requirements.lock", "shared", "services", "deploy/cli", "deploy/dev", "deploy/images")
+"""What the images are built from, apart from the city, which the containers read from its own folder."""
 _IGNORED: Final = frozenset({"__pycache__", ".mypy_cache", ".ruff_cache"})
 
 
@@ -21,7 +21,7 @@ def digest_of_sources(checkout: Path) -> str:
 
 
 def _files(checkout: Path) -> Iterator[Path]:
-    for name in _SOURCES:
+    for name in SOURCES:
         path = checkout / name
         found = [path] if path.is_file() else sorted(path.rglob("*"))
         yield from (each for each in found if each.is_file() and _IGNORED.isdisjoint(each.parts))
