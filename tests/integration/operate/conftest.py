@@ -17,7 +17,11 @@ from simpul_schema.catalog import SERVICES
 @pytest.fixture
 def data(city: LocalCity, tmp_path: Path) -> Path:
     """Keys, certificates and settings of the running city."""
-    folder = tmp_path / "data"
+    return write_data(city, tmp_path / "data")
+
+
+def write_data(city: LocalCity, folder: Path) -> Path:
+    """Writes keys, certificates and settings of a city as `deploy/up` does."""
     for name in ("secrets", "directory", "tls/broker"):
         (folder / name).mkdir(parents=True)
     for service in SERVICES:
@@ -42,10 +46,15 @@ def data(city: LocalCity, tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(city: LocalCity, data: Path, tmp_path: Path) -> dict[str, str]:
     """What docker-compose.yml gives the service `operator`."""
+    return environment_of(city, data, tmp_path / "backups")
+
+
+def environment_of(city: LocalCity, data: Path, backups: Path) -> dict[str, str]:
+    """Returns what docker-compose.yml gives the service `operator` of a city."""
     return {
         "SIMPUL_CITY_DIR": str(city.city_dir),
         "SIMPUL_DATA_DIR": str(data),
-        "SIMPUL_BACKUP_DIR": str(tmp_path / "backups"),
+        "SIMPUL_BACKUP_DIR": str(backups),
         "SIMPUL_DATABASES": " ".join(f"{service}={city.database_url(service)}" for service in SERVICES),
         "SIMPUL_RABBITMQ_API": city.backends.rabbitmq_api,
         "SIMPUL_POSTGRES_URL": city.backends.postgres_url,
