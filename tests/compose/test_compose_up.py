@@ -190,6 +190,29 @@ def test_two_of_each_service_share_the_work_while_each_restarts(deployment: Depl
     assert len({row["referral_id"] for row in found}) == len(found) == before + 40
 
 
+def test_every_container_restarts_under_load_and_every_report_arrives_once(
+    deployment: Deployment, record_property: Any
+) -> None:
+    """Database, broker, services and gateway, as `deploy/up restart` does; the agency is that of the tests before."""
+    before, refused = len(_referrals_at_agency(deployment)), []
+
+    with _logs_on_failure(deployment), ThreadPoolExecutor(1) as pool:
+        restarting = pool.submit(deployment.city, "restart", within=900)
+        while not restarting.done():
+            refused.append(_post_until_taken(deployment))
+            time.sleep(0.5)
+        output = restarting.result()
+        _eventually(lambda: len(_referrals_at_agency(deployment)) >= before + len(refused), within=240)
+    found = _referrals_at_agency(deployment)
+
+    at_first = (
+        f"{sum(map(bool, refused))} of {len(refused)} reports were refused at first while every container restarted"
+    )
+    record_property("measured", at_first)
+    assert {line.partition(":")[0] for line in output.splitlines() if line.endswith(": healthy")} >= set(SINGLE)
+    assert len({row["referral_id"] for row in found}) == len(found) == before + len(refused)
+
+
 def test_a_backup_from_a_container_is_restored_in_a_drill(deployment: Deployment) -> None:
     """The commands of docs/operate/backup.md."""
     key, mount = deployment.root.parent / "operator.key", "/operator.key"
