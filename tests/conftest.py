@@ -57,8 +57,13 @@ def pytest_collection() -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Prints what tests have measured (`record_property("measured", ...)`), also those that passed in a worker."""
     ended = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
-    measured = [value for report in ended if report.when == "call" for name, value in report.user_properties
-                if name == "measured"]  # fmt: skip
+    measured = [
+        value
+        for report in ended
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == "measured"
+    ]
     if measured:
         terminalreporter.section("measured")
         terminalreporter.write_line("\n".join(map(str, measured)))
@@ -110,10 +115,13 @@ def city(backends: "Backends", tmp_path_factory: pytest.TempPathFactory) -> "Ite
     folder = tmp_path_factory.mktemp("city")
     folder.chmod(0o755)
     prepared = LocalCity(
-        folder, backends, KEDIRI, database_prefix=f"city_{uuid4().hex[:6]}_",
+        folder,
+        backends,
+        KEDIRI,
+        database_prefix=f"city_{uuid4().hex[:6]}_",
         # Its agencies accept at once, which would end every alert that waits for others.
         environment={"SIMPUL_BUNDLE_PERIOD": "0"},
-    )  # fmt: skip
+    )
     try:
         asyncio.run(prepared.prepare())
         prepared.start(*ALL)

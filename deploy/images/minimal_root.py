@@ -27,9 +27,16 @@ _UNUSED_MODULES: Final = re.compile(
 )
 """Compiled modules that no service imports; some load a graphical system or a directory service."""
 _SETTINGS: Final = (
-    "/etc/debian_version", "/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/os-release", "/etc/passwd", "/etc/group",
-    "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/openssl.cnf", "/usr/lib/os-release",
-)  # fmt: skip
+    "/etc/debian_version",
+    "/etc/ld.so.cache",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/openssl.cnf",
+    "/usr/lib/os-release",
+)
 _STATUS: Final = Path("/var/lib/dpkg/status")
 _LISTS: Final = Path("/var/lib/dpkg/info")
 
@@ -108,8 +115,11 @@ def _keep_packages(target: Path, files: set[Path]) -> None:
     if not _STATUS.exists():
         return
     there = {str(path.parent.resolve() / path.name) for path in files} | {str(path.resolve()) for path in files}
-    names = {path.name.removesuffix(".list").partition(":")[0] for path in _LISTS.glob("*.list")
-             if there & set(map(_real, path.read_text().splitlines()))}  # fmt: skip
+    names = {
+        path.name.removesuffix(".list").partition(":")[0]
+        for path in _LISTS.glob("*.list")
+        if there & set(map(_real, path.read_text().splitlines()))
+    }
     status = target / _STATUS.relative_to("/")
     status.parent.mkdir(parents=True)
     paragraphs = _STATUS.read_text().strip().split("\n\n")

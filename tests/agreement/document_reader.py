@@ -132,21 +132,26 @@ class Reader:
         self._rights = {without_capital(right.label("id")): right for right in Right}
         self._reasons = {
             clause.effect.reason.id: clause.effect.reason
-            for clause in agreement.clauses if isinstance(clause.effect, RightNotNeeded)
+            for clause in agreement.clauses
+            if isinstance(clause.effect, RightNotNeeded)
         } | {
             clause.effect.since.id: clause.effect.since
-            for clause in agreement.clauses if isinstance(clause.effect, ClockRuns) and clause.effect.since
-        }  # fmt: skip
+            for clause in agreement.clauses
+            if isinstance(clause.effect, ClockRuns) and clause.effect.since
+        }
         right_names, service_names = {r.label("id") for r in Right}, {s.label("id") for s in Service}
         self._right_of = {
             row[1]: self._rights[without_capital(row[0])]
-            for row in page.rows if len(row) == 7 and row[0] in right_names and row[1] in service_names
-        }  # fmt: skip
+            for row in page.rows
+            if len(row) == 7 and row[0] in right_names and row[1] in service_names
+        }
         self._sources = {
             clause: source
-            for row in page.rows if len(row) == 2 and row[1].startswith("Pasal ")
-            if (source := self._source(row[0])) for clause in self._references(row[1])
-        }  # fmt: skip
+            for row in page.rows
+            if len(row) == 2 and row[1].startswith("Pasal ")
+            if (source := self._source(row[0]))
+            for clause in self._references(row[1])
+        }
 
     def clauses(self) -> dict[str, tuple[tuple[Condition, ...], Effect, Source]]:
         """Clause -> its conditions, effect and source."""

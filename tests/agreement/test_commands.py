@@ -42,12 +42,29 @@ def test_check_exits_0_only_with_a_proof(version: Path, edit: Edit) -> None:
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
-        ("id", ["Kegentingan: TINGGI", "15 menit", "Mediasi: dilarang", "Visum: rs-rujukan + polres-ppa [FOR-1]",
-                "MED-1: Bila anak mengalami kekerasan seksual", "Perubahan terkecil"]),
-        ("en", ["Urgency: HIGH", "15 minutes", "Mediation: forbidden",
-                "Forensic examination: rs-rujukan + polres-ppa [FOR-1]", "The smallest changes"]),
+        (
+            "id",
+            [
+                "Kegentingan: TINGGI",
+                "15 menit",
+                "Mediasi: dilarang",
+                "Visum: rs-rujukan + polres-ppa [FOR-1]",
+                "MED-1: Bila anak mengalami kekerasan seksual",
+                "Perubahan terkecil",
+            ],
+        ),
+        (
+            "en",
+            [
+                "Urgency: HIGH",
+                "15 minutes",
+                "Mediation: forbidden",
+                "Forensic examination: rs-rujukan + polres-ppa [FOR-1]",
+                "The smallest changes",
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_explain_shows_agencies_deadlines_and_clauses(report: Path, language: str, expected: list[str]) -> None:
     output = run("explain", VERSION, report, "--language", language).output
 
@@ -120,7 +137,7 @@ def test_explain_refuses_an_unreadable_report_with_the_reason(tmp_path: Path, te
 )
 def test_a_mistake_in_a_file_is_described_in_the_language_of_the_reader(
     tmp_path: Path, text: str, expected: str
-) -> None:  # fmt: skip
+) -> None:
     path = tmp_path / "report.yaml"
     path.write_text(text)
 
@@ -142,8 +159,11 @@ def test_diff_of_a_version_with_itself_is_empty() -> None:
 
 
 def test_diff_shows_changed_situations_and_workloads(version: Path, edit: Edit) -> None:
-    edit("clauses/50-aid-education-law.yaml", "{violence: {any: [physical, exploitation]}}\n        then: {service: legal_aid, right: accompaniment, lead: [ylpa, uptd-ppa], phase: planned, max_urgency: low}",
-         "{violence: {any: [physical, exploitation]}}\n        then: {service: legal_aid, right: accompaniment, lead: [uptd-ppa, ylpa], phase: planned, max_urgency: low}")  # fmt: skip
+    edit(
+        "clauses/50-aid-education-law.yaml",
+        "{violence: {any: [physical, exploitation]}}\n        then: {service: legal_aid, right: accompaniment, lead: [ylpa, uptd-ppa], phase: planned, max_urgency: low}",
+        "{violence: {any: [physical, exploitation]}}\n        then: {service: legal_aid, right: accompaniment, lead: [uptd-ppa, ylpa], phase: planned, max_urgency: low}",
+    )
     edit("clauses/10-urgency.yaml", "when: {suicidal_sign: [yes]}", "when: {suicidal_sign: [yes, unknown]}")
 
     output = run("diff", VERSION, version, "--language", "en").output
@@ -275,10 +295,18 @@ def test_an_unproven_text_is_marked_as_a_draft(version: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("language", "expected", "reported"),
     [
-        ("id", "Bila anak hamil, dan umur anak 0-5 tahun, 6-11 tahun, atau 12-14 tahun, maka anak mengalami kekerasan seksual", "seksual"),
-        ("en", "If the child is pregnant, and the age of the child is 0-5 years, 6-11 years, or 12-14 years, then the child suffered sexual violence", "sexual"),
+        (
+            "id",
+            "Bila anak hamil, dan umur anak 0-5 tahun, 6-11 tahun, atau 12-14 tahun, maka anak mengalami kekerasan seksual",
+            "seksual",
+        ),
+        (
+            "en",
+            "If the child is pregnant, and the age of the child is 0-5 years, 6-11 years, or 12-14 years, then the child suffered sexual violence",
+            "sexual",
+        ),
     ],
-)  # fmt: skip
+)
 def test_explain_shows_implied_violence_and_its_facts(
     tmp_path: Path, language: str, expected: str, reported: str
 ) -> None:

@@ -227,9 +227,11 @@ def test_a_draft_lists_what_is_open() -> None:
 
     assert content["draft_line"].startswith("RANCANGAN: ketentuan yang perlu diperiksa ahli hukum: ")
     assert [point["summary"] for point in content["open"]] == [
-        "Ketentuan yang perlu diperiksa ahli hukum: 46", "Ketentuan yang belum ditetapkan kota: 108",
-        "Hari libur belum dipastikan", "Penanda tangan tanpa nama: 9",
-    ]  # fmt: skip
+        "Ketentuan yang perlu diperiksa ahli hukum: 46",
+        "Ketentuan yang belum ditetapkan kota: 108",
+        "Hari libur belum dipastikan",
+        "Penanda tangan tanpa nama: 9",
+    ]
 
 
 def test_a_document_without_open_points_is_no_draft(version: Path) -> None:
@@ -243,8 +245,9 @@ def test_a_document_without_open_points_is_no_draft(version: Path) -> None:
 
     # The source of inferred violence is the package's own.
     assert {point["summary"] for point in content["open"]} == {
-        "Belum dibuktikan", "Ketentuan yang perlu diperiksa ahli hukum: 1",
-    }  # fmt: skip
+        "Belum dibuktikan",
+        "Ketentuan yang perlu diperiksa ahli hukum: 1",
+    }
 
 
 @pytest.mark.parametrize(

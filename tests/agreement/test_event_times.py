@@ -14,10 +14,12 @@ from simpul_schema.vocabulary import Answer, Service
 from tests.support.agreements import CITY, HOME, decide, kediri
 
 REPORTED = datetime(2026, 11, 26, 3, 0, tzinfo=UTC)  # Thursday, 10:00 in Kediri
-_situations = st.fixed_dictionaries({
-    fact.name: st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=8 if fact.holds_many else 1)
-    for fact in FACTS
-})  # fmt: skip
+_situations = st.fixed_dictionaries(
+    {
+        fact.name: st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=8 if fact.holds_many else 1)
+        for fact in FACTS
+    }
+)
 
 
 def situation_of(**changes: object) -> Situation:

@@ -121,8 +121,11 @@ def test_a_gap_comes_with_a_report_that_runs_as_it_stands(version: Path, edit: E
 
 
 def test_two_leads_are_reported_with_both_clauses(version: Path, edit: Edit) -> None:
-    edit(AID, "then: {service: social_aid, right: social_aid, lead: [dinsos-peksos, uptd-ppa]",
-         "then: {service: social_aid, right: social_aid, lead: [uptd-ppa, dinsos-peksos]")  # fmt: skip
+    edit(
+        AID,
+        "then: {service: social_aid, right: social_aid, lead: [dinsos-peksos, uptd-ppa]",
+        "then: {service: social_aid, right: social_aid, lead: [uptd-ppa, dinsos-peksos]",
+    )
 
     output = findings_of_the_whole_check(version)
 
@@ -292,8 +295,11 @@ def test_input_that_would_be_ignored_is_reported(
 
 
 def test_a_finding_speaks_both_languages(version: Path, edit: Edit) -> None:
-    edit(AID, "then: {service: social_aid, right: social_aid, lead: [dinsos-peksos, uptd-ppa]",
-         "then: {service: social_aid, right: social_aid, lead: [uptd-ppa, dinsos-peksos]")  # fmt: skip
+    edit(
+        AID,
+        "then: {service: social_aid, right: social_aid, lead: [dinsos-peksos, uptd-ppa]",
+        "then: {service: social_aid, right: social_aid, lead: [uptd-ppa, dinsos-peksos]",
+    )
 
     shown = "\n".join(describe_findings(check_version(version, CITY).findings, "id"))
 
@@ -354,10 +360,13 @@ def bytes_read_by(act: Callable[[], object]) -> int:
     [
         ("valid_until: 2027-12-31", "valid_until: 2029-12-31", "the calendar of 2028 is incomplete: 0 of about"),
         ("valid_until: 2027-12-31", "valid_until: 2026-11-01", "valid until 2026-11-01, before it begins"),
-        ("2027-05-20, 2027-06-01, 2027-06-06, 2027-08-15, 2027-08-17, 2027-12-25, 2027-12-26]", "2027-05-20]",
-         "the calendar of 2027 is incomplete: "),
+        (
+            "2027-05-20, 2027-06-01, 2027-06-06, 2027-08-15, 2027-08-17, 2027-12-25, 2027-12-26]",
+            "2027-05-20]",
+            "the calendar of 2027 is incomplete: ",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_calendar_reaches_to_the_end_of_validity(
     version: Path, edit: Edit, old: str, new: str, expected: str
 ) -> None:

@@ -41,10 +41,12 @@ NO_SIGNS: dict[str, dict[str, str]] = {
     "perhaps pregnant": {"pregnant": "unknown", "age_band": "from_12_to_14"},
 }
 R1_SIGNS = {"R1_pregnant_below_15_is_sexual", "R1_pregnant_below_15_locks_mediation"}
-_situations = st.fixed_dictionaries({
-    fact.name: st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=8 if fact.holds_many else 1)
-    for fact in FACTS
-})  # fmt: skip
+_situations = st.fixed_dictionaries(
+    {
+        fact.name: st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=8 if fact.holds_many else 1)
+        for fact in FACTS
+    }
+)
 
 
 @pytest.mark.parametrize("sign", SIGNS.values(), ids=SIGNS)
@@ -97,8 +99,9 @@ def every(names: set[str]) -> list[Situation]:
     """Every situation over some facts, the others not known."""
     choices = [
         [(fact.name, values) for values in (all_sets(fact) if fact.holds_many else map(frozenset, zip(fact.values)))]
-        for fact in FACTS if fact.name in names
-    ]  # fmt: skip
+        for fact in FACTS
+        if fact.name in names
+    ]
     return [{**reported(), **dict(chosen)} for chosen in product(*choices)]
 
 
@@ -115,11 +118,18 @@ def test_the_situations_are_counted_as_they_are() -> None:
 @pytest.mark.parametrize(
     "names",
     [
-        set(), {"violence"}, {"time_since_event"}, {"pregnant"}, {"age_band", "pregnant"}, {"violence", "pregnant"},
-        {"violence", "injured"}, {"injured"}, {"violence", "time_since_event", "pregnant", "age_band", "injured"},
+        set(),
+        {"violence"},
+        {"time_since_event"},
+        {"pregnant"},
+        {"age_band", "pregnant"},
+        {"violence", "pregnant"},
+        {"violence", "injured"},
+        {"injured"},
+        {"violence", "time_since_event", "pregnant", "age_band", "injured"},
     ],
     ids=lambda names: "+".join(sorted(names)) or "none",
-)  # fmt: skip
+)
 def test_a_layout_of_any_facts_stands_for_all_normalized_situations(names: set[str]) -> None:
     laid_out = Layout(names)
 
@@ -178,9 +188,12 @@ def test_a_prover_shows_a_normalized_situation() -> None:
 
 def test_a_clause_that_only_an_impossible_situation_reaches_is_dead() -> None:
     clause = a_clause(
-        "C1", UrgencyIs(Urgency.LOW), pregnant=["yes"], age_band=sorted(implications.BELOW_15),
+        "C1",
+        UrgencyIs(Urgency.LOW),
+        pregnant=["yes"],
+        age_band=sorted(implications.BELOW_15),
         violence=Condition("violence", none_of=frozenset({"sexual"})),
-    )  # fmt: skip
+    )
     agreement = an_agreement(clause)
 
     for prover in (BitsetProver, SolverProver):
@@ -190,8 +203,11 @@ def test_a_clause_that_only_an_impossible_situation_reaches_is_dead() -> None:
 
 def test_a_value_that_the_other_conditions_rule_out_is_a_finding(version: Path, edit: Edit) -> None:
     when = "when: {violence: {none: [sexual, unknown]}, injured: [no], pregnant: [no]}"
-    edit("clauses/40-rehabilitation.yaml", when,
-         when.replace("pregnant: [no]", "pregnant: [no, yes], age_band: [under_6]"))  # fmt: skip
+    edit(
+        "clauses/40-rehabilitation.yaml",
+        when,
+        when.replace("pregnant: [no]", "pregnant: [no, yes], age_band: [under_6]"),
+    )
 
     found = [str(finding) for finding in check_version(version, CITY).findings]
 
@@ -211,8 +227,9 @@ def test_a_comparison_counts_normalized_situations_only() -> None:
 def test_a_comparison_counts_the_facts_that_it_does_not_read() -> None:
     [changed] = Comparison(
         an_agreement(a_clause("C1", Mediation(is_locked=True))),
-        an_agreement(a_clause("C1", Mediation(is_locked=True), violence=["sexual"])), "en",
-    ).changed_answers()  # fmt: skip
+        an_agreement(a_clause("C1", Mediation(is_locked=True), violence=["sexual"])),
+        "en",
+    ).changed_answers()
 
     # The 12 of 15 pairs of age and pregnancy that imply nothing, each with every set of the 7 other kinds.
     without_sexual = 12 * (2**7 - 1)

@@ -102,7 +102,7 @@ def test_what_is_offered_at_once_has_the_deadlines_that_every_service_had(urgenc
         clause.effect.clock: clause.effect.within
         for clause in decide(HOME, **facts).clocks_of(ServiceTerms(Phase.IMMEDIATE, urgency))
         if isinstance(clause.effect, ClockRuns) and clause.effect.service is None
-    }  # fmt: skip
+    }
 
     clocks = (ClockName.RECEIPT, ClockName.ANSWER, ClockName.CONTACT, ClockName.SERVICE)
     assert [found[clock] for clock in clocks] == [Within(time) for time in IMMEDIATELY[urgency]]
@@ -128,9 +128,12 @@ def test_every_complaint_centre_files_reports_and_receives_referrals(kind: Agenc
     code = next(agency.code for agency in CITY.agencies if agency.kind == kind)
 
     decision = decide(
-        Origin("satgas-kel-bujel", "satgas-kec-mojoroto", code), violence="physical+sexual+neglect", safe_now="no",
-        place="school", complaint_centre=str(kind),
-    )  # fmt: skip
+        Origin("satgas-kel-bujel", "satgas-kec-mojoroto", code),
+        violence="physical+sexual+neglect",
+        safe_now="no",
+        place="school",
+        complaint_centre=str(kind),
+    )
 
     addressed = {agency for assigned in decision.assignments for agency in (assigned.lead, *assigned.support)}
     assert code in addressed

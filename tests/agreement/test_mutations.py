@@ -215,9 +215,12 @@ def test_the_proof_alone_catches_a_forgotten_clause(seed: int) -> None:
         if c.topic[0] in ("not_needed", "basis", "disclosure", "escalation", "retention") and not c.overrides
     ]
     forgotten = random.Random(seed).choice(needed)
-    rest = an_agreement(*(
-        replace(clause, overrides=clause.overrides - {forgotten.id})
-        for clause in agreement.clauses if clause is not forgotten
-    ))  # fmt: skip
+    rest = an_agreement(
+        *(
+            replace(clause, overrides=clause.overrides - {forgotten.id})
+            for clause in agreement.clauses
+            if clause is not forgotten
+        )
+    )
 
     assert any(BitsetProver(rest, rest.active_from.date()).answers().values())

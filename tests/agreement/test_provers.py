@@ -46,9 +46,17 @@ from tests.support.agreements import CITY, DAY, a_clause, an_agreement, kediri
 
 REASON = BilingualText("tidak perlu", "not needed")
 CONDITION_FACTS = (
-    "safe_now", "injured", "violence", "residence", "complaint_centre", "excluded", "place", "time_since_event",
-    "pregnant", "age_band",
-)  # fmt: skip
+    "safe_now",
+    "injured",
+    "violence",
+    "residence",
+    "complaint_centre",
+    "excluded",
+    "place",
+    "time_since_event",
+    "pregnant",
+    "age_band",
+)
 EFFECTS: tuple[Effect, ...] = (
     *(UrgencyIs(urgency) for urgency in Urgency),
     ServiceNeeded(Service.CASE_MANAGEMENT, Right.PROMPT_RESPONSE, ("uptd-ppa", "ylpa")),
@@ -119,10 +127,12 @@ def agreements(draw: st.DrawFn) -> Agreement:
     return an_agreement(*clauses)
 
 
-_situations = st.fixed_dictionaries({
-    fact.name: st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=8 if fact.holds_many else 1)
-    for fact in FACTS
-})  # fmt: skip
+_situations = st.fixed_dictionaries(
+    {
+        fact.name: st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=8 if fact.holds_many else 1)
+        for fact in FACTS
+    }
+)
 
 
 @settings(max_examples=60, deadline=None)

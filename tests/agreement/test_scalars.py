@@ -26,8 +26,11 @@ from tests.agreement.conftest import Edit
 from tests.support.agreements import CITY, KEDIRI, VERSION, kediri
 
 HEAD, ESCALATION, PROTECTION, SCENARIOS = (
-    "agreement.yaml", "clauses/80-escalation-retention.yaml", "clauses/60-protection.yaml", "scenarios.yaml",
-)  # fmt: skip
+    "agreement.yaml",
+    "clauses/80-escalation-retention.yaml",
+    "clauses/60-protection.yaml",
+    "scenarios.yaml",
+)
 READ = "read: 2026-11-24"
 DAY = "write year-month-day, from 2000 to 2199, such as 2026-12-25"
 MOMENT = "write date, time and zone, such as 2026-12-01T00:00:00+07:00"
@@ -186,17 +189,79 @@ def test_routing_refuses_what_the_check_refuses(version: Path, edit: Edit, value
 
 
 FORMS: dict[str, Any] = {
-    HEAD: AgreementFile, PROTECTION: ClausesFile, ESCALATION: ClausesFile, "clauses/20-clocks.yaml": ClausesFile,
-    "clauses/30-prompt-response.yaml": ClausesFile, SCENARIOS: ScenariosFile,
-}  # fmt: skip
+    HEAD: AgreementFile,
+    PROTECTION: ClausesFile,
+    ESCALATION: ClausesFile,
+    "clauses/20-clocks.yaml": ClausesFile,
+    "clauses/30-prompt-response.yaml": ClausesFile,
+    SCENARIOS: ScenariosFile,
+}
 STRANGE = (
-    "2026-13-25", "2026-02-30", "0000-00-00", "10000-01-01", "2026-11-24T25:00:00+07:00", "2026-11-24", "25:00",
-    "12:30", "null", "~", "true", "no", "0", "-1", "1.5", "1e999", ".nan", "9" * 30, "9" * 5000, "0x", "0o9", '""',
-    '"\\0"', '"\\ud800"', '"\u202e"', "x" * 3000, "[]", "{}", "[[a]]", "{a: {b: c}}", "!!int x", "!!float x",
-    "!!bool x", "!!timestamp x", "!!binary '@'", "!!set {a}", "!!omap [a: 1]", "!!str 5", "!!null 5", "!foo x",
-    "!foo [x]", "&a [*a]", "&a {b: *a}", "*b", "{<<: 5}", "? [a]\n", "%", "@", "`", "[" * 40, "|", ">", "'", '"',
-    "high", "sexual", "uptd-ppa", "satgas_of_residence", "polres-ppa", "URG-H", "MED-1", "urgency", "a+b", "50",
-)  # fmt: skip
+    "2026-13-25",
+    "2026-02-30",
+    "0000-00-00",
+    "10000-01-01",
+    "2026-11-24T25:00:00+07:00",
+    "2026-11-24",
+    "25:00",
+    "12:30",
+    "null",
+    "~",
+    "true",
+    "no",
+    "0",
+    "-1",
+    "1.5",
+    "1e999",
+    ".nan",
+    "9" * 30,
+    "9" * 5000,
+    "0x",
+    "0o9",
+    '""',
+    '"\\0"',
+    '"\\ud800"',
+    '"\u202e"',
+    "x" * 3000,
+    "[]",
+    "{}",
+    "[[a]]",
+    "{a: {b: c}}",
+    "!!int x",
+    "!!float x",
+    "!!bool x",
+    "!!timestamp x",
+    "!!binary '@'",
+    "!!set {a}",
+    "!!omap [a: 1]",
+    "!!str 5",
+    "!!null 5",
+    "!foo x",
+    "!foo [x]",
+    "&a [*a]",
+    "&a {b: *a}",
+    "*b",
+    "{<<: 5}",
+    "? [a]\n",
+    "%",
+    "@",
+    "`",
+    "[" * 40,
+    "|",
+    ">",
+    "'",
+    '"',
+    "high",
+    "sexual",
+    "uptd-ppa",
+    "satgas_of_residence",
+    "polres-ppa",
+    "URG-H",
+    "MED-1",
+    "urgency",
+    "a+b",
+    "50",
+)
 
 
 @cache

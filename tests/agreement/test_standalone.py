@@ -28,10 +28,16 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheels = [str(path) for path in (folder / "wheels").glob("*.whl")]
     agreement = next(path for path in wheels if "agreement" in path)
     _uv(
-        "pip", "install", "--quiet", "--python", str(folder / "venv" / "bin" / "python"),
-        "--constraint", str(ROOT / "requirements.lock"), *(path for path in wheels if path != agreement),
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        str(folder / "venv" / "bin" / "python"),
+        "--constraint",
+        str(ROOT / "requirements.lock"),
+        *(path for path in wheels if path != agreement),
         f"simpul-agreement[commands,prove,render] @ file://{agreement}",
-    )  # fmt: skip
+    )
     return folder / "venv"
 
 
@@ -52,13 +58,25 @@ def test_the_tour_of_the_readme_runs_with_four_wheels(environment: Path, tmp_pat
     given = {"PATH": f"{environment / 'bin'}:{os.defpath}", "HOME": str(tmp_path), "COLUMNS": "200"}
 
     done = subprocess.run(
-        ["sh", "-e"], input="\n".join(commands), cwd=tmp_path, env=given, capture_output=True, text=True,
-        timeout=500, check=False,
-    )  # fmt: skip
+        ["sh", "-e"],
+        input="\n".join(commands),
+        cwd=tmp_path,
+        env=given,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
     decided = subprocess.run(
-        [environment / "bin" / "python", "-"], input=_blocks("python")[0], cwd=tmp_path, env=given,
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        [environment / "bin" / "python", "-"],
+        input=_blocks("python")[0],
+        cwd=tmp_path,
+        env=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
     assert done.returncode == 0, done.stderr[-3000:]
     assert "0 gaps, 0 overlaps, 0 dead clauses" in done.stdout

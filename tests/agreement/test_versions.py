@@ -112,8 +112,9 @@ def test_a_signature_of_an_older_form_is_named_with_what_to_do(version: Path) ->
     path.write_text(json.dumps(older))
 
     assert standing(version) == (
-        State.PROVEN, (f"signature of {SIGNERS[0]} (in the form of an older version: sign again)",),
-    )  # fmt: skip
+        State.PROVEN,
+        (f"signature of {SIGNERS[0]} (in the form of an older version: sign again)",),
+    )
 
 
 def test_a_signature_that_was_made_for_an_event_does_not_count(version: Path) -> None:

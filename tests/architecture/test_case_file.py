@@ -9,8 +9,15 @@ from tests.support.source_files import nodes_of
 
 ROUTING = Path(__file__).parents[2] / "services/routing/simpul_routing"
 TABLES = (
-    "case_plan", "referral", "referral_service", "clock", "exclusion_review", "service_plan", "transfer", "case_event",
-)  # fmt: skip
+    "case_plan",
+    "referral",
+    "referral_service",
+    "clock",
+    "exclusion_review",
+    "service_plan",
+    "transfer",
+    "case_event",
+)
 PARTS = {"save_review", "save_plan", "save_transfers", "add_case_events"}
 """What writes one part of a file, each next to what reads it."""
 PARTS_IN = {"exclusions", "service_plans", "transfers", "history"}
@@ -39,10 +46,13 @@ def test_one_module_writes_the_tables_of_a_case_file() -> None:
     }
 
     assert {name for name, tables in writing.items() if tables & set(TABLES)} == {
-        "saving", "exclusions", "service_plans", "transfers",
+        "saving",
+        "exclusions",
+        "service_plans",
+        "transfers",
         # Moves when a step is due, and changes nothing else.
         "clocks",
-    }  # fmt: skip
+    }
     assert calls_of(ROUTING / "repository/saving.py") >= PARTS
     others = [path.name for path in modules(".") if path.stem != "saving" and calls_of(path) & PARTS]
     assert others == []

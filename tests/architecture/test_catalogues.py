@@ -74,8 +74,9 @@ def test_a_message_that_a_service_lacks_is_looked_up_in_the_runtime() -> None:
 
     assert translate_all(translations, "Send") == {"id": "Kirim", "en": "Send"}
     assert translate_all(translations, "Must be at least {ge}.", {"ge": 3}) == {
-        "id": "Paling kecil 3.", "en": "Must be at least 3.",
-    }  # fmt: skip
+        "id": "Paling kecil 3.",
+        "en": "Must be at least 3.",
+    }
 
 
 PACKAGES = sorted(ROOT.glob("*/*/simpul_*"))

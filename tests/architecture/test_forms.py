@@ -12,12 +12,15 @@ import pytest
 ROOT: Final = Path(__file__).parents[2]
 TEMPLATES: Final = [
     path
-    for folder in ("services/desk/simpul_desk/templates", "services/intake/simpul_intake/templates",
-                   "shared/agency/simpul_agency/connectors/templates")
+    for folder in (
+        "services/desk/simpul_desk/templates",
+        "services/intake/simpul_intake/templates",
+        "shared/agency/simpul_agency/connectors/templates",
+    )
     for path in sorted((ROOT / folder).rglob("*.html"))
     # Names and passwords of an account are for the password manager of whoever wants one.
     if path.parent.name != "account" or path.name.startswith("emergency")
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -51,8 +51,13 @@ def test_every_list_of_routing_says_how_many_there_are_and_how_to_go_on() -> Non
         for node in nodes_of(path):
             if isinstance(node, ast.AsyncFunctionDef) and is_paged(node):
                 checked.add(node.name)
-                answered = {key.value for one in ast.walk(node) if isinstance(one, ast.Dict)
-                            for key in one.keys if isinstance(key, ast.Constant)}  # fmt: skip
+                answered = {
+                    key.value
+                    for one in ast.walk(node)
+                    if isinstance(one, ast.Dict)
+                    for key in one.keys
+                    if isinstance(key, ast.Constant)
+                }
                 silent += [] if answered >= {"total", "next"} else [f"{path.name}:{node.lineno} {node.name}"]
 
     assert silent == []

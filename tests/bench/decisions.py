@@ -93,9 +93,11 @@ def _broken_rules(
 
 def _situation(chance: random.Random) -> Situation:
     return {
-        fact.name: frozenset(chance.sample(fact.values, chance.randint(1, 2))) if fact.holds_many
-        else frozenset({chance.choice(fact.values)}) for fact in FACTS
-    }  # fmt: skip
+        fact.name: frozenset(chance.sample(fact.values, chance.randint(1, 2)))
+        if fact.holds_many
+        else frozenset({chance.choice(fact.values)})
+        for fact in FACTS
+    }
 
 
 def _grown(clauses: int, agencies: int) -> Agreement:
@@ -107,11 +109,13 @@ def _grown(clauses: int, agencies: int) -> Agreement:
         kept = [c for c in own if c.topic[0] not in ("disclosure", "escalation")]
         return an_agreement(*kept[:clauses])
     added = [
-        a_clause(f"N-{number}", Retention(next(iter(_SECTIONS)), 1 + number % 9), **{
-            fact: [chance.choice(_VALUES[fact])] for fact in _NARROW
-        })
+        a_clause(
+            f"N-{number}",
+            Retention(next(iter(_SECTIONS)), 1 + number % 9),
+            **{fact: [chance.choice(_VALUES[fact])] for fact in _NARROW},
+        )
         for number in range(clauses - len(own))
-    ]  # fmt: skip
+    ]
     return an_agreement(*own, *added)
 
 
@@ -284,8 +288,11 @@ def _rego_modules(rules: Sequence[Rule]) -> Iterator[tuple[Any, Any]]:
 
 
 ENGINES: Final[Mapping[str, Callable[[Sequence[Rule]], Decide]]] = {
-    "Simpul": _simpul, "zen-engine": _zen, "cedarpy": _cedar, "regopy": _rego,
-}  # fmt: skip
+    "Simpul": _simpul,
+    "zen-engine": _zen,
+    "cedarpy": _cedar,
+    "regopy": _rego,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

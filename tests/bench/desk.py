@@ -44,9 +44,12 @@ TURNS: Final = 200
 MUST_MS: Final = 100.0
 DATABASE: Final = "bench_desk"
 USER: Final = User(
-    id=uuid4(), name="Wiji Rekaan", language="id", memberships={AGENCY: Role.RESPONDER},
+    id=uuid4(),
+    name="Wiji Rekaan",
+    language="id",
+    memberships={AGENCY: Role.RESPONDER},
     city_roles={Role.COORDINATOR: "uptd-ppa"},
-)  # fmt: skip
+)
 
 
 class CannedRouting:
@@ -105,13 +108,24 @@ async def fill_database(url: str, referrals: list[tuple[UUID, UUID, datetime]]) 
     )
     await connection.copy_records_to_table(
         "worklist_entry",
-        columns=["agency", "referral_id", "case_id", "kind", "urgency", "due_at", "received_at", "services",
-                 "must_acknowledge", "is_open", "version"],
+        columns=[
+            "agency",
+            "referral_id",
+            "case_id",
+            "kind",
+            "urgency",
+            "due_at",
+            "received_at",
+            "services",
+            "must_acknowledge",
+            "is_open",
+            "version",
+        ],
         records=[
             (AGENCY, one, case, "referral", "high", due, now, services, False, True, "1")
             for one, case, due in referrals
         ],
-    )  # fmt: skip
+    )
     late = [due if number % 50 == 0 and due < now else None for number, (_, _, due) in enumerate(referrals)]
     await connection.copy_records_to_table(
         "board",
@@ -129,7 +143,7 @@ async def fill_database(url: str, referrals: list[tuple[UUID, UUID, datetime]]) 
             (one, case, AGENCY, 2, "high", due, missed, 100 if missed else 0)
             for (one, case, due), missed in zip(referrals, late, strict=True)
         ],
-    )  # fmt: skip
+    )
     await connection.copy_records_to_table(
         "board_service",
         columns=["service_id", "referral_id", "service", "urgency", "answer_by"],

@@ -142,9 +142,10 @@ class Relay:
             tuple(row)
             for row in await self._database.fetch(
                 "SELECT message_id, exchange, routing_key, body FROM outbox"
-                " WHERE published_at IS NULL AND created_at < now() - interval '5 seconds' LIMIT $1", WINDOW,
+                " WHERE published_at IS NULL AND created_at < now() - interval '5 seconds' LIMIT $1",
+                WINDOW,
             )
-        ]  # fmt: skip
+        ]
 
 
 async def publish(channel: AbstractChannel, row: Row) -> None:
@@ -215,8 +216,11 @@ async def intake() -> None:
         async with process.database.transaction():
             found = await process.database.fetch(
                 "INSERT INTO report SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bytea[])"
-                " ON CONFLICT DO NOTHING RETURNING report_id", list(cases), list(cases.values()), list(bodies.values()),
-            )  # fmt: skip
+                " ON CONFLICT DO NOTHING RETURNING report_id",
+                list(cases),
+                list(cases.values()),
+                list(bodies.values()),
+            )
             rows = await _open_cases(process.database, [cases[report_id] for (report_id,) in found])
             if len(found) < len(cases):
                 known = await process.database.fetch(
@@ -246,8 +250,10 @@ async def _open_cases(database: asyncpg.Connection, cases: Sequence[UUID]) -> li
     lookups = [",".join(map(str, _lookups_of(case_id))) for case_id in cases]
     await database.execute(
         "INSERT INTO duplicate_index (case_id, lookup) SELECT id, string_to_array(tokens, ',')::integer[]"
-        " FROM unnest($1::uuid[], $2::text[]) AS made (id, tokens)", cases, lookups,
-    )  # fmt: skip
+        " FROM unnest($1::uuid[], $2::text[]) AS made (id, tokens)",
+        cases,
+        lookups,
+    )
     events: list[Event] = [
         ("case.reported", f"case/{case_id}", {"case_id": str(case_id), "sealed": SEALED}) for case_id in cases
     ]
@@ -301,14 +307,15 @@ async def _deliver(database: asyncpg.Connection, replies: Sequence[dict[str, Any
         "SELECT s.service_id, r.referral_id, r.case_id FROM referral r JOIN referral_service s USING (referral_id)"
         " JOIN case_plan p USING (case_id) WHERE r.referral_id = ANY($1) ORDER BY r.case_id FOR UPDATE OF p",
         referrals,
-    )  # fmt: skip
+    )
     services = [row[0] for row in found]
     await database.execute(
         "WITH services AS (UPDATE referral_service SET state = 'delivered', delivered_at = now()"
         " WHERE service_id = ANY($1) AND state = 'offered')"
         " UPDATE clock SET next_at = NULL, stopped_at = now() WHERE service_id = ANY($1) AND clock = $2",
-        services, CLOCKS[0],
-    )  # fmt: skip
+        services,
+        CLOCKS[0],
+    )
     of_referral = {row[1]: row[2] for row in found}
     await _add_history(
         database,
@@ -319,9 +326,11 @@ async def _deliver(database: asyncpg.Connection, replies: Sequence[dict[str, Any
 async def _add_history(database: asyncpg.Connection, entries: Sequence[tuple[UUID, str, str]]) -> None:
     """Stores what happened in cases, then the same in the audit."""
     await insert(
-        database, "case_event", "event_id uuid, case_id uuid, kind text, payload jsonb",
+        database,
+        "case_event",
+        "event_id uuid, case_id uuid, kind text, payload jsonb",
         [(uuid4(), case_id, kind, json.dumps({"agency": actor})) for case_id, kind, actor in entries],
-    )  # fmt: skip
+    )
     await append_audit(database, [(actor, kind, f"case/{case_id}") for case_id, kind, actor in entries])
 
 
@@ -348,24 +357,32 @@ async def refer(database: asyncpg.Connection, cases: Sequence[UUID]) -> list[Row
     await insert(database, "service_plan", "referral_id uuid, case_id uuid, services text", plans)
     events: list[Event] = [
         (
-            "referral.offered", f"referral/{referral_id}",
+            "referral.offered",
+            f"referral/{referral_id}",
             {
-                "referral_id": str(referral_id), "case_id": str(case_id), "agency": agency, "sealed": SEALED,
+                "referral_id": str(referral_id),
+                "case_id": str(case_id),
+                "agency": agency,
+                "sealed": SEALED,
                 "services": of_referral[referral_id],
             },
         )
         for referral_id, case_id, agency in referrals
-    ]  # fmt: skip
+    ]
     events += [
         (
-            "referral.plan_proposed", f"referral/{plan_id}",
+            "referral.plan_proposed",
+            f"referral/{plan_id}",
             {
-                "referral_id": str(plan_id), "case_id": str(case_id), "agency": AGENCIES[0], "sealed": SEALED,
+                "referral_id": str(plan_id),
+                "case_id": str(case_id),
+                "agency": AGENCIES[0],
+                "sealed": SEALED,
                 "services": [{"service_id": str(plan_id)}],
             },
         )
         for plan_id, case_id, _ in plans
-    ]  # fmt: skip
+    ]
     events += [("right.changed", f"case/{case_id}", {"case_id": str(case_id), "rights": SEALED}) for case_id in cases]
     outgoing: list[Row] = []
     for (kind, _, data), body in zip(events, await number_events(database, events), strict=True):
@@ -412,8 +429,10 @@ async def notify() -> None:
             await process.database.execute(
                 "UPDATE alert a SET state = 'sent', settled_at = now(), notification_id = s.notification_id,"
                 " leased_until = NULL FROM unnest($1::uuid[], $2::uuid[]) AS s (alert_id, notification_id)"
-                " WHERE a.alert_id = s.alert_id", sent_ids, notification_ids,
-            )  # fmt: skip
+                " WHERE a.alert_id = s.alert_id",
+                sent_ids,
+                notification_ids,
+            )
             await process.database.execute(
                 "UPDATE escalation SET alerted_at = now() WHERE alert_id = ANY($1) AND alerted_at IS NULL", sent_ids
             )
@@ -464,9 +483,11 @@ async def _record_alerts(database: asyncpg.Connection, offers: Sequence[dict[str
     await insert(database, "known_service", "service_id uuid, urgency text", services)
     await insert(database, "alert", "alert_id uuid, referral_id uuid, agency text", alerts)
     await insert(
-        database, "escalation", "escalation_id uuid, case_id uuid, alert_id uuid",
+        database,
+        "escalation",
+        "escalation_id uuid, case_id uuid, alert_id uuid",
         [(uuid4(), UUID(offer["case_id"]), alert[0]) for offer, alert in zip(offers, alerts, strict=True)],
-    )  # fmt: skip
+    )
     return alerts
 
 
@@ -489,9 +510,11 @@ def keep_sending(
             await claimed.submit((notification_id, bundle))
             code = referral_code(bundle[0][1]) if len(bundle) == 1 else f"{len(bundle)} rujukan"
             raw = message(
-                "POST /cgi-bin/sendsms HTTP/1.1", f"SIMPUL {code}: rujukan baru, mohon dijawab.".encode(),
-                "host: 127.0.0.1", "x-kannel-to: +6283400111001",
-            )  # fmt: skip
+                "POST /cgi-bin/sendsms HTTP/1.1",
+                f"SIMPUL {code}: rujukan baru, mohon dijawab.".encode(),
+                "host: 127.0.0.1",
+                "x-kannel-to: +6283400111001",
+            )
             status, _ = await connection.request(raw)
             if status == 202:
                 # Recorded before the next message, as a message that is not recorded may be sent again.

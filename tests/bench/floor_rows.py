@@ -105,8 +105,11 @@ async def append_audit(database: asyncpg.Connection, entries: Sequence[Entry]) -
         " SELECT h.position - $1 + e.number, e.actor, e.action, e.subject, e.digest, h.hash FROM head h"
         " CROSS JOIN unnest($3::text[], $4::text[], $5::text[], $6::bytea[])"
         " WITH ORDINALITY AS e (actor, action, subject, digest, number)",
-        len(entries), sha256(b"".join(digests)).digest(), *map(list, zip(*entries, strict=True)), digests,
-    )  # fmt: skip
+        len(entries),
+        sha256(b"".join(digests)).digest(),
+        *map(list, zip(*entries, strict=True)),
+        digests,
+    )
 
 
 async def number_events(database: asyncpg.Connection, events: Sequence[Event]) -> list[bytes]:
@@ -116,8 +119,9 @@ async def number_events(database: asyncpg.Connection, events: Sequence[Event]) -
     found = await database.fetch(
         "INSERT INTO stream (subject, last) SELECT * FROM unnest($1::text[], $2::bigint[])"
         " ON CONFLICT (subject) DO UPDATE SET last = stream.last + excluded.last RETURNING subject, last",
-        subjects, [counts[subject] for subject in subjects],
-    )  # fmt: skip
+        subjects,
+        [counts[subject] for subject in subjects],
+    )
     last = {subject: highest - counts[subject] for subject, highest in found}
     bodies = []
     for kind, subject, data in events:
@@ -149,7 +153,9 @@ async def store_incoming(
         "INSERT INTO inbox (event_id, subject, sequence, digest)"
         " SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::bytea[])"
         " ON CONFLICT DO NOTHING RETURNING event_id",
-        list(events), [event["subject"] for event, _ in events.values()],
-        [event["sequence"] for event, _ in events.values()], [digest for _, digest in events.values()],
-    )  # fmt: skip
+        list(events),
+        [event["subject"] for event, _ in events.values()],
+        [event["sequence"] for event, _ in events.values()],
+        [digest for _, digest in events.values()],
+    )
     return [(row[0], events[row[0]][0]) for row in fresh]

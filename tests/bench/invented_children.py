@@ -155,9 +155,13 @@ def write(child: Child, at: datetime, chance: Random) -> Written:
     ward = child.family.ward if chance.random() > 0.08 else chance.randrange(WARDS)
     sex = child.sex if chance.random() > 0.01 else {"male": "female", "female": "male"}[child.sex]
     return Written(
-        child.number, identity, age, sex if chance.random() > 0.03 else "unknown",
-        f"ward-{ward}" if chance.random() > 0.05 else "", at,
-    )  # fmt: skip
+        child.number,
+        identity,
+        age,
+        sex if chance.random() > 0.03 else "unknown",
+        f"ward-{ward}" if chance.random() > 0.05 else "",
+        at,
+    )
 
 
 def write_name(child: Child, chance: Random) -> str:
@@ -266,10 +270,16 @@ def _write_address(family: Family, chance: Random) -> str:
     house = family.house if chance.random() > 0.06 else chance.randrange(1, 120)
     if chance.random() < 0.05:
         street = chance.choice(_STREETS)
-    return chance.choice((
-        f"Jl. {street} No. {house}", f"Jalan {street} {house}", f"{street} {house} RT 02 RW 05", f"Jl {street}",
-        f"jln. {street} no {house}, RT 3/RW 1", f"Gang {street} {house}",
-    ))  # fmt: skip
+    return chance.choice(
+        (
+            f"Jl. {street} No. {house}",
+            f"Jalan {street} {house}",
+            f"{street} {house} RT 02 RW 05",
+            f"Jl {street}",
+            f"jln. {street} no {house}, RT 3/RW 1",
+            f"Gang {street} {house}",
+        )
+    )
 
 
 def _frequent(names: Sequence[str], chance: Random) -> str:
@@ -289,15 +299,22 @@ def _days_ago(chance: Random, least: int, longest: int) -> datetime:
 
 def _write_date(born: date, chance: Random) -> str:
     if chance.random() < 0.04:
-        born = chance.choice((
-            lambda: born.replace(day=min(born.month, 28), month=min(born.day, 12)),
-            lambda: born.replace(day=max(1, min(28, born.day + chance.choice((-1, 1))))),
-            lambda: born.replace(year=born.year + chance.choice((-1, 1)), day=min(born.day, 28)),
-        ))()  # fmt: skip
-    return chance.choice((
-        born.isoformat(), f"{born.day}-{born.month}-{born.year}", f"{born:%d/%m/%Y}",
-        f"{born.day} {_MONTHS[born.month - 1]} {born.year}", f"{born:%d.%m.%y}",
-    ))  # fmt: skip
+        born = chance.choice(
+            (
+                lambda: born.replace(day=min(born.month, 28), month=min(born.day, 12)),
+                lambda: born.replace(day=max(1, min(28, born.day + chance.choice((-1, 1))))),
+                lambda: born.replace(year=born.year + chance.choice((-1, 1)), day=min(born.day, 28)),
+            )
+        )()
+    return chance.choice(
+        (
+            born.isoformat(),
+            f"{born.day}-{born.month}-{born.year}",
+            f"{born:%d/%m/%Y}",
+            f"{born.day} {_MONTHS[born.month - 1]} {born.year}",
+            f"{born:%d.%m.%y}",
+        )
+    )
 
 
 def _one_digit_off(nik: str, chance: Random) -> str:

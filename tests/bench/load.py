@@ -19,11 +19,23 @@ GIVE_UP: Final = 60.0
 """Seconds for which a client tries to send one report."""
 
 _FACTS: Final[dict[str, Any]] = {
-    "channel": "phone", "reporter": "other", "violence": ["sexual"], "place": "other", "sex": "female",
-    "safe_now": "yes", "injured": "no", "sexual_under_72h": "no", "suicidal_sign": "no", "trafficking_sign": "no",
-    "pregnant": "no", "disability_need": "yes", "in_school": "yes", "perpetrator_relation": "unknown",
-    "perpetrator_is_child": "no", "perpetrator_lives_with_child": "no",
-}  # fmt: skip
+    "channel": "phone",
+    "reporter": "other",
+    "violence": ["sexual"],
+    "place": "other",
+    "sex": "female",
+    "safe_now": "yes",
+    "injured": "no",
+    "sexual_under_72h": "no",
+    "suicidal_sign": "no",
+    "trafficking_sign": "no",
+    "pregnant": "no",
+    "disability_need": "yes",
+    "in_school": "yes",
+    "perpetrator_relation": "unknown",
+    "perpetrator_is_child": "no",
+    "perpetrator_lives_with_child": "no",
+}
 _WARDS: Final = ("Bujel", "Mojoroto", "Banjaran", "Ngronggo", "Burengan", "Tinalan", "Pojok", "Semampir")
 """No city has thousands of children of one age in one ward."""
 _CONSONANTS: Final = "bcdfghjklmnprstw"
@@ -33,9 +45,13 @@ def report(report_id: str) -> bytes:
     """Builds the reference report with this id, about a child of its own, exactly SIZE bytes long."""
     number = UUID(report_id).int
     body = {
-        "report_id": report_id, **_FACTS, "kelurahan": _WARDS[number % len(_WARDS)], "age": 12 + number % 3,
-        "identity": _identity(UUID(report_id)), "narrative": {"chronology": ""},
-    }  # fmt: skip
+        "report_id": report_id,
+        **_FACTS,
+        "kelurahan": _WARDS[number % len(_WARDS)],
+        "age": 12 + number % 3,
+        "identity": _identity(UUID(report_id)),
+        "narrative": {"chronology": ""},
+    }
     missing = SIZE - len(json.dumps(body))
     body["narrative"] = {"chronology": ("Anak bercerita kepada guru. " * 60)[:missing].replace(" ", "_")}
     return json.dumps(body).encode()

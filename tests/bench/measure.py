@@ -83,12 +83,13 @@ async def latency(system: System, rate: float, seconds: float) -> dict[str, Any]
 def together(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Combines the rounds of a phase: the sum of losses and cases, the median of all other figures."""
     return {
-        name: sum(figures[name] for figures in rounds) if isinstance(first, int)
+        name: sum(figures[name] for figures in rounds)
+        if isinstance(first, int)
         else {inner: round(median(figures[name][inner] for figures in rounds), 2) for inner in first}
         if isinstance(first, dict)
         else round(median(figures[name] for figures in rounds), 1)
         for name, first in rounds[0].items()
-    }  # fmt: skip
+    }
 
 
 async def under_kills(system: System, rate: float, seconds: float) -> dict[str, Any]:
@@ -167,8 +168,9 @@ async def _sent_alerts(system: System, marks: Marks) -> SentAlerts:
     try:
         rows = await database.fetch(
             "SELECT referral_id::text, notification_id, extract(epoch FROM settled_at)::float8 AS at FROM alert"
-            " WHERE state = 'sent' AND settled_at >= $1", marks.started,
-        )  # fmt: skip
+            " WHERE state = 'sent' AND settled_at >= $1",
+            marks.started,
+        )
     finally:
         await database.close()
     at: dict[str, list[float]] = {}
@@ -205,9 +207,11 @@ def _delays(lines: Sequence[dict[str, Any]], sent: SentAlerts, accepted: Accepte
     known = [line for line in lines if line["case_id"] in sent_at]
     of_referral = {line["referral_id"]: sent_at[line["case_id"]] for line in known}
     to_alert = [
-        1000 * (at - of_referral[referral]) for referral, each in sent.at.items() if referral in of_referral
+        1000 * (at - of_referral[referral])
+        for referral, each in sent.at.items()
+        if referral in of_referral
         for at in each
-    ]  # fmt: skip
+    ]
     return {
         "to_agency_ms": percentiles([1000 * (line["at"] - sent_at[line["case_id"]]) for line in known]),
         "to_alert_ms": percentiles(to_alert),

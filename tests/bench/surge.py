@@ -82,15 +82,17 @@ class Surge:
     growth_mb: float
 
     def table(self) -> str:
-        return "\n".join((
-            f"alerts that waited         {self.alerts:>8,}",
-            f"messages that carried them {self.messages:>8,}  (1 : {self.alerts / max(self.messages, 1):.1f})",
-            f"seconds until none waits   {self.seconds:>8.1f}",
-            f"lost / twice to a person   {self.lost:>4} / {self.doubled}",
-            f"given to the dead provider {self.given_to_dead:>8}",
-            f"urgent SMS behind others   {self.urgent_after_others:>8}",
-            f"growth of memory, MB       {self.growth_mb:>8.1f}",
-        ))  # fmt: skip
+        return "\n".join(
+            (
+                f"alerts that waited         {self.alerts:>8,}",
+                f"messages that carried them {self.messages:>8,}  (1 : {self.alerts / max(self.messages, 1):.1f})",
+                f"seconds until none waits   {self.seconds:>8.1f}",
+                f"lost / twice to a person   {self.lost:>4} / {self.doubled}",
+                f"given to the dead provider {self.given_to_dead:>8}",
+                f"urgent SMS behind others   {self.urgent_after_others:>8}",
+                f"growth of memory, MB       {self.growth_mb:>8.1f}",
+            )
+        )
 
     def broken_rules(self) -> list[str]:
         """Names what must not be."""
@@ -182,10 +184,15 @@ async def judge(
     behind = [place for place, one in enumerate(sms) if one in urgent and place > first_other + 32]
     recorded = [row["alert_id"] for row in await room.rows("SELECT alert_id FROM alert")]
     return Surge(
-        len(recorded), seconds, len(sent), sum(times[one] == 0 for one in recorded),
-        sum(count > 1 for count in times.values()), given_to_dead,
-        max(len(behind) - given_to_dead, 0), growth_mb,
-    )  # fmt: skip
+        len(recorded),
+        seconds,
+        len(sent),
+        sum(times[one] == 0 for one in recorded),
+        sum(count > 1 for count in times.values()),
+        given_to_dead,
+        max(len(behind) - given_to_dead, 0),
+        growth_mb,
+    )
 
 
 def peak_mb() -> float:

@@ -42,10 +42,15 @@ def spawn(
     """Starts a Python process that ends with this one; must be called from the main thread."""
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], env={**os.environ, **(environment or {})}, cwd=ROOT,
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            [sys.executable, "-m", module, *arguments],
+            env={**os.environ, **(environment or {})},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
             preexec_fn=die_with_parent,
-        )  # fmt: skip
+        )
 
 
 @dataclass
@@ -125,15 +130,19 @@ class Simpul(System):
         authority = self.folder / "no-mail.pem"
         trustme.CA().cert_pem.write_to_path(str(authority))
         self.city = _CityAsInImages(
-            self.folder, self.backends, _city_without_mail(self.folder / "city"), accept_after=None,
-            consuming=AGENCIES, database_prefix=f"bench_{uuid4().hex[:6]}_",
+            self.folder,
+            self.backends,
+            _city_without_mail(self.folder / "city"),
+            accept_after=None,
+            consuming=AGENCIES,
+            database_prefix=f"bench_{uuid4().hex[:6]}_",
             environment={
                 "SIMPUL_KANNEL_URL": f"http://127.0.0.1:{self.sink_port}/cgi-bin/sendsms",
                 "SIMPUL_SMTP_CA_FILE": str(authority),
                 # The reports are of medium urgency; both systems send an alert as soon as they can.
                 "SIMPUL_BUNDLE_PERIOD": "0",
             },
-        )  # fmt: skip
+        )
         self.intake_port = self.city.ports["intake"]
 
     def database_url(self, service: str) -> str:

@@ -35,9 +35,14 @@ SHOTS.mkdir(parents=True, exist_ok=True)
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +62,8 @@ def hosting_city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) -
     folder.chmod(0o755)
     with broker_of_its_own(backends) as own:
         prepared = LocalCity(
-            folder, own, KEDIRI, accept_after=None, database_prefix=f"hosting_{uuid4().hex[:6]}_", hosted=(HOSPITAL,),
-        )  # fmt: skip
+            folder, own, KEDIRI, accept_after=None, database_prefix=f"hosting_{uuid4().hex[:6]}_", hosted=(HOSPITAL,)
+        )
         try:
             asyncio.run(prepared.prepare())
             prepared.start(*NEEDED)
@@ -77,9 +82,12 @@ def open_page(browser: Browser, hosting_city: LocalCity) -> Iterator[Open]:
     def opened(path: str = "/work", name: str = "Wiji Rekaan", **options: Any) -> Page:
         language = options.pop("language", "id")
         person = sign_in_browser(
-            hosting_city.database_url("desk"), options.pop("memberships", {HOSPITAL: Role.RESPONDER}), name=name,
-            language=language, city_roles=options.pop("city_roles", None),
-        )  # fmt: skip
+            hosting_city.database_url("desk"),
+            options.pop("memberships", {HOSPITAL: Role.RESPONDER}),
+            name=name,
+            language=language,
+            city_roles=options.pop("city_roles", None),
+        )
         context = browser.new_context(viewport=options.pop("viewport", PHONE), **options)
         contexts.append(context)
         context.add_cookies([person.cookie_for(hosting_city.url("desk"))])

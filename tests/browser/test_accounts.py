@@ -33,12 +33,17 @@ def invite(city: LocalCity, login_name: str) -> str:
     """Invites an invented responder of the hospital as an operator does; returns the link."""
     done = subprocess.run(
         [SIMPUL, "desk", "invite", login_name, "--name=Wiji Rekaan", "--agency=rs-rujukan", "--role=responder"],
-        env=os.environ | {
-            "SIMPUL_DESK_URL": city.url("desk"), "SIMPUL_DATABASE_URL": city.database_url("desk"),
+        env=os.environ
+        | {
+            "SIMPUL_DESK_URL": city.url("desk"),
+            "SIMPUL_DATABASE_URL": city.database_url("desk"),
             "SIMPUL_CITY_DIR": str(city.city_dir),
         },
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -118,9 +123,13 @@ def plug_in(page: Page) -> None:
     session = page.context.new_cdp_session(page)
     session.send("WebAuthn.enable")
     options = {
-        "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
-        "isUserVerified": True, "automaticPresenceSimulation": True,
-    }  # fmt: skip
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
     session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
 
 

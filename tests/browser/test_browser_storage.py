@@ -90,7 +90,7 @@ def test_the_desk_leaves_nothing_of_a_dossier_in_the_browser(hosting_city: Local
     with sync_playwright() as playwright:
         visit = playwright.chromium.launch_persistent_context(
             tmp_path, executable_path=CHROMIUM, args=FLAGS, viewport=PHONE
-        )  # fmt: skip
+        )
         visit.add_cookies([person.cookie_for(hosting_city.url("desk"))])
         page = visit.new_page()
         page.goto(hosting_city.url("desk") + "/work")
@@ -133,7 +133,7 @@ def test_a_form_that_is_sent_without_a_line_is_kept_encrypted_and_arrives_once(c
     with sync_playwright() as playwright:
         visit = playwright.chromium.launch_persistent_context(
             tmp_path, executable_path=CHROMIUM, args=FLAGS, viewport=PHONE
-        )  # fmt: skip
+        )
         page = visit.new_page()
         page.goto(address)
         page.wait_for_function("navigator.serviceWorker.ready.then(() => caches.match('/lapor?lang=id'))")

@@ -58,10 +58,14 @@ def list_pages(city: LocalCity, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Lists the routes that only read, files and lists too, without streams, which do not end."""
     monkeypatch.setattr("simpul_runtime.service.configure_logging", lambda *_: None)
     settings = DeskSettings(
-        database_url=SecretStr(city.database_url("desk")), amqp_url=SecretStr(city.backends.amqp_url),
-        key_file=key_file(city.keys, "desk"), directory_file=directory_file(city.keys), city_dir=city.city_dir,
-        routing_url=city.url("routing"), intake_url=city.url("intake"),
-    )  # fmt: skip
+        database_url=SecretStr(city.database_url("desk")),
+        amqp_url=SecretStr(city.backends.amqp_url),
+        key_file=key_file(city.keys, "desk"),
+        directory_file=directory_file(city.keys),
+        city_dir=city.city_dir,
+        routing_url=city.url("routing"),
+        intake_url=city.url("intake"),
+    )
     routes = [route for route in build(settings)[1].routes if isinstance(route, APIRoute)]
     found = [route.path for route in routes if "GET" in (route.methods or ())]
     return [path for path in found if "live" not in path and not path.startswith(("/static", "/health", "/docs"))]
@@ -76,7 +80,7 @@ async def find_cases(city: LocalCity, session: aiohttp.ClientSession, nurse: Sig
         body = a_report(injured="yes", **more)
         async with session.post(
             city.url("intake") + "/reports", json=body, headers=city.token_of("uptd-ppa")
-        ) as answer:  # fmt: skip
+        ) as answer:
             assert answer.status == 202, await answer.text()
             reported.append(await answer.json())
     own, other = reported
@@ -175,7 +179,20 @@ def test_every_page_that_reads_is_in_the_matrix(hosting_city: LocalCity, monkeyp
     pages: Any = set(list_pages(hosting_city, monkeypatch))
 
     assert pages >= {
-        "/work", DOSSIER_PAGE, "/work/{agency}/{referral_id}/others", "/city", "/city/cases/{case_id}", "/team",
-        "/team/{agency}/{account_id}", "/capacity", "/audit", "/city/register.csv", "/city/register.xlsx", "/reach",
-        "/report", "/emergency", "/members", "/roster",
-    }  # fmt: skip
+        "/work",
+        DOSSIER_PAGE,
+        "/work/{agency}/{referral_id}/others",
+        "/city",
+        "/city/cases/{case_id}",
+        "/team",
+        "/team/{agency}/{account_id}",
+        "/capacity",
+        "/audit",
+        "/city/register.csv",
+        "/city/register.xlsx",
+        "/reach",
+        "/report",
+        "/emergency",
+        "/members",
+        "/roster",
+    }

@@ -30,9 +30,7 @@ def file_report(page: Page, name: str, *, injured: str = "Tidak", age: str = "9"
     page.get_by_role("button", name="Kirim laporan").click()
 
 
-def test_a_member_files_a_report_on_a_phone_and_it_comes_back_as_work(
-    hosting_city: LocalCity, open_page: Open
-) -> None:  # fmt: skip
+def test_a_member_files_a_report_on_a_phone_and_it_comes_back_as_work(hosting_city: LocalCity, open_page: Open) -> None:
     page = open_page("/report", java_script_enabled=False)
     expect(page.get_by_text("Anda melapor untuk Rumah sakit rujukan dan puskesmas.")).to_be_visible()
     assert too_wide(page) == 0

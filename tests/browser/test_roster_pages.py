@@ -67,7 +67,7 @@ def test_a_lead_enters_an_absence_and_removes_it(roster_city: LocalCity, open_pa
 
 def test_a_table_of_the_office_is_looked_through_and_entered(
     roster_city: LocalCity, open_page: Open, tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     page = open_page(f"/roster/{HOSPITAL}/table", memberships=LEAD, java_script_enabled=False)
     table = tmp_path / "piket.csv"
     rows = ["piket;rs-rujukan-2;2099-11-01;2099-11-02", "piket;siapa;2099-11-01;2099-11-02", "cuti;rs-rujukan-1;x;y"]

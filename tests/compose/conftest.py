@@ -79,9 +79,14 @@ class Deployment:
         """Runs a script of the checkout."""
         environment = {**self.engine.environment, **self._environment(self.root), "LANG": "en_US.UTF-8"}
         done = subprocess.run(
-            ["sh", *command], cwd=self.root, env=environment, capture_output=True, text=True, check=False,
+            ["sh", *command],
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
             timeout=within,
-        )  # fmt: skip
+        )
         assert done.returncode in expected, done.stdout + done.stderr
         return done.stdout
 
@@ -198,9 +203,12 @@ def deployment(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def _copy_checkout(target: Path) -> None:
     """Copies the present content of the files that a clone of the repository would have."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True,
-        text=True, check=True,
-    )  # fmt: skip
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -33,9 +33,13 @@ AGENCY = "dinsos-peksos"
 ON_DUTY = {"sms": "+6283400111004", "mail": "piket@dinsos-peksos.example"}
 REPORT = {
     # A child in danger at home: the agreement asks the social workers for a shelter.
-    "channel": "walk_in", "violence": ["physical"], "kelurahan": "Bandar Lor", "safe_now": "no",
-    "perpetrator_relation": "step_parent", "perpetrator_lives_with_child": "yes",
-}  # fmt: skip
+    "channel": "walk_in",
+    "violence": ["physical"],
+    "kelurahan": "Bandar Lor",
+    "safe_now": "no",
+    "perpetrator_relation": "step_parent",
+    "perpetrator_lives_with_child": "yes",
+}
 IMAGES = (*SERVICES, "cli", "dev", "agency")
 SINGLE = (*SERVICES, "reconcile", "postgres", "rabbitmq", "gateway")
 """The containers of a city on one machine; a demonstration has a handset and agencies besides."""
@@ -56,9 +60,13 @@ def test_the_packages_and_licences_of_every_image_are_listed(deployment: Deploym
     images = [f"simpul-{image}:{deployment.version}" for image in IMAGES if image != "dev"]
 
     done = subprocess.run(
-        ["make", "--silent", "sbom", f"IMAGES={' '.join(images)}", f"SBOM={tmp_path}"], cwd=ROOT, capture_output=True,
-        env={**os.environ, **deployment.engine.environment}, text=True, check=False,
-    )  # fmt: skip
+        ["make", "--silent", "sbom", f"IMAGES={' '.join(images)}", f"SBOM={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        env={**os.environ, **deployment.engine.environment},
+        text=True,
+        check=False,
+    )
     documents = {path.name: json.loads(path.read_text()) for path in tmp_path.glob("*.cdx.json")}
     packages = {one["name"]: one for one in documents.get("simpul-intake.cdx.json", {}).get("components", ())}
 
@@ -221,9 +229,7 @@ def test_a_backup_from_a_container_is_restored_in_a_drill(deployment: Deployment
         deployment.operator("backup", "create")
         verified = deployment.operator("backup", "verify")
         listed = deployment.operator("backup", "list")
-        report = deployment.operator(
-            "backup", "drill", "--identity", mount, options=(f"--volume={key}:{mount}:ro",)
-        )  # fmt: skip
+        report = deployment.operator("backup", "drill", "--identity", mount, options=(f"--volume={key}:{mount}:ro",))
 
     print(report)
     [archive] = deployment.backups.glob("secrets-*.tar.age")

@@ -56,9 +56,14 @@ def test_a_newcomer_has_a_conforming_consumer_in_eight_commands_and_forty_lines(
     started = time.monotonic()
 
     done = subprocess.run(
-        _without_network("sh", "-e", str(SCRIPT)), cwd=tmp_path, env=environment, capture_output=True, text=True,
-        timeout=390, check=False,
-    )  # fmt: skip
+        _without_network("sh", "-e", str(SCRIPT)),
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=390,
+        check=False,
+    )
 
     print(f"\nnewcomer: {len(commands)} commands, {time.monotonic() - started:.0f} s to a conforming consumer")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

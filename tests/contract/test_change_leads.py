@@ -21,25 +21,46 @@ ROOT = Path(__file__).parents[2]
 NOT_DECIDED_ON = {"channel", "reporter", "sex", "guardian_relation", "suspect_has_phone"}
 """Facts of a report that no clause of an agreement reads."""
 DERIVED = {
-    "kelurahan": "residence", "complaint_centre": "complaint_centre", "excluded_agencies": "excluded",
-    "suggested_exclusions": "excluded", "trafficking_sign": "violence", "happened_at": "time_since_event",
-    "sexual_under_72h": "time_since_event", "event_kelurahan": "event_area",
-}  # fmt: skip
+    "kelurahan": "residence",
+    "complaint_centre": "complaint_centre",
+    "excluded_agencies": "excluded",
+    "suggested_exclusions": "excluded",
+    "trafficking_sign": "violence",
+    "happened_at": "time_since_event",
+    "sexual_under_72h": "time_since_event",
+    "event_kelurahan": "event_area",
+}
 """Fact of a report -> the fact of the agreement that is made from it."""
 NOT_SHARED = {
-    "channel", "complaint_centre", "reporter", "kelurahan", "event_kelurahan", "excluded_agencies",
+    "channel",
+    "complaint_centre",
+    "reporter",
+    "kelurahan",
+    "event_kelurahan",
+    "excluded_agencies",
     "suggested_exclusions",
-}  # fmt: skip
+}
 """Facts of a report that agencies do not receive with an offer."""
 NOT_IN_FORM = {
-    "channel", "complaint_centre", "duplicate_reason", "duplicate_search", "excluded_agencies", "narrative",
-    "received_at", "sexual_under_72h",
-}  # fmt: skip
+    "channel",
+    "complaint_centre",
+    "duplicate_reason",
+    "duplicate_search",
+    "excluded_agencies",
+    "narrative",
+    "received_at",
+    "sexual_under_72h",
+}
 """What only complaint centres send, the channel, a group whose fields have names of their own, and what follows from
 when it happened."""
 DECLINED_IN_DANGER = {
-    "no_capacity", "already_served", "conflict_of_interest", "data_missing", "client_unreachable", "consent_needed",
-}  # fmt: skip
+    "no_capacity",
+    "already_served",
+    "conflict_of_interest",
+    "data_missing",
+    "client_unreachable",
+    "consent_needed",
+}
 """Reasons for which an agency may decline a child in danger before first aid; routing refuses the others."""
 FROM_SERVICES = [row for row in CATALOG if row.publisher != ANY_AGENCY]
 

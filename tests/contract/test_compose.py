@@ -232,9 +232,16 @@ def test_an_agencys_compose_file_reads_the_settings_that_the_command_writes() ->
 
 @pytest.mark.parametrize(
     "private",
-    [".env", "deploy/secrets/vault.key", "deploy/tls/broker.key", "deploy/enrolment/ylpa.enrolment-response.json",
-     "deploy/agency/data/agency.key.json", "deploy/openbao/token", "deploy/backups/operator.key"],
-)  # fmt: skip
+    [
+        ".env",
+        "deploy/secrets/vault.key",
+        "deploy/tls/broker.key",
+        "deploy/enrolment/ylpa.enrolment-response.json",
+        "deploy/agency/data/agency.key.json",
+        "deploy/openbao/token",
+        "deploy/backups/operator.key",
+    ],
+)
 def test_what_is_private_gets_into_no_repository_and_no_image(private: str) -> None:
     ignored = subprocess.run(["git", "check-ignore", "--quiet", private], cwd=ROOT, check=False)
     left_out = (ROOT / ".dockerignore").read_text().splitlines()

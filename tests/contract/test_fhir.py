@@ -89,10 +89,14 @@ def test_each_service_has_a_request_and_its_task_and_the_referral_is_their_group
 
 def test_the_export_has_the_newest_state_in_bser_codes_and_no_name() -> None:
     facts = dict.fromkeys(ReferralFacts.model_fields, "unknown") | {
-        "violence": ["physical"], "implied_violence": [], "sex": "female", "kecamatan": "Mojoroto",
-        "happened_at": "", "place": "other",
+        "violence": ["physical"],
+        "implied_violence": [],
+        "sex": "female",
+        "kecamatan": "Mojoroto",
+        "happened_at": "",
+        "place": "other",
         "mediation_locked": True,
-    }  # fmt: skip
+    }
 
     document = as_bundle(
         LETTER, services("reply.referral.scheduled.v1", urgency=Urgency.LOW), ReferralFacts.model_validate(facts), NOW

@@ -93,9 +93,12 @@ def test_the_sealed_sections_of_the_samples_open_with_the_published_test_keys(tm
         event = json.loads(body)
         for name, sealed in event["data"]["sealed"].items():
             content = open_section(
-                sealed["ciphertext"], rings[sealed["recipient"]], event_id=UUID(event["id"]),
-                case_id=UUID(event["correlationid"]), section=name,
-            )  # fmt: skip
+                sealed["ciphertext"],
+                rings[sealed["recipient"]],
+                event_id=UUID(event["id"]),
+                case_id=UUID(event["correlationid"]),
+                section=name,
+            )
             opened.add((wire_name, name))
             assert json.loads(content) == json.loads(section_sample(name))
 
@@ -124,8 +127,13 @@ def test_the_verification_fixtures_have_the_outcome_that_they_name() -> None:
         reason = outcome.reason.value if isinstance(outcome, Rejection) else None
         assert reason == entry["reason"], entry["case"]
     assert {entry["reason"] for entry in fixtures.verification()} >= {
-        None, "unsigned", "forged", "unknown_key", "malformed", "unauthorized_publisher",
-    }  # fmt: skip
+        None,
+        "unsigned",
+        "forged",
+        "unknown_key",
+        "malformed",
+        "unauthorized_publisher",
+    }
 
 
 def test_there_is_a_fixture_of_every_transition_valid_and_invalid() -> None:

@@ -34,9 +34,13 @@ pytestmark = pytest.mark.timeout(900 + 60 * RESTARTS)
 def replicated(backends: Backends, tmp_path: Path) -> Iterator[ReplicatedCity]:
     with broker_of_its_own(backends) as own:
         city = ReplicatedCity(
-            tmp_path / "city", own, KEDIRI, accept_after=None, database_prefix=f"rolling_{uuid4().hex[:6]}_",
+            tmp_path / "city",
+            own,
+            KEDIRI,
+            accept_after=None,
+            database_prefix=f"rolling_{uuid4().hex[:6]}_",
             environment={"SIMPUL_BUNDLE_PERIOD": "0"},
-        )  # fmt: skip
+        )
         try:
             asyncio.run(city.prepare())
             names = ("handset", "agencies", *SERVICES, *city.second)

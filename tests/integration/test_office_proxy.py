@@ -72,12 +72,19 @@ def setup(office: Office, checkout: Path, bundle: bytes, **variables: str) -> "s
     (checkout.parent / "bundle.pem").write_bytes(bundle)
     programs = Path(sys.base_prefix) / "bin"
     environment = {
-        "PATH": f"{programs}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(checkout.parent), "HTTPS_PROXY": office.proxy,
-        "UV_DEFAULT_INDEX": INDEX, "PIP_INDEX_URL": INDEX,
+        "PATH": f"{programs}:/usr/bin:/bin:/usr/sbin:/sbin",
+        "HOME": str(checkout.parent),
+        "HTTPS_PROXY": office.proxy,
+        "UV_DEFAULT_INDEX": INDEX,
+        "PIP_INDEX_URL": INDEX,
         # The configuration of this machine must not affect the test.
-        "UV_NO_CONFIG": "1", "PIP_CONFIG_FILE": os.devnull, "UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1",
-        "PIP_RETRIES": "0", "UV_HTTP_RETRIES": "0",
-    }  # fmt: skip
+        "UV_NO_CONFIG": "1",
+        "PIP_CONFIG_FILE": os.devnull,
+        "UV_NO_CACHE": "1",
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_RETRIES": "0",
+        "UV_HTTP_RETRIES": "0",
+    }
     alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     command = [*alone, "sh", "-c", WITH_BUNDLE, str(checkout.parent / "bundle.pem"), "make", "setup", "MEMBERS=member"]
     return subprocess.run(

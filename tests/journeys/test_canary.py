@@ -163,18 +163,26 @@ class Journey:
         for field in ("channel", "reporter", "place", "sex", "age", "safe_now", "report_id", "received_at"):
             assert (await self._post(self._seeded(**{field: text})))[0] == 422
         wrong_fields: list[dict[str, Any]] = [
-            {"identity": {"child_name": text * 20}}, {"identity": [text]}, {"excluded_agencies": [text]},
-            {"complaint_centre": text}, {"violence": []}, {"narrative": {"chronology": text * 9_000}},
-        ]  # fmt: skip
+            {"identity": {"child_name": text * 20}},
+            {"identity": [text]},
+            {"excluded_agencies": [text]},
+            {"complaint_centre": text},
+            {"violence": []},
+            {"narrative": {"chronology": text * 9_000}},
+        ]
         for wrong in wrong_fields:
             assert (await self._post(self._seeded(**wrong)))[0] in (413, 422)
         assert (await self._post(self._seeded(complaint_centre="polres-ppa"), headers=hub))[0] == 403
         url = self._city.url("intake")
         odd = {
-            "Authorization": f"Bearer {canary.ascii_word}", "User-Agent": canary.ascii_word,
-            "X-Forwarded-For": canary.ascii_word, "Cookie": f"a={canary.ascii_word}", "Referer": canary.ascii_word,
-            "traceparent": f"00-{canary.digits}{'0' * 22}-{'1' * 16}-01", "Accept-Language": canary.ascii_word,
-        }  # fmt: skip
+            "Authorization": f"Bearer {canary.ascii_word}",
+            "User-Agent": canary.ascii_word,
+            "X-Forwarded-For": canary.ascii_word,
+            "Cookie": f"a={canary.ascii_word}",
+            "Referer": canary.ascii_word,
+            "traceparent": f"00-{canary.digits}{'0' * 22}-{'1' * 16}-01",
+            "Accept-Language": canary.ascii_word,
+        }
         async with aiohttp.ClientSession() as session:
             for service in SERVICES:
                 for path in (f"/{text}", f"/?q={text}", f"/cases/{text}", f"/health/{text}", f"/lapor?lang={text}"):
@@ -217,9 +225,13 @@ class Journey:
         """Acts on the cases with reasons that name people, and is refused where that is not allowed."""
         reason = self._canary.sentence
         for path in ("urgency", "mediation", f"rights/{reason}", "close", f"referrals/{reason}/cancel"):
-            _, refused, _ = await call(self._city, "POST", f"/cases/{cases['sexual']}/{path}",
-                                       json={"reason": reason}, headers={"If-Match": reason.split(",")[0]
-                                       .encode("ascii", "ignore").decode()})  # fmt: skip
+            _, refused, _ = await call(
+                self._city,
+                "POST",
+                f"/cases/{cases['sexual']}/{path}",
+                json={"reason": reason},
+                headers={"If-Match": reason.split(",")[0].encode("ascii", "ignore").decode()},
+            )
             self.answers.append(json.dumps(refused).encode())
         refused = await call(self._city, "GET", f"/cases/{cases['sexual']}", self._canary.ascii_word)
         assert refused[0] == 401
@@ -265,12 +277,17 @@ class Journey:
         content = CaseNote(about=DossierSection.NARRATIVE, text=self._canary.sentence).model_dump_json().encode()
         sealed = seal_section(content, keys, event_id=event_id, case_id=case_id, section="note")
         event = {
-            "specversion": "1.0", "id": str(event_id), "type": "reply.note.added.v1",
-            "source": f"/kediri/agency/{agency}", "subject": f"referral/{found['referral_id']}",
-            "time": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}", "sequence": "0000000001", "correlationid": str(case_id),
+            "specversion": "1.0",
+            "id": str(event_id),
+            "type": "reply.note.added.v1",
+            "source": f"/kediri/agency/{agency}",
+            "subject": f"referral/{found['referral_id']}",
+            "time": f"{utc_now():%Y-%m-%dT%H:%M:%SZ}",
+            "sequence": "0000000001",
+            "correlationid": str(case_id),
             "datacontenttype": "application/json",
             "data": {"referral_id": str(found["referral_id"]), "agency": agency, "sealed": {"note": sealed}},
-        }  # fmt: skip
+        }
         body, signature = signed(event, KeyRing.read(city.keys / f"{agency}.key.json"))
         url = json.loads((city.folder / "addresses.json").read_text())[agency]
         async with await aio_pika.connect(url) as connection:
@@ -381,9 +398,10 @@ class Journey:
         text = self.outsider.sentence
         sample = json.loads(next(body for name, _, body in samples() if name == "reply.referral.declined.v1"))
         event = sample | {
-            "source": f"/kediri/agency/{agency}", "subject": f"referral/{referral['referral_id']}",
+            "source": f"/kediri/agency/{agency}",
+            "subject": f"referral/{referral['referral_id']}",
             "data": sample["data"] | {"referral_id": referral["referral_id"], "agency": agency},
-        }  # fmt: skip
+        }
         changes: list[dict[str, Any]] = [
             {"note": text, "data": event["data"] | {"note": text}, "sequence": "0000000900"},
             {"data": event["data"] | {"reason": text}},

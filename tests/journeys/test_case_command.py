@@ -277,7 +277,10 @@ async def test_a_consent_is_recorded_shown_and_withdrawn(city: LocalCity, option
     assert (unknown[0], "no consent text of this version" in unknown[2]) == (2, True)
     assert withdrawn[0] == 0
     assert (shown["purpose"], shown["given_by"], shown["language"], shown["agency"]) == (
-        "education", "child", "jv", "uptd-ppa",
-    )  # fmt: skip
+        "education",
+        "child",
+        "jv",
+        "uptd-ppa",
+    )
     assert len(shown["text_digest"]) == 64
     assert shown["withdrawn_at"]

@@ -24,9 +24,12 @@ async def change_case(city: LocalCity, case_id: str, action: str, **body: str) -
     async def is_changed() -> bool:
         _, _, headers = await call(city, "GET", f"/cases/{case_id}")
         status, _, _ = await call(
-            city, "POST", f"/cases/{case_id}/{action}", json={"reason": "moved away"} | body,
+            city,
+            "POST",
+            f"/cases/{case_id}/{action}",
+            json={"reason": "moved away"} | body,
             headers={"If-Match": headers["ETag"]},
-        )  # fmt: skip
+        )
         return status == 204
 
     await eventually(is_changed)

@@ -210,8 +210,10 @@ async def test_new_facts_reach_the_agencies_and_only_the_receipt_permits_an_amen
     assert [status for status, _ in (other, wrong, unknown, excluded)] == [409, 404, 404, 422]
     assert wrong[1] == unknown[1]
     assert [body["code"] for _, body in (other, wrong, excluded)] == [
-        "amendment_id_reused", "receipt_unknown", "invalid",
-    ]  # fmt: skip
+        "amendment_id_reused",
+        "receipt_unknown",
+        "invalid",
+    ]
     assert "periksa" in wrong[1]["messages"]["id"]
     assert excluded[1]["problems"][0]["field"] == "excluded_agencies"
     _, lines, _ = await call(city, "GET", f"/cases/{receipt['case_id']}/timeline?language=id")
@@ -277,11 +279,14 @@ async def test_a_person_triages_by_http_and_the_timeline_describes_it(city: Loca
     _, lines, _ = await call(city, "GET", f"/cases/{case_id}/timeline?language=en")
     timeline = "\n".join(line["text"] for line in lines)
     for expected in (
-        "Case: The urgency was changed", "An agency was excluded", "kerabat tersangka",
+        "Case: The urgency was changed",
+        "An agency was excluded",
+        "kerabat tersangka",
         "mediation was requested and refused (MED-1, MED-4), Case coordinator",
-        "Taken back by the case manager", "Case: service plan (the service plan was drawn up)",
+        "Taken back by the case manager",
+        "Case: service plan (the service plan was drawn up)",
         "Case: entered in error (Entered in error)",
-    ):  # fmt: skip
+    ):
         assert expected in timeline
 
 
@@ -294,9 +299,8 @@ async def test_a_duplicate_case_is_merged_by_http_and_names_the_case_that_contin
     )
     _, _, headers = await call(city, "GET", f"/cases/{cases[1]}")
     reopened, refusal, _ = await call(
-        city, "POST", f"/cases/{cases[1]}/reopen", json={"reason": "x"},
-        headers={"If-Match": headers["ETag"]},
-    )  # fmt: skip
+        city, "POST", f"/cases/{cases[1]}/reopen", json={"reason": "x"}, headers={"If-Match": headers["ETag"]}
+    )
 
     assert (merged, reopened, refusal["into"]) == (204, 409, cases[0])
 
@@ -307,10 +311,14 @@ async def test_indicators_cover_whole_months_and_odd_periods_are_refused(city: L
     odd = [
         (await call(city, "GET", f"/indicators?{query}"))[0]
         for query in (
-            "since=2026-02&until=2026-01", f"until={datetime.now(UTC):%Y-%m}", "until=9999-12", "since=0001-01",
-            "since=2026-13", "by=kelurahan",
+            "since=2026-02&until=2026-01",
+            f"until={datetime.now(UTC):%Y-%m}",
+            "until=9999-12",
+            "since=0001-01",
+            "since=2026-13",
+            "by=kelurahan",
         )
-    ]  # fmt: skip
+    ]
     refused, _, _ = await call(city, "GET", "/indicators", "wrong")
 
     # Today's case belongs to the current month, which is not published.
@@ -341,9 +349,9 @@ async def test_blanks_do_not_count_as_a_reason(city: LocalCity, case_id: str) ->
 
 
 async def test_a_suspected_agency_is_not_warned_by_http(city: LocalCity) -> None:
-    case = (await reported(
-        city, complaint_centre="", place="household", excluded_agencies=["ylpa", "dinsos-peksos"]
-    ))["case_id"]  # fmt: skip
+    case = (await reported(city, complaint_centre="", place="household", excluded_agencies=["ylpa", "dinsos-peksos"]))[
+        "case_id"
+    ]
     await settle(city, {case})
     found, hidden = [
         (
@@ -381,10 +389,15 @@ async def test_a_person_decides_by_http_about_a_suggested_exclusion(city: LocalC
     _, unlisted, _ = await call(city, "GET", "/suggested-exclusions?limit=200", actor=suspected)
     itself = await decide("rejected", version, suspected)
     stale = await decide("rejected", '"0"')
-    unknown = (await call(
-        city, "PUT", f"/cases/{case}/suggested-exclusions/ylpa", headers={"If-Match": version},
-        json={"reason": "x", "decision": "rejected"},
-    ))[:2]  # fmt: skip
+    unknown = (
+        await call(
+            city,
+            "PUT",
+            f"/cases/{case}/suggested-exclusions/ylpa",
+            headers={"If-Match": version},
+            json={"reason": "x", "decision": "rejected"},
+        )
+    )[:2]
     done = [await decide("rejected", version), await decide("rejected", version)]
     other = await decide("confirmed", version)
     _, after, _ = await call(city, "GET", f"/cases/{case}")

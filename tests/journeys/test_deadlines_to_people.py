@@ -31,9 +31,13 @@ def silent_city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) ->
     folder.chmod(0o755)
     with broker_of_its_own(backends) as own:
         city = LocalCity(
-            folder, own, KEDIRI, consuming=WITH_A_CONSUMER, database_prefix=f"silent_{uuid4().hex[:6]}_",
+            folder,
+            own,
+            KEDIRI,
+            consuming=WITH_A_CONSUMER,
+            database_prefix=f"silent_{uuid4().hex[:6]}_",
             environment={"SIMPUL_FIRST_RETRY_DELAY": "0.2", "SIMPUL_BUNDLE_PERIOD": "1"},
-        )  # fmt: skip
+        )
         try:
             asyncio.run(city.prepare())
             city.start(*RUNNING)
@@ -54,9 +58,12 @@ async def report(city: LocalCity, **facts: Any) -> str:
 
     async def is_alerted() -> bool:
         referred = await rows(
-            city, "routing", "SELECT referral_id FROM referral WHERE case_id = $1 UNION ALL"
-            " SELECT referral_id FROM service_plan WHERE case_id = $1", case_id,
-        )  # fmt: skip
+            city,
+            "routing",
+            "SELECT referral_id FROM referral WHERE case_id = $1 UNION ALL"
+            " SELECT referral_id FROM service_plan WHERE case_id = $1",
+            case_id,
+        )
         alerted = await rows(city, "notify", "SELECT DISTINCT referral_id FROM alert WHERE case_id = $1", case_id)
         return len(alerted) == len(referred) > 0
 
@@ -67,22 +74,28 @@ async def report(city: LocalCity, **facts: Any) -> str:
 async def let_pass(city: LocalCity, case_id: str, time: timedelta) -> None:
     """Moves the events of a case into the past."""
     await rows(
-        city, "routing",
+        city,
+        "routing",
         "UPDATE clock SET started_at = started_at - $2::interval, due_at = due_at - $2::interval,"
         " half_at = half_at - $2::interval, twice_at = twice_at - $2::interval,"
         " next_at = next_at - $2::interval WHERE service_id IN (SELECT service_id"
         " FROM referral_service JOIN referral USING (referral_id) WHERE case_id = $1)",
-        case_id, time,
-    )  # fmt: skip
+        case_id,
+        time,
+    )
 
 
 async def late_at(city: LocalCity, case_id: str, step: int, responder: str = "%") -> set[str]:
     """Returns the agencies about whose late referrals an SMS of this step was sent, to one responder or any."""
     found = await rows(
-        city, "notify",
+        city,
+        "notify",
         "SELECT agency FROM alert WHERE case_id = $1 AND step = $2 AND channel = 'sms' AND state = 'sent'"
-        " AND responder LIKE $3", case_id, step, responder,
-    )  # fmt: skip
+        " AND responder LIKE $3",
+        case_id,
+        step,
+        responder,
+    )
     return {row["agency"] for row in found}
 
 
@@ -205,15 +218,19 @@ async def _void(city: LocalCity, case_id: str) -> None:
 
 async def _all_accepted(city: LocalCity, case_id: str, of: dict[str, set[str]]) -> bool:
     accepted = await rows(
-        city, "routing",
+        city,
+        "routing",
         "SELECT referral_id FROM referral JOIN referral_service USING (referral_id) WHERE case_id = $1"
-        " GROUP BY referral_id HAVING bool_and(state = 'accepted')", case_id,
-    )  # fmt: skip
+        " GROUP BY referral_id HAVING bool_and(state = 'accepted')",
+        case_id,
+    )
     noted = await rows(
-        city, "notify",
+        city,
+        "notify",
         "SELECT DISTINCT a.referral_id FROM alert a JOIN referral_service s ON s.service_id = ANY(a.services)"
-        " WHERE a.case_id = $1 AND s.progress > 0", case_id,
-    )  # fmt: skip
+        " WHERE a.case_id = $1 AND s.progress > 0",
+        case_id,
+    )
     expected = len(of.keys() & set(WITH_A_CONSUMER))
     return len(accepted) == len(noted) == expected
 

@@ -27,10 +27,13 @@ HUB, SHELTER, STRANGER = "uptd-ppa", "dinsos-peksos", "klinik-pendidikan"
 async def store_of(city: LocalCity, code: str) -> AsyncIterator[Agency]:
     """Opens the store of an agency's running kit, with the agency's own key."""
     settings = AgencySettings(
-        code=code, amqp_url=SecretStr("amqp://unused"), key_file=key_file(city.keys, code),
-        directory_file=directory_file(city.keys), city_url=city.url("intake"),
+        code=code,
+        amqp_url=SecretStr("amqp://unused"),
+        key_file=key_file(city.keys, code),
+        directory_file=directory_file(city.keys),
+        city_url=city.url("intake"),
         store_url=f"sqlite:///{city.ledger.parent / 'agencies' / code}.db",
-    )  # fmt: skip
+    )
     agency = Agency.from_settings(settings)
     await agency.store.open()
     try:
@@ -51,9 +54,13 @@ async def test_an_agency_that_accepts_learns_who_the_child_is_until_it_no_longer
     name = f"Anak Karangan {uuid4().hex[:8]}"
     identity = {"child_name": name, "address": "Gang Melintang 7", "school": "SD Contoh 2"}
     receipt = await reported(
-        city, safe_now="no", perpetrator_lives_with_child="yes", perpetrator_relation="parent", identity=identity,
+        city,
+        safe_now="no",
+        perpetrator_lives_with_child="yes",
+        perpetrator_relation="parent",
+        identity=identity,
         narrative={"chronology": f"{name} menangis."},
-    )  # fmt: skip
+    )
     case_id = str(receipt["case_id"])
 
     async def is_known() -> bool:
@@ -107,16 +114,21 @@ async def test_an_agency_that_accepts_learns_who_the_child_is_until_it_no_longer
 
     async def is_deleted_everywhere() -> bool:
         held = await rows(
-            city, "intake", "SELECT count(*) AS n, count(deleted_at) AS deleted FROM held_section h JOIN disclosure d"
-            " USING (referral_id) WHERE d.case_id = $1", case_id,
-        )  # fmt: skip
+            city,
+            "intake",
+            "SELECT count(*) AS n, count(deleted_at) AS deleted FROM held_section h JOIN disclosure d"
+            " USING (referral_id) WHERE d.case_id = $1",
+            case_id,
+        )
         return bool(held[0]["n"] > 0 and held[0]["n"] == held[0]["deleted"])
 
     await eventually(is_deleted_everywhere)
     assert await seen_by(city, HUB, case_id) == {}
     audited = await rows(
-        city, "intake", "SELECT action, detail FROM audit WHERE subject = $1 AND action LIKE 'dossier.%'",
+        city,
+        "intake",
+        "SELECT action, detail FROM audit WHERE subject = $1 AND action LIKE 'dossier.%'",
         f"case/{case_id}",
-    )  # fmt: skip
+    )
     assert {row["action"] for row in audited} == {"dossier.released", "dossier.withdrawn", "dossier.deleted"}
     assert all(name not in row["detail"] for row in audited)

@@ -21,8 +21,9 @@ NAMES = ("soeryaning", "suryaning", "brahmo", "quvandari", "080000077701")
 async def test_scenario_5_one_child_reported_to_two_centres_in_two_spellings_is_found(
     city: LocalCity, observer: Observer
 ) -> None:
-    first_status, first = await post(city, a_report(complaint_centre="", identity=TO_FOUNDATION, age=11),
-                                     headers=city.token_of("ylpa"))  # fmt: skip
+    first_status, first = await post(
+        city, a_report(complaint_centre="", identity=TO_FOUNDATION, age=11), headers=city.token_of("ylpa")
+    )
     report = a_report(complaint_centre="", identity=TO_POLICE, age=11)
 
     held_status, held = await post(city, report, headers=city.token_of("polres-ppa"))

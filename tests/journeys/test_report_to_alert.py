@@ -104,9 +104,15 @@ async def test_an_agency_close_to_the_suspect_receives_nothing(city: LocalCity) 
 
 
 EIGHT = [
-    "polres-ppa", "uptd-ppa", "ylpa", "dinsos-peksos", "klinik-pendidikan", "rs-rujukan", "satgas-kel-bandar-lor",
+    "polres-ppa",
+    "uptd-ppa",
+    "ylpa",
+    "dinsos-peksos",
+    "klinik-pendidikan",
+    "rs-rujukan",
+    "satgas-kel-bandar-lor",
     "satgas-kec-mojoroto",
-]  # fmt: skip
+]
 
 
 async def test_an_anonymous_report_excludes_nobody_from_an_emergency_and_a_person_is_alerted(
@@ -174,10 +180,12 @@ async def test_every_referral_can_be_explained_by_the_version_and_clauses_that_m
     await settle(city, {case_id})
 
     made = await rows(
-        city, "routing",
+        city,
+        "routing",
         "SELECT service_id, agreement, clauses FROM referral_service JOIN referral USING (referral_id)"
-        " WHERE case_id = $1", case_id,
-    )  # fmt: skip
+        " WHERE case_id = $1",
+        case_id,
+    )
     stored = await rows(city, "routing", "SELECT situation FROM case_plan WHERE case_id = $1", case_id)
     ring = KeyRing.read(key_file(city.keys, "routing"))
     clauses = [
@@ -185,10 +193,17 @@ async def test_every_referral_can_be_explained_by_the_version_and_clauses_that_m
         for row in made
     ]
     explain = [
-        "agreement", "explain-case", str(city.city_dir / "agreement" / "2026-11"), case_reference(UUID(case_id)),
-        "--language", "en",
-        "--database-url", city.database_url("routing"), "--key-file", str(key_file(city.keys, "routing")),
-    ]  # fmt: skip
+        "agreement",
+        "explain-case",
+        str(city.city_dir / "agreement" / "2026-11"),
+        case_reference(UUID(case_id)),
+        "--language",
+        "en",
+        "--database-url",
+        city.database_url("routing"),
+        "--key-file",
+        str(key_file(city.keys, "routing")),
+    ]
     explained = await asyncio.to_thread(CliRunner().invoke, app, explain)
 
     assert {row["agreement"] for row in made} == {"2026-11"}

@@ -22,9 +22,14 @@ FATHERS_PHONE = "+6283499887766"
 async def record_consent(city: LocalCity, case_id: str, **given: Any) -> tuple[int, Any]:
     """Records a consent to everything, as the coordinator; tries again when the case changed meanwhile."""
     body = {
-        "purposes": [right.value for right in Right], "given_by": "guardian", "relation": "parent", "way": "written",
-        "text": "2026-11", "language": "jv", **given,
-    }  # fmt: skip
+        "purposes": [right.value for right in Right],
+        "given_by": "guardian",
+        "relation": "parent",
+        "way": "written",
+        "text": "2026-11",
+        "language": "jv",
+        **given,
+    }
     while True:
         _, _, headers = await call(city, "GET", f"/cases/{case_id}")
         status, answer, _ = await call(
@@ -36,10 +41,14 @@ async def record_consent(city: LocalCity, case_id: str, **given: Any) -> tuple[i
 
 async def test_scenario_3_no_consent_of_the_father_who_is_suspected_and_no_message_to_him(city: LocalCity) -> None:
     receipt = await reported(
-        city, safe_now="no", perpetrator_relation="parent", guardian_relation="parent", guardian_is_suspect="yes",
+        city,
+        safe_now="no",
+        perpetrator_relation="parent",
+        guardian_relation="parent",
+        guardian_is_suspect="yes",
         perpetrator_lives_with_child="yes",
         identity={"child_name": "Anak Karangan", "guardian_phone": FATHERS_PHONE, "address": "Gang Melintang 7"},
-    )  # fmt: skip
+    )
     case_id = str(receipt["case_id"])
 
     async def is_known() -> bool:
@@ -65,18 +74,25 @@ async def test_scenario_3_no_consent_of_the_father_who_is_suspected_and_no_messa
 
 async def test_scenario_6_every_agency_confirms_that_it_stopped_after_a_withdrawal(city: LocalCity) -> None:
     receipt = await reported(
-        city, violence=["physical", "psychological"], perpetrator_relation="teacher", age=9,
-        perpetrator_lives_with_child="no", identity={"child_name": "Anak Karangan", "address": "Gang Melintang 7"},
-    )  # fmt: skip
+        city,
+        violence=["physical", "psychological"],
+        perpetrator_relation="teacher",
+        age=9,
+        perpetrator_lives_with_child="no",
+        identity={"child_name": "Anak Karangan", "address": "Gang Melintang 7"},
+    )
     case_id = str(receipt["case_id"])
     assert (await record_consent(city, case_id))[0] == 204
     await confirm_plan(city, case_id)
 
     async def serve_by_consent() -> list[str]:
         found = await rows(
-            city, "intake", "SELECT DISTINCT d.agency FROM disclosure d JOIN held_section h USING (referral_id)"
-            " WHERE d.case_id = $1 AND h.basis = 'guardian_consent' AND h.withdrawal_id IS NULL", case_id,
-        )  # fmt: skip
+            city,
+            "intake",
+            "SELECT DISTINCT d.agency FROM disclosure d JOIN held_section h USING (referral_id)"
+            " WHERE d.case_id = $1 AND h.basis = 'guardian_consent' AND h.withdrawal_id IS NULL",
+            case_id,
+        )
         return [row["agency"] for row in found]
 
     async def three_serve() -> bool:
@@ -87,16 +103,21 @@ async def test_scenario_6_every_agency_confirms_that_it_stopped_after_a_withdraw
 
     async def all_have_stopped() -> bool:
         clocks = await rows(
-            city, "routing", "SELECT r.agency, c.stopped_at FROM clock c JOIN referral_service s USING (service_id)"
-            " JOIN referral r USING (referral_id) WHERE r.case_id = $1 AND c.clock = 'withdrawal'", case_id,
-        )  # fmt: skip
+            city,
+            "routing",
+            "SELECT r.agency, c.stopped_at FROM clock c JOIN referral_service s USING (service_id)"
+            " JOIN referral r USING (referral_id) WHERE r.case_id = $1 AND c.clock = 'withdrawal'",
+            case_id,
+        )
         has_stopped = all(row["stopped_at"] for row in clocks)
         return len({row["agency"] for row in clocks}) >= 3 and has_stopped and not await serve_by_consent()
 
     await eventually(all_have_stopped, 120)
     acknowledged = await rows(
-        city, "routing", "SELECT DISTINCT actor FROM case_event WHERE case_id = $1"
-        " AND kind = 'withdrawal_acknowledged'", case_id,
-    )  # fmt: skip
+        city,
+        "routing",
+        "SELECT DISTINCT actor FROM case_event WHERE case_id = $1 AND kind = 'withdrawal_acknowledged'",
+        case_id,
+    )
     assert len(acknowledged) >= 3
     assert "narrative" not in await seen_by(city, HUB, case_id)

@@ -7,9 +7,11 @@ from tests.journeys.test_cases_by_http import reported
 from tests.support.routing_api import call
 
 LETTER: dict[str, Any] = {
-    "reason": "lives in the regency", "way": "paper", "party": "UPTD PPA Kabupaten Kediri",
+    "reason": "lives in the regency",
+    "way": "paper",
+    "party": "UPTD PPA Kabupaten Kediri",
     "address": "Jalan Contoh 7",
-}  # fmt: skip
+}
 RECEIPT = {"name": "Hestrud Quamiral", "office": "Kepala UPTD PPA", "received_on": "2026-11-28"}
 CLOSING = {"end": "transferred", "reason": "taken over by the regency"}
 

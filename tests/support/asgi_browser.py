@@ -71,11 +71,20 @@ class AsgiBrowser:
         if self.cookies:
             given["cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         scope = {
-            "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query.encode(),
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in given.items()],
-            "client": (self.address, 50_000), "server": ("desk.example", 443), "scheme": "https", "http_version": "1.1",
-            "root_path": "", "asgi": {"version": "3.0"}, "state": {},
-        }  # fmt: skip
+            "client": (self.address, 50_000),
+            "server": ("desk.example", 443),
+            "scheme": "https",
+            "http_version": "1.1",
+            "root_path": "",
+            "asgi": {"version": "3.0"},
+            "state": {},
+        }
         sent: list[dict[str, Any]] = []
 
         unread = [body]

@@ -41,9 +41,13 @@ class SignedIn:
     def cookie_for(self, url: str) -> Any:
         """Returns what Playwright's `context.add_cookies` takes, in a list."""
         return {
-            "name": SESSION_COOKIE, "value": self.secret, "url": url.replace("http://", "https://"), "secure": True,
-            "httpOnly": True, "sameSite": "Lax",
-        }  # fmt: skip
+            "name": SESSION_COOKIE,
+            "value": self.secret,
+            "url": url.replace("http://", "https://"),
+            "secure": True,
+            "httpOnly": True,
+            "sameSite": "Lax",
+        }
 
 
 async def sign_in(
@@ -61,15 +65,23 @@ async def sign_in(
     """
     now, person = utc_now(), SignedIn(uuid4(), uuid4(), new_secret())
     account = {
-        "account_id": person.user_id, "login_name": f"rekaan-{person.user_id.hex[:12]}", "name": name,
-        "language": language, "created_at": now,
-    }  # fmt: skip
+        "account_id": person.user_id,
+        "login_name": f"rekaan-{person.user_id.hex[:12]}",
+        "name": name,
+        "language": language,
+        "created_at": now,
+    }
     held = [*(memberships or {}).items(), *((agency, role) for role, agency in (city_roles or {}).items())]
     session = {
-        "session_id": person.session_id, "secret_hash": hash_secret(person.secret), "account_id": person.user_id,
-        "is_complete": True, "client": "test", "created_at": now, "last_seen_at": now,
+        "session_id": person.session_id,
+        "secret_hash": hash_secret(person.secret),
+        "account_id": person.user_id,
+        "is_complete": True,
+        "client": "test",
+        "created_at": now,
+        "last_seen_at": now,
         "expires_at": now + ABSOLUTE_LIMIT,
-    }  # fmt: skip
+    }
     engine = create_engine(database_url, connections=1)
     async with engine.begin() as connection:
         await connection.execute(insert(AccountRow), [account])

@@ -70,9 +70,14 @@ class Engine:
     ) -> "subprocess.CompletedProcess[str]":
         """Runs one `docker` command and returns its result."""
         return subprocess.run(
-            ["docker", *arguments], cwd=folder, env={**self.environment, **environment}, capture_output=True,
-            text=True, check=False, timeout=within,
-        )  # fmt: skip
+            ["docker", *arguments],
+            cwd=folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=within,
+        )
 
 
 @contextmanager
@@ -114,8 +119,21 @@ def _run_prefix(cache: Path) -> str:
 def _common_environment(cache: Path) -> dict[str, str]:
     config = cache / "config"
     (config / "cli-plugins").mkdir(parents=True, exist_ok=True)
-    passed = {name: value for name, value in os.environ.items() if name in ("HOME", "DOCKER_HOST", "DOCKER_CERT_PATH",
-              "DOCKER_TLS_VERIFY", "SSL_CERT_FILE", "LANG", *_PROXIES, *map(str.upper, _PROXIES))}  # fmt: skip
+    passed = {
+        name: value
+        for name, value in os.environ.items()
+        if name
+        in (
+            "HOME",
+            "DOCKER_HOST",
+            "DOCKER_CERT_PATH",
+            "DOCKER_TLS_VERIFY",
+            "SSL_CERT_FILE",
+            "LANG",
+            *_PROXIES,
+            *map(str.upper, _PROXIES),
+        )
+    }
     programs = cache / "programs"
     path = [programs / "usr/bin", programs / "usr/sbin", os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
     return passed | {
@@ -184,12 +202,23 @@ def _remove_remains(environment: Mapping[str, str]) -> None:
 
 def _dockerd(data: Path, run: Path, environment: Mapping[str, str]) -> list[str]:
     return [
-        shutil.which("dockerd", path=environment["PATH"]) or "dockerd", "--data-root", str(data),
-        "--exec-root", str(run / "exec"), "--pidfile", str(run / "pid"), "--host", environment["DOCKER_HOST"],
+        shutil.which("dockerd", path=environment["PATH"]) or "dockerd",
+        "--data-root",
+        str(data),
+        "--exec-root",
+        str(run / "exec"),
+        "--pidfile",
+        str(run / "pid"),
+        "--host",
+        environment["DOCKER_HOST"],
         *(f"--default-ulimit={limit}" for limit in _LIMITS),
         # Networks between containers work; the machine's own firewall, bridges and forwarding stay as they are.
-        "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-masq=false", "--ip-forward=false",
-    ]  # fmt: skip
+        "--bridge=none",
+        "--iptables=false",
+        "--ip6tables=false",
+        "--ip-masq=false",
+        "--ip-forward=false",
+    ]
 
 
 def _remove_run_folder(run: Path) -> None:

@@ -84,10 +84,12 @@ async def settle(city: LocalCity, cases: set[str], within: float = 120.0) -> Non
             city, "routing", "SELECT case_id::text FROM case_plan WHERE case_id = ANY($1::uuid[])", cases
         )
         open_referrals = await rows(
-            city, "routing",
+            city,
+            "routing",
             "SELECT 1 FROM referral JOIN referral_service USING (referral_id)"
-            " WHERE case_id = ANY($1::uuid[]) AND delivered_at IS NULL LIMIT 1", cases,
-        )  # fmt: skip
+            " WHERE case_id = ANY($1::uuid[]) AND delivered_at IS NULL LIMIT 1",
+            cases,
+        )
         pending = await rows(
             city, "notify", "SELECT 1 FROM alert WHERE case_id = ANY($1::uuid[]) AND state = 'pending' LIMIT 1", cases
         )
@@ -95,10 +97,13 @@ async def settle(city: LocalCity, cases: set[str], within: float = 120.0) -> Non
             city, "notify", "SELECT DISTINCT referral_id FROM alert WHERE case_id = ANY($1::uuid[])", cases
         )
         referred = await rows(
-            city, "routing", "SELECT referral_id FROM referral WHERE case_id = ANY($1::uuid[]) UNION ALL"
+            city,
+            "routing",
+            "SELECT referral_id FROM referral WHERE case_id = ANY($1::uuid[]) UNION ALL"
             " SELECT referral_id FROM exclusion_review WHERE case_id = ANY($1::uuid[]) UNION ALL"
-            " SELECT referral_id FROM service_plan WHERE case_id = ANY($1::uuid[])", cases,
-        )  # fmt: skip
+            " SELECT referral_id FROM service_plan WHERE case_id = ANY($1::uuid[])",
+            cases,
+        )
         return len(planned) == len(cases) and not open_referrals and not pending and len(unalerted) == len(referred)
 
     await eventually(is_settled, within)
@@ -107,9 +112,12 @@ async def settle(city: LocalCity, cases: set[str], within: float = 120.0) -> Non
 async def assert_exactly_once(city: LocalCity, cases: set[str]) -> None:
     """Asserts that each case is planned once, each referral handled once by its agency, each alert stored once."""
     planned = await rows(
-        city, "routing", "SELECT referral_id::text, case_id::text, agency, service FROM referral"
-        " JOIN referral_service USING (referral_id) WHERE case_id = ANY($1::uuid[])", cases,
-    )  # fmt: skip
+        city,
+        "routing",
+        "SELECT referral_id::text, case_id::text, agency, service FROM referral"
+        " JOIN referral_service USING (referral_id) WHERE case_id = ANY($1::uuid[])",
+        cases,
+    )
     assert {row["case_id"] for row in planned} == cases
     offered = Counter((row["case_id"], row["agency"], row["service"]) for row in planned)
     assert [key for key, count in offered.items() if count > 1] == []

@@ -137,8 +137,16 @@ async def _without_indexes(connection: Any) -> list[str]:
 
 def _case_rows(keys: Keys, first: int, cases: int, now: datetime) -> Iterator[tuple[Any, ...]]:
     triage = {"violence": ["physical"], "sex": "female", "age_band": "from_6_to_11", "kecamatan": "Mojoroto"}
-    answers = ("safe_now", "injured", "sexual_under_72h", "suicidal_sign", "trafficking_sign", "pregnant",
-               "disability_need", "in_school")  # fmt: skip
+    answers = (
+        "safe_now",
+        "injured",
+        "sexual_under_72h",
+        "suicidal_sign",
+        "trafficking_sign",
+        "pregnant",
+        "disability_need",
+        "in_school",
+    )
     shared = ReferralFacts.model_validate(triage | dict.fromkeys(answers, "unknown") | {"mediation_locked": True})
     shared_facts = ReportedFacts(complete_situation({"violence": frozenset({"physical"})}), HOME, shared)
     assert HOME.satgas in CITY.agency_codes
@@ -150,10 +158,20 @@ def _case_rows(keys: Keys, first: int, cases: int, now: datetime) -> Iterator[tu
             decided_at = now - timedelta(hours=12) - timedelta(days=3) * ((cases - number) / cases)
         facts = encode_facts(CaseFacts({str(case_id): shared_facts}))
         yield (
-            case_id, "triage" if is_open else "terminated", "medium", "medium", True, "2026-11", "digest",
-            keys.encrypt(facts, associated_data=case_context(case_id)), _RIGHTS, None if is_open else "completed",
-            None if is_open else decided_at + timedelta(hours=9), 1, decided_at,
-        )  # fmt: skip
+            case_id,
+            "triage" if is_open else "terminated",
+            "medium",
+            "medium",
+            True,
+            "2026-11",
+            "digest",
+            keys.encrypt(facts, associated_data=case_context(case_id)),
+            _RIGHTS,
+            None if is_open else "completed",
+            None if is_open else decided_at + timedelta(hours=9),
+            1,
+            decided_at,
+        )
 
 
 def _referral_rows(case_id: UUID, decided_at: datetime) -> Iterator[tuple[Any, ...]]:
@@ -166,14 +184,23 @@ def _service_row(keys: Keys, referral: tuple[Any, ...]) -> tuple[Any, ...]:
     service, service_id = next(service for service, code in SERVICES if code == agency), uuid4()
     clauses = keys.encrypt(encode_clauses(["INT-1"]), associated_data=service_context(service_id))
     return (
-        service_id, referral_id, 1, service, "lead", "2026-11", clauses, "offered", "medium", 0, 1, answer_by,
+        service_id,
+        referral_id,
+        1,
+        service,
+        "lead",
+        "2026-11",
+        clauses,
+        "offered",
+        "medium",
+        0,
+        1,
+        answer_by,
         offered_at,
-    )  # fmt: skip
+    )
 
 
 def _clock_rows(service: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     offered_at = service[-1]
     yield service[0], "receipt", offered_at, offered_at + timedelta(minutes=5), "50", None
-    yield (
-        service[0], "answer", offered_at, offered_at + timedelta(hours=6), "50", offered_at + timedelta(hours=3),
-    )  # fmt: skip
+    yield (service[0], "answer", offered_at, offered_at + timedelta(hours=6), "50", offered_at + timedelta(hours=3))

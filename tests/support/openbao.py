@@ -91,9 +91,11 @@ class OpenBao:
 
     def request(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         request = urllib.request.Request(
-            f"{self.url}/v1/{path}", json.dumps(body).encode() if body else None, method=method,
+            f"{self.url}/v1/{path}",
+            json.dumps(body).encode() if body else None,
+            method=method,
             headers={"X-Vault-Token": self.root_token} if self.root_token else {},
-        )  # fmt: skip
+        )
         with urllib.request.urlopen(request, context=self._trust, timeout=10) as response:
             answer: dict[str, Any] = json.loads(response.read() or b"{}")
         return answer

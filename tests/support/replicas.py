@@ -63,9 +63,12 @@ class Gateway:
         rules = self.folder / "Caddyfile"
         rules.write_text(self._rules())
         environment = {
-            "HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder / "data"), "PATH": os.defpath,
-            "XDG_CONFIG_HOME": str(self.folder / "configuration"), "SITE_HOST": "localhost",
-        }  # fmt: skip
+            "HOME": str(self.folder),
+            "XDG_DATA_HOME": str(self.folder / "data"),
+            "PATH": os.defpath,
+            "XDG_CONFIG_HOME": str(self.folder / "configuration"),
+            "SITE_HOST": "localhost",
+        }
         program, log = Path(sys.executable).with_name("caddy"), self.folder / "log"
         command = [str(program), "run", "--config", str(rules), "--adapter", "caddyfile"]
         self._process: subprocess.Popen[bytes] = spawn(

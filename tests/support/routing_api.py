@@ -23,9 +23,14 @@ def assertion(
     """Returns the header by which a service says who acts."""
     ring = KeyRing.read(key_file(city.keys, issuer))
     return assert_actor(
-        HttpRequest(method, target, body), ring, utc_now(), audience=AUDIENCE, person=actor.person,
-        agency=actor.agency, role=actor.role,
-    )  # fmt: skip
+        HttpRequest(method, target, body),
+        ring,
+        utc_now(),
+        audience=AUDIENCE,
+        person=actor.person,
+        agency=actor.agency,
+        role=actor.role,
+    )
 
 
 async def call(

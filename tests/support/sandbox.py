@@ -24,9 +24,14 @@ class Sandbox:
     def run(self, *arguments: str, expected: int = 0, **environment: str) -> str:
         """Runs a command and returns what it printed."""
         done = subprocess.run(
-            [COMMAND, *arguments], cwd=self.folder, env=self._environment(environment), capture_output=True, text=True,
-            timeout=300, check=False,
-        )  # fmt: skip
+            [COMMAND, *arguments],
+            cwd=self.folder,
+            env=self._environment(environment),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
         assert done.returncode == expected, done.stdout + done.stderr
         return done.stdout + done.stderr
 
@@ -36,9 +41,15 @@ class Sandbox:
         log = self.folder / f"{Path(arguments[0]).name}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [program, *arguments], cwd=self.folder, env=self._environment(environment), stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, start_new_session=True, preexec_fn=die_with_parent,
-            )  # fmt: skip
+                [program, *arguments],
+                cwd=self.folder,
+                env=self._environment(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
         try:
             yield log
         finally:
@@ -65,10 +76,15 @@ def sandbox(folder: Path, agency: str = "dinsos-peksos") -> Iterator[Sandbox]:
     found = Sandbox(folder / "box")
     with found.log.open("w") as output:
         process = subprocess.Popen(
-            [COMMAND, "sandbox", "up", "--as", agency, "--folder", str(found.folder)], cwd=folder,
-            env=found._environment({"PYTHONUNBUFFERED": "1"}), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            start_new_session=True, preexec_fn=die_with_parent,
-        )  # fmt: skip
+            [COMMAND, "sandbox", "up", "--as", agency, "--folder", str(found.folder)],
+            cwd=folder,
+            env=found._environment({"PYTHONUNBUFFERED": "1"}),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
     try:
         until(lambda: "the city is open" in found.log.read_text() or process.poll() is not None)
         assert process.poll() is None, found.log.read_text()

@@ -70,14 +70,11 @@ class Smsc:
             header = bytes((5, 0, 3, 7, len(parts), place))
             await self._deliver(number, "98000", parts[place - 1], _HAS_HEADER, header)
 
-    async def _deliver(
-        self, source: str, destination: str, text: str, esm_class: int, header: bytes = b""
-    ) -> None:  # fmt: skip
+    async def _deliver(self, source: str, destination: str, text: str, esm_class: int, header: bytes = b"") -> None:
         content = header + text.encode()
-        body = (
-            b"\0" + b"\1\1" + source.encode() + b"\0" + b"\0\1" + destination.encode() + b"\0"
-            + bytes((esm_class, 0, 0)) + b"\0\0" + bytes(4) + bytes((len(content),)) + content
-        )  # fmt: skip
+        addresses = b"\1\1" + source.encode() + b"\0" + b"\0\1" + destination.encode() + b"\0"
+        options = bytes((esm_class, 0, 0)) + b"\0\0" + bytes(4)
+        body = b"\0" + addresses + options + bytes((len(content),)) + content
         await _write(self._gateways[-1], _DELIVER, 0, next(self._sequence), body)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -231,10 +231,17 @@ class Agency:
         sequence = (last[0] if last else 0) + 1
         self.db.execute("INSERT OR REPLACE INTO stream VALUES (?, ?)", (subject, sequence))
         event = {
-            "specversion": "1.0", "id": str(uuid.uuid4()), "source": f"/{CITY}/agency/{CODE}", "type": wire_name,
-            "subject": subject, "time": moment(datetime.now(UTC)), "datacontenttype": "application/json",
-            "sequence": f"{sequence:010d}", "correlationid": case_id, "data": {**data, "sealed": {}},
-        }  # fmt: skip
+            "specversion": "1.0",
+            "id": str(uuid.uuid4()),
+            "source": f"/{CITY}/agency/{CODE}",
+            "type": wire_name,
+            "subject": subject,
+            "time": moment(datetime.now(UTC)),
+            "datacontenttype": "application/json",
+            "sequence": f"{sequence:010d}",
+            "correlationid": case_id,
+            "data": {**data, "sealed": {}},
+        }
         event |= {"causationid": cause} if cause else {}
         key = f"reply.{CODE}.{wire_name.removeprefix('reply.').removeprefix('referral.')}"
         body = json.dumps(event).encode()
@@ -316,10 +323,13 @@ async def publish_replies(agency: Agency, connection: Any) -> None:
         unsent = "SELECT position, key, body, header FROM reply WHERE sent = 0 ORDER BY position LIMIT 50"
         for position, key, body, header in agency.db.execute(unsent).fetchall():
             message = aio_pika.Message(
-                body, message_id=str(uuid.uuid4()), content_type="application/cloudevents+json",
-                delivery_mode=aio_pika.DeliveryMode.PERSISTENT, user_id=f"agency.{CODE}",
+                body,
+                message_id=str(uuid.uuid4()),
+                content_type="application/cloudevents+json",
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                user_id=f"agency.{CODE}",
                 headers={"simpul-exchange": "simpul.replies", HEADER: header},
-            )  # fmt: skip
+            )
             await exchange.publish(message, key, timeout=10)
             agency.db.execute("UPDATE reply SET sent = 1 WHERE position = ?", (position,))
             agency.has_replies.set()

@@ -13,16 +13,20 @@ from simpul_schema.translations import gettext_noop, load_translations
 
 _WIDTH: Final = 130
 """Columns of the output where no terminal says how many it has."""
-_FAULTS: Final[Mapping[AuditFault, str]] = MappingProxyType({
-    AuditFault.CONTENT_CHANGED: gettext_noop("entry {position}: its content was changed"),
-    AuditFault.LINK_CHANGED: gettext_noop("entry {position}: its link in the chain was changed"),
-    AuditFault.ENTRIES_MISSING: gettext_noop("entry {position}: entries were deleted or moved here"),
-    AuditFault.BLOCK_CHANGED: gettext_noop("entry {position}: entries were changed, reordered or invented from here"),
-    AuditFault.END_MISSING: gettext_noop("entry {position}: entries were deleted from here to the end"),
-    AuditFault.REWRITTEN: gettext_noop(
-        "entry {position}: the history was rewritten from here or later; a signed head that was kept contradicts it"
-    ),
-})  # fmt: skip
+_FAULTS: Final[Mapping[AuditFault, str]] = MappingProxyType(
+    {
+        AuditFault.CONTENT_CHANGED: gettext_noop("entry {position}: its content was changed"),
+        AuditFault.LINK_CHANGED: gettext_noop("entry {position}: its link in the chain was changed"),
+        AuditFault.ENTRIES_MISSING: gettext_noop("entry {position}: entries were deleted or moved here"),
+        AuditFault.BLOCK_CHANGED: gettext_noop(
+            "entry {position}: entries were changed, reordered or invented from here"
+        ),
+        AuditFault.END_MISSING: gettext_noop("entry {position}: entries were deleted from here to the end"),
+        AuditFault.REWRITTEN: gettext_noop(
+            "entry {position}: the history was rewritten from here or later; a signed head that was kept contradicts it"
+        ),
+    }
+)
 _CONSISTENT: Final = gettext_noop("{entries} entries: nothing was changed. Signed heads that agree: {heads}.")
 _CONTRADICTED: Final = gettext_noop("{entries} entries, {count} contradictions:")
 _PAGE: Final = gettext_noop("{shown} of {total}")
@@ -88,8 +92,16 @@ class AuditViews:
 def entry_to_json(entry: StoredEntry) -> dict[str, Any]:
     """Returns an entry as JSON values; bytes in hexadecimal digits."""
     return {
-        "position": entry.position, "block": entry.block, "at": entry.at.isoformat(timespec="microseconds"),
-        "actor": entry.actor, "role": entry.role, "action": entry.action, "subject": entry.subject,
-        "detail": entry.detail, "salt": entry.salt.hex(), "commitment": entry.commitment.hex(),
-        "digest": entry.digest.hex(), "hash": entry.hash.hex(),
-    }  # fmt: skip
+        "position": entry.position,
+        "block": entry.block,
+        "at": entry.at.isoformat(timespec="microseconds"),
+        "actor": entry.actor,
+        "role": entry.role,
+        "action": entry.action,
+        "subject": entry.subject,
+        "detail": entry.detail,
+        "salt": entry.salt.hex(),
+        "commitment": entry.commitment.hex(),
+        "digest": entry.digest.hex(),
+        "hash": entry.hash.hex(),
+    }

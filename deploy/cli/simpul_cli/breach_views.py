@@ -38,10 +38,13 @@ class BreachViews:
         for one in breaches:
             breach = one.breach
             table.add_row(
-                str(breach.breach_id), self._when(breach.found_at), self._when(breach.due_at), self._left(one),
+                str(breach.breach_id),
+                self._when(breach.found_at),
+                self._when(breach.due_at),
+                self._left(one),
                 f"{breach.notified}/{breach.cases}",
                 self._when(one.authority_notified_at) if one.authority_notified_at else _("not notified"),
-            )  # fmt: skip
+            )
         self._console.print(table if breaches else _("none"))
 
     def print_cases(self, cases: Sequence[BreachedCase]) -> None:
@@ -64,10 +67,14 @@ class BreachViews:
         """Returns a breach as JSON values."""
         breach, at = stored.breach, stored.authority_notified_at
         return {
-            "breach_id": str(breach.breach_id), "found_at": breach.found_at.isoformat(),
-            "due_at": breach.due_at.isoformat(), "cases": breach.cases, "notified": breach.notified,
-            "authority_notified_at": at.isoformat() if at else None, "is_overdue": self.is_overdue(stored),
-        }  # fmt: skip
+            "breach_id": str(breach.breach_id),
+            "found_at": breach.found_at.isoformat(),
+            "due_at": breach.due_at.isoformat(),
+            "cases": breach.cases,
+            "notified": breach.notified,
+            "authority_notified_at": at.isoformat() if at else None,
+            "is_overdue": self.is_overdue(stored),
+        }
 
     def case_to_json(self, case: BreachedCase) -> dict[str, Any]:
         """Returns a case of a breach as JSON values."""

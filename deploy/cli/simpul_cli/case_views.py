@@ -49,14 +49,16 @@ class CaseViews:
     def print_cases(self, page: Mapping[str, Any], command: str) -> None:
         """Prints a page of cases; `command` shows the next one, up to the cursor."""
         _ = self._
-        table = self._start_table(
-            _("Case"), _("Urgency"), _("State"), _("Late or due next"), _("Decided"), _("Ended")
-        )  # fmt: skip
+        table = self._start_table(_("Case"), _("Urgency"), _("State"), _("Late or due next"), _("Decided"), _("Ended"))
         for case in page["cases"]:
             table.add_row(
-                case["reference"], self._label(Urgency, case["urgency"]), self._label(CaseState, case["state"]),
-                self._describe_next(case), self._when(case["decided_at"]), self._end(case),
-            )  # fmt: skip
+                case["reference"],
+                self._label(Urgency, case["urgency"]),
+                self._label(CaseState, case["state"]),
+                self._describe_next(case),
+                self._when(case["decided_at"]),
+                self._end(case),
+            )
         self._print_page(table, page["cases"], page, command)
 
     def print_case(self, case: Mapping[str, Any]) -> None:
@@ -89,10 +91,13 @@ class CaseViews:
             is_child = one["given_by"] == ConsentGiver.CHILD
             giver = _("the child") if is_child else self._label(Relation, one["relation"])
             table.add_row(
-                self._label(Right, one["purpose"]), giver, _(_WAYS[ConsentWay(one["way"])]),
-                f"{one['text']} {one['language']}", self._when(one["given_at"]),
+                self._label(Right, one["purpose"]),
+                giver,
+                _(_WAYS[ConsentWay(one["way"])]),
+                f"{one['text']} {one['language']}",
+                self._when(one["given_at"]),
                 self._when(one["withdrawn_at"]) if one["withdrawn_at"] else "",
-            )  # fmt: skip
+            )
         self._console.print(f"{reference}: {_('consents')}")
         if consents:
             self._console.print(table)
@@ -111,10 +116,13 @@ class CaseViews:
                 is_lead = service["role"] == ReferralRole.LEAD.value
                 role = "" if is_lead else self._label(ReferralRole, service["role"]).lower()
                 table.add_row(
-                    code, agency, _in_brackets(self._label(Service, service["service"]), role),
-                    self._label(Urgency, service["urgency"]), self._label(ServiceState, service["state"]),
+                    code,
+                    agency,
+                    _in_brackets(self._label(Service, service["service"]), role),
+                    self._label(Urgency, service["urgency"]),
+                    self._label(ServiceState, service["state"]),
                     "\n".join(line for line in deadlines if line),
-                )  # fmt: skip
+                )
                 code, agency, clocks = "", "", []
         self._console.print(table)
 
@@ -128,9 +136,7 @@ class CaseViews:
             return ""
         else:
             met, text = "", _("{deadline}: by {when}")
-        shown = text.format(
-            deadline=self._name_deadline(clock["clock"]), when=self._when(clock["due_at"]), met=met
-        )  # fmt: skip
+        shown = text.format(deadline=self._name_deadline(clock["clock"]), when=self._when(clock["due_at"]), met=met)
         return _in_brackets(shown, self._name_step(clock["last_step"]))
 
     def _describe_next(self, case: Mapping[str, Any]) -> str:
@@ -163,10 +169,12 @@ class CaseViews:
         pending = [one for one in case["suggested_exclusions"] if one["state"] == "pending"]
         review, plan = case["exclusion_review"], case["service_plan"]
         if case.get("is_reporter_cut_off"):
-            self._print_text(_(
-                "New questions do not reach the reporting person: the centre that filed the report may be too close to "
-                "the suspect and know the receipt words. Use the safe contact in the dossier."
-            ))  # fmt: skip
+            self._print_text(
+                _(
+                    "New questions do not reach the reporting person: the centre that filed the report may be too "
+                    "close to the suspect and know the receipt words. Use the safe contact in the dossier."
+                )
+            )
         if pending:
             agencies = ", ".join(f"{one['agency_name']} ({one['agency']})" for one in pending)
             self._print_text(_("Suggested exclusions that nobody decided yet: {agencies}").format(agencies=agencies))
@@ -206,13 +214,15 @@ class CaseViews:
             new = [reason for reason in one["reasons"] if (one["service"], reason) not in shown]
             shown |= {(one["service"], reason) for reason in new}
             table.add_row(
-                f"{self._label(Service, one['service'])} ({one['service']})", f"{one['agency_name']} ({one['agency']})",
-                self._label(ReferralRole, one["role"]), " ".join(new),
-            )  # fmt: skip
+                f"{self._label(Service, one['service'])} ({one['service']})",
+                f"{one['agency_name']} ({one['agency']})",
+                self._label(ReferralRole, one["role"]),
+                " ".join(new),
+            )
         self._console.print(table)
-        self._print_text(_("To confirm it: {command}").format(
-            command=f"simpul case plan {plan['reference']} --confirm"
-        ))  # fmt: skip
+        self._print_text(
+            _("To confirm it: {command}").format(command=f"simpul case plan {plan['reference']} --confirm")
+        )
 
     def print_confirmed_plan(self, plan: Mapping[str, Any], changes: Mapping[str, Sequence[Mapping[str, str]]]) -> None:
         """Prints what was decided about a plan: who serves, what was left out, and what was added."""
@@ -237,9 +247,7 @@ class CaseViews:
         self._print_text(_("The plan is confirmed; its services are offered now."))
 
     def _add_decided(self, table: Table, service: str, agency: str, role: str, decision: str) -> None:
-        table.add_row(
-            self._label(Service, service), self._name(agency), self._label(ReferralRole, role), decision
-        )  # fmt: skip
+        table.add_row(self._label(Service, service), self._name(agency), self._label(ReferralRole, role), decision)
 
     def _print_plan_deadline(self, plan: Mapping[str, Any]) -> None:
         _ = self._
@@ -256,9 +264,12 @@ class CaseViews:
         for plan in page["plans"]:
             at_deadline = _("sent as it is") if plan["is_sent_at_deadline"] else _("waits for a person")
             table.add_row(
-                plan["reference"], self._label(Urgency, plan["urgency"]), plan["agency_name"],
-                self._when(plan["confirm_by"]), at_deadline,
-            )  # fmt: skip
+                plan["reference"],
+                self._label(Urgency, plan["urgency"]),
+                plan["agency_name"],
+                self._when(plan["confirm_by"]),
+                at_deadline,
+            )
         self._print_page(table, page["plans"], page, command)
         if page["plans"]:
             self._print_text(_("To see one: {command}").format(command="simpul case plan K-..."))
@@ -266,9 +277,9 @@ class CaseViews:
     def print_offered(self, reference: str, service: Service, agency: str, code: str) -> None:
         """Prints that a service was offered by hand."""
         text = self._("{case}: {service} was offered to {agency} ({code}).")
-        self._print_text(text.format(
-            case=reference, service=service.label(self._language), agency=self._name(agency), code=code
-        ))  # fmt: skip
+        self._print_text(
+            text.format(case=reference, service=service.label(self._language), agency=self._name(agency), code=code)
+        )
 
     def print_exclusion_decided(self, reference: str, agency: str, *, is_excluded: bool) -> None:
         """Prints what was decided about a suggested exclusion."""
@@ -285,9 +296,9 @@ class CaseViews:
             if not one["ended_at"] and (not service_ids or one["service_id"] in service_ids)
         ]
         text = self._("{code}: {agency} no longer has to serve: {services}.")
-        self._print_text(text.format(
-            code=referral["code"], agency=referral["agency_name"], services=", ".join(cancelled)
-        ))  # fmt: skip
+        self._print_text(
+            text.format(code=referral["code"], agency=referral["agency_name"], services=", ".join(cancelled))
+        )
 
     def print_urgency_changed(self, reference: str, urgency: Urgency) -> None:
         """Prints the new urgency of a case."""
@@ -312,9 +323,13 @@ class CaseViews:
         for line in page["triage"]:
             service = line["escalated_service"] or Service.MANUAL_TRIAGE.value
             table.add_row(
-                line["reference"], line["code"], line["agency_name"], self._label(Service, service),
-                self._label(Urgency, line["urgency"]), self._when(line["answer_by"]),
-            )  # fmt: skip
+                line["reference"],
+                line["code"],
+                line["agency_name"],
+                self._label(Service, service),
+                self._label(Urgency, line["urgency"]),
+                self._when(line["answer_by"]),
+            )
         self._print_page(table, page["triage"], page, command)
         if page["triage"]:
             offer = "simpul case offer K-... SERVICE AGENCY --settles R-..."

@@ -67,9 +67,12 @@ def as_html() -> str:
     )
     cards = {row.wire_name: _card(row) for row in CATALOG}
     return templates.get_template("catalogue.html").render(
-        rows=CATALOG, cards=cards, sections=[_section_card(section) for section in SECTIONS], story=STORY,
+        rows=CATALOG,
+        cards=cards,
+        sections=[_section_card(section) for section in SECTIONS],
+        story=STORY,
         version=VERSION,
-    )  # fmt: skip
+    )
 
 
 def _card(row: CatalogRow) -> Card:

@@ -77,10 +77,15 @@ def record_consent(
     with calling(url, token, language) as routing:
         case = routing.get(f"/cases/{code}")
         body = {
-            "purposes": [one.value for one in purposes], "given_by": by.value, "relation": relation.value,
-            "way": way.value, "text": text, "language": text_language.value, "reason": reason,
+            "purposes": [one.value for one in purposes],
+            "given_by": by.value,
+            "relation": relation.value,
+            "way": way.value,
+            "text": text,
+            "language": text_language.value,
+            "reason": reason,
             "given_at": f"{at.isoformat()}Z" if at else None,
-        }  # fmt: skip
+        }
         routing.change_case("POST", case, "/consents", body)
         consents = routing.get(f"/cases/{case['case_id']}/consents")
         views_of(language, city_dir).print_consents(case["reference"], consents)

@@ -175,9 +175,7 @@ def _describe(person: Responder, rules: ContactRules, now: datetime) -> tuple[st
     for recipient, address in person.addresses.items():
         if recipient.channel is not AlertChannel.SMS:
             continue
-        hindrance = find_hindrance(
-            rules, address, Urgency.HIGH, safe_hours=person.safe_hours, recent=(), now=now
-        )  # fmt: skip
+        hindrance = find_hindrance(rules, address, Urgency.HIGH, safe_hours=person.safe_hours, recent=(), now=now)
         if hindrance is None:
             numbers.append(address)
         elif hindrance.until:

@@ -106,9 +106,14 @@ class RoutingClient:
     def _sign(self, method: str, address: URL, content: bytes) -> str:
         actor = self._token.actor
         return assert_actor(
-            HttpRequest(method, address.raw_path_qs, content), self._token.ring, utc_now(), audience=AUDIENCE,
-            person=actor.person, agency=actor.agency, role=actor.role,
-        )  # fmt: skip
+            HttpRequest(method, address.raw_path_qs, content),
+            self._token.ring,
+            utc_now(),
+            audience=AUDIENCE,
+            person=actor.person,
+            agency=actor.agency,
+            role=actor.role,
+        )
 
     def _read_answer(self, text: str) -> Any:
         try:

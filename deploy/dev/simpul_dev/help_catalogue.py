@@ -39,8 +39,10 @@ def _cli() -> dict[str, None]:
 
 
 TEXTS: Final[Mapping[str, Callable[[], Mapping[str, None]]]] = {
-    "simpul_agency": _agency, "simpul_agreement": _agreement, "simpul_cli": _cli,
-}  # fmt: skip
+    "simpul_agency": _agency,
+    "simpul_agreement": _agreement,
+    "simpul_cli": _cli,
+}
 """Package -> what returns its texts, in the order of its commands."""
 
 

@@ -87,9 +87,12 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
     versions = Versions(settings.city_dir / "agreement", city, service.keys.directory)
     versions.read(utc_now())
     service.add_background_task(versions.watch_for_versions)
-    hosted = HostedAgencies(settings.hosted_dir, Surroundings(
-        service.engine, versions, city.zone, live, settings.directory_file, settings.intake_url, ProcessSocket(web),
-    ))  # fmt: skip
+    hosted = HostedAgencies(
+        settings.hosted_dir,
+        Surroundings(
+            service.engine, versions, city.zone, live, settings.directory_file, settings.intake_url, ProcessSocket(web)
+        ),
+    )
     service.add_background_task(hosted.run)
     service.add_warnings(hosted.find_problems)
     guide = read_guide(settings.city_dir)
@@ -122,10 +125,12 @@ def find_provider(settings: DeskSettings) -> Provider | None:
         return None
     return Provider(
         ProviderSettings(
-            settings.oidc_issuer, settings.oidc_name, settings.oidc_client_id,
+            settings.oidc_issuer,
+            settings.oidc_name,
+            settings.oidc_client_id,
             settings.oidc_client_secret.get_secret_value(),
         )
-    )  # fmt: skip
+    )
 
 
 def serve(settings: DeskSettings) -> None:

@@ -106,10 +106,18 @@ def add_audit_pages(web: FastAPI, engine: AsyncEngine, city: City) -> None:
             await _record(connection, user, "audit.read")
         shown = [entry for entry in found.entries if entry.subject not in hidden]
         return render(
-            request, "audit.html", question=question, entries=shown, total=found.total,
-            next_after=found.next_after, people=people, groups=ACTION_GROUPS, show_subject=show_subject,
-            wording=Wording(page_language(request), city.zone, utc_now()), query=_keep(request),
-        )  # fmt: skip
+            request,
+            "audit.html",
+            question=question,
+            entries=shown,
+            total=found.total,
+            next_after=found.next_after,
+            people=people,
+            groups=ACTION_GROUPS,
+            show_subject=show_subject,
+            wording=Wording(page_language(request), city.zone, utc_now()),
+            query=_keep(request),
+        )
 
     @web.get(f"{AUDIT}/record.csv", include_in_schema=False)
     async def export(user: _Auditor, question: Annotated[AuditQuestion, Depends()]) -> StreamingResponse:
@@ -134,7 +142,7 @@ async def load_people(connection: AsyncConnection) -> People:
     rows = (await connection.execute(_NAMES)).all()
     return People(
         {str(row.account_id): row.name for row in rows}, {str(row.account_id): row.login_name for row in rows}
-    )  # fmt: skip
+    )
 
 
 async def find_hidden_subjects(connection: AsyncConnection, user: User) -> frozenset[str]:
@@ -162,10 +170,18 @@ async def write_lines(
     async with engine.connect() as connection:
         async for entry in stream_entries(connection, wanted):
             if entry.subject not in hidden:
-                yield _write_line((
-                    str(entry.position), entry.at.isoformat(), people.names.get(entry.actor, ""), entry.actor,
-                    entry.role, entry.action, entry.subject, entry.detail,
-                ))  # fmt: skip
+                yield _write_line(
+                    (
+                        str(entry.position),
+                        entry.at.isoformat(),
+                        people.names.get(entry.actor, ""),
+                        entry.actor,
+                        entry.role,
+                        entry.action,
+                        entry.subject,
+                        entry.detail,
+                    )
+                )
 
 
 def _write_line(values: Sequence[str]) -> str:

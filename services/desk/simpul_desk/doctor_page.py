@@ -43,9 +43,14 @@ def add_doctor_page(web: FastAPI, engine: AsyncEngine, city: City) -> None:
         language, now = page_language(request), utc_now()
         age = now - found.checked_at if found else timedelta(0)
         return render(
-            request, "doctor.html", found=found, age=age, is_stale=age > STALE, language=language,
+            request,
+            "doctor.html",
+            found=found,
+            age=age,
+            is_stale=age > STALE,
+            language=language,
             wording=Wording(language, city.zone, now),
-        )  # fmt: skip
+        )
 
 
 async def read_examination(connection: AsyncConnection) -> Examination | None:

@@ -26,8 +26,13 @@ def add_paper_page(web: FastAPI, service: Service, city: City) -> None:
             found = await find_paper(connection, code) if code else None
         language = page_language(request)
         return render(
-            request, "paper.html", status=404 if code and not found else 200, code=code, found=found,
-            agency=names.get(found.agency, found.agency) if found else "", language=language,
+            request,
+            "paper.html",
+            status=404 if code and not found else 200,
+            code=code,
+            found=found,
+            agency=names.get(found.agency, found.agency) if found else "",
+            language=language,
             services=[Need(one).label(language) for one in found.services] if found else [],
             wording=Wording(language, city.zone, utc_now()),
-        )  # fmt: skip
+        )

@@ -36,11 +36,17 @@ class QuestionPage:
         found = await asyncio.gather(*(self._list(user, agency) for agency in agencies))
         questions = [one for of_agency in found for one in of_agency]
         return render(
-            request, "questions.html", status=422 if problem else 200, questions=questions, problem=problem,
-            given=given or {}, max_answer=MAX_NOTE, parse=datetime.fromisoformat,
+            request,
+            "questions.html",
+            status=422 if problem else 200,
+            questions=questions,
+            problem=problem,
+            given=given or {},
+            max_answer=MAX_NOTE,
+            parse=datetime.fromisoformat,
             names={agency.code: agency.name for agency in self.city.agencies if len(agencies) > 1},
             wording=Wording(page_language(request), self.city.zone, utc_now()),
-        )  # fmt: skip
+        )
 
     async def render_count(self, request: Request, user: User) -> Response:
         """Renders how many questions wait; other pages show it every minute, and nobody reads a question by it."""

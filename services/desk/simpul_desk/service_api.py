@@ -107,9 +107,14 @@ class ServiceApi:
     def _sign(self, actor: Actor, method: str, address: URL, content: bytes) -> str:
         now = utc_now()
         return assert_actor(
-            HttpRequest(method, address.raw_path_qs, content), self._keys.choose_ring(now), now, audience=self.AUDIENCE,
-            person=actor.person, agency=actor.agency, role=actor.role,
-        )  # fmt: skip
+            HttpRequest(method, address.raw_path_qs, content),
+            self._keys.choose_ring(now),
+            now,
+            audience=self.AUDIENCE,
+            person=actor.person,
+            agency=actor.agency,
+            role=actor.role,
+        )
 
 
 class RoutingApi(ServiceApi):

@@ -90,9 +90,18 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     service.add_background_task(limit_reports.delete_expired)
     service.add_warnings(limit_reports.find_warnings)
     add_api(
-        web, take_reports, limit_reports, amend_reports, search_duplicates, follow_reports, replace_receipts,
-        files, receipt_lock, city, authentication,
-    )  # fmt: skip
+        web,
+        take_reports,
+        limit_reports,
+        amend_reports,
+        search_duplicates,
+        follow_reports,
+        replace_receipts,
+        files,
+        receipt_lock,
+        city,
+        authentication,
+    )
     add_pages(web, take_reports, limit_reports, city)
     add_follow_pages(web, follow_reports, amend_reports, files, receipt_lock, city)
     return service, web

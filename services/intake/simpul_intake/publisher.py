@@ -91,10 +91,12 @@ def breach_found(breach: AnnouncedBreach) -> OutgoingEvent:
         subject=subject_of_alarm(breach.breach_id),
         case_id=breach.breach_id,
         data={
-            "breach_id": breach.breach_id, "found_at": breach.found_at, "due_at": breach.due_at,
+            "breach_id": breach.breach_id,
+            "found_at": breach.found_at,
+            "due_at": breach.due_at,
             "is_over": not breach.is_due,
         },
-    )  # fmt: skip
+    )
 
 
 def dossier_released(

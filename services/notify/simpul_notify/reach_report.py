@@ -58,16 +58,26 @@ async def read_report(
 
 def _row_of_events(one: Informed) -> list[str]:
     return [
-        one.month, one.party, *_texts(one.events, one.informed, one.exhausted, one.delay_seconds),
+        one.month,
+        one.party,
+        *_texts(one.events, one.informed, one.exhausted, one.delay_seconds),
         *[""] * (len(COLUMNS) - _EVENT_COLUMNS),
-    ]  # fmt: skip
+    ]
 
 
 def _row_of_messages(one: Reach) -> list[str]:
     return [
-        one.month, one.party, "", "", "", "", one.responder, one.method, one.provider,
+        one.month,
+        one.party,
+        "",
+        "",
+        "",
+        "",
+        one.responder,
+        one.method,
+        one.provider,
         *_texts(one.messages, one.arrived, one.failed, one.acknowledged, one.arrival_seconds, one.answer_seconds),
-    ]  # fmt: skip
+    ]
 
 
 def _texts(*values: float | None) -> list[str]:

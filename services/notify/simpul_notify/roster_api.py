@@ -167,12 +167,14 @@ class RosterPages:
         away = {one.responder for one in duty.absences if one.period.contains(now)}
         shown = self.show_party(party, duty, now)
         return RosterOut(
-            **shown.model_dump(), may_change=is_lead, has_rotation=duty.rotation is not None,
+            **shown.model_dump(),
+            may_change=is_lead,
+            has_rotation=duty.rotation is not None,
             known_until=now + HORIZON if duty.shifts is not None else None,
             people=[_show_person(one, shown.on_duty, away, is_masked=not is_lead) for one in duty.people],
             weeks=[self._show_week(duty, week) for week in self._list_weeks(duty, weeks, now)],
             entries=_list_entries(self.roster.file_plan.duties[party], changes, now),
-        )  # fmt: skip
+        )
 
     def _list_weeks(self, duty: DutyPlan, count: int, now: datetime) -> list[Period]:
         """Lists weeks from the last handover of the rotation, or from Monday."""
@@ -225,9 +227,7 @@ def _add_reading(web: FastAPI, pages: RosterPages) -> None:
         may_read = find_parties(await verify_actor(request, pages.keys), pages.levels)
         now = utc_now()
         duties = sorted(pages.roster.plan.duties.items())
-        shown = [
-            pages.show_party(party, duty, now) for party, duty in duties if may_read is None or party in may_read
-        ]  # fmt: skip
+        shown = [pages.show_party(party, duty, now) for party, duty in duties if may_read is None or party in may_read]
         return PartiesOut(parties=shown)
 
     @web.get(f"{ROSTERS}/{{party}}", tags=["rosters"], summary="People, duty of the coming weeks, absences and shifts")
@@ -251,9 +251,12 @@ def _show_person(person: Responder, on_duty: Sequence[str], away: set[str], *, i
     ]
     unverified = [ContactOut(method=one, address="", is_verified=False) for one in sorted(person.unverified)]
     return PersonOut(
-        responder=person.reference, is_lead=person.is_lead, is_on_duty=person.reference in on_duty,
-        is_away=person.reference in away, contacts=[*verified, *unverified],
-    )  # fmt: skip
+        responder=person.reference,
+        is_lead=person.is_lead,
+        is_on_duty=person.reference in on_duty,
+        is_away=person.reference in away,
+        contacts=[*verified, *unverified],
+    )
 
 
 def _list_entries(of_file: DutyPlan, changes: Sequence[RosterChange], now: datetime) -> list[EntryOut]:
@@ -262,12 +265,15 @@ def _list_entries(of_file: DutyPlan, changes: Sequence[RosterChange], now: datet
     entered: list[tuple[UUID | None, ChangeKind, Shift]] = [(one.change_id, one.kind, one.shift) for one in changes]
     return [
         EntryOut(
-            change_id=change_id, kind=kind, responder=shift.responder, starts_at=shift.period.start,
+            change_id=change_id,
+            kind=kind,
+            responder=shift.responder,
+            starts_at=shift.period.start,
             ends_at=shift.period.end,
         )
         for change_id, kind, shift in sorted([*listed, *entered], key=lambda one: one[2].period.start)
         if shift.period.end > now
-    ]  # fmt: skip
+    ]
 
 
 def _show_shift(shift: Shift) -> ShiftOut:

@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     text,
-)  # fmt: skip
+)
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 

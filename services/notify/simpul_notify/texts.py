@@ -30,8 +30,11 @@ from simpul_schema.vocabulary import AlertChannel, Urgency
 
 KINDS: Final = (
     *(occasion.name.lower() for occasion in Occasion),
-    "several_offered", "several_revoked", "several_alarms", "several",
-)  # fmt: skip
+    "several_offered",
+    "several_revoked",
+    "several_alarms",
+    "several",
+)
 """The texts that a city writes: one for each occasion, and four for a message about several."""
 _PARTS: Final = ("waiting", "counted", "entries", "line", "revoked_line")
 _VARIABLES: Final = "code, urgency, deadline, agency, waiting, cases, entries, counts, lines and link"

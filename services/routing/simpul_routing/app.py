@@ -79,18 +79,33 @@ def build(settings: RoutingSettings) -> tuple[Service, FastAPI]:
         )
     )
     web = create_web_app(
-        service, title="Simpul routing", description="Decides referrals and tracks them until they end.",
+        service,
+        title="Simpul routing",
+        description="Decides referrals and tracks them until they end.",
         # The indicators of many months may take as long as a database statement may run.
-        limits={"/indicators": Limits(seconds=30)}, emergency_numbers=city.emergency_numbers,
-    )  # fmt: skip
+        limits={"/indicators": Limits(seconds=30)},
+        emergency_numbers=city.emergency_numbers,
+    )
     changes = CaseChanges(service.transactions, files)
     dismiss_overlaps = DismissOverlaps(service.transactions, service.keys, see_cases)
     tokens = EnrolledTokens(settings.tokens_file)
     add_api(
-        web, service, city, versions, TriageCases(changes), EndCases(changes), ConfirmPlans(changes),
-        TransferCases(changes), dismiss_overlaps, see_cases, tokens, consent_texts,
-        case_notes, agency_questions, state_capacities,
-    )  # fmt: skip
+        web,
+        service,
+        city,
+        versions,
+        TriageCases(changes),
+        EndCases(changes),
+        ConfirmPlans(changes),
+        TransferCases(changes),
+        dismiss_overlaps,
+        see_cases,
+        tokens,
+        consent_texts,
+        case_notes,
+        agency_questions,
+        state_capacities,
+    )
     return service, web
 
 

@@ -56,15 +56,17 @@ def transfer_context(transfer_id: UUID) -> str:
 
 def encode_facts(facts: CaseFacts) -> bytes:
     """Serializes facts to JSON, which the caller encrypts."""
-    return json.dumps({
-        "reports": {case_id: _encode_report(report) for case_id, report in facts.reports.items()},
-        "excluded": sorted(facts.excluded),
-        "excluded_kind": sorted(facts.excluded_kind),
-        "mediation_locked": facts.mediation_locked,
-        "left_out": sorted(service.value for service in facts.left_out),
-        "suggestions": {code: _encode_suggestion(one) for code, one in facts.suggestions.items()},
-        "consents": [_encode_consent(one) for one in facts.consents],
-    }).encode()  # fmt: skip
+    return json.dumps(
+        {
+            "reports": {case_id: _encode_report(report) for case_id, report in facts.reports.items()},
+            "excluded": sorted(facts.excluded),
+            "excluded_kind": sorted(facts.excluded_kind),
+            "mediation_locked": facts.mediation_locked,
+            "left_out": sorted(service.value for service in facts.left_out),
+            "suggestions": {code: _encode_suggestion(one) for code, one in facts.suggestions.items()},
+            "consents": [_encode_consent(one) for one in facts.consents],
+        }
+    ).encode()
 
 
 def decode_facts(stored: bytes) -> CaseFacts:
@@ -101,10 +103,12 @@ def plan_context(referral_id: UUID) -> str:
 
 def encode_proposal(proposal: Sequence[PlannedReferral]) -> bytes:
     """Serializes the services of a plan to JSON, which the caller encrypts."""
-    return json.dumps([
-        {"service": one.service.value, "agency": one.agency, "role": one.role.value, "clauses": list(one.clauses)}
-        for one in proposal
-    ]).encode()  # fmt: skip
+    return json.dumps(
+        [
+            {"service": one.service.value, "agency": one.agency, "role": one.role.value, "clauses": list(one.clauses)}
+            for one in proposal
+        ]
+    ).encode()
 
 
 def decode_proposal(stored: bytes) -> tuple[PlannedReferral, ...]:
@@ -166,8 +170,13 @@ def _decode_moment(stored: str) -> datetime | None:
 
 
 def _encode_suggestion(one: Suggestion) -> dict[str, Any]:
-    return {"namings": one.namings, "state": one.state.value, "suggested_at": one.suggested_at.isoformat(),
-            "decided_at": _encode_moment(one.decided_at), "decided_by": one.decided_by}  # fmt: skip
+    return {
+        "namings": one.namings,
+        "state": one.state.value,
+        "suggested_at": one.suggested_at.isoformat(),
+        "decided_at": _encode_moment(one.decided_at),
+        "decided_by": one.decided_by,
+    }
 
 
 def _decode_suggestion(found: Mapping[str, Any]) -> Suggestion:
@@ -180,20 +189,38 @@ def _decode_suggestion(found: Mapping[str, Any]) -> Suggestion:
 def _encode_consent(one: Consent) -> dict[str, str]:
     terms = one.terms
     return {
-        "purpose": one.purpose.value, "given_by": terms.given_by.value, "relation": terms.relation.value,
-        "way": terms.way.value, "text": terms.text, "language": terms.language, "text_digest": terms.text_digest,
-        "given_at": terms.given_at.isoformat(), "recorded_by": one.recorded_by, "recorded_for": one.recorded_for,
-        "recorded_at": one.recorded_at.isoformat(), "withdrawn_at": _encode_moment(one.withdrawn_at),
+        "purpose": one.purpose.value,
+        "given_by": terms.given_by.value,
+        "relation": terms.relation.value,
+        "way": terms.way.value,
+        "text": terms.text,
+        "language": terms.language,
+        "text_digest": terms.text_digest,
+        "given_at": terms.given_at.isoformat(),
+        "recorded_by": one.recorded_by,
+        "recorded_for": one.recorded_for,
+        "recorded_at": one.recorded_at.isoformat(),
+        "withdrawn_at": _encode_moment(one.withdrawn_at),
         "withdrawn_by": one.withdrawn_by,
-    }  # fmt: skip
+    }
 
 
 def _decode_consent(found: Mapping[str, str]) -> Consent:
     terms = ConsentTerms(
-        ConsentGiver(found["given_by"]), Relation(found["relation"]), ConsentWay(found["way"]), found["text"],
-        found["language"], found["text_digest"], datetime.fromisoformat(found["given_at"]),
-    )  # fmt: skip
+        ConsentGiver(found["given_by"]),
+        Relation(found["relation"]),
+        ConsentWay(found["way"]),
+        found["text"],
+        found["language"],
+        found["text_digest"],
+        datetime.fromisoformat(found["given_at"]),
+    )
     return Consent(
-        Right(found["purpose"]), terms, found["recorded_by"], found["recorded_for"],
-        datetime.fromisoformat(found["recorded_at"]), _decode_moment(found["withdrawn_at"]), found["withdrawn_by"],
-    )  # fmt: skip
+        Right(found["purpose"]),
+        terms,
+        found["recorded_by"],
+        found["recorded_for"],
+        datetime.fromisoformat(found["recorded_at"]),
+        _decode_moment(found["withdrawn_at"]),
+        found["withdrawn_by"],
+    )

@@ -160,9 +160,13 @@ class Agency:
             [one.service_id for one in view.unanswered], [one.service_id for one in view.services if one.is_open]
         )
         reply = Reply(
-            view.first, self._reply_factory, now=_utc_now(), idempotency_key=idempotency_key, services=services,
+            view.first,
+            self._reply_factory,
+            now=_utc_now(),
+            idempotency_key=idempotency_key,
+            services=services,
             withdrawal_id=view.withdrawal_id,
-        )  # fmt: skip
+        )
         yield reply
         self._outbox.enqueue(await self.store.enqueue_replies(reply.drafts))
 
@@ -298,9 +302,7 @@ class Agency:
         await self.store.open()
         for lifespan in self._lifespans:
             await self._open_lifespans.enter_async_context(lifespan())
-        loops = (
-            self._incoming.run, self._dispatcher.run, self._outbox.run, self._gap_monitor.run, self._witness.run,
-        )  # fmt: skip
+        loops = (self._incoming.run, self._dispatcher.run, self._outbox.run, self._gap_monitor.run, self._witness.run)
         self._tasks = [asyncio.create_task(loop()) for loop in loops]
 
     async def _stop_loops(self) -> None:

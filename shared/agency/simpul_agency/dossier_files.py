@@ -46,9 +46,11 @@ class FileFetcher:
     async def fetch(self, referral_id: UUID, case_id: UUID, described: DossierFile) -> OpenedFile:
         """Fetches a file that a dossier lists; raises FileUnavailable, and CityUnreachable while the city is away."""
         request = FileRequest(
-            agency=self._agency, referral_id=referral_id, file_id=described.file_id,
+            agency=self._agency,
+            referral_id=referral_id,
+            file_id=described.file_id,
             requested_at=self._now().astimezone(timezone.utc),
-        )  # fmt: skip
+        )
         try:
             answer = SealedFile.read_json(await self._post(request.model_dump_json().encode()))
             content = open_section(

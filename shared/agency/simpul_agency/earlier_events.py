@@ -16,8 +16,15 @@ LISTING: Final = frozenset(
     )
 )  # fmt: skip
 """The events that list services."""
-_OF_THE_SERVICE: Final = ("service", "role", "urgency", "answer_by", "reroute_count", "rerouted_from",
-                          "is_escalated_to_hub")  # fmt: skip
+_OF_THE_SERVICE: Final = (
+    "service",
+    "role",
+    "urgency",
+    "answer_by",
+    "reroute_count",
+    "rerouted_from",
+    "is_escalated_to_hub",
+)
 """The fields that stand in the entry of a service now."""
 
 

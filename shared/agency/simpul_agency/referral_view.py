@@ -33,10 +33,15 @@ RequestingEvent = Union[ReferralOfferedV1, ReferralAmendedV1]
 """An event that has the list of services and the facts."""
 
 _REQUESTING: Final = {message.WIRE_NAME: message for message in (ReferralOfferedV1, ReferralAmendedV1)}
-_FINAL: Final = frozenset({
-    "referral.declined.v1", "referral.rerouted.v1", "referral.completed.v1", "referral.cancelled.v1",
-    "referral.revoked.v1",
-})  # fmt: skip
+_FINAL: Final = frozenset(
+    {
+        "referral.declined.v1",
+        "referral.rerouted.v1",
+        "referral.completed.v1",
+        "referral.cancelled.v1",
+        "referral.revoked.v1",
+    }
+)
 """Events that end the services that they list."""
 _RECORDING: Final = {
     ReplyReferralAcceptedV1.WIRE_NAME: ReferralAcceptedV1.WIRE_NAME,
@@ -44,10 +49,14 @@ _RECORDING: Final = {
 }
 """Reply -> the event by which the city records it, unless it ends the service."""
 _CLOSING_REPLIES: Final = frozenset({ReplyReferralDeclinedV1.WIRE_NAME, ReplyReferralCompletedV1.WIRE_NAME})
-_ABOUT_NO_SERVICE: Final = frozenset({
-    ReplyReferralDeliveredV1.WIRE_NAME, ReplyReferralSeenV1.WIRE_NAME, ReplyWithdrawalAcknowledgedV1.WIRE_NAME,
-    ReplyNoteAddedV1.WIRE_NAME,
-})  # fmt: skip
+_ABOUT_NO_SERVICE: Final = frozenset(
+    {
+        ReplyReferralDeliveredV1.WIRE_NAME,
+        ReplyReferralSeenV1.WIRE_NAME,
+        ReplyWithdrawalAcknowledgedV1.WIRE_NAME,
+        ReplyNoteAddedV1.WIRE_NAME,
+    }
+)
 """Replies that change the state of no service."""
 
 

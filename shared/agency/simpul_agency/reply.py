@@ -147,9 +147,14 @@ class Reply:
             self._add(message, subject="", **details, service_ids=ids)
 
     def _add(
-        self, message: type[Event], *, subject: str = "", cause: Optional[UUID] = None,
-        section: Optional[SectionContent] = None, **details: Any,
-    ) -> None:  # fmt: skip
+        self,
+        message: type[Event],
+        *,
+        subject: str = "",
+        cause: Optional[UUID] = None,
+        section: Optional[SectionContent] = None,
+        **details: Any,
+    ) -> None:
         about, data = self._about, self._about.data  # type: ignore[attr-defined]  # every message class has data
         given = (message, {**details, "section": section})
         if given in self._given:

@@ -44,9 +44,11 @@ def render_status(agency: str, status: AgencyStatus, language: str, now: float) 
     """Renders the page in a language, in Indonesian where there is no such language."""
     chosen = language if language in LANGUAGES else DEFAULT_LANGUAGE
     templates = Environment(
-        loader=PackageLoader("simpul_agency.connectors"), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("simpul_agency.connectors"),
+        autoescape=True,
+        undefined=StrictUndefined,
         extensions=["jinja2.ext.i18n"],
-    )  # fmt: skip
+    )
     templates.install_gettext_translations(_TRANSLATIONS[chosen])  # type: ignore[attr-defined]  # added by the extension
     last = max((city.received_at for city in status.cities), default=None)
     return templates.get_template("status.html").render(

@@ -116,9 +116,7 @@ class Decision:
     def terms_of(self, service: Service) -> ServiceTerms:
         """When a service is offered and how urgent it is; one that no clause needs now has the terms it usually has."""
         assigned = next((one for one in self.assignments if one.service is service), None)
-        phase, max_urgency = (
-            (assigned.phase, assigned.max_urgency) if assigned else self.engine.usual_terms(service)
-        )  # fmt: skip
+        phase, max_urgency = (assigned.phase, assigned.max_urgency) if assigned else self.engine.usual_terms(service)
         urgency = self.urgency or Urgency.HIGH
         return ServiceTerms(phase, max(urgency, max_urgency, key=_ORDER.index) if max_urgency else urgency)
 
@@ -171,12 +169,14 @@ class _ServiceNeeds(dict[int, _Need]):
     def assign(self, effective: int, origin: Origin) -> tuple[Assignment, ...]:
         """The services that the clauses in force need, each with the agencies that may be addressed."""
         needs = [self[needing] for of_service in self.of_service.values() if (needing := effective & of_service)]
-        return tuple([
-            _assign(need.assignment, need.agencies, origin)
-            if need.has_selectors or origin.excluded
-            else need.assignment
-            for need in needs
-        ])  # fmt: skip
+        return tuple(
+            [
+                _assign(need.assignment, need.agencies, origin)
+                if need.has_selectors or origin.excluded
+                else need.assignment
+                for need in needs
+            ]
+        )
 
     def terms_of(self, needing: int) -> tuple[Phase, Urgency | None]:
         """The earlier phase and the higher urgency of several clauses that need one service."""

@@ -77,9 +77,16 @@ def _values(terms: type[Enum]) -> tuple[str, ...]:
 
 
 ANSWERS: Final = (
-    "perpetrator_is_child", "perpetrator_lives_with_child", "guardian_is_suspect", "safe_now", "injured",
-    "suicidal_sign", "pregnant", "disability_need", "in_school",
-)  # fmt: skip
+    "perpetrator_is_child",
+    "perpetrator_lives_with_child",
+    "guardian_is_suspect",
+    "safe_now",
+    "injured",
+    "suicidal_sign",
+    "pregnant",
+    "disability_need",
+    "in_school",
+)
 VIOLENCE: Final = Fact("violence", _values(Violence), holds_many=True)
 SINCE_EVENT: Final = Fact("time_since_event", _values(TimeSinceEvent))
 EVENT_AREA: Final = Fact("event_area", _values(Area))

@@ -9,16 +9,18 @@ from simpul_agreement.findings import Finding
 from simpul_agreement.languages import Message as _
 from simpul_agreement.model import Agreement
 
-ARTICLES: Final = MappingProxyType({
-    "UU 21/2007": 67,
-    "UU 23/2004": 56,
-    "UU 11/2012": 108,
-    "UU 12/2022": 93,
-    "UU 27/2022": 76,
-    # The amendment kept the numbers of UU 23/2002.
-    "UU 35/2014": 93,
-    "UU 23/2002": 93,
-})  # fmt: skip
+ARTICLES: Final = MappingProxyType(
+    {
+        "UU 21/2007": 67,
+        "UU 23/2004": 56,
+        "UU 11/2012": 108,
+        "UU 12/2022": 93,
+        "UU 27/2022": 76,
+        # The amendment kept the numbers of UU 23/2002.
+        "UU 35/2014": 93,
+        "UU 23/2002": 93,
+    }
+)
 """Law -> the number of its last article. A law that is not listed is not checked."""
 _LAW: Final = re.compile(r"[A-Z]\w+ \d+/\d{4}")
 _ARTICLE: Final = re.compile(r"(\d+)")

@@ -46,36 +46,44 @@ from simpul_agreement.model import (
 from simpul_schema.translations import gettext_noop
 from simpul_schema.vocabulary import ActorRole, Right, Service
 
-_SELECTORS: Final[Mapping[str, str]] = MappingProxyType({
-    SATGAS_OF_RESIDENCE: gettext_noop("the task force of the child's kelurahan"),
-    KECAMATAN_OF_RESIDENCE: gettext_noop("the task force of the child's kecamatan"),
-    COMPLAINT_CENTRE: gettext_noop("the complaint centre that took the report"),
-    ADDRESSEE: gettext_noop("the addressed agency"),
-    LEVEL_ABOVE: gettext_noop("the next escalation level of the addressed agency"),
-})  # fmt: skip
+_SELECTORS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        SATGAS_OF_RESIDENCE: gettext_noop("the task force of the child's kelurahan"),
+        KECAMATAN_OF_RESIDENCE: gettext_noop("the task force of the child's kecamatan"),
+        COMPLAINT_CENTRE: gettext_noop("the complaint centre that took the report"),
+        ADDRESSEE: gettext_noop("the addressed agency"),
+        LEVEL_ABOVE: gettext_noop("the next escalation level of the addressed agency"),
+    }
+)
 _UNITS: Final = (
     (1440, gettext_noop("1 day"), gettext_noop("{count} days")),
     (60, gettext_noop("1 hour"), gettext_noop("{count} hours")),
     (1, gettext_noop("1 minute"), gettext_noop("{count} minutes")),
 )
-_SINGLE_TOPICS: Final[Mapping[str, str]] = MappingProxyType({
-    "urgency": gettext_noop("the urgency"),
-    "mediation": gettext_noop("whether mediation is forbidden"),
-    "basis": gettext_noop("the basis of disclosure"),
-    "suspect": gettext_noop("who accompanies the child who is the suspect"),
-    "service_plan": gettext_noop("when the service plan is confirmed"),
-})  # fmt: skip
-_CLOCKS_OF_PHASE: Final[Mapping[Phase, str]] = MappingProxyType({
-    Phase.IMMEDIATE: gettext_noop("{clock} of services that are offered at once"),
-    Phase.PLANNED: gettext_noop("{clock} of services in the service plan"),
-})  # fmt: skip
+_SINGLE_TOPICS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "urgency": gettext_noop("the urgency"),
+        "mediation": gettext_noop("whether mediation is forbidden"),
+        "basis": gettext_noop("the basis of disclosure"),
+        "suspect": gettext_noop("who accompanies the child who is the suspect"),
+        "service_plan": gettext_noop("when the service plan is confirmed"),
+    }
+)
+_CLOCKS_OF_PHASE: Final[Mapping[Phase, str]] = MappingProxyType(
+    {
+        Phase.IMMEDIATE: gettext_noop("{clock} of services that are offered at once"),
+        Phase.PLANNED: gettext_noop("{clock} of services in the service plan"),
+    }
+)
 _MINUTES_OF_A_DAY: Final = 1440
-_CARRIED_OUT_BY: Final[Mapping[Service, AgencyKind]] = MappingProxyType({
-    Service.POLICE_REPORT: AgencyKind.POLICE,
-    Service.FORENSIC_EXAM: AgencyKind.HOSPITAL,
-    Service.MEDICAL_CARE: AgencyKind.HOSPITAL,
-    Service.PEP_72H: AgencyKind.HOSPITAL,
-})  # fmt: skip
+_CARRIED_OUT_BY: Final[Mapping[Service, AgencyKind]] = MappingProxyType(
+    {
+        Service.POLICE_REPORT: AgencyKind.POLICE,
+        Service.FORENSIC_EXAM: AgencyKind.HOSPITAL,
+        Service.MEDICAL_CARE: AgencyKind.HOSPITAL,
+        Service.PEP_72H: AgencyKind.HOSPITAL,
+    }
+)
 """Services that only one kind of agency may carry out: a party of another kind finds one that may."""
 
 
@@ -235,9 +243,10 @@ def _describe_disclosure(disclosed: Disclosure, language: str) -> str:
     if disclosed.own_basis is None:
         return text
     return _("{text}; also without a consent, on the basis of {basis}, {sections}").format(
-        text=text, sections=_name_sections(disclosed.without_consent, language),
+        text=text,
+        sections=_name_sections(disclosed.without_consent, language),
         basis=without_capital(disclosed.own_basis.label(language)),
-    )  # fmt: skip
+    )
 
 
 def _name_sections(sections: frozenset[Section], language: str) -> str:

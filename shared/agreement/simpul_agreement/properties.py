@@ -109,10 +109,22 @@ class Hidden:
 
 
 Demand: TypeAlias = (
-    ServiceRequired | Addressed | CentreSupports | Leads | OfferedAtOnce | MediationIsLocked | BasisIsNot
-    | UrgencyMustBe | ClockLimit | SuspectElsewhere | ExcludedGetNothing | OneLeadForEachRight
-    | EscalationReachesSomebody | Reachable | Hidden
-)  # fmt: skip
+    ServiceRequired
+    | Addressed
+    | CentreSupports
+    | Leads
+    | OfferedAtOnce
+    | MediationIsLocked
+    | BasisIsNot
+    | UrgencyMustBe
+    | ClockLimit
+    | SuspectElsewhere
+    | ExcludedGetNothing
+    | OneLeadForEachRight
+    | EscalationReachesSomebody
+    | Reachable
+    | Hidden
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +147,20 @@ POWER_OVER_THE_CHILD: Final = ("parent", "step_parent", "relative", "spouse", "t
 """Relations of a suspect on whom the child depends, so that no agreement between the two can be free."""
 _PREGNANT_BELOW_15: Final = (_if("pregnant", "yes"), _if("age_band", "under_6", "from_6_to_11", "from_12_to_14"))
 _AS_SEXUAL: Final = (
-    Addressed(AgencyKind.POLICE), Addressed(AgencyKind.HUB), ServiceRequired(Service.FORENSIC_EXAM),
+    Addressed(AgencyKind.POLICE),
+    Addressed(AgencyKind.HUB),
+    ServiceRequired(Service.FORENSIC_EXAM),
     ClockLimit(ClockName.POLICE_REPORT, timedelta(days=3), Service.POLICE_REPORT),
-)  # fmt: skip
+)
 _AT_ONCE: Final = (
-    Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
-    Service.POLICE_REPORT, Service.CASE_MANAGEMENT, Service.MANUAL_TRIAGE,
-)  # fmt: skip
+    Service.EMERGENCY_PROTECTION,
+    Service.MEDICAL_CARE,
+    Service.FORENSIC_EXAM,
+    Service.PEP_72H,
+    Service.POLICE_REPORT,
+    Service.CASE_MANAGEMENT,
+    Service.MANUAL_TRIAGE,
+)
 """Services that protect life, body or evidence, and those without which nobody takes care of the case."""
 PROPERTIES: Final = (
     Property(
@@ -336,10 +355,14 @@ def _codes(kind: str, terms: type[Enum]) -> tuple[Topic, ...]:
 
 
 EXACTLY_ONE: Final[tuple[Topic, ...]] = (
-    ("urgency", ""), ("mediation", ""), ("basis", ""),
+    ("urgency", ""),
+    ("mediation", ""),
+    ("basis", ""),
     *(("clock", clock.value) for clock in _ALWAYS_RUN),
-    *_codes("disclosure", Service), *_codes("escalation", Step), *_codes("retention", Section),
-)  # fmt: skip
+    *_codes("disclosure", Service),
+    *_codes("escalation", Step),
+    *_codes("retention", Section),
+)
 """Questions that every situation must answer."""
 SERVICE_PLAN: Final[Topic] = ("service_plan", "")
 """The question that every situation must answer where services are planned."""

@@ -120,9 +120,15 @@ def read_72_hours(
 
 
 def _situation(
-    triage: TriageFacts, *, since_event: TimeSinceEvent, event_area: Area, residence: Area, centre: str, excluded: str,
+    triage: TriageFacts,
+    *,
+    since_event: TimeSinceEvent,
+    event_area: Area,
+    residence: Area,
+    centre: str,
+    excluded: str,
     band: TimeBand,
-) -> Situation:  # fmt: skip
+) -> Situation:
     """The facts of a report; `centre` and `excluded` are kinds of agencies, empty when there is none.
 
     A sign of trafficking counts as trafficking, because waiting for certainty costs the child. The engine adds what the

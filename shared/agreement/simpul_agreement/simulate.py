@@ -74,8 +74,16 @@ class Load:
 def combine_loads(loads: Sequence[Load]) -> Load:
     """The combined workload of several agencies."""
     names = (
-        "referrals", "services", "led", "met", "reminded", "escalated", "twice_overdue", "messages", "night_messages",
-    )  # fmt: skip
+        "referrals",
+        "services",
+        "led",
+        "met",
+        "reminded",
+        "escalated",
+        "twice_overdue",
+        "messages",
+        "night_messages",
+    )
     sums = {name: sum(getattr(load, name) for load in loads) for name in names}
     return Load(**sums, minutes=[minutes for load in loads for minutes in load.minutes])
 

@@ -30,18 +30,36 @@ def describe_year(year: Year, language: str, width: int) -> Iterator[str]:
 def _header(language: str) -> tuple[str, ...]:
     _ = translator(language)
     return (
-        _("agency"), _("referrals"), _("services"), _("led"), _("messages"), _("at night"), _("median"), _("9 of 10"),
-        _("in time"), "50 %", "100 %", "200 %",
-    )  # fmt: skip
+        _("agency"),
+        _("referrals"),
+        _("services"),
+        _("led"),
+        _("messages"),
+        _("at night"),
+        _("median"),
+        _("9 of 10"),
+        _("in time"),
+        "50 %",
+        "100 %",
+        "200 %",
+    )
 
 
 def _agency_row(code: str, load: Load, language: str) -> tuple[str, ...]:
     return (
-        code, str(load.referrals), str(load.services), str(load.led), str(load.messages), str(load.night_messages),
-        _time(load.median_minutes, language), _time(load.slow_minutes, language), f"{load.met_share:.0%}",
+        code,
+        str(load.referrals),
+        str(load.services),
+        str(load.led),
+        str(load.messages),
+        str(load.night_messages),
+        _time(load.median_minutes, language),
+        _time(load.slow_minutes, language),
+        f"{load.met_share:.0%}",
         str(load.reminded),
-        str(load.escalated), str(load.twice_overdue),
-    )  # fmt: skip
+        str(load.escalated),
+        str(load.twice_overdue),
+    )
 
 
 def _time(minutes: float, language: str) -> str:
@@ -100,11 +118,18 @@ def year_as_csv(year: Year) -> str:
     writer.writerow(("subject", "name", "measure", "value"))
     for code, load in sorted(year.loads.items()):
         figures = {
-            "referrals": load.referrals, "services": load.services, "led": load.led, "messages": load.messages,
-            "night_messages": load.night_messages, "median_minutes": round(load.median_minutes),
-            "slow_minutes": round(load.slow_minutes), "met_share": round(load.met_share, 3),
-            "reminded": load.reminded, "escalated": load.escalated, "twice_overdue": load.twice_overdue,
-        }  # fmt: skip
+            "referrals": load.referrals,
+            "services": load.services,
+            "led": load.led,
+            "messages": load.messages,
+            "night_messages": load.night_messages,
+            "median_minutes": round(load.median_minutes),
+            "slow_minutes": round(load.slow_minutes),
+            "met_share": round(load.met_share, 3),
+            "reminded": load.reminded,
+            "escalated": load.escalated,
+            "twice_overdue": load.twice_overdue,
+        }
         writer.writerows(("agency", code, measure, value) for measure, value in figures.items())
     for measure in ("referrals", "at_once", "services", "messages"):
         values = [getattr(case, measure) for case in year.cases]

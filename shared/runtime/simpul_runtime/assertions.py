@@ -111,9 +111,14 @@ def assert_actor(
 ) -> str:
     """Returns the value of the header `Authorization` for one request."""
     claims = Claims(
-        audience=audience, person=person, agency=agency, role=role, request=digest_request(request), issued_at=now,
+        audience=audience,
+        person=person,
+        agency=agency,
+        role=role,
+        request=digest_request(request),
+        issued_at=now,
         expires_at=now + LIFETIME,
-    )  # fmt: skip
+    )
     body = claims.model_dump_json().encode()
     return f"{SCHEME} {encode(body)} {sign(body, ring, domain=DOMAIN)}"
 

@@ -42,8 +42,14 @@ _MISTAKES: Final = (
 )
 """The message of Typer about a mistake -> the message to the caller, without words of the library."""
 FRAME: Final = (
-    OPTIONS, ARGUMENTS, COMMANDS, HELP_OPTION, USAGE, MORE_HELP, *dict.fromkeys(text for _, text in _MISTAKES),
-)  # fmt: skip
+    OPTIONS,
+    ARGUMENTS,
+    COMMANDS,
+    HELP_OPTION,
+    USAGE,
+    MORE_HELP,
+    *dict.fromkeys(text for _, text in _MISTAKES),
+)
 """The texts that Typer adds to those of a command, and the answers to wrong arguments."""
 
 

@@ -14,9 +14,15 @@ Schema = dict[str, Any]
 
 _BOUNDS = {
     # keyword: whether a larger value allows more
-    "maximum": True, "maxLength": True, "maxItems": True, "exclusiveMaximum": True,
-    "minimum": False, "minLength": False, "minItems": False, "exclusiveMinimum": False,
-}  # fmt: skip
+    "maximum": True,
+    "maxLength": True,
+    "maxItems": True,
+    "exclusiveMaximum": True,
+    "minimum": False,
+    "minLength": False,
+    "minItems": False,
+    "exclusiveMinimum": False,
+}
 
 
 class Writer(enum.Enum):

@@ -154,9 +154,10 @@ class Event(ContractModel):
     )
     type: str = Field(max_length=MAX_NAME, description="the wire name, in the past tense and with its version")
     subject: str = Field(
-        pattern=r"^(case|referral)/[0-9a-f-]{36}$", max_length=MAX_NAME,
+        pattern=r"^(case|referral)/[0-9a-f-]{36}$",
+        max_length=MAX_NAME,
         description="what the event is about; a random id, never a serial number",
-    )  # fmt: skip
+    )
     time: Instant = Field(description="when it happened, UTC")
     datacontenttype: Literal["application/json"] = "application/json"
     sequence: Annotated[str, AfterValidator(_check_sequence)] = Field(

@@ -23,9 +23,13 @@ TRACEPARENT: Final = "traceparent"
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """The variables that switch traces on; the first has the address of the collector, the second that of its traces."""
 SAMPLERS: Final = (
-    "always_on", "always_off", "traceidratio",
-    "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio",
-)  # fmt: skip
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
 COMPRESSIONS: Final = ("none", "gzip", "deflate")
 PROTOCOL: Final = "http/protobuf"
 """The one protocol of OTLP that is spoken here."""

@@ -43,10 +43,12 @@ class Town:
     def agency(self, **more: Any) -> Agency:
         """Creates the agency's consumer; one created after a stop has the same store."""
         settings = AgencySettings(
-            code="ylpa", amqp_url=SecretStr(self.amqp_url), key_file=self.folder / "unused",
+            code="ylpa",
+            amqp_url=SecretStr(self.amqp_url),
+            key_file=self.folder / "unused",
             directory_file=self.folder / "unused",
             **{"store_url": f"sqlite:///{self.folder / 'agency.db'}", **more},
-        )  # fmt: skip
+        )
         return Agency(settings, self.rings["ylpa"], self.directory)
 
     def offer(self, *services: str, **more: Any) -> dict[str, Any]:
@@ -55,9 +57,11 @@ class Town:
         referral, case_id = uuid4(), uuid4()
         event |= {"id": str(uuid4()), "subject": f"referral/{referral}", "correlationid": str(case_id)} | more
         event["data"] |= {
-            "referral_id": str(referral), "case_id": str(case_id), "agency": "ylpa",
+            "referral_id": str(referral),
+            "case_id": str(case_id),
+            "agency": "ylpa",
             "services": [a_service(name) for name in services or ("psychologist",)],
-        }  # fmt: skip
+        }
         event["data"]["sealed"] = {"facts": self._seal_facts(event, event.pop("sealed_to", "ylpa"))}
         return event
 
@@ -83,9 +87,11 @@ class Town:
         event: dict[str, Any] = json.loads(json.dumps(SAMPLES[wire_name]))
         event["data"] |= {name: offer["data"][name] for name in ("referral_id", "case_id", "agency")}
         return event | {
-            "id": str(uuid4()), "subject": offer["subject"], "correlationid": offer["correlationid"],
+            "id": str(uuid4()),
+            "subject": offer["subject"],
+            "correlationid": offer["correlationid"],
             "sequence": f"{sequence:010d}",
-        }  # fmt: skip
+        }
 
     def _seal_facts(self, event: dict[str, Any], recipient: str) -> dict[str, Any]:
         facts: dict[str, Any] = dict.fromkeys(ReferralFacts.model_fields, "unknown")
@@ -100,13 +106,17 @@ class Town:
         event: dict[str, Any] = json.loads(json.dumps(SAMPLES["referral.reply_refused.v1"]))
         reply = reply_id or str(uuid4())
         event["data"] |= {
-            "referral_id": offer["data"]["referral_id"], "agency": "ylpa", "reply_id": reply,
+            "referral_id": offer["data"]["referral_id"],
+            "agency": "ylpa",
+            "reply_id": reply,
             "service_ids": list(service_ids),
-        }  # fmt: skip
+        }
         return event | {
-            "id": str(uuid4()), "subject": f"reply/{reply}", "correlationid": offer["correlationid"],
+            "id": str(uuid4()),
+            "subject": f"reply/{reply}",
+            "correlationid": offer["correlationid"],
             "sequence": "0000000001",
-        }  # fmt: skip
+        }
 
     def manifest(
         self, sequence: int, last_number: int, events: Mapping[int, dict[str, Any]], seconds: float = 60
@@ -115,13 +125,17 @@ class Town:
         now = datetime.now(UTC)
         event: dict[str, Any] = json.loads(json.dumps(SAMPLES["agency.manifest.v1"]))
         return event | {
-            "id": str(uuid4()), "subject": "agency/ylpa", "sequence": f"{sequence:010d}", "time": _wire(now),
+            "id": str(uuid4()),
+            "subject": "agency/ylpa",
+            "sequence": f"{sequence:010d}",
+            "time": _wire(now),
             "data": {
-                "agency": "ylpa", "last_manifest_number": last_number,
+                "agency": "ylpa",
+                "last_manifest_number": last_number,
                 "next_by": _wire(now + timedelta(seconds=seconds)),
                 "events": [{"manifest_number": number, "event_id": event["id"]} for number, event in events.items()],
             },
-        }  # fmt: skip
+        }
 
     def resend_requests(self) -> list[dict[str, Any]]:
         """Returns the data of the agency's resend requests."""

@@ -157,9 +157,15 @@ async def test_unusable_messages_are_parked_and_do_not_stop_the_consumer(town: T
 
     await eventually(all_parked)
     assert {parked.reason for parked in await agency.store.list_parked()} == {
-        "forged", "unauthorized_publisher", "unknown_type", "cannot_open", "invalid", "for_another_agency", "malformed",
+        "forged",
+        "unauthorized_publisher",
+        "unknown_type",
+        "cannot_open",
+        "invalid",
+        "for_another_agency",
+        "malformed",
         "unsigned",
-    }  # fmt: skip
+    }
     assert calls == [good["subject"]]
 
     async def all_reported() -> bool:
@@ -198,9 +204,10 @@ async def test_a_ward_replies_from_its_own_queue_in_addition_to_the_inbox(town: 
     await eventually(both_have_replied)
     sources = {(e["source"], e["sequence"]) for e in town.received if e["subject"] == medical["subject"]}
     assert sources == {
-        ("/kediri/agency/ylpa--ward", "0000000001"), ("/kediri/agency/ylpa--ward", "0000000002"),
+        ("/kediri/agency/ylpa--ward", "0000000001"),
+        ("/kediri/agency/ylpa--ward", "0000000002"),
         ("/kediri/agency/ylpa", "0000000001"),
-    }  # fmt: skip
+    }
     assert calls == ["medical_care"]
     await ward.stop()
     await inbox.stop()
@@ -225,8 +232,10 @@ async def test_services_are_accepted_and_declined_one_by_one(town: Town) -> None
     await town.expect_replies(own, "delivered", "accepted")
 
     assert town.replies_with_services(mixed) == [
-        ("delivered", []), ("accepted", ["psychologist", "counselling"]), ("declined", ["shelter"]),
-    ]  # fmt: skip
+        ("delivered", []),
+        ("accepted", ["psychologist", "counselling"]),
+        ("declined", ["shelter"]),
+    ]
     await agency.stop()
 
 
@@ -248,8 +257,11 @@ async def test_an_added_service_is_confirmed_and_accepted_alone(town: Town) -> N
     await town.expect_replies(offer, "delivered", "accepted", "delivered", "accepted")
 
     assert [named for _, named in town.replies_with_services(offer)] == [
-        [], ["psychologist"], [], [added["service_id"]],
-    ]  # fmt: skip
+        [],
+        ["psychologist"],
+        [],
+        [added["service_id"]],
+    ]
     await agency.stop()
 
 

@@ -71,9 +71,11 @@ def test_doctor_finds_what_is_wrong_and_says_what_to_do(box: Sandbox, tmp_path: 
 def test_every_trigger_reaches_the_connectors(box: Sandbox, tmp_path: Path) -> None:
     port, spool = free_port(), tmp_path / "spool"
     settings = {
-        "SIMPUL_AGENCY_SPOOL_FOLDER": str(spool), "SIMPUL_AGENCY_AUTO_ACCEPT": "true",
-        "SIMPUL_AGENCY_HEALTH_PORT": str(port), "SIMPUL_AGENCY_GAP_TIMEOUT": "0.5",
-    }  # fmt: skip
+        "SIMPUL_AGENCY_SPOOL_FOLDER": str(spool),
+        "SIMPUL_AGENCY_AUTO_ACCEPT": "true",
+        "SIMPUL_AGENCY_HEALTH_PORT": str(port),
+        "SIMPUL_AGENCY_GAP_TIMEOUT": "0.5",
+    }
     with box.running("run", **settings) as log:
         until(lambda: box.log.read_text().count("reply.referral.accepted.v1") >= 5)
         for what in TRIGGERS:

@@ -146,9 +146,10 @@ async def test_spool_has_a_file_for_each_event_and_a_row_for_each_service_and_ta
 
     rows = list(csv.DictReader((spool / "referrals.csv").read_text().splitlines()))
     assert [(row["type"], row["service"], row["role"], row["is_new"]) for row in rows] == [
-        ("referral.offered.v1", "psychologist", "lead", "true"), ("referral.offered.v1", "shelter", "lead", "true"),
+        ("referral.offered.v1", "psychologist", "lead", "true"),
+        ("referral.offered.v1", "shelter", "lead", "true"),
         ("referral.cancelled.v1", "psychologist", "", "false"),
-    ]  # fmt: skip
+    ]
     assert tuple(rows[0]) == COLUMNS
     assert town.replies_with_services(offer)[1] == ("declined", ["shelter"])
     assert (spool / "referrals.1.csv").read_text().endswith("1,2,3,4,5\n")
@@ -216,8 +217,10 @@ async def test_table_has_a_row_for_each_event_and_takes_replies(
         await eventually(only_the_rejected_note_is_kept)
     assert "Wenthilora" not in str(town.received)
     assert town.replies_with_services(offer)[1:] == [
-        ("accepted", ["psychologist", "shelter"]), ("completed", ["psychologist"]), ("added", []),
-    ]  # fmt: skip
+        ("accepted", ["psychologist", "shelter"]),
+        ("completed", ["psychologist"]),
+        ("added", []),
+    ]
 
 
 def create_earlier_reply_table(connection: Connection) -> None:

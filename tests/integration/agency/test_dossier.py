@@ -169,9 +169,11 @@ async def test_people_read_the_notes_of_other_agencies_until_the_section_is_with
     await agency.start()
     await town.send(dossier.offer)
     note = {
-        "note_id": str(uuid4()), "agency": "rs-rujukan", "text": "Wenthilora sleeps\x1b[2J at her aunt's.",
+        "note_id": str(uuid4()),
+        "agency": "rs-rujukan",
+        "text": "Wenthilora sleeps\x1b[2J at her aunt's.",
         "written_at": "2026-11-27T15:00:05Z",
-    }  # fmt: skip
+    }
     await dossier.release(logistics={"address": ADDRESS, "notes": [note]})
     await dossier.expect_sections(agency, "logistics")
 

@@ -34,11 +34,16 @@ def folder(tmp_path: Path) -> Path:
 
 def run(folder: Path, *arguments: str, expected: int = 0) -> str:
     environment = {
-        "PATH": os.defpath, "HOME": str(folder), "COLUMNS": "200", "SIMPUL_AGENCY_CODE": "ylpa",
-        "SIMPUL_AGENCY_AMQP_URL": "amqp://nobody@127.0.0.1:9/", "SIMPUL_AGENCY_KEY_FILE": "keys",
-        "SIMPUL_AGENCY_DIRECTORY_FILE": "directory", "SIMPUL_AGENCY_STORE_URL": "sqlite:///agency.db",
+        "PATH": os.defpath,
+        "HOME": str(folder),
+        "COLUMNS": "200",
+        "SIMPUL_AGENCY_CODE": "ylpa",
+        "SIMPUL_AGENCY_AMQP_URL": "amqp://nobody@127.0.0.1:9/",
+        "SIMPUL_AGENCY_KEY_FILE": "keys",
+        "SIMPUL_AGENCY_DIRECTORY_FILE": "directory",
+        "SIMPUL_AGENCY_STORE_URL": "sqlite:///agency.db",
         "SIMPUL_AGENCY_AUTO_ACCEPT": "true",
-    }  # fmt: skip
+    }
     done = subprocess.run(
         [COMMAND, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )

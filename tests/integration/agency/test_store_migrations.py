@@ -42,9 +42,13 @@ SOURCE = "/kediri/routing"
 NOW = 1_760_000_000.0
 NOW_BEFORE_SERVICES = 1_764_150_000.0
 RENAMED = {
-    "received": "inbox_message", "unreadable": "parked_message", "reply": "outbox_message", "stream": "outbox_stream",
-    "account": "manifest_entry", "city": "delivery_manifest",
-}  # fmt: skip
+    "received": "inbox_message",
+    "unreadable": "parked_message",
+    "reply": "outbox_message",
+    "stream": "outbox_stream",
+    "account": "manifest_entry",
+    "city": "delivery_manifest",
+}
 SIGNED = ("received", "unreadable", "reply")
 REASONS = {"not_json": "malformed", "altered": "id_reused"}
 STATES = {2: "retrying", 3: "received", 11: "waiting_for_predecessor", 41: "waiting_for_predecessor"}
@@ -164,8 +168,9 @@ async def test_work_continues_where_it_stood(old: str) -> None:
     # What is missing in a stream, and in the manifests.
     gaps, _ = await store.find_gaps(NOW + 10)
     assert {(gap.subject, gap.sequence, gap.previous_body is None) for gap in gaps} == {
-        (referral(1), 3, False), (referral(4), 2, True),
-    }  # fmt: skip
+        (referral(1), 3, False),
+        (referral(4), 2, True),
+    }
     [city] = await store.compare_manifests()
     assert (city.last_number, city.settled_number, city.missing_ranges) == (9, 4, ((5, 5), (8, 9)))
     # Replies in their order, and the next ones behind them.
@@ -259,9 +264,10 @@ async def test_a_consumer_handles_and_answers_what_came_before_services(town: To
     bundle = await agency.export_fhir(UUID(uid(2001)))
     await agency.stop()
     assert sorted(calls) == [
-        ("referral.amended.v1", [uid(2002)]), ("referral.offered.v1", [uid(2003)]),
+        ("referral.amended.v1", [uid(2002)]),
+        ("referral.offered.v1", [uid(2003)]),
         ("referral.reminded.v1", [uid(2004)]),
-    ]  # fmt: skip
+    ]
     accepted = [event["data"] for event in town.received if event["type"] == "reply.referral.accepted.v1"]
     assert {data["referral_id"]: data["service_ids"] for data in accepted}[uid(2003)] == [uid(2003)]
     assert bundle["entry"][0]["resource"]["status"] == "completed"

@@ -68,9 +68,12 @@ async def test_an_acknowledged_contradiction_is_a_problem_no_longer_and_a_new_on
 
     agency = town.agency()
     settings = {
-        "CODE": "ylpa", "AMQP_URL": town.amqp_url, "KEY_FILE": "unused", "DIRECTORY_FILE": "unused",
+        "CODE": "ylpa",
+        "AMQP_URL": town.amqp_url,
+        "KEY_FILE": "unused",
+        "DIRECTORY_FILE": "unused",
         "STORE_URL": f"sqlite:///{town.folder / 'agency.db'}",
-    }  # fmt: skip
+    }
     for name, value in settings.items():
         monkeypatch.setenv(f"SIMPUL_AGENCY_{name}", value)
     monkeypatch.chdir(town.folder)

@@ -105,8 +105,11 @@ class Book:
             for one in block:
                 await self.execute(
                     "UPDATE audit SET actor = :actor, digest = :digest, hash = :hash WHERE position = :position",
-                    actor=one.actor, digest=one.digest, hash=last_hash, position=one.position,
-                )  # fmt: skip
+                    actor=one.actor,
+                    digest=one.digest,
+                    hash=last_hash,
+                    position=one.position,
+                )
         await self.execute("UPDATE audit_head SET hash = :hash", hash=last_hash)
 
 
@@ -132,10 +135,18 @@ async def test_an_untouched_audit_is_consistent(book: Book) -> None:
 
 
 CHANGES = {
-    "block": "block + 1", "at": "at + interval '1 microsecond'", "actor": "'budi'", "role": "''",
-    "action": "'case.closed'", "subject": "''", "detail": "detail || ' '", "salt": "sha256(salt)",
-    "commitment": "sha256(commitment)", "digest": "sha256(digest)", "hash": "sha256(hash)",
-}  # fmt: skip
+    "block": "block + 1",
+    "at": "at + interval '1 microsecond'",
+    "actor": "'budi'",
+    "role": "''",
+    "action": "'case.closed'",
+    "subject": "''",
+    "detail": "detail || ' '",
+    "salt": "sha256(salt)",
+    "commitment": "sha256(commitment)",
+    "digest": "sha256(digest)",
+    "hash": "sha256(hash)",
+}
 
 
 @pytest.mark.parametrize("column", CHANGES)
@@ -178,8 +189,10 @@ async def test_every_column_of_both_tables_of_every_service_is_covered_by_its_ch
     assert {one for one, verified in found.items() if not verified.problems} == set()
     assert {column for table, column in found if table == "audit"} == {*CHANGES, "position"}
     assert {column for table, column in found if table == "audit_head"} == {"is_only", "position", "hash"}
-    located = {table: {verified.problems[0].position for (of, _), verified in found.items() if of == table}
-               for table in ("audit", "audit_head")}  # fmt: skip
+    located = {
+        table: {verified.problems[0].position for (of, _), verified in found.items() if of == table}
+        for table in ("audit", "audit_head")
+    }
     assert located == {"audit": {LAST - 2}, "audit_head": {LAST + 1, 1}}
 
 

@@ -126,9 +126,20 @@ class Witnessed:
 
     async def verify(self, file: Path, expected: int) -> Any:
         output = await self.run(
-            city_app, "audit", "verify", "--database-url", self.url, "--service", "routing", "--witness", str(file),
-            "--directory", str(self.folder / "directory.json"), "--json", expected=expected,
-        )  # fmt: skip
+            city_app,
+            "audit",
+            "verify",
+            "--database-url",
+            self.url,
+            "--service",
+            "routing",
+            "--witness",
+            str(file),
+            "--directory",
+            str(self.folder / "directory.json"),
+            "--json",
+            expected=expected,
+        )
         return json.loads(output)
 
 
@@ -160,17 +171,18 @@ async def witnessed(backends: Backends, tmp_path: Path, monkeypatch: pytest.Monk
     url = await create_migrated(backends, "routing", f"witnessed_{uuid4().hex[:8]}")
     engine = create_engine(url, connections=4)
     settings = {
-        "CODE": AGENCY, "AMQP_URL": "amqp://nobody@127.0.0.1:9/", "KEY_FILE": str(tmp_path / "keys"),
-        "DIRECTORY_FILE": str(tmp_path / "directory.json"), "STORE_URL": f"sqlite:///{tmp_path / 'agency.db'}",
-    }  # fmt: skip
+        "CODE": AGENCY,
+        "AMQP_URL": "amqp://nobody@127.0.0.1:9/",
+        "KEY_FILE": str(tmp_path / "keys"),
+        "DIRECTORY_FILE": str(tmp_path / "directory.json"),
+        "STORE_URL": f"sqlite:///{tmp_path / 'agency.db'}",
+    }
     for name, value in settings.items():
         monkeypatch.setenv(f"SIMPUL_AGENCY_{name}", value)
     monkeypatch.chdir(tmp_path)
-    agency = Agency(
-        AgencySettings(**{name.lower(): SecretStr(value) if name == "AMQP_URL" else value
-                          for name, value in settings.items()}),  # type: ignore[arg-type]
-        pairs[AGENCY][0], directory,
-    )  # fmt: skip
+    named: dict[str, Any] = {name.lower(): value for name, value in settings.items()}
+    named["amqp_url"] = SecretStr(settings["AMQP_URL"])
+    agency = Agency(AgencySettings(**named), pairs[AGENCY][0], directory)
     await agency.store.open()
     yield Witnessed(engine, url, Keys(pairs["routing"][0], directory), agency, tmp_path)
     await agency.store.close()

@@ -77,10 +77,15 @@ def web(city: LocalCity, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     # The tests' own logging stays as it is.
     monkeypatch.setattr("simpul_runtime.service.configure_logging", lambda *_: None)
     settings = DeskSettings(
-        database_url=SecretStr(city.database_url("desk")), amqp_url=SecretStr(city.backends.amqp_url),
-        key_file=key_file(city.keys, "desk"), directory_file=directory_file(city.keys), city_dir=city.city_dir,
-        routing_url=city.url("routing"), intake_url=city.url("intake"), oidc_issuer="http://127.0.0.1:9",
-    )  # fmt: skip
+        database_url=SecretStr(city.database_url("desk")),
+        amqp_url=SecretStr(city.backends.amqp_url),
+        key_file=key_file(city.keys, "desk"),
+        directory_file=directory_file(city.keys),
+        city_dir=city.city_dir,
+        routing_url=city.url("routing"),
+        intake_url=city.url("intake"),
+        oidc_issuer="http://127.0.0.1:9",
+    )
     return build(settings)[1]
 
 
@@ -103,10 +108,17 @@ async def test_every_route_says_who_may_use_it(web: FastAPI) -> None:
 
     assert {one.path for one in questions} >= {"/", "/login", "/account", "/members", "/invitation/{secret}"}
     assert {one.path for one in questions if one.requirement is None} <= {
-        "/login", "/login/code", "/login/authenticator", "/login/recovery-code", "/login/passkey",
-        "/login/passkey/options", "/login/provider", "/login/provider/callback", "/invitation/{secret}",
+        "/login",
+        "/login/code",
+        "/login/authenticator",
+        "/login/recovery-code",
+        "/login/passkey",
+        "/login/passkey/options",
+        "/login/provider",
+        "/login/provider/callback",
+        "/invitation/{secret}",
         "/paper",
-    }  # fmt: skip
+    }
 
 
 async def test_a_stranger_is_led_to_the_login_by_every_route(web: FastAPI) -> None:

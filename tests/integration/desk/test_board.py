@@ -51,10 +51,13 @@ class Board:
         services = [
             {"service_id": service_id, "service": need, "role": "lead", "urgency": urgency, "answer_by": answer_by}
             for service_id, need, urgency, answer_by in zip(
-                self.services[referral_id], ("medical_care", "shelter", "legal_aid"), ("medium", "high", "low"),
-                deadlines, strict=False,
+                self.services[referral_id],
+                ("medical_care", "shelter", "legal_aid"),
+                ("medium", "high", "low"),
+                deadlines,
+                strict=False,
             )
-        ]  # fmt: skip
+        ]
         await self.receive(wire_name, referral_id, services=services, urgency="high", answer_by=min(deadlines))
 
     async def late(
@@ -85,10 +88,17 @@ class Board:
                 {"service_id": each, "service": "medical_care"} for each in only or self.services[referral_id]
             ],
         }
-        event = message.model_validate({
-            "id": uuid4(), "source": "/kediri/routing", "subject": f"referral/{referral_id}", "time": START,
-            "sequence": "0000000001", "correlationid": uuid4(), "data": about | data,
-        })  # fmt: skip
+        event = message.model_validate(
+            {
+                "id": uuid4(),
+                "source": "/kediri/routing",
+                "subject": f"referral/{referral_id}",
+                "time": START,
+                "sequence": "0000000001",
+                "correlationid": uuid4(),
+                "data": about | data,
+            }
+        )
         async with self.transactions.begin() as transaction:
             await board_handlers()[message](transaction, [event])
 
@@ -96,11 +106,17 @@ class Board:
         """Receives an event about two cases."""
         message = message_class(f"overlap.{name}.v1")
         assert message is not None
-        event = message.model_validate({
-            "id": uuid4(), "source": "/kediri/intake", "subject": f"overlap/{overlap}", "time": START,
-            "sequence": "0000000001", "correlationid": case_id,
-            "data": {"case_id": case_id, "other_case_id": other, **data},
-        })  # fmt: skip
+        event = message.model_validate(
+            {
+                "id": uuid4(),
+                "source": "/kediri/intake",
+                "subject": f"overlap/{overlap}",
+                "time": START,
+                "sequence": "0000000001",
+                "correlationid": case_id,
+                "data": {"case_id": case_id, "other_case_id": other, **data},
+            }
+        )
         async with self.transactions.begin() as transaction:
             await board_handlers()[message](transaction, [event])
 
@@ -108,11 +124,17 @@ class Board:
         """Receives that a case was merged into another."""
         message = message_class("case.merged.v1")
         assert message is not None
-        event = message.model_validate({
-            "id": uuid4(), "source": "/kediri/routing", "subject": f"case/{case_id}", "time": START,
-            "sequence": "0000000001", "correlationid": case_id,
-            "data": {"case_id": case_id, "into": into, "merged_at": LATER},
-        })  # fmt: skip
+        event = message.model_validate(
+            {
+                "id": uuid4(),
+                "source": "/kediri/routing",
+                "subject": f"case/{case_id}",
+                "time": START,
+                "sequence": "0000000001",
+                "correlationid": case_id,
+                "data": {"case_id": case_id, "into": into, "merged_at": LATER},
+            }
+        )
         async with self.transactions.begin() as transaction:
             await board_handlers()[message](transaction, [event])
 
@@ -241,8 +263,11 @@ async def test_a_board_of_an_older_version_shows_each_former_referral_as_a_servi
         await connection.execute(
             "INSERT INTO board (referral_id, case_id, agency, service, urgency, answer_by, ended_as, unanswered_since,"
             " unanswered_step) VALUES ($1, $2, 'ylpa', 'legal_aid', 'high', $3, $4, $3, 200)",
-            referral_id, uuid4(), START, ended_as,
-        )  # fmt: skip
+            referral_id,
+            uuid4(),
+            START,
+            ended_as,
+        )
     await connection.close()
 
     await migrate_async(url, "simpul_desk")

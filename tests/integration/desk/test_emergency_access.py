@@ -92,8 +92,12 @@ async def test_a_case_opens_after_a_second_person_and_the_lead_learns_of_it(desk
         found = await find_entries(connection, AuditFilter(subject=f"case/{case_id}"), limit=50)
         stored = (await connection.execute(text("SELECT reason FROM emergency_access"))).scalars().all()
     assert [entry.action for entry in sorted(found.entries, key=lambda entry: entry.position)] == [
-        "emergency.requested", "emergency.confirmed", "emergency.read", "emergency.notice_read", "emergency.ended",
-    ]  # fmt: skip
+        "emergency.requested",
+        "emergency.confirmed",
+        "emergency.read",
+        "emergency.notice_read",
+        "emergency.ended",
+    ]
     assert not any(REASON.encode() in reason for reason in stored)
 
 
@@ -101,9 +105,7 @@ async def test_it_ends_by_itself_and_an_unconfirmed_one_too(desk: Desk) -> None:
     accesses, now, case_id = EmergencyAccesses(desk.transactions, KEYS), utc_now(), await add_case(desk)
     requester, colleague = [await user_of(desk, (await desk.join("ylpa"))[1]) for _ in range(2)]
     await accesses.request(requester, "ylpa", case_reference(case_id), REASON, now)
-    [waiting] = [
-        one for one in (await accesses.list(colleague, now)).waiting if one.access.account_id == requester.id
-    ]  # fmt: skip
+    [waiting] = [one for one in (await accesses.list(colleague, now)).waiting if one.access.account_id == requester.id]
 
     with pytest.raises(AccessUnknown):
         await accesses.confirm(colleague, waiting.access.access_id, now + CONFIRM_WITHIN)

@@ -233,9 +233,9 @@ async def test_a_responder_reports_on_a_service_and_keeps_notes_for_colleagues(h
     shown = (await browser.get(address)).shown_text
     for written in ("Nomor BPJS", "Ibu meminta <b>dihubungi</b> sore", "Luka dirawat"):
         assert written in shown
-    assert await hosting.list_replies() == [f"reply.referral.{kind}.v1" for kind in (
-        "seen", "accepted", "scheduled", "unattended", "completed",
-    )]  # fmt: skip
+    assert await hosting.list_replies() == [
+        f"reply.referral.{kind}.v1" for kind in ("seen", "accepted", "scheduled", "unattended", "completed")
+    ]
     assert {"note.written", "notes.read", "information.missing"} <= set(await hosting.list_actions())
 
 
@@ -260,10 +260,17 @@ async def test_a_note_is_not_lost_when_the_service_ends_meanwhile(hosting: Hosti
     [service] = (await hosting.kit.find_referral(hosting.referral_id)).services
     hosting.receive("referral.revoked.v1", reason="plan_changed", services=hosting.references)
 
-    page = await browser.post(address, {
-        "reply": "completed", "outcome": "served", "note": "Luka dirawat", "version": "old",
-        "service_ids": str(service.service_id), FORM_FIELD: form_token_of("secret"),
-    })  # fmt: skip
+    page = await browser.post(
+        address,
+        {
+            "reply": "completed",
+            "outcome": "served",
+            "note": "Luka dirawat",
+            "version": "old",
+            "service_ids": str(service.service_id),
+            FORM_FIELD: form_token_of("secret"),
+        },
+    )
 
     assert (page.status, page.text.count("Luka dirawat</textarea>")) == (409, 1)
 
@@ -274,8 +281,10 @@ async def test_documents_and_notes_are_encrypted_and_go_with_the_consent(hosting
 
     async def upload(content: bytes) -> Page:
         fields = {"agency": AGENCY, "referral_id": hosting.referral_id, FORM_FIELD: form_token_of("secret")}
-        parts = [f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-                 for name, value in fields.items()]  # fmt: skip
+        parts = [
+            f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            for name, value in fields.items()
+        ]
         parts.append(b'--x\r\nContent-Disposition: form-data; name="document"; filename="C:\\surat.pdf"\r\n\r\n')
         body = b"".join([*parts, content, b"\r\n--x--\r\n"])
         return await browser.send("POST", "/work/documents", body, content_type="multipart/form-data; boundary=x")
@@ -288,9 +297,13 @@ async def test_documents_and_notes_are_encrypted_and_go_with_the_consent(hosting
     assert (page.text, page.header("content-type")) == ("%PDF-1.7 surat persetujuan", "application/pdf")
     assert page.header("content-disposition").startswith("attachment")
     async with hosting.engine.connect() as connection:
-        stored = [b"".join(row) for row in await connection.execute(
-            text("SELECT content, attachment FROM referral_record WHERE referral_id = :id"), {"id": hosting.referral_id}
-        )]  # fmt: skip
+        stored = [
+            b"".join(row)
+            for row in await connection.execute(
+                text("SELECT content, attachment FROM referral_record WHERE referral_id = :id"),
+                {"id": hosting.referral_id},
+            )
+        ]
     assert len(stored) == 1
     assert b"surat" not in stored[0]
 
@@ -307,9 +320,13 @@ async def test_a_file_of_the_dossier_is_saved_not_shown_and_each_opening_is_in_t
 ) -> None:
     content, browser = "<script>alert(1)</script>", hosting.browser()
     listed = DossierFile(
-        file_id=uuid4(), name='surat "é"; x.pdf', media_type="application/pdf", size=25, digest="0" * 64,
+        file_id=uuid4(),
+        name='surat "é"; x.pdf',
+        media_type="application/pdf",
+        size=25,
+        digest="0" * 64,
         received_at=utc_now(),
-    )  # fmt: skip
+    )
     dossier = {DossierSection.NARRATIVE: DossierNarrative(files=(listed,))}
     monkeypatch.setattr(hosting.kit, "open_dossier", lambda _: dossier)
     address, yours = f"/work/{AGENCY}/{hosting.referral_id}", hosting.user

@@ -33,8 +33,11 @@ async def test_an_invited_person_chooses_a_password_adds_an_authenticator_and_is
     assert (await browser.get("/account")).status == 200
     account_id = await desk.account_of(login_name)
     assert [entry.action for entry in await desk.entries_about(account_id)] == [
-        "account.invited", "account.password_set", "account.authenticator_added", "login",
-    ]  # fmt: skip
+        "account.invited",
+        "account.password_set",
+        "account.authenticator_added",
+        "login",
+    ]
     async with desk.engine.connect() as connection:
         assert (await verify_audit(connection)).problems == ()
 

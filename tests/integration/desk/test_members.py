@@ -72,9 +72,10 @@ async def test_nobody_gives_access_that_is_not_theirs_to_give(desk: Desk) -> Non
     _, responder = await desk.join()
     _, coordinator = await desk.join("uptd-ppa", Role.COORDINATOR)
     token = (await lead.get("/members")).form_token
-    tried = [INVITED | {"login_name": "sekar3"} | change for change in (
-        {"agency": "ylpa"}, {"role": "coordinator"}, {"role": "operator"}, {"agency": "nowhere"},
-    )]  # fmt: skip
+    tried = [
+        INVITED | {"login_name": "sekar3"} | change
+        for change in ({"agency": "ylpa"}, {"role": "coordinator"}, {"role": "operator"}, {"agency": "nowhere"})
+    ]
 
     by_lead = [await lead.post("/members/invite", {"form_token": token, **each}) for each in tried]
     by_responder = await responder.submit("/members/invite", INVITED | {"login_name": "sekar4"}, on="/members")
@@ -103,8 +104,9 @@ async def test_a_member_whose_role_ends_is_out_at_once(desk: Desk) -> None:
     assert as_manager.memberships == {"rs-rujukan": Role.CASE_MANAGER}
     assert (await member.get("/account")).location.startswith("/login")
     assert [entry.action for entry in await desk.entries_about(account_id)][-2:] == [
-        "account.role_changed", "account.membership_ended",
-    ]  # fmt: skip
+        "account.role_changed",
+        "account.membership_ended",
+    ]
 
 
 async def test_a_lead_changes_neither_themselves_nor_people_of_others(desk: Desk) -> None:
@@ -221,5 +223,6 @@ async def test_an_operator_recovers_and_closes_accounts(desk: Desk) -> None:
     assert (await person.get("/account")).location.startswith("/login")
     entries = await desk.entries_about(await desk.account_of(login_name))
     assert [(entry.action, entry.actor) for entry in entries][-2:] == [
-        ("account.recovery_confirmed", "operator"), ("account.closed", "operator"),
-    ]  # fmt: skip
+        ("account.recovery_confirmed", "operator"),
+        ("account.closed", "operator"),
+    ]

@@ -85,9 +85,11 @@ async def test_a_document_reaches_the_process_that_has_the_store(hosting: Hostin
 
     async with two_processes(hosting) as browser:
         page = await browser.send(
-            "POST", "/work/documents", body=_multipart(content, agency=AGENCY, referral_id=str(hosting.referral_id)),
+            "POST",
+            "/work/documents",
+            body=_multipart(content, agency=AGENCY, referral_id=str(hosting.referral_id)),
             content_type="multipart/form-data; boundary=x",
-        )  # fmt: skip
+        )
 
     assert page.status == 303
     [record] = await hosting.list_records()
@@ -134,10 +136,19 @@ async def test_an_open_page_follows_changes_through_the_other_process(hosting: H
     async with two_processes(hosting) as browser:
         path = f"/live/{AGENCY}/{hosting.referral_id}"
         scope = {
-            "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
-            "headers": [(b"cookie", f"{SESSION_COOKIE}=secret".encode())], "client": ("203.0.113.7", 1),
-            "server": ("desk.example", 443), "scheme": "https", "http_version": "1.1", "root_path": "", "state": {},
-        }  # fmt: skip
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(b"cookie", f"{SESSION_COOKIE}=secret".encode())],
+            "client": ("203.0.113.7", 1),
+            "server": ("desk.example", 443),
+            "scheme": "https",
+            "http_version": "1.1",
+            "root_path": "",
+            "state": {},
+        }
         stream = asyncio.create_task(browser.app(scope, stay_connected, keep))
         opened = await asyncio.wait_for(parts.get(), 30)
         hosting.agency._announce(hosting.referral_id)

@@ -16,9 +16,12 @@ from simpul_runtime.signing import Keys
 from simpul_seal import WatchedDirectory, WatchedKeyRing
 
 USER = User(
-    id=uuid4(), name="Wiji Rekaan", language="id", memberships={"ylpa": Role.RESPONDER},
+    id=uuid4(),
+    name="Wiji Rekaan",
+    language="id",
+    memberships={"ylpa": Role.RESPONDER},
     city_roles={Role.COORDINATOR: "uptd-ppa"},
-)  # fmt: skip
+)
 
 
 @asynccontextmanager

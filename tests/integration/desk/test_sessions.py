@@ -22,9 +22,11 @@ async def is_signed_in(desk: Desk, person: SignedIn, at: datetime) -> bool:
 
 async def test_who_is_signed_in_is_found_with_roles_and_excluded_cases(desk: Desk) -> None:
     person = await sign_in(
-        desk.database_url, {"rs-rujukan": Role.RESPONDER, "ylpa": Role.AGENCY_LEAD},
-        city_roles={Role.COORDINATOR: "uptd-ppa"}, language="id",
-    )  # fmt: skip
+        desk.database_url,
+        {"rs-rujukan": Role.RESPONDER, "ylpa": Role.AGENCY_LEAD},
+        city_roles={Role.COORDINATOR: "uptd-ppa"},
+        language="id",
+    )
     case_id = uuid4()
     async with desk.engine.begin() as connection:
         row = {"account_id": person.user_id, "case_id": case_id, "declared_by": person.user_id, "declared_at": NOW}

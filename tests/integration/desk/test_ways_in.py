@@ -70,8 +70,9 @@ async def test_a_code_on_paper_replaces_the_phone_once(desk: Desk) -> None:
     assert "You have 7 codes left" in (await first.get(WAYS_IN)).shown_text
     actions = [entry.action for entry in await desk.entries_about(await desk.account_of(login_name))]
     assert [action for action in actions if "recovery_code" in action] == [
-        "account.recovery_codes_renewed", "account.recovery_code_used",
-    ]  # fmt: skip
+        "account.recovery_codes_renewed",
+        "account.recovery_code_used",
+    ]
 
 
 @pytest.fixture
@@ -83,8 +84,9 @@ def issuer() -> Iterator[str]:
     program = Path(sys.executable).with_name("oidc-provider-mock")
     process = subprocess.Popen(
         [program, f"--port={port}", "--require-registration=False", "--require-nonce=True"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

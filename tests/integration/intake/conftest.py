@@ -96,9 +96,14 @@ class IntakeProcess:
         self.questions = KeepQuestions(self.vault, room.keys)
         self.notes = KeepNotes(self.vault, room.keys, self.dossiers.request_release)
         self._amend_reports = AmendReports(
-            room.transactions, self.vault, self.secrets, CITY, self.overlaps, self.questions,
+            room.transactions,
+            self.vault,
+            self.secrets,
+            CITY,
+            self.overlaps,
+            self.questions,
             self.dossiers.request_release,
-        )  # fmt: skip
+        )
         self.accusations = accusations = FindAccusations(self.vault, room.keys, lambda agency: (agency,))
         self.files = KeepFiles(
             room.transactions, self.vault, self.secrets, room.keys, accusations, self.dossiers.request_release

@@ -39,14 +39,23 @@ async def publish(room: Room, wire_name: str, case_id: UUID, sequence: int = 4, 
     assert message is not None
     assert message in HANDLERS["intake"]
     subject = f"exclusion/{uuid4()}" if wire_name == "case.agency_excluded.v1" else f"case/{case_id}"
-    event = message.model_validate({
-        "id": uuid4(), "source": "/kediri/routing", "subject": subject, "time": "2026-11-27T15:00:05Z",
-        "sequence": f"{sequence:010d}", "correlationid": case_id, "data": {"case_id": case_id, **data},
-    })  # fmt: skip
+    event = message.model_validate(
+        {
+            "id": uuid4(),
+            "source": "/kediri/routing",
+            "subject": subject,
+            "time": "2026-11-27T15:00:05Z",
+            "sequence": f"{sequence:010d}",
+            "correlationid": case_id,
+            "data": {"case_id": case_id, **data},
+        }
+    )
     handlers: dict[str, Any] = {
-        "case.closed.v1": record_closed_cases, "case.reopened.v1": record_reopened_cases,
-        "case.merged.v1": record_merged_cases, "case.agency_excluded.v1": record_exclusions,
-    }  # fmt: skip
+        "case.closed.v1": record_closed_cases,
+        "case.reopened.v1": record_reopened_cases,
+        "case.merged.v1": record_merged_cases,
+        "case.agency_excluded.v1": record_exclusions,
+    }
     async with room.transactions.begin() as transaction:
         await handlers[wire_name](transaction, [event])
 
@@ -130,13 +139,22 @@ async def test_a_centre_that_a_person_cleared_follows_its_report_again_until_som
     event_id, case_id = uuid4(), case.case_id
     sealed = seal_section(
         ClearedAgency(agency=CENTRE, namings=1).model_dump_json().encode(),
-        room.keys.directory.current("intake", FIRST_DAY), event_id=event_id, case_id=case_id, section="cleared_agency",
-    )  # fmt: skip
-    event = CaseAgencyClearedV1.model_validate({
-        "id": event_id, "source": "/kediri/routing", "subject": f"exclusion/{uuid4()}", "time": FIRST_DAY,
-        "sequence": "0000000001", "correlationid": case_id,
-        "data": {"case_id": case_id, "cleared_at": FIRST_DAY, "sealed": {"cleared_agency": sealed}},
-    })  # fmt: skip
+        room.keys.directory.current("intake", FIRST_DAY),
+        event_id=event_id,
+        case_id=case_id,
+        section="cleared_agency",
+    )
+    event = CaseAgencyClearedV1.model_validate(
+        {
+            "id": event_id,
+            "source": "/kediri/routing",
+            "subject": f"exclusion/{uuid4()}",
+            "time": FIRST_DAY,
+            "sequence": "0000000001",
+            "correlationid": case_id,
+            "data": {"case_id": case_id, "cleared_at": FIRST_DAY, "sealed": {"cleared_agency": sealed}},
+        }
+    )
     assert CaseAgencyClearedV1 in HANDLERS["intake"]
     for _ in range(2):
         async with room.transactions.begin() as transaction:

@@ -21,9 +21,12 @@ from tests.support.agreements import CITY
 
 SAFE, UNSAFE = "bibi Larasvindi, 080000077711", "080000077722"
 IDENTITY = {
-    "child_name": "Wenthilora Paksibumi", "guardian_name": "Quvandari", "guardian_phone": UNSAFE,
-    "address": "Jalan Contoh 7", "safe_contact": SAFE,
-}  # fmt: skip
+    "child_name": "Wenthilora Paksibumi",
+    "guardian_name": "Quvandari",
+    "guardian_phone": UNSAFE,
+    "address": "Jalan Contoh 7",
+    "safe_contact": SAFE,
+}
 SECRETS = ("Wenthilora", "Quvandari", UNSAFE, "Contoh 7")
 
 

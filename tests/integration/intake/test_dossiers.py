@@ -40,9 +40,14 @@ class City:
     decided: int = 0
 
     async def decide(
-        self, *sections: str, basis: str = "public_task", agency: str = AGENCY, number: int = 0,
-        bases: dict[str, str] | None = None, **suspicion: int,
-    ) -> None:  # fmt: skip
+        self,
+        *sections: str,
+        basis: str = "public_task",
+        agency: str = AGENCY,
+        number: int = 0,
+        bases: dict[str, str] | None = None,
+        **suspicion: int,
+    ) -> None:
         """Lets an agency hold these sections, and carries it out."""
         self.decided = number or self.decided + 1
         event_id = uuid4()
@@ -53,30 +58,48 @@ class City:
         }
         terms |= {"bases": bases or {}, **suspicion}
         sealed = seal_section(
-            json.dumps(terms).encode(), self.room.keys.directory.current("intake", FIRST_DAY), event_id=event_id,
-            case_id=self.case_id, section="terms",
-        )  # fmt: skip
+            json.dumps(terms).encode(),
+            self.room.keys.directory.current("intake", FIRST_DAY),
+            event_id=event_id,
+            case_id=self.case_id,
+            section="terms",
+        )
         await self.receive(
-            "disclosure.decided.v1", "/kediri/routing", subject_of_disclosure(self.referral_id), event_id=event_id,
-            number=self.decided, agency=agency, decided_at="2026-11-27T15:00:05Z", sealed={"terms": sealed},
+            "disclosure.decided.v1",
+            "/kediri/routing",
+            subject_of_disclosure(self.referral_id),
+            event_id=event_id,
+            number=self.decided,
+            agency=agency,
+            decided_at="2026-11-27T15:00:05Z",
+            sealed={"terms": sealed},
             case_id=str(self.case_id),
-        )  # fmt: skip
+        )
         await self.running.dossiers.release_due()
 
     async def confirm(self, withdrawal_id: str, agency: str = AGENCY, source: str = AGENCY) -> None:
         """Confirms a deletion as an agency."""
         await self.receive(
-            "reply.dossier.deleted.v1", f"/kediri/agency/{source}", subject_of_dossier(self.referral_id),
-            agency=agency, withdrawal_id=withdrawal_id,
-        )  # fmt: skip
+            "reply.dossier.deleted.v1",
+            f"/kediri/agency/{source}",
+            subject_of_dossier(self.referral_id),
+            agency=agency,
+            withdrawal_id=withdrawal_id,
+        )
 
     async def merge(self, duplicate: UUID) -> None:
         """Merges another case of the same child into this one."""
-        merged = CaseMergedV1.model_validate({
-            "id": uuid4(), "source": "/kediri/routing", "subject": f"case/{duplicate}",
-            "time": "2026-11-27T15:00:05Z", "sequence": "0000000004", "correlationid": duplicate,
-            "data": {"case_id": duplicate, "into": self.case_id, "merged_at": "2026-11-27T15:00:05Z"},
-        })  # fmt: skip
+        merged = CaseMergedV1.model_validate(
+            {
+                "id": uuid4(),
+                "source": "/kediri/routing",
+                "subject": f"case/{duplicate}",
+                "time": "2026-11-27T15:00:05Z",
+                "sequence": "0000000004",
+                "correlationid": duplicate,
+                "data": {"case_id": duplicate, "into": self.case_id, "merged_at": "2026-11-27T15:00:05Z"},
+            }
+        )
         async with self.room.transactions.begin() as transaction:
             await record_merged_cases(transaction, [merged])
 
@@ -85,11 +108,17 @@ class City:
     ) -> None:
         message = message_class(wire_name)
         assert message is not None
-        event = message.read({
-            "id": event_id or uuid4(), "source": source, "subject": subject, "time": "2026-11-27T15:00:05Z",
-            "sequence": f"{number:010d}", "correlationid": self.case_id,
-            "data": {"referral_id": str(self.referral_id), **data},
-        })  # fmt: skip
+        event = message.read(
+            {
+                "id": event_id or uuid4(),
+                "source": source,
+                "subject": subject,
+                "time": "2026-11-27T15:00:05Z",
+                "sequence": f"{number:010d}",
+                "correlationid": self.case_id,
+                "data": {"referral_id": str(self.referral_id), **data},
+            }
+        )
         handlers = {
             "disclosure.decided.v1": self.running.dossiers.record_decisions,
             "reply.dossier.deleted.v1": self.running.dossiers.record_deletions,
@@ -107,9 +136,12 @@ class City:
 
     def open(self, event: dict[str, Any], section: str, agency: str = AGENCY) -> dict[str, Any]:
         opened = open_section(
-            event["data"]["sealed"][section]["ciphertext"], self.rings[agency], event_id=UUID(event["id"]),
-            case_id=self.case_id, section=section,
-        )  # fmt: skip
+            event["data"]["sealed"][section]["ciphertext"],
+            self.rings[agency],
+            event_id=UUID(event["id"]),
+            case_id=self.case_id,
+            section=section,
+        )
         return dict(json.loads(opened))
 
     async def audited(self) -> list[tuple[str, str]]:
@@ -160,9 +192,7 @@ async def test_each_section_is_released_on_its_own_basis_and_again_when_that_cha
     assert [(one["section"], one["revision"], one["basis"]) for one in second["data"]["sections"]] == [
         ("identity", 2, "public_task")
     ]
-    assert (await city.audited())[0] == (
-        "dossier.released", "uptd-ppa:guardian_consent,legal_duty:identity,logistics",
-    )  # fmt: skip
+    assert (await city.audited())[0] == ("dossier.released", "uptd-ppa:guardian_consent,legal_duty:identity,logistics")
 
 
 async def test_what_the_version_before_wrote_while_the_database_was_upgraded_is_carried_out(city: City) -> None:
@@ -348,11 +378,14 @@ async def test_a_withdrawal_does_not_wait_for_the_key_service(city: City, monkey
 async def test_the_report_of_a_merged_duplicate_is_added_to_the_dossier(city: City) -> None:
     duplicate = await city.running.take_report(
         identity={
-            "child_name": "Wentilora Paksibumi", "school": SCHOOL.upper(), "guardian_phone": "0812 000 111",
+            "child_name": "Wentilora Paksibumi",
+            "school": SCHOOL.upper(),
+            "guardian_phone": "0812 000 111",
             "address": "Jalan Lain 3",
         },
-        narrative={"chronology": "She came to us on Monday."}, suspect_has_phone="yes",
-    )  # fmt: skip
+        narrative={"chronology": "She came to us on Monday."},
+        suspect_has_phone="yes",
+    )
     await city.decide("identity", "narrative", "school", "logistics")
 
     await city.merge(duplicate.case_id)
@@ -369,8 +402,9 @@ async def test_the_report_of_a_merged_duplicate_is_added_to_the_dossier(city: Ci
     assert (logistics["guardian_phone"], logistics["address"]) == ("", "Gang Melintang 7; Jalan Lain 3")
     assert names(amended) == [("narrative", 3)]
     assert city.open(amended, "narrative")["chronology"].split("\n\n") == [
-        "It began at school.", "He waits at the gate.",
-    ]  # fmt: skip
+        "It began at school.",
+        "He waits at the gate.",
+    ]
 
 
 async def test_a_merge_while_keys_are_unwrapped_is_not_lost(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,5 +422,6 @@ async def test_a_merge_while_keys_are_unwrapped_is_not_lost(city: City, monkeypa
 
     newest = (await city.sent("dossier.released.v1"))[-1]
     assert city.open(newest, "narrative")["chronology"].split("\n\n") == [
-        "It began at school.", "He waits at the gate.",
-    ]  # fmt: skip
+        "It began at school.",
+        "He waits at the gate.",
+    ]

@@ -210,9 +210,12 @@ async def test_an_excluded_agency_and_a_task_force_elsewhere_learn_nothing(room:
     }
 
     assert answers == {
-        "ylpa": "", "polres-ppa": "uptd-ppa", "satgas-kel-pojok": "", "satgas-kel-bandar-lor": "uptd-ppa",
+        "ylpa": "",
+        "polres-ppa": "uptd-ppa",
+        "satgas-kel-pojok": "",
+        "satgas-kel-bandar-lor": "uptd-ppa",
         "satgas-kec-mojoroto": "uptd-ppa",
-    }  # fmt: skip
+    }
 
 
 async def test_whoever_a_person_excludes_after_the_report_learns_nothing_and_is_not_named(room: Room) -> None:

@@ -26,8 +26,14 @@ from tests.integration.intake.conftest import Room, an_empty_database
 
 REPORT = "LP/B/12/XI/2026"
 KEPT_OF_AN_ERASED_CASE = {
-    "report", "erased_case", "erasure_holder", "vault_action", "case_end", "legal_hold", "unannounced_erasure",
-}  # fmt: skip
+    "report",
+    "erased_case",
+    "erasure_holder",
+    "vault_action",
+    "case_end",
+    "legal_hold",
+    "unannounced_erasure",
+}
 """Tables that may still name an erased case; none of them holds anything that was reported."""
 
 
@@ -210,17 +216,20 @@ async def test_what_an_earlier_version_erased_is_announced_after_the_upgrade(bac
     connection = await asyncpg.connect(url)
     await connection.execute(
         "INSERT INTO erased_case (case_id, reason, erased_by, erased_at, key_id, sections)"
-        " VALUES ($1, 'request', 'operator-1', now(), 'k', '{}')", whole,
-    )  # fmt: skip
+        " VALUES ($1, 'request', 'operator-1', now(), 'k', '{}')",
+        whole,
+    )
     await connection.execute(
         "INSERT INTO vault_action (case_id, action, detail, actor, at)"
-        " VALUES ($1, 'sections_erased', 'identity narrative', 'retention', now())", reduced,
-    )  # fmt: skip
+        " VALUES ($1, 'sections_erased', 'identity narrative', 'retention', now())",
+        reduced,
+    )
 
     await migrate_async(url, "simpul_intake")
 
     rows = await connection.fetch("SELECT case_id, is_whole_case, sections FROM unannounced_erasure")
     await connection.close()
     assert {row["case_id"]: (row["is_whole_case"], row["sections"]) for row in rows} == {
-        whole: (True, []), reduced: (False, ["identity", "narrative"]),
-    }  # fmt: skip
+        whole: (True, []),
+        reduced: (False, ["identity", "narrative"]),
+    }

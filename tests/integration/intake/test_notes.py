@@ -24,15 +24,28 @@ async def note(city: City, about: str, text: str = TEXT, case_id: UUID | None = 
     event_id, note_id, case_id = uuid4(), uuid4(), case_id or city.case_id
     content = AddedNote.model_validate({"about": about, "agency": "rs-rujukan", "text": text})
     sealed = seal_section(
-        content.model_dump_json().encode(), city.room.keys.directory.current("intake", FIRST_DAY),
-        event_id=event_id, case_id=case_id, section="added_note",
-    )  # fmt: skip
-    event = CaseNoteAddedV1.model_validate({
-        "id": event_id, "source": "/kediri/routing", "subject": f"note/{note_id}", "time": FIRST_DAY,
-        "sequence": "0000000001", "correlationid": case_id,
-        "data": {"case_id": case_id, "note_id": note_id, "sealed": {"added_note": sealed},
-                 "written_at": FIRST_DAY.replace(minute=minute)},
-    })  # fmt: skip
+        content.model_dump_json().encode(),
+        city.room.keys.directory.current("intake", FIRST_DAY),
+        event_id=event_id,
+        case_id=case_id,
+        section="added_note",
+    )
+    event = CaseNoteAddedV1.model_validate(
+        {
+            "id": event_id,
+            "source": "/kediri/routing",
+            "subject": f"note/{note_id}",
+            "time": FIRST_DAY,
+            "sequence": "0000000001",
+            "correlationid": case_id,
+            "data": {
+                "case_id": case_id,
+                "note_id": note_id,
+                "sealed": {"added_note": sealed},
+                "written_at": FIRST_DAY.replace(minute=minute),
+            },
+        }
+    )
     assert CaseNoteAddedV1 in HANDLERS["intake"]
     for _ in range(2):
         async with city.room.transactions.begin() as transaction:
@@ -99,8 +112,9 @@ async def test_an_accused_agency_gets_no_note_from_after_the_accusation(city: Ci
     await city.decide("logistics", "narrative", "medical", is_cleared=True, cleared_namings=1)
     *_, cleared = await city.sent("dossier.released.v1")
     assert notes_in(city, cleared, "logistics") == [
-        ("rs-rujukan", "Before."), ("rs-rujukan", "The officer is his cousin."),
-    ]  # fmt: skip
+        ("rs-rujukan", "Before."),
+        ("rs-rujukan", "The officer is his cousin."),
+    ]
     assert notes_in(city, cleared, "medical") == [("rs-rujukan", "He asked after the child.")]
 
 
@@ -115,8 +129,9 @@ async def test_notes_to_a_merged_duplicate_are_in_the_dossier_of_the_other(city:
 
     *_, combined = await city.sent("dossier.released.v1")
     assert notes_in(city, combined, "logistics") == [
-        ("rs-rujukan", "To the duplicate."), ("rs-rujukan", "To the first."),
-    ]  # fmt: skip
+        ("rs-rujukan", "To the duplicate."),
+        ("rs-rujukan", "To the first."),
+    ]
 
 
 async def test_the_dossier_holds_the_newest_notes(city: City) -> None:

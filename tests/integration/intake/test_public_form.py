@@ -129,11 +129,9 @@ async def test_without_a_language_field_the_browsers_language_is_used(
 
 @pytest.mark.parametrize(
     "text",
-    [
-        "%FF%FE%00", "a%00b", ("x" * 99 + "%0D%0A") * 200, "%F0%9F%98%80" * 19_000, "%EA%A6%97" * 20_000,
-    ],
+    ["%FF%FE%00", "a%00b", ("x" * 99 + "%0D%0A") * 200, "%F0%9F%98%80" * 19_000, "%EA%A6%97" * 20_000],
     ids=["not UTF-8", "NUL", "20,000 letters with line breaks", "emoji", "Javanese script"],
-)  # fmt: skip
+)
 async def test_any_typed_text_is_accepted(city: LocalCity, text: str) -> None:
     body = urlencode(a_form()) + f"&chronology={text}&perpetrator_description={text}"
 

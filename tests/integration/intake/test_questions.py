@@ -27,15 +27,28 @@ async def record(room: Room, running: IntakeProcess, case_id: UUID, text: str = 
     """Stores a question as routing publishes it; twice, because messages are repeated."""
     event_id, question_id = uuid4(), uuid4()
     sealed = seal_section(
-        ReporterQuestion(text=text).model_dump_json().encode(), room.keys.directory.current("intake", FIRST_DAY),
-        event_id=event_id, case_id=case_id, section="question",
-    )  # fmt: skip
-    event = CaseQuestionSentV1.model_validate({
-        "id": event_id, "source": "/kediri/routing", "subject": f"question/{question_id}", "time": FIRST_DAY,
-        "sequence": "0000000001", "correlationid": case_id,
-        "data": {"case_id": case_id, "question_id": question_id, "sent_at": FIRST_DAY + timedelta(hours=hour),
-                 "sealed": {"question": sealed}},
-    })  # fmt: skip
+        ReporterQuestion(text=text).model_dump_json().encode(),
+        room.keys.directory.current("intake", FIRST_DAY),
+        event_id=event_id,
+        case_id=case_id,
+        section="question",
+    )
+    event = CaseQuestionSentV1.model_validate(
+        {
+            "id": event_id,
+            "source": "/kediri/routing",
+            "subject": f"question/{question_id}",
+            "time": FIRST_DAY,
+            "sequence": "0000000001",
+            "correlationid": case_id,
+            "data": {
+                "case_id": case_id,
+                "question_id": question_id,
+                "sent_at": FIRST_DAY + timedelta(hours=hour),
+                "sealed": {"question": sealed},
+            },
+        }
+    )
     assert CaseQuestionSentV1 in HANDLERS["intake"]
     for _ in range(2):
         async with room.transactions.begin() as transaction:

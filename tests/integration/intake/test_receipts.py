@@ -177,8 +177,10 @@ async def test_an_accused_centre_sees_its_report_as_it_stood_before_the_accusati
     listed = await running.follow_reports.list_filed("uptd-ppa", before=None, limit=5)
 
     assert {one.case_id: one.progress.value for one in listed} == {
-        named.case_id: "received", later.case_id: "received", other.case_id: "closed",
-    }  # fmt: skip
+        named.case_id: "received",
+        later.case_id: "received",
+        other.case_id: "closed",
+    }
     # A person decided that the centre is not too close.
     cleared = (
         "INSERT INTO disclosure (referral_id, case_id, agency, sequence, sections, cleared_namings)"

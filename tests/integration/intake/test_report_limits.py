@@ -38,15 +38,19 @@ class Replicas:
         self.processes = [
             subprocess.Popen(
                 [sys.executable, "-m", "simpul_intake"],
-                env=city._environment("intake") | {
-                    "SIMPUL_HTTP_PORT": str(port), "SIMPUL_METRICS_PORT": str(free_port()),
-                    "SIMPUL_REPORTS_PER_ADDRESS": str(LIMIT), "SIMPUL_REPORTS_PER_CENTRE": str(LIMIT),
+                env=city._environment("intake")
+                | {
+                    "SIMPUL_HTTP_PORT": str(port),
+                    "SIMPUL_METRICS_PORT": str(free_port()),
+                    "SIMPUL_REPORTS_PER_ADDRESS": str(LIMIT),
+                    "SIMPUL_REPORTS_PER_CENTRE": str(LIMIT),
                     "SIMPUL_TRUSTED_PROXIES": "127.0.0.1",
                 },
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             for port in self.ports
-        ]  # fmt: skip
+        ]
 
     async def send(self, number: int, path: str, address: str, **request: Any) -> tuple[int, str, Any]:
         """Sends to one of the processes by turns."""
@@ -122,8 +126,13 @@ def an_address() -> str:
 
 def a_form(**changes: str) -> dict[str, str]:
     return {
-        "report_id": str(uuid4()), "lang": "id", "violence": "physical", "age": "9", "safe_now": "yes", "injured": "no",
-    } | changes  # fmt: skip
+        "report_id": str(uuid4()),
+        "lang": "id",
+        "violence": "physical",
+        "age": "9",
+        "safe_now": "yes",
+        "injured": "no",
+    } | changes
 
 
 async def test_two_processes_refuse_together_what_an_address_sends_beyond_its_limit(replicas: Replicas) -> None:
@@ -149,8 +158,10 @@ async def test_a_report_of_a_child_in_danger_is_taken_beyond_every_limit_and_sho
     address = an_address()
 
     strange = [await replicas.report(number, address, complaint_centre="", **danger) for number in range(LIMIT + 2)]
-    of_centre = [await replicas.report(number, address, "dinsos-peksos", complaint_centre="", **danger)
-                 for number in range(LIMIT + 2)]  # fmt: skip
+    of_centre = [
+        await replicas.report(number, address, "dinsos-peksos", complaint_centre="", **danger)
+        for number in range(LIMIT + 2)
+    ]
     safe = await replicas.report(0, address, complaint_centre="")
 
     assert {status for status, _, _ in (*strange, *of_centre)} == {202}
@@ -205,8 +216,9 @@ async def test_a_form_with_a_proof_of_work_passes_the_limit_and_only_for_its_rep
 async def test_a_report_that_was_stored_gets_its_receipt_again_beyond_the_limit(replicas: Replicas) -> None:
     address, report_id = an_address(), str(uuid4())
 
-    answers = [await replicas.report(number, address, complaint_centre="", report_id=report_id)
-               for number in range(LIMIT + 2)]  # fmt: skip
+    answers = [
+        await replicas.report(number, address, complaint_centre="", report_id=report_id) for number in range(LIMIT + 2)
+    ]
 
     assert {status for status, _, _ in answers} == {202}
     assert len({page for _, page, _ in answers}) == 1

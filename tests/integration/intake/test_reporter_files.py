@@ -32,14 +32,21 @@ async def listed(city: City) -> list[dict[str, Any]]:
 
 
 async def read(
-    city: City, file_id: str, agency: str = AGENCY, *, signed_by: str = "", referral_id: UUID | None = None,
+    city: City,
+    file_id: str,
+    agency: str = AGENCY,
+    *,
+    signed_by: str = "",
+    referral_id: UUID | None = None,
     minutes: int = 0,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """Reads a file as the kit of an agency does."""
     request = FileRequest(
-        agency=agency, referral_id=referral_id or city.referral_id, file_id=UUID(file_id),
+        agency=agency,
+        referral_id=referral_id or city.referral_id,
+        file_id=UUID(file_id),
         requested_at=utc_now() + timedelta(minutes=minutes),
-    )  # fmt: skip
+    )
     body = request.model_dump_json().encode()
     signature = sign(body, city.rings[signed_by or agency], domain=FILE_REQUEST_DOMAIN)
     sealed = (await city.running.files.read_file(body, signature)).sealed

@@ -27,8 +27,11 @@ COURT = ("--reason", "court_proceedings", "--reference", FILE_NUMBER, *BY)
 async def simpul(room: Room, *arguments: str) -> tuple[int, str]:
     """Runs `simpul vault` for intake's database and key file; returns exit code and output in one line."""
     environment = {
-        "SIMPUL_DATABASE_URL": room.url, "SIMPUL_VAULT_KEY_FILE": str(room.key_path), "COLUMNS": "200", "TERM": "dumb",
-    }  # fmt: skip
+        "SIMPUL_DATABASE_URL": room.url,
+        "SIMPUL_VAULT_KEY_FILE": str(room.key_path),
+        "COLUMNS": "200",
+        "TERM": "dumb",
+    }
     done = await asyncio.to_thread(CliRunner().invoke, app, ["vault", *arguments], env=environment)
     return done.exit_code, " ".join(done.output.split())
 
@@ -101,8 +104,10 @@ async def test_a_case_is_held_released_and_erased(room: Room) -> None:
     assert f"{case}: would erase identity (1), narrative (1), triage (1)" in planned[1]
     erased = await simpul(room, "erase", case, "--reason", "request", *BY)
     assert (erased[0], f"{case}: erased identity" in erased[1], "have routing erase its copy" in erased[1]) == (
-        0, True, True,
-    )  # fmt: skip
+        0,
+        True,
+        True,
+    )
     assert "every holder has" in (await simpul(room, "confirm", case, "routing", *BY))[1]
     assert (await simpul(room, "erase", case, "--reason", "request", *BY))[0] == 2
 

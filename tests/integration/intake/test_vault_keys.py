@@ -180,15 +180,19 @@ class FirstVersion:
         connection = await asyncpg.connect(url)
         await connection.execute(
             "INSERT INTO report (report_id, case_id, content_mac, received_at) VALUES ($1, $2, $3, now())",
-            report.report_id, case_id, b"mac",
-        )  # fmt: skip
+            report.report_id,
+            case_id,
+            b"mac",
+        )
         await connection.execute("INSERT INTO case_key (case_id, wrapped) VALUES ($1, $2)", case_id, wrapped)
         for name, content in report.sections().items():
             clear = json.dumps(content).encode()
             await connection.execute(
                 "INSERT INTO section (case_id, name, revision, ciphertext) VALUES ($1, $2, 1, $3)",
-                case_id, name, self.encrypt(data_key, clear, f"section|{case_id}|{name}|1".encode()),
-            )  # fmt: skip
+                case_id,
+                name,
+                self.encrypt(data_key, clear, f"section|{case_id}|{name}|1".encode()),
+            )
         await connection.close()
         return case_id, receipt_phrase(report.report_id, 0, self.derive(b"receipts"), read_word_list())
 

@@ -37,9 +37,11 @@ class Operator:
 
     def __call__(self, *arguments: str) -> tuple[int, str]:
         environment = {
-            "SIMPUL_RABBITMQ_API": self.backends.rabbitmq_api, "SIMPUL_AMQP_URL": self.backends.amqp_url,
-            "SIMPUL_DIRECTORY_FILE": str(self.directory), **self.environment,
-        }  # fmt: skip
+            "SIMPUL_RABBITMQ_API": self.backends.rabbitmq_api,
+            "SIMPUL_AMQP_URL": self.backends.amqp_url,
+            "SIMPUL_DIRECTORY_FILE": str(self.directory),
+            **self.environment,
+        }
         done = CliRunner().invoke(app, list(arguments), env=environment)
         return done.exit_code, done.output
 
@@ -76,8 +78,9 @@ def test_an_agency_is_added_once_and_what_it_needs_goes_into_one_file_of_its_own
     lost = operator(*add, "--renew", "--to", str(response))
 
     assert (would[0], "missing, would become active, with a new password, its keys would be enrolled" in would[1]) == (
-        0, True,
-    )  # fmt: skip
+        0,
+        True,
+    )
     assert (without[0], "--to" in without[1]) == (2, True)
     assert (unknown[0], "has no valid keys" in unknown[1]) == (2, True)
     assert added[0] == again[0] == 0
@@ -169,9 +172,10 @@ async def test_only_who_has_a_certificate_of_the_city_reaches_the_encrypted_port
     broker = PrivateRabbit(authority)
     try:
         operator.environment = {
-            "SIMPUL_RABBITMQ_API": broker.api_url, "SIMPUL_AMQP_URL": broker.amqp_url,
+            "SIMPUL_RABBITMQ_API": broker.api_url,
+            "SIMPUL_AMQP_URL": broker.amqp_url,
             "SIMPUL_AGENCY_BROKER": f"amqps://localhost:{broker.tls_port}/",
-        }  # fmt: skip
+        }
         add = ("agency", "add", CODE, "--enrolment", str(operator.enrolment("one")))
         given = operator.folder / "response"
         added = await asyncio.to_thread(operator, *add, "--authority", str(authority), "--to", str(given))

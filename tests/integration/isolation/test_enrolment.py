@@ -36,11 +36,12 @@ class Country:
     def simpul(self, *arguments: str, expected: int = 0) -> str:
         """The city's operator at the command line."""
         environment = {
-            "SIMPUL_RABBITMQ_API": self.broker.api_url, "SIMPUL_AMQP_URL": self.broker.amqp_url,
+            "SIMPUL_RABBITMQ_API": self.broker.api_url,
+            "SIMPUL_AMQP_URL": self.broker.amqp_url,
             "SIMPUL_DIRECTORY_FILE": str(self.city / "directory.json"),
             "SIMPUL_AUTHORITY_DIR": str(self.city / "tls"),
             "SIMPUL_AGENCY_BROKER": f"amqps://localhost:{self.broker.tls_port}/",
-        }  # fmt: skip
+        }
         return self._run("simpul", arguments, Path.cwd(), environment, expected)
 
     def simpul_agency(self, *arguments: str, expected: int = 0, **environment: str) -> str:
@@ -51,9 +52,14 @@ class Country:
         self, name: str, arguments: tuple[str, ...], where: Path, environment: dict[str, str], expected: int
     ) -> str:
         done = subprocess.run(
-            [str(BIN / name), *arguments], cwd=where, env={"PATH": os.environ["PATH"], "COLUMNS": "200", **environment},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            [str(BIN / name), *arguments],
+            cwd=where,
+            env={"PATH": os.environ["PATH"], "COLUMNS": "200", **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         assert done.returncode == expected, done.stdout + done.stderr
         return done.stdout + done.stderr
 

@@ -20,10 +20,18 @@ from simpul_schema.names import DEAD, EVENTS, REFERRALS, REPLIES, UNROUTED, agen
 ONE, OTHER = "first-agency", "second-agency"
 EXCHANGES = (EVENTS, REFERRALS, REPLIES, UNROUTED, DEAD, "")
 KEYS = (
-    f"reply.{ONE}.accepted.v1", f"reply.{OTHER}.accepted.v1", f"referral.{ONE}.offered.v1",
-    f"referral.{OTHER}.offered.v1", "case.reported.v1", f"reply.{ONE}", f"reply.{ONE}x.accepted.v1", "#",
-    f"reply.*.{ONE}", "agency.second-agency.inbox", "routing.inbox",
-)  # fmt: skip
+    f"reply.{ONE}.accepted.v1",
+    f"reply.{OTHER}.accepted.v1",
+    f"referral.{ONE}.offered.v1",
+    f"referral.{OTHER}.offered.v1",
+    "case.reported.v1",
+    f"reply.{ONE}",
+    f"reply.{ONE}x.accepted.v1",
+    "#",
+    f"reply.*.{ONE}",
+    "agency.second-agency.inbox",
+    "routing.inbox",
+)
 QUEUES = (agency_inbox(ONE), agency_inbox(OTHER), "routing.inbox", "notify.inbox", "desk.inbox", UNROUTED, DEAD)
 
 
@@ -223,12 +231,17 @@ async def test_a_filtered_queue_takes_its_part_for_its_agency_alone_and_blocks_n
         channel = await admin.channel(publisher_confirms=True)
         exchange = await channel.get_exchange(REFERRALS)
         await broker.api.call(
-            "PUT", "policies", "{vhost}", "simpul-filtered-queue",
+            "PUT",
+            "policies",
+            "{vhost}",
+            "simpul-filtered-queue",
             body={
-                "pattern": r"^agency\..+\.queue$", "priority": 1, "apply-to": "queues",
+                "pattern": r"^agency\..+\.queue$",
+                "priority": 1,
+                "apply-to": "queues",
                 "definition": {"overflow": "drop-head", "max-length": 2},
             },
-        )  # fmt: skip
+        )
         for key in keys * 3:
             await exchange.publish(aio_pika.Message(key.encode(), delivery_mode=2), key, timeout=60)
         held = await channel.declare_queue(name, passive=True)

@@ -26,8 +26,11 @@ AGENCY = "ylpa"
 QUEUES = (*map(service_inbox, SERVICES), agency_inbox(AGENCY), UNROUTED, DEAD)
 EXCHANGES = (EVENTS, REFERRALS, REPLIES, UNROUTED, DEAD, "")
 OF_EVENTS = tuple(row.wire_name for row in CATALOG if EVENTS in row.exchanges)
-TO_AGENCIES = (f"referral.{AGENCY}.medical_care.high.offered.v1", f"agency.{AGENCY}.manifest.v1",
-               f"referral.{AGENCY}.dossier.released.v1")  # fmt: skip
+TO_AGENCIES = (
+    f"referral.{AGENCY}.medical_care.high.offered.v1",
+    f"agency.{AGENCY}.manifest.v1",
+    f"referral.{AGENCY}.dossier.released.v1",
+)
 OTHERS = (f"reply.{AGENCY}.referral.accepted.v1", "#", "routing.inbox", "case.reported.v2")
 PASSWORD = "x" * 24
 
@@ -48,11 +51,17 @@ def operations(service: str) -> list[Try]:
     few = (service_inbox("routing"), "case.reported.v1", *TO_AGENCIES, *OTHERS)
     tries = [Try(service, "publish", EVENTS, key) for key in (*OF_EVENTS, *TO_AGENCIES, *OTHERS)]
     tries += [Try(service, "publish", exchange, key) for exchange in EXCHANGES if exchange != EVENTS for key in few]
-    tries += [Try(service, operation, queue) for queue in QUEUES
-              for operation in ("get", "consume", "purge", "delete", "redeclare queue")]  # fmt: skip
+    tries += [
+        Try(service, operation, queue)
+        for queue in QUEUES
+        for operation in ("get", "consume", "purge", "delete", "redeclare queue")
+    ]
     tries += [Try(service, "bind", queue, f"{EVENTS}|#") for queue in QUEUES]
-    tries += [Try(service, operation, exchange) for exchange in EXCHANGES
-              for operation in ("redeclare exchange", "delete exchange")]  # fmt: skip
+    tries += [
+        Try(service, operation, exchange)
+        for exchange in EXCHANGES
+        for operation in ("redeclare exchange", "delete exchange")
+    ]
     return tries
 
 
@@ -174,8 +183,10 @@ def test_the_command_creates_the_users_and_shuts_administrators_out(backends: Ba
         passwords = " ".join(f"{name}={PASSWORD}" for name in USERS)
         operator = Broker(BrokerApi(own.rabbitmq_api), own.amqp_url).url(OPERATOR_USER)
         environment = {
-            "SIMPUL_RABBITMQ_API": own.rabbitmq_api, "SIMPUL_AMQP_URL": operator, "SIMPUL_BROKER_PASSWORDS": passwords,
-        }  # fmt: skip
+            "SIMPUL_RABBITMQ_API": own.rabbitmq_api,
+            "SIMPUL_AMQP_URL": operator,
+            "SIMPUL_BROKER_PASSWORDS": passwords,
+        }
         for _ in range(2):
             done = CliRunner().invoke(app, ["topology", "apply"], env=environment)
             assert done.exit_code == 0, done.output

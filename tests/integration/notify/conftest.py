@@ -112,9 +112,7 @@ def kannel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kannel]:
             "operator", FAKESMSC, "-H", "127.0.0.1", "-r", str(gateway.ports["operator"]), "-m", "0", "1 2 text nop"
         )
         gateway.wait_until(lambda status: re.search(r"FAKE:\d+ \(online", status) is not None, "operator")
-        yield Kannel(
-            gateway.url, gateway.folder / "operator.log", gateway.ports["notify"], gateway.ports["replies"],
-        )  # fmt: skip
+        yield Kannel(gateway.url, gateway.folder / "operator.log", gateway.ports["notify"], gateway.ports["replies"])
 
 
 @pytest.fixture(scope="session")
@@ -136,10 +134,14 @@ class Gateway:
         self._config = folder / "kannel.conf"
         self._config.write_text(
             CONFIG.format(
-                folder=folder, user=USER, password=PASSWORD, token=REPLY_TOKEN,
-                operators=operators.format(**self.ports), **self.ports,
+                folder=folder,
+                user=USER,
+                password=PASSWORD,
+                token=REPLY_TOKEN,
+                operators=operators.format(**self.ports),
+                **self.ports,
             )
-        )  # fmt: skip
+        )
         (folder / "spool").mkdir()
         self._ending = ExitStack()
         self._processes: list[subprocess.Popen[bytes]] = []

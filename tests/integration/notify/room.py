@@ -111,9 +111,13 @@ class Room:
             providers, lambda: self.rules, timedelta(seconds=self.provider_timeout), report_url=self.web_url
         )
         self.sender = SendAlerts(
-            self.transactions, lambda: self.roster, TEXTS, self.dispatch, timedelta(seconds=self.first_retry_delay),
+            self.transactions,
+            lambda: self.roster,
+            TEXTS,
+            self.dispatch,
+            timedelta(seconds=self.first_retry_delay),
             timedelta(seconds=self.pause),
-        )  # fmt: skip
+        )
         web_app = FastAPI()
         record_answers = RecordAnswers(self.transactions, lambda: self.roster, self.sender.wake)
         add_gateway_routes(web_app, providers, RecordReports(self.transactions, self.sender), record_answers)
@@ -121,9 +125,7 @@ class Room:
         schedule = Schedule(lambda: self.roster, timedelta(seconds=self.bundle_period), self.sender.wake)
         self.escalate = EscalateAlerts(self.transactions, lambda: self.roster, schedule)
         self.end = EndAlerts(LEVELS, schedule)
-        self.handlers = alert_handlers(
-            RecordAlerts(lambda: self.roster, schedule, self.escalate, LEVELS), self.end
-        )  # fmt: skip
+        self.handlers = alert_handlers(RecordAlerts(lambda: self.roster, schedule, self.escalate, LEVELS), self.end)
         self.running_sender = asyncio.create_task(self.sender.run())
         escalating = asyncio.create_task(self.escalate.run())
         try:
@@ -332,22 +334,32 @@ def a_step(step: str, clock: str, *targets: str) -> dict[str, Any]:
 def requested(service_id: UUID, urgency: str, answer_by: datetime = START) -> dict[str, Any]:
     """Returns a service as offers and amendments list it."""
     return {
-        "service_id": service_id, "service": "medical_care", "role": "lead", "urgency": urgency, "answer_by": answer_by,
-    }  # fmt: skip
+        "service_id": service_id,
+        "service": "medical_care",
+        "role": "lead",
+        "urgency": urgency,
+        "answer_by": answer_by,
+    }
 
 
 def _event(message: type[Event], referral: Referral, data: dict[str, Any]) -> Event:
     about = {"referral_id": referral.referral_id, "case_id": referral.case_id, "agency": referral.agency}
     own = {"case.agency_excluded.v1": "exclusion", "referral.deadline_met.v1": "deadline"}.get(message.WIRE_NAME)
     subject = f"{own}/{uuid4()}" if own else f"referral/{referral.referral_id}"
-    return message.model_validate({
-        "id": uuid4(), "source": "/kediri/routing", "subject": subject, "time": START, "sequence": "0000000001",
-        "correlationid": referral.case_id,
-        "data": about
-        | {"services": [requested(service_id, referral.urgency) for service_id in referral.services]}
-        | {"urgency": referral.urgency, "accepted_at": START, "started_at": START}
-        | data,
-    })  # fmt: skip
+    return message.model_validate(
+        {
+            "id": uuid4(),
+            "source": "/kediri/routing",
+            "subject": subject,
+            "time": START,
+            "sequence": "0000000001",
+            "correlationid": referral.case_id,
+            "data": about
+            | {"services": [requested(service_id, referral.urgency) for service_id in referral.services]}
+            | {"urgency": referral.urgency, "accepted_at": START, "started_at": START}
+            | data,
+        }
+    )
 
 
 def zone_at(hour: int) -> ZoneInfo:

@@ -26,9 +26,11 @@ async def room(backends: Backends, tmp_path: Path) -> AsyncIterator[Room]:
     """The hospital has a lead besides the person on duty."""
     async with a_room(backends, tmp_path) as prepared:
         prepared.roster = replace(
-            ROSTER, leads={"rs-rujukan": (LEAD,)}, responders={**ROSTER.responders, LEAD.reference: LEAD},
+            ROSTER,
+            leads={"rs-rujukan": (LEAD,)},
+            responders={**ROSTER.responders, LEAD.reference: LEAD},
             channels=dict.fromkeys(ROSTER.channels, (SMS,)),
-        )  # fmt: skip
+        )
         yield prepared
 
 
@@ -37,26 +39,44 @@ async def receive(room: Room, wire_name: str, about: UUID, **data: Any) -> None:
     message = message_class(wire_name)
     assert message is not None
     service = "intake" if wire_name.startswith("breach") else "routing"
-    event = message.model_validate({
-        "id": uuid4(), "source": f"/kediri/{service}", "subject": f"alarm/{about}", "time": START,
-        "sequence": "0000000001", "correlationid": about, "data": data,
-    })  # fmt: skip
+    event = message.model_validate(
+        {
+            "id": uuid4(),
+            "source": f"/kediri/{service}",
+            "subject": f"alarm/{about}",
+            "time": START,
+            "sequence": "0000000001",
+            "correlationid": about,
+            "data": data,
+        }
+    )
     async with room.transactions.begin() as transaction:
         await room.handlers[message](transaction, [event])
 
 
 async def alarm(room: Room, alarm_id: UUID, kind: str, *, is_over: bool = False) -> None:
     await receive(
-        room, "agency.alarm.v1", alarm_id, alarm_id=alarm_id, agency="rs-rujukan", alarm=kind, since=START,
+        room,
+        "agency.alarm.v1",
+        alarm_id,
+        alarm_id=alarm_id,
+        agency="rs-rujukan",
+        alarm=kind,
+        since=START,
         is_over=is_over,
-    )  # fmt: skip
+    )
 
 
 async def breach(room: Room, breach_id: UUID, *, is_over: bool = False) -> None:
     await receive(
-        room, "breach.found.v1", breach_id, breach_id=breach_id, found_at=START, due_at=START + timedelta(days=3),
+        room,
+        "breach.found.v1",
+        breach_id,
+        breach_id=breach_id,
+        found_at=START,
+        due_at=START + timedelta(days=3),
         is_over=is_over,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(("kind", "text"), [("silent", "sistem tidak menjawab"), ("parked", "ada pesan tak terbaca")])

@@ -51,16 +51,20 @@ async def test_a_missing_answer_alerts_each_escalation_level_in_turn(room: Room)
 
     code = referral_code(referral.referral_id)
     assert [text.partition(".")[0] for text in room.sms_to(PIKET_RS)] == [
-        f"Simpul: {code} menunggu jawaban Anda", f"Simpul: {code} belum dijawab",
-    ]  # fmt: skip
+        f"Simpul: {code} menunggu jawaban Anda",
+        f"Simpul: {code} belum dijawab",
+    ]
     assert [text.partition(".")[0] for text in room.sms_to(PIKET_UPTD)] == [
         f"Simpul: {code} di rs-rujukan belum dijawab"
     ]
     assert len(room.sms_to(HEAD)) == len(room.sms_to(BOARD)) == 1
     assert sorted(room.mailbox.recipients) == [
-        "igd@rs-rujukan.example", "igd@rs-rujukan.example", "kepala@uptd-ppa.example", "piket@gugus-tugas.example",
+        "igd@rs-rujukan.example",
+        "igd@rs-rujukan.example",
+        "kepala@uptd-ppa.example",
+        "piket@gugus-tugas.example",
         "piket@uptd-ppa.example",
-    ]  # fmt: skip
+    ]
     assert len(room.of("alert.sent.v1")) == 10
 
 
@@ -442,8 +446,9 @@ async def test_pending_alerts_are_measured_and_a_failing_provider_is_named(
 
     assert oldest >= 360
     assert problems == [
-        "sms: no provider has accepted anything for 0 minutes", "sms: an urgent alert has been pending for 6 minutes",
-    ]  # fmt: skip
+        "sms: no provider has accepted anything for 0 minutes",
+        "sms: an urgent alert has been pending for 6 minutes",
+    ]
     assert problems_after == []
 
 
@@ -464,13 +469,18 @@ async def test_alerts_of_an_older_version_are_sent_unless_answered(room: Room) -
         await room.rows(
             "INSERT INTO alert (alert_id, referral_id, case_id, step, contact, channel, urgency, answer_by, state,"
             " attempts, due_at, created_at) VALUES ($1, $2, $3, 1, 'rs-rujukan-1', 'sms', 'high', now(), $4, 12,"
-            " now(), now())", uuid4(), referral_id, uuid4(), state,
-        )  # fmt: skip
+            " now(), now())",
+            uuid4(),
+            referral_id,
+            uuid4(),
+            state,
+        )
     await room.rows(
         "INSERT INTO inbox (source, event_id, type, subject, sequence, digest, state)"
         " VALUES ('/kediri/routing', $1, 'referral.accepted.v1', $2, 2, '\\x00', 'done')",
-        uuid4(), f"referral/{answered}",
-    )  # fmt: skip
+        uuid4(),
+        f"referral/{answered}",
+    )
     await migrate_async(room.url, "simpul_notify", "20261126_responders")
     # The messaging tables are at the newest revision already.
     await room.rows("UPDATE alembic_version SET version_num = '20261126_inbox_states'")

@@ -24,9 +24,13 @@ SECOND = Responder("rs-2", "en", {SMS: "+6283400111007"})
 THIRD = Responder("rs-3", "id", {SMS: "+6283400111008"})
 FOURTH = Responder("rs-4", "id", {SMS: "+6283400111009"})
 SCANNER_FORMS = [
-    {}, {"answer": "on_it"}, {"answer": "on_it", "number": ""}, {"number": "on"},
-    {"answer": "on_it", "number": "test"}, {"answer": "accept", "number": "{number}"},
-]  # fmt: skip
+    {},
+    {"answer": "on_it"},
+    {"answer": "on_it", "number": ""},
+    {"number": "on"},
+    {"answer": "on_it", "number": "test"},
+    {"answer": "accept", "number": "{number}"},
+]
 
 
 @pytest.fixture
@@ -35,9 +39,11 @@ async def room(backends: Backends, tmp_path: Path) -> AsyncIterator[Room]:
     async with a_room(backends, tmp_path) as prepared:
         prepared.bundle_period = 3600
         prepared.roster = replace(
-            ROSTER, on_duty={"rs-rujukan": (FIRST, SECOND)}, channels=dict.fromkeys(ROSTER.channels, (SMS,)),
+            ROSTER,
+            on_duty={"rs-rujukan": (FIRST, SECOND)},
+            channels=dict.fromkeys(ROSTER.channels, (SMS,)),
             responders={"rs-1": FIRST, "rs-2": SECOND},
-        )  # fmt: skip
+        )
         yield prepared
 
 
@@ -283,8 +289,9 @@ async def test_an_expired_or_unknown_link_changes_nothing(room: Room, referral: 
         await room.wait_until_none_is_pending(responder="rs-1")
         await room.rows("UPDATE notification SET created_at = created_at - interval '8 days'")
         statuses = [
-            await message.press("on_it"), await replace(message, text="https://x.example/a/222222222222").press("on_it"),
-        ]  # fmt: skip
+            await message.press("on_it"),
+            await replace(message, text="https://x.example/a/222222222222").press("on_it"),
+        ]
 
     assert statuses == [404, 404]
     assert await escalations(room) == ["open"]

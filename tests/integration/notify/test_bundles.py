@@ -120,9 +120,12 @@ async def test_the_late_referrals_of_one_case_are_one_message_to_the_level_above
     async with room.running():
         await room.take_in(
             "referral.escalated.v1",
-            *((referral, a_step("escalated", clock, "uptd-ppa-head")) for referral in referrals for clock in
-              ("answer", "contact")),
-        )  # fmt: skip
+            *(
+                (referral, a_step("escalated", clock, "uptd-ppa-head"))
+                for referral in referrals
+                for clock in ("answer", "contact")
+            ),
+        )
         await let_the_period_pass(room)
         await room.wait_until_none_is_pending()
 
@@ -157,8 +160,11 @@ async def test_nothing_leaves_for_what_was_answered_while_it_waited(room: Room) 
     async with room.running():
         await room.offer(answered, waits)
         # As if the acceptance were recorded by another process at this moment.
-        await room.rows("INSERT INTO referral_service (service_id, progress) VALUES ($1, 1) ON CONFLICT (service_id)"
-                        " DO UPDATE SET progress = 1", answered.services[0])  # fmt: skip
+        await room.rows(
+            "INSERT INTO referral_service (service_id, progress) VALUES ($1, 1) ON CONFLICT (service_id)"
+            " DO UPDATE SET progress = 1",
+            answered.services[0],
+        )
         await let_the_period_pass(room)
         await room.wait_until_none_is_pending()
 

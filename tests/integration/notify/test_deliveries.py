@@ -310,9 +310,10 @@ async def test_people_who_share_a_number_share_its_limit(room: Room) -> None:
     [person] = ROSTER.on_duty["rs-rujukan"]
     other = Responder("rs-2", "id", {AlertChannel.SMS: person.contact_methods[AlertChannel.SMS]})
     room.roster = replace(
-        SMS_ONLY, on_duty={"rs-rujukan": (person,), "uptd-ppa": (other,)},
+        SMS_ONLY,
+        on_duty={"rs-rujukan": (person,), "uptd-ppa": (other,)},
         responders={person.reference: person, other.reference: other},
-    )  # fmt: skip
+    )
     room.rules = ContactRules(CITY.zone, urgent_per_hour=1)
     async with room.running():
         await room.offer(Referral())

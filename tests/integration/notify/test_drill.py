@@ -34,9 +34,11 @@ async def room(backends: Backends, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     second = Responder("second", "en", {AlertChannel.SMS: SECOND})
     async with a_room(backends, tmp_path) as prepared:
         prepared.roster = replace(
-            ROSTER, on_duty={**ROSTER.on_duty, "rs-rujukan": (*ROSTER.on_duty["rs-rujukan"], second), "empty": ()},
-            responders={**ROSTER.responders, "second": second}, coordinator="",
-        )  # fmt: skip
+            ROSTER,
+            on_duty={**ROSTER.on_duty, "rs-rujukan": (*ROSTER.on_duty["rs-rujukan"], second), "empty": ()},
+            responders={**ROSTER.responders, "second": second},
+            coordinator="",
+        )
         yield prepared
 
 
@@ -69,13 +71,15 @@ async def test_the_next_person_is_alerted_until_one_confirms_and_a_real_alert_st
     assert found.state is DrillState.CONFIRMED
     assert by_sms["rs-rujukan-1"].delivery is DeliveryState.ON_HANDSET
     assert (by_sms["second"].answer, found.minute_of(by_sms["second"].answered_at or found.began_at)) == (
-        Answer.ON_IT, 1,
-    )  # fmt: skip
+        Answer.ON_IT,
+        1,
+    )
     assert any("LATIHAN" in mail["Subject"] for mail in room.mailbox.mails)
     assert ([row["state"] for row in escalations], {row["acknowledged_at"] for row in alerts}) == (["open"], {None})
     assert sorted((row["responder"], row["answer"]) for row in answers) == [
-        ("rs-rujukan-1", "on_it"), ("second", "on_it"),
-    ]  # fmt: skip
+        ("rs-rujukan-1", "on_it"),
+        ("second", "on_it"),
+    ]
     assert len(room.announced) == before
 
 
@@ -100,10 +104,14 @@ async def test_a_drill_ends_when_its_time_is_up(room: Room) -> None:
 
 async def test_the_command_plays_it_with_the_settings_of_notify(room: Room) -> None:
     environment = {
-        "SIMPUL_DATABASES": f"notify={room.url}", "SIMPUL_PUBLIC_URL": "https://simpul.example",
-        "SIMPUL_CITY_DIR": str(KEDIRI), "SIMPUL_PROVIDERS": "kannel", "SIMPUL_KANNEL_URL": room.sms_url,
-        "SIMPUL_KANNEL_USER": ACCOUNT, "SIMPUL_KANNEL_PASSWORD": PASSWORD,
-    }  # fmt: skip
+        "SIMPUL_DATABASES": f"notify={room.url}",
+        "SIMPUL_PUBLIC_URL": "https://simpul.example",
+        "SIMPUL_CITY_DIR": str(KEDIRI),
+        "SIMPUL_PROVIDERS": "kannel",
+        "SIMPUL_KANNEL_URL": room.sms_url,
+        "SIMPUL_KANNEL_USER": ACCOUNT,
+        "SIMPUL_KANNEL_PASSWORD": PASSWORD,
+    }
     command = ["drill", "--party", "polres-ppa", "--yes", "--language", "id"]
     async with room.running():
         playing = asyncio.create_task(asyncio.to_thread(CliRunner().invoke, app, command, env=environment))

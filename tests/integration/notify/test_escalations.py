@@ -39,9 +39,11 @@ async def room(backends: Backends, tmp_path: Path) -> AsyncIterator[Room]:
     lead = a_responder("lead", LEAD)
     async with a_room(backends, tmp_path) as prepared:
         prepared.roster = replace(
-            ROSTER, on_duty={**ROSTER.on_duty, "rs-rujukan": people}, leads={"rs-rujukan": (lead,)},
+            ROSTER,
+            on_duty={**ROSTER.on_duty, "rs-rujukan": people},
+            leads={"rs-rujukan": (lead,)},
             responders={**ROSTER.responders, "second": people[1], "lead": lead},
-        )  # fmt: skip
+        )
         yield prepared
 
 
@@ -75,9 +77,10 @@ async def test_the_second_number_of_a_person_follows_a_silent_phone_and_answers_
     first, second = room.roster.on_duty["rs-rujukan"]
     first = replace(first, further_methods={AlertChannel.SMS: (private,)})
     room.roster = replace(
-        room.roster, on_duty={"rs-rujukan": (first, second)},
+        room.roster,
+        on_duty={"rs-rujukan": (first, second)},
         responders={**room.roster.responders, first.reference: first},
-    )  # fmt: skip
+    )
     async with room.running():
         await room.offer(Referral())
         await room.phone(DUTY).expect_sms("menunggu jawaban Anda")
@@ -191,9 +194,12 @@ async def test_safe_hours_take_nobodys_turn(room: Room) -> None:
     first, second = (replace(one, safe_hours=hours) for one in room.roster.on_duty["rs-rujukan"][:2])
     people = (first, replace(second, safe_hours=None))
     room.roster = replace(
-        room.roster, on_duty={"rs-rujukan": people}, responders={one.reference: one for one in people},
-        leads={}, coordinator="",
-    )  # fmt: skip
+        room.roster,
+        on_duty={"rs-rujukan": people},
+        responders={one.reference: one for one in people},
+        leads={},
+        coordinator="",
+    )
     async with room.running():
         await room.receive("referral.offered.v1", Referral(), answer_by=utc_now() + 15 * MINUTE)
         await room.phone(SECOND).expect_sms("menunggu jawaban Anda")
@@ -311,9 +317,12 @@ async def test_a_withdrawn_consent_that_was_acknowledged_alerts_nobody_any_more(
     room.handset.is_failing = True
     async with room.running():
         await room.receive(
-            "referral.consent_withdrawn.v1", referral, withdrawn_at=START, services=services,
+            "referral.consent_withdrawn.v1",
+            referral,
+            withdrawn_at=START,
+            services=services,
             acknowledge_by=START + timedelta(days=3),
-        )  # fmt: skip
+        )
         await room.receive("referral.deadline_met.v1", referral, **deadline_met("withdrawal"))
         await room.wait_until_none_is_pending()
         room.handset.is_failing = False
@@ -338,9 +347,14 @@ async def test_a_step_taken_because_nobody_was_reached_says_so(room: Room) -> No
     referral = Referral()
     async with room.running():
         await room.receive(
-            "referral.overdue.v1", referral, clock="answer", step=100, due_at=START, escalation_targets=("city-board",),
+            "referral.overdue.v1",
+            referral,
+            clock="answer",
+            step=100,
+            due_at=START,
+            escalation_targets=("city-board",),
             reason="nobody_reached",
-        )  # fmt: skip
+        )
         await room.phone("+6283400113002").expect_sms("di rs-rujukan belum dijawab", "tanpa respons")
         await room.wait_until_none_is_pending()
 

@@ -100,10 +100,14 @@ async def modem(backends: Backends, tmp_path: Path) -> AsyncIterator[Modem]:
     config = tmp_path / "smsdrc"
     config.write_text(
         CONFIG.format(
-            phone=phone, folder=tmp_path, host=f"{address.hostname}:{address.port}", user=address.username,
-            password=address.password, database=name,
+            phone=phone,
+            folder=tmp_path,
+            host=f"{address.hostname}:{address.port}",
+            user=address.username,
+            password=address.password,
+            database=name,
         )
-    )  # fmt: skip
+    )
     log = tmp_path / "daemon.log"
     process = spawn((DAEMON, "-c", str(config)), log=log, env={}, death_signal=signal.SIGKILL, account={})
     try:
@@ -178,5 +182,6 @@ async def test_a_wrong_password_and_a_database_that_is_away_are_named(modem: Mod
         problems.append((attempt.outcome, attempt.problem))
 
     assert problems == [
-        (Outcome.REJECTED_TEMPORARILY, Problem.WRONG_CREDENTIALS), (Outcome.REJECTED_TEMPORARILY, Problem.UNREACHABLE),
-    ]  # fmt: skip
+        (Outcome.REJECTED_TEMPORARILY, Problem.WRONG_CREDENTIALS),
+        (Outcome.REJECTED_TEMPORARILY, Problem.UNREACHABLE),
+    ]

@@ -32,9 +32,7 @@ SOME_TEXT = AlertText("", "Simpul: R-7K3Q2M")
 def a_text(language: str) -> AlertText:
     deadline = datetime(2026, 12, 31, 16, 59, tzinfo=UTC)
     services = (uuid4(),)
-    alert = Alert(
-        uuid4(), uuid4(), uuid4(), uuid4(), services, "somebody", AlertChannel.SMS, Urgency.MEDIUM, deadline
-    )  # fmt: skip
+    alert = Alert(uuid4(), uuid4(), uuid4(), uuid4(), services, "somebody", AlertChannel.SMS, Urgency.MEDIUM, deadline)
     return TEXTS.render(Notification(uuid4(), alert.recipient, (alert,)), language)
 
 

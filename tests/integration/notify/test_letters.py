@@ -63,8 +63,9 @@ async def test_an_alert_stays_while_one_service_awaits_an_answer(room: Room) -> 
         await room.wait_until_none_is_pending(channel="mail")
         await room.receive("referral.accepted.v1", replace(referral, services=(first,)))
         after_one = await room.states(channel="sms")
-        await room.receive("referral.declined.v1", replace(referral, services=(second,)), reason="no_capacity",
-                           declined_at=START)  # fmt: skip
+        await room.receive(
+            "referral.declined.v1", replace(referral, services=(second,)), reason="no_capacity", declined_at=START
+        )
         after_both = await room.states(channel="sms")
 
     assert (after_one, after_both) == (["pending"], ["suppressed"])
@@ -76,9 +77,11 @@ async def test_the_message_names_the_deadline_of_what_still_awaits_an_answer(roo
     room.handset.is_failing = True
     async with room.running():
         await room.receive(
-            "referral.offered.v1", replace(referral, urgency="high"), answer_by=EARLIER,
+            "referral.offered.v1",
+            replace(referral, urgency="high"),
+            answer_by=EARLIER,
             services=[requested(urgent, "high", EARLIER), requested(other, "medium")],
-        )  # fmt: skip
+        )
         await eventually(lambda: is_tried(room))
         await room.receive("referral.accepted.v1", replace(referral, services=(urgent,)))
         room.handset.is_failing = False
@@ -181,8 +184,9 @@ async def test_those_who_were_alerted_are_informed_that_services_were_revoked(ro
         room.handset.is_failing = True
         await room.offer(unaware)
         await eventually(lambda: _is_deferred(room, unaware))
-        await room.rows("UPDATE alert SET state = 'failed' WHERE referral_id = $1 AND channel = 'mail'",
-                        unaware.referral_id)  # fmt: skip
+        await room.rows(
+            "UPDATE alert SET state = 'failed' WHERE referral_id = $1 AND channel = 'mail'", unaware.referral_id
+        )
         room.handset.is_failing = False
         await room.revoke(informed, informed.services[0])
         await room.revoke(unaware)
@@ -212,18 +216,21 @@ async def test_who_was_being_alerted_when_services_were_revoked_is_informed_only
             await room.wait_until_none_is_pending(channel="sms", referral_id=referral.referral_id)
             await room.rows(
                 "UPDATE alert SET state = 'pending', leased_until = now() + interval '9 seconds'"
-                " WHERE referral_id = $1", referral.referral_id,
-            )  # fmt: skip
+                " WHERE referral_id = $1",
+                referral.referral_id,
+            )
             await room.revoke(referral)
             # The attempt ends after the revocation.
             await room.rows(
                 "UPDATE alert SET state = $2, leased_until = NULL WHERE referral_id = $1 AND step = 1",
-                referral.referral_id, state,
-            )  # fmt: skip
+                referral.referral_id,
+                state,
+            )
         await room.rows("UPDATE alert SET due_at = now() WHERE state = 'pending'")
         await room.wait_until_none_is_pending()
 
     assert [("dicabut" in text) for text in room.sms_to(PIKET_RS)] == [False, True]
     assert [row["reason"] for row in await room.rows("SELECT reason FROM alert WHERE step = 3 ORDER BY state")] == [
-        None, "not_alerted_before",
-    ]  # fmt: skip
+        None,
+        "not_alerted_before",
+    ]

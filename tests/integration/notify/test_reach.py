@@ -75,8 +75,9 @@ async def referrals(room: Room) -> list[Referral]:
         await room.rows(
             "UPDATE delivery d SET accepted_at = n.created_at, state_at = n.created_at + make_interval(secs => $2)"
             f" FROM notification n WHERE n.notification_id = d.notification_id AND n.notification_id = {notification}",
-            referral.referral_id, seconds,
-        )  # fmt: skip
+            referral.referral_id,
+            seconds,
+        )
     await room.rows("UPDATE notification SET answered_at = created_at + interval '50 seconds' WHERE answer IS NOT NULL")
     return [*sent, failing, nobody]
 
@@ -93,8 +94,12 @@ async def test_the_report_says_for_each_party_whom_how_and_how_soon(room: Room, 
     events, _, sms, silent = found
     assert [events[name] for name in ("events", "informed", "messages")] == ["4", "4", ""]
     assert [sms[name] for name in ("events", "messages", "arrived", "failed", "acknowledged")] == [
-        "", "4", "3", "1", "1",
-    ]  # fmt: skip
+        "",
+        "4",
+        "3",
+        "1",
+        "1",
+    ]
     assert (sms["arrival_seconds"], sms["answer_seconds"]) == ("30", "50")
     assert [silent[name] for name in ("events", "informed", "messages")] == ["1", "0", ""]
     assert rows_of(await run(room, "reach", "--csv", "--month", "2020-01")) == []
@@ -120,8 +125,9 @@ async def test_a_message_that_one_of_two_providers_has_taken_has_not_failed(
     await room.rows(
         "INSERT INTO delivery (notification_id, provider, state, state_at, accepted_at)"
         " SELECT notification_id, 'kannel/second', $1, now(), now() FROM delivery WHERE state = $2",
-        int(DeliveryState.ACCEPTED), int(DeliveryState.FAILED),
-    )  # fmt: skip
+        int(DeliveryState.ACCEPTED),
+        int(DeliveryState.FAILED),
+    )
 
     [sms] = [row for row in rows_of(await run(room, "reach", "--csv")) if row["by"] == "sms"]
 

@@ -33,9 +33,13 @@ PEOPLE = (
 
 def a_roster(*people: Responder) -> Roster:
     return replace(
-        ROSTER, on_duty={"ylpa": people, "rs-rujukan": people}, leads={}, coordinator="",
-        responders={person.reference: person for person in people}, away=frozenset({"away"}),
-    )  # fmt: skip
+        ROSTER,
+        on_duty={"ylpa": people, "rs-rujukan": people},
+        leads={},
+        coordinator="",
+        responders={person.reference: person for person in people},
+        away=frozenset({"away"}),
+    )
 
 
 @pytest.fixture
@@ -113,9 +117,7 @@ async def test_a_proof_stays_with_its_number_when_the_roster_changes(room: Room)
         await (await room.phone(FIRST).expect_sms("tes mingguan")).press("on_it")
         await let_time_pass(room, CONFIRM_WITHIN)
         # The confirmed number moves to the second place, and the other one to the first.
-        room.roster = a_roster(
-            replace(person, contact_methods={SMS: PRIVATE}, further_methods={SMS: (FIRST,)})
-        )  # fmt: skip
+        room.roster = a_roster(replace(person, contact_methods={SMS: PRIVATE}, further_methods={SMS: (FIRST,)}))
         await check.check()
         moved = check.find_warnings()
         room.roster = a_roster(replace(person, contact_methods={SMS: SECOND}, further_methods={SMS: (FIRST,)}))
@@ -181,8 +183,9 @@ async def test_a_test_waits_for_safe_hours_and_for_a_gateway_that_fails(room: Ro
 
     assert room.sms_to(SECOND) == []
     assert await room.rows("SELECT state, problem FROM reach_check ORDER BY responder") == [
-        {"state": "sent", "problem": ""}, {"state": "waiting", "problem": "outside_safe_hours"},
-    ]  # fmt: skip
+        {"state": "sent", "problem": ""},
+        {"state": "waiting", "problem": "outside_safe_hours"},
+    ]
 
 
 async def test_who_is_added_after_the_test_was_due_waits_for_the_next_week(room: Room) -> None:

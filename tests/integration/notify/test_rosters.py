@@ -141,12 +141,13 @@ async def test_an_absence_and_a_swap_change_who_is_alerted_and_survive_and_are_a
 
     assert [person.reference for person in office.roster.current.on_duty["ylpa"]] == [first, second]
     entries = await office.audited()
-    assert {(one.actor, one.role, one.subject) for one in entries} == {
-        (str(LEAD.person), "agency_lead", "roster/ylpa")
-    }  # fmt: skip
+    assert {(one.actor, one.role, one.subject) for one in entries} == {(str(LEAD.person), "agency_lead", "roster/ylpa")}
     assert {one.action for one in entries} == {
-        "roster.absence_added", "roster.absence_removed", "roster.shift_added", "roster.shift_removed",
-    }  # fmt: skip
+        "roster.absence_added",
+        "roster.absence_removed",
+        "roster.shift_added",
+        "roster.shift_removed",
+    }
     assert all(one.detail.startswith(("ylpa-1:", "ylpa-2:")) for one in entries)
 
 

@@ -98,10 +98,15 @@ async def serving(server: Server, tls: ssl.SSLContext | None, *, without: Sequen
         if tls:
             sessions.append(
                 SMTP(
-                    server, hostname="localhost", tls_context=tls, require_starttls=True, auth_required=True,
-                    authenticator=server.authenticate, auth_exclude_mechanism=without,
+                    server,
+                    hostname="localhost",
+                    tls_context=tls,
+                    require_starttls=True,
+                    auth_required=True,
+                    authenticator=server.authenticate,
+                    auth_exclude_mechanism=without,
                 )
-            )  # fmt: skip
+            )
         else:
             sessions.append(SMTP(server, hostname="localhost"))
         return sessions[-1]
@@ -193,8 +198,11 @@ async def test_a_wrong_password_is_a_temporary_rejection(authority: Authority) -
     assert server.mails == []
 
 
-@pytest.mark.parametrize("refusal", [Server(rcpt_answers=["550 no such mailbox"]), Server(data_answers=["550 no"])],
-                         ids=["recipient", "content"])  # fmt: skip
+@pytest.mark.parametrize(
+    "refusal",
+    [Server(rcpt_answers=["550 no such mailbox"]), Server(data_answers=["550 no"])],
+    ids=["recipient", "content"],
+)
 async def test_a_permanent_rejection_does_not_affect_the_next_mail(authority: Authority, refusal: Server) -> None:
     async with serving(refusal, authority.context) as server, mail_to(server, authority.ca_file) as mail:
         outcomes = [await send(mail, TO), await send(mail, TO)]
@@ -203,8 +211,9 @@ async def test_a_permanent_rejection_does_not_affect_the_next_mail(authority: Au
     assert len(server.mails) == 1
 
 
-@pytest.mark.parametrize("refusal", [Server(rcpt_answers=["451 later"]), Server(data_answers=["451 later"])],
-                         ids=["recipient", "content"])  # fmt: skip
+@pytest.mark.parametrize(
+    "refusal", [Server(rcpt_answers=["451 later"]), Server(data_answers=["451 later"])], ids=["recipient", "content"]
+)
 async def test_a_temporary_rejection_is_temporary(authority: Authority, refusal: Server) -> None:
     async with serving(refusal, authority.context) as server, mail_to(server, authority.ca_file) as mail:
         outcomes = [await send(mail, TO), await send(mail, TO)]

@@ -33,12 +33,18 @@ async def test_an_alarm_is_a_mail_to_operations(programs: Path, tmp_path: Path) 
     # The mail server of the tests asks for a login in words that Alertmanager does not know.
     async with serving(mailbox, authority.context, without=["LOGIN"]):
         environment = {
-            "PATH": f"{programs}:{os.defpath}", "SETTINGS_FOLDER": str(tmp_path),
+            "PATH": f"{programs}:{os.defpath}",
+            "SETTINGS_FOLDER": str(tmp_path),
             "STORAGE_FOLDER": str(tmp_path / "store"),
-            "LISTEN": f"127.0.0.1:{port}", "OPERATIONS_MAIL": "operations@kota.example", "SMTP_HOST": "127.0.0.1",
-            "SMTP_PORT": str(mailbox.port), "SMTP_USER": USER, "SMTP_PASSWORD": PASSWORD,
-            "SIMPUL_SMTP_CA_FILE": str(authority.ca_file), "MAIL_FROM": "robot@kota.example",
-        }  # fmt: skip
+            "LISTEN": f"127.0.0.1:{port}",
+            "OPERATIONS_MAIL": "operations@kota.example",
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(mailbox.port),
+            "SMTP_USER": USER,
+            "SMTP_PASSWORD": PASSWORD,
+            "SIMPUL_SMTP_CA_FILE": str(authority.ca_file),
+            "MAIL_FROM": "robot@kota.example",
+        }
         process = spawn(
             ["sh", str(SCRIPT)], log=tmp_path / "log", env=environment, death_signal=signal.SIGKILL, account={}
         )
@@ -64,11 +70,10 @@ async def _fires(session: aiohttp.ClientSession, port: int) -> bool:
     """Reports an alarm as Prometheus does; returns whether it was taken."""
     alarm = {
         "labels": {"alertname": "ServiceDown", "severity": "critical", "job": "intake"},
-        "annotations": {
-            "summary": "intake does not answer", "runbook": "docs/operate/runbooks/ServiceDown.md",
-        },
-        "startsAt": utc_now().isoformat(), "endsAt": (utc_now() + timedelta(hours=1)).isoformat(),
-    }  # fmt: skip
+        "annotations": {"summary": "intake does not answer", "runbook": "docs/operate/runbooks/ServiceDown.md"},
+        "startsAt": utc_now().isoformat(),
+        "endsAt": (utc_now() + timedelta(hours=1)).isoformat(),
+    }
     try:
         async with session.post(f"http://127.0.0.1:{port}/api/v2/alerts", json=[alarm]) as answer:
             return answer.status == 200

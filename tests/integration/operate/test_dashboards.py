@@ -44,11 +44,18 @@ ALERTS: Final = {
     for group in YAML(typ="safe").load((OBSERVE / "alerts.yml").read_text())["groups"]
     for rule in group["rules"]
 }
-QUIET: Final = frozenset({
-    "simpul_clock_steps_total", "simpul_services_without_agency_total", "simpul_requests_failed_total",
-    "simpul_messages_parked_total", "simpul_parked_by_agencies_total", "simpul_alerts_failed_total",
-    "simpul_held_events", "simpul_reach_unconfirmed",
-})  # fmt: skip
+QUIET: Final = frozenset(
+    {
+        "simpul_clock_steps_total",
+        "simpul_services_without_agency_total",
+        "simpul_requests_failed_total",
+        "simpul_messages_parked_total",
+        "simpul_parked_by_agencies_total",
+        "simpul_alerts_failed_total",
+        "simpul_held_events",
+        "simpul_reach_unconfirmed",
+    }
+)
 """Metrics that have no value until something is wrong, because their labels name what it is."""
 LIVELY: Final = [name for name, shown in PANELS.items() if not any(metric in shown for metric in QUIET)]
 _NAME: Final = re.compile(r"\b(?:simpul|rabbitmq|process|erlang)_\w+")
@@ -101,9 +108,13 @@ def observed(backends: Backends, tmp_path_factory: pytest.TempPathFactory) -> It
     rabbit = ObservedRabbit()
     own = Backends(backends.postgres_url, rabbit.amqp_url, rabbit.api_url, backends.origin)
     city = LocalCity(
-        folder / "city", own, KEDIRI, accept_after=0.2, database_prefix=f"observed_{uuid4().hex[:6]}_",
+        folder / "city",
+        own,
+        KEDIRI,
+        accept_after=0.2,
+        database_prefix=f"observed_{uuid4().hex[:6]}_",
         environment={"SIMPUL_BUNDLE_PERIOD": "0", "SIMPUL_MANIFEST_INTERVAL": "1"},
-    )  # fmt: skip
+    )
     started: list[subprocess.Popen[bytes]] = []
     try:
         asyncio.run(city.prepare())
@@ -126,8 +137,10 @@ def _start_reconciliation(city: LocalCity, folder: Path, started: list[subproces
     port = free_port()
     databases = " ".join(f"{service}={city.database_url(service)}" for service in SERVICES)
     environment = {
-        "SIMPUL_DATABASES": databases, "SIMPUL_METRICS_PORT": str(port), "SIMPUL_CITY_DIR": str(city.city_dir)
-    }  # fmt: skip
+        "SIMPUL_DATABASES": databases,
+        "SIMPUL_METRICS_PORT": str(port),
+        "SIMPUL_CITY_DIR": str(city.city_dir),
+    }
     command = [sys.executable, "-m", "simpul_cli", "reconcile", "--every", "1", "--repair"]
     started.append(
         spawn(command, log=folder / "reconcile.log", env=environment, death_signal=signal.SIGKILL, account={})
@@ -153,9 +166,11 @@ def _start_prometheus(
     YAML(typ="safe").dump(settings, folder / "prometheus.yml")
     port = free_port()
     command = [
-        "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'tsdb'}",
+        "prometheus",
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
         f"--web.listen-address=127.0.0.1:{port}",
-    ]  # fmt: skip
+    ]
     log, path = folder / "prometheus.log", {"PATH": "/usr/bin:/bin"}
     started.append(spawn(command, log=log, env=path, death_signal=signal.SIGKILL, account={}))
     return Observed(f"http://127.0.0.1:{port}", targets, parameters)

@@ -102,9 +102,11 @@ async def test_databases_that_cannot_be_used_are_named(backends: Backends, datab
     await create_databases(backends.postgres_url, {"desk": name})
     async with refusing_server(b"28P01") as refusing:
         urls = {
-            "intake": databases["intake"], "routing": refusing, "notify": backends.database_url("no_such_database"),
+            "intake": databases["intake"],
+            "routing": refusing,
+            "notify": backends.database_url("no_such_database"),
             "desk": backends.database_url(name),
-        }  # fmt: skip
+        }
         facts, skews = await probes.databases.collect(urls)
     away, _ = await probes.databases.collect({"intake": "postgresql://nobody@127.0.0.1:9/none"})
 
@@ -256,8 +258,13 @@ async def test_messages_that_do_not_move_are_counted_and_a_lost_report_is_publis
         counts.append(await watch.compare(utc_now()))
 
     assert codes_of("messages", facts) == {
-        "outbox_lag", "outbox_refused", "messages_parked", "messages_waiting", "events_held", "reports_unseen",
-    }  # fmt: skip
+        "outbox_lag",
+        "outbox_refused",
+        "messages_parked",
+        "messages_waiting",
+        "events_held",
+        "reports_unseen",
+    }
     assert (missing.sender, missing.receiver, missing.wire_name) == ("intake", "routing", "case.reported.v1")
     assert counts == [1, 1.0, 0]
     assert [(line["event"], line["count"]) for line in logs] == [("events_missing", 1)]

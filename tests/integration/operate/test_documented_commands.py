@@ -210,10 +210,13 @@ def test_documented_commands_that_change_a_city_run_in_one_of_their_own(own_city
     version = next((own_city.city_dir / "agreement").glob("*/agreement.yaml")).parent
     directory = data / "directory" / "directory.json"
     given = environment_of(own_city, data, tmp_path / "backups") | {
-        "SIMPUL_DIRECTORY_FILE": str(directory), "SIMPUL_SECRETS_DIR": str(data / "secrets"),
-        "SIMPUL_VAULT_KEY_FILE": str(data / "secrets" / "vault.key"), "SIMPUL_AMQP_URL": own_city.backends.amqp_url,
-        "SIMPUL_ROUTING_URL": own_city.url("routing"), "SIMPUL_DESK_URL": "https://desk.simpul.example",
-    }  # fmt: skip
+        "SIMPUL_DIRECTORY_FILE": str(directory),
+        "SIMPUL_SECRETS_DIR": str(data / "secrets"),
+        "SIMPUL_VAULT_KEY_FILE": str(data / "secrets" / "vault.key"),
+        "SIMPUL_AMQP_URL": own_city.backends.amqp_url,
+        "SIMPUL_ROUTING_URL": own_city.url("routing"),
+        "SIMPUL_DESK_URL": "https://desk.simpul.example",
+    }
     run, request = CliRunner(), tmp_path / "to-sign.json"
     database = {"SIMPUL_DATABASE_URL": own_city.database_url("intake")}
     breach = ["breach", "open", "--since", "2026-11-26", "--by", "operator", "--whole-vault", "--json"]
@@ -230,11 +233,14 @@ def test_documented_commands_that_change_a_city_run_in_one_of_their_own(own_city
     entries = Directory.read(directory).entries
     Directory([entry for entry in entries if entry.party != "polres-ppa"]).write(directory)
     values = {
-        "VERSION": str(version), "city/agreement/VERSION": str(version), "FILES": str(signature),
+        "VERSION": str(version),
+        "city/agreement/VERSION": str(version),
+        "FILES": str(signature),
         "FOLDER": str(enrolments),
-        "FILE": str(tmp_path / "new.json"), "ID": json.loads(opened.output)["breach_id"],
+        "FILE": str(tmp_path / "new.json"),
+        "ID": json.loads(opened.output)["breach_id"],
         "token.json": str(own_city.coordinator_token),
-    }  # fmt: skip
+    }
     failed, ran = [], 0
     changing = [one for one in DOCUMENTED if CHANGING.match(" ".join((simpul_arguments(one) or ([], ""))[0]))]
     # What a signature needs comes first.

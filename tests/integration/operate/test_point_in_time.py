@@ -46,9 +46,14 @@ class Server:
     def run(self, *command: str | Path) -> None:
         """Runs a program as the account that PostgreSQL belongs to."""
         done = subprocess.run(
-            command, user="postgres" if os.geteuid() == 0 else None, capture_output=True, text=True, check=False,
-            env={"PATH": "/usr/bin:/bin", "PGBACKREST_CONFIG": str(self.folder / "pgbackrest.conf")}, cwd=self.folder,
-        )  # fmt: skip
+            command,
+            user="postgres" if os.geteuid() == 0 else None,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": "/usr/bin:/bin", "PGBACKREST_CONFIG": str(self.folder / "pgbackrest.conf")},
+            cwd=self.folder,
+        )
         assert done.returncode == 0, (command, done.stdout + done.stderr)
 
     def start(self) -> None:
@@ -89,10 +94,13 @@ def server(tmp_path: Path) -> Iterator[Server]:
         made.run(BINARIES / "initdb", "-D", made.data, "-U", "postgres", "--auth=trust")
         archive = f"PGBACKREST_CONFIG={config} pgbackrest --stanza=simpul archive-push %p"
         settings = {
-            "port": str(made.port), "listen_addresses": "'127.0.0.1'",
+            "port": str(made.port),
+            "listen_addresses": "'127.0.0.1'",
             "unix_socket_directories": f"'{made.folder}/run'",
-            "archive_mode": "on", "archive_command": f"'{archive}'", "wal_level": "replica",
-        }  # fmt: skip
+            "archive_mode": "on",
+            "archive_command": f"'{archive}'",
+            "wal_level": "replica",
+        }
         with (made.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
         made.start()

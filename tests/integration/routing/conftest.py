@@ -102,10 +102,16 @@ class Room:
         self.questions = AgencyQuestions(transactions, files, self.keys, self.see)
         self.capacities = StateCapacities(transactions, files)
         self.handlers = handlers(
-            self.keys, ReferCases(files), AmendCases(files), JudgeReplies(files), self.manifests,
-            ForwardDossiers(self.manifests.find_closed_cases), self.notes, self.questions,
+            self.keys,
+            ReferCases(files),
+            AmendCases(files),
+            JudgeReplies(files),
+            self.manifests,
+            ForwardDossiers(self.manifests.find_closed_cases),
+            self.notes,
+            self.questions,
             self.capacities,
-        )  # fmt: skip
+        )
         self.release = HeldEventRelease(transactions, self.keys)
         self.release.find_withheld = self.manifests.find_withheld
         self.clocks = SweepClocks(transactions, files)
@@ -155,13 +161,22 @@ class Room:
         event_id = uuid4()
         sealed = seal_section(
             TriageFacts.model_validate(self.facts[case_id]).model_dump_json().encode(),
-            self.keys.directory.current("routing", START), event_id=event_id, case_id=case_id, section="triage",
-        )  # fmt: skip
-        return message.model_validate({
-            "id": event_id, "source": "/kediri/intake", "subject": f"case/{case_id}", "time": self.now,
-            "sequence": f"{position:010d}", "correlationid": case_id,
-            "data": {"case_id": case_id, "sealed": {"triage": sealed}, **data},
-        })  # fmt: skip
+            self.keys.directory.current("routing", START),
+            event_id=event_id,
+            case_id=case_id,
+            section="triage",
+        )
+        return message.model_validate(
+            {
+                "id": event_id,
+                "source": "/kediri/intake",
+                "subject": f"case/{case_id}",
+                "time": self.now,
+                "sequence": f"{position:010d}",
+                "correlationid": case_id,
+                "data": {"case_id": case_id, "sealed": {"triage": sealed}, **data},
+            }
+        )
 
     async def version(self, case_id: UUID) -> int:
         """Returns the version of a case as the API shows it."""
@@ -182,28 +197,46 @@ class Room:
         by = agency or about["agency"]
         if "service_id" in about and kind not in ("delivered", "seen"):
             more = {"service_ids": [about["service_id"]], **more}
-        return message.read({
-            "id": uuid4(), "source": f"/kediri/agency/{by}", "subject": f"referral/{about['referral_id']}",
-            "time": self.now, "sequence": "0000000001", "correlationid": about["case_id"],
-            "data": {"referral_id": about["referral_id"], "agency": by, **more},
-        })  # fmt: skip
+        return message.read(
+            {
+                "id": uuid4(),
+                "source": f"/kediri/agency/{by}",
+                "subject": f"referral/{about['referral_id']}",
+                "time": self.now,
+                "sequence": "0000000001",
+                "correlationid": about["case_id"],
+                "data": {"referral_id": about["referral_id"], "agency": by, **more},
+            }
+        )
 
     def build_own_reply(self, wire_name: str, agency: str, **data: Any) -> Event:
         """Builds a reply of an agency about no referral."""
         message = message_class(wire_name)
         assert message is not None
-        return message.read({
-            "id": uuid4(), "source": f"/kediri/agency/{agency}", "subject": f"agency/{agency}", "time": self.now,
-            "sequence": "0000000001", "correlationid": uuid4(), "data": {"agency": agency, **data},
-        })  # fmt: skip
+        return message.read(
+            {
+                "id": uuid4(),
+                "source": f"/kediri/agency/{agency}",
+                "subject": f"agency/{agency}",
+                "time": self.now,
+                "sequence": "0000000001",
+                "correlationid": uuid4(),
+                "data": {"agency": agency, **data},
+            }
+        )
 
     async def cancel(self, offer: Mapping[str, Any], why: CancelReason, reason: str = "x") -> None:
         """Cancels one service of a referral by hand."""
         case, services = UUID(offer["case_id"]), [UUID(offer["service_id"])]
         await self.triage.cancel_services(
-            case, await self.version(case), UUID(offer["referral_id"]), why, by=UPTD, reason=reason,
+            case,
+            await self.version(case),
+            UUID(offer["referral_id"]),
+            why,
+            by=UPTD,
+            reason=reason,
             service_ids=services,
-        )  # fmt: skip
+        )
 
     async def receive(self, replies: Sequence[Event]) -> None:
         """Handles messages of one type that arrive together."""
@@ -284,9 +317,12 @@ class Room:
         )
         offered = (ReferralOfferedV1 if event["type"] == "referral.offered.v1" else ReferralAmendedV1).read(event)
         opened = open_section(
-            offered.data.sealed["facts"].ciphertext, self.rings[offered.data.agency], event_id=offered.id,
-            case_id=offered.data.case_id, section="facts",
-        )  # fmt: skip
+            offered.data.sealed["facts"].ciphertext,
+            self.rings[offered.data.agency],
+            event_id=offered.id,
+            case_id=offered.data.case_id,
+            section="facts",
+        )
         return ReferralFacts.model_validate_json(opened)
 
     async def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:

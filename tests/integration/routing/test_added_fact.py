@@ -38,9 +38,10 @@ def add_fact(monkeypatch: pytest.MonkeyPatch) -> Callable[[Room], None]:
         )
         shelter = ServiceNeeded(Service.SHELTER, Right.SOCIAL_REHABILITATION, ("dinsos-peksos", "uptd-ppa"))
         waiving = frozenset(
-            clause.id for clause in kediri().clauses
+            clause.id
+            for clause in kediri().clauses
             if isinstance(clause.effect, RightNotNeeded) and clause.effect.right is Right.SOCIAL_REHABILITATION
-        )  # fmt: skip
+        )
         added = replace(a_clause("WEA-1", shelter, weapon_at_home=["yes"]), overrides=waiving)
         next_version = replace(
             kediri(), version="2026-12", active_from=START + timedelta(hours=1), clauses=(*kediri().clauses, added)
@@ -48,8 +49,9 @@ def add_fact(monkeypatch: pytest.MonkeyPatch) -> Callable[[Room], None]:
         assert isinstance(room.versions, OneWave)
         running = room.versions.signed.of("2026-11")
         room.versions.signed._engines = {
-            "2026-11": Engines(running.agreement, running.digest), "2026-12": Engines(next_version, "next"),
-        }  # fmt: skip
+            "2026-11": Engines(running.agreement, running.digest),
+            "2026-12": Engines(next_version, "next"),
+        }
 
     return release
 

@@ -69,9 +69,11 @@ async def test_the_centre_that_reported_answers_and_both_read_it(room: Room) -> 
     assert not [word for word in ("Wenthilora", "Paksibumi") if word in stored + str(room.events)]
     audited = await room.rows("SELECT action, actor, detail FROM audit WHERE action LIKE 'question.%'")
     found = {(row["action"], row["actor"], row["detail"]) for row in audited}
-    assert {("question.sent", NURSE.code, f"rs-rujukan:{question_id}"),
-            ("question.read", CENTRE.code, f"klinik-pendidikan:{question_id}"),
-            ("question.answered", CENTRE.code, f"klinik-pendidikan:{question_id}")} <= found  # fmt: skip
+    assert {
+        ("question.sent", NURSE.code, f"rs-rujukan:{question_id}"),
+        ("question.read", CENTRE.code, f"klinik-pendidikan:{question_id}"),
+        ("question.answered", CENTRE.code, f"klinik-pendidikan:{question_id}"),
+    } <= found
 
 
 async def test_of_a_child_that_the_public_reported_the_case_manager_answers(room: Room) -> None:

@@ -62,8 +62,10 @@ async def test_a_case_whose_agreement_is_gone_keeps_its_escalation_and_its_repli
     await room.reply("declined", exam, reason="no_capacity")
 
     assert [targets for _, targets in answer_steps(room, exam)] == [
-        ["rs-rujukan"], ["uptd-ppa"], ["uptd-ppa-head", "city-board"]
-    ]  # fmt: skip
+        ["rs-rujukan"],
+        ["uptd-ppa"],
+        ["uptd-ppa-head", "city-board"],
+    ]
     assert len(room.find_data("referral.exclusion_suggested.v1")) == 4
     assert [one["service_id"] for one in room.find_services("referral.started.v1")] == [pep["service_id"]]
     assert [one["service_id"] for one in room.find_services("referral.rerouted.v1")] == [exam["service_id"]]
@@ -81,8 +83,9 @@ async def test_a_later_exclusion_is_published_once_even_without_a_referral(room:
 
     exclusions = room.find_data("case.agency_excluded.v1")
     assert [(entry["case_id"], entry["agency"]) for entry in exclusions] == [
-        (str(case), "satgas-kec-pesantren"), (str(case), "uptd-ppa"),
-    ]  # fmt: skip
+        (str(case), "satgas-kec-pesantren"),
+        (str(case), "uptd-ppa"),
+    ]
 
 
 async def test_an_answer_stops_its_clock_and_leaves_the_others_running(room: Room) -> None:
@@ -223,9 +226,13 @@ async def test_due_referrals_are_found_in_the_order_in_which_they_fell_due(room:
         " ORDER BY min(next_at)",
         room.now,
     )
-    due_at = {row["referral_id"]: row["next_at"] for row in await room.rows(
-        "SELECT referral_id, min(next_at) AS next_at FROM clock JOIN service USING (service_id) GROUP BY referral_id"
-    )}  # fmt: skip
+    due_at = {
+        row["referral_id"]: row["next_at"]
+        for row in await room.rows(
+            "SELECT referral_id, min(next_at) AS next_at FROM clock JOIN service USING (service_id)"
+            " GROUP BY referral_id"
+        )
+    }
     assert len(found) == len(rows) > 10
     assert [due_at[referral_id] for referral_id in found] == [due_at[row["referral_id"]] for row in rows]
 
@@ -244,8 +251,10 @@ async def test_lateness_stays_in_the_history_after_a_late_acceptance(room: Room)
     accepted = next(index for index, line in enumerate(lines) if "rs-rujukan: accepted" in line)
     [answer] = [clock for clock in clocks if clock.clock is ClockName.ANSWER]
     assert [line.rpartition(": ")[2].partition(";")[0] for line in of_answer] == [
-        "half of the time has passed", "overdue", "still overdue"
-    ]  # fmt: skip
+        "half of the time has passed",
+        "overdue",
+        "still overdue",
+    ]
     assert lines.index(of_answer[-1]) < accepted
     assert (answer.is_late(room.now), answer.last_step(START, room.now)) == (True, Step.TWICE)
 

@@ -24,11 +24,17 @@ ROUNDS = 15
 
 
 def build_request(agency: str) -> Event:
-    return ReplyResendRequestedV1.model_validate({
-        "id": uuid4(), "source": f"/kediri/agency/{agency}", "subject": f"agency/{agency}",
-        "time": "2026-11-27T15:00:00Z", "sequence": "0000000001", "correlationid": uuid4(),
-        "data": {"agency": agency, "first_manifest_number": 1},
-    })  # fmt: skip
+    return ReplyResendRequestedV1.model_validate(
+        {
+            "id": uuid4(),
+            "source": f"/kediri/agency/{agency}",
+            "subject": f"agency/{agency}",
+            "time": "2026-11-27T15:00:00Z",
+            "sequence": "0000000001",
+            "correlationid": uuid4(),
+            "data": {"agency": agency, "first_manifest_number": 1},
+        }
+    )
 
 
 @asynccontextmanager
@@ -101,8 +107,11 @@ async def test_requests_replies_marks_and_manifests_do_not_deadlock(room: Room) 
             await asyncio.wait([loop], timeout=30)
             for task in background:
                 task.cancel()
-            failed = [outcome for outcome in await asyncio.gather(*background, return_exceptions=True)
-                      if outcome is not None and not isinstance(outcome, asyncio.CancelledError)]  # fmt: skip
+            failed = [
+                outcome
+                for outcome in await asyncio.gather(*background, return_exceptions=True)
+                if outcome is not None and not isinstance(outcome, asyncio.CancelledError)
+            ]
         await room.manifests.answer_resend_requests()
 
     answers = [event for event in room.events if event["type"] == "agency.manifest.v1" and event.get("causationid")]

@@ -21,17 +21,30 @@ WITHDRAWN = "referral.consent_withdrawn.v1"
 def acknowledgement(referral: dict[str, Any], by: str = "", about: str | None = None) -> Event:
     """Builds an acknowledgement; `about` is the id of the event about the withdrawal."""
     agency = by or referral["agency"]
-    return ReplyWithdrawalAcknowledgedV1.model_validate({
-        "id": uuid4(), "source": f"/kediri/agency/{agency}", "subject": f"referral/{referral['referral_id']}",
-        "time": START, "sequence": "0000000003", "correlationid": uuid4(), "causationid": about,
-        "data": {"referral_id": referral["referral_id"], "agency": agency},
-    })  # fmt: skip
+    return ReplyWithdrawalAcknowledgedV1.model_validate(
+        {
+            "id": uuid4(),
+            "source": f"/kediri/agency/{agency}",
+            "subject": f"referral/{referral['referral_id']}",
+            "time": START,
+            "sequence": "0000000003",
+            "correlationid": uuid4(),
+            "causationid": about,
+            "data": {"referral_id": referral["referral_id"], "agency": agency},
+        }
+    )
 
 
 BY_CONSENT: dict[str, Any] = {
-    "violence": ["physical", "psychological"], "age_band": "from_6_to_11", "safe_now": "yes", "injured": "no",
-    "perpetrator_relation": "teacher", "perpetrator_lives_with_child": "no", "in_school": "yes", "place": "household",
-}  # fmt: skip
+    "violence": ["physical", "psychological"],
+    "age_band": "from_6_to_11",
+    "safe_now": "yes",
+    "injured": "no",
+    "perpetrator_relation": "teacher",
+    "perpetrator_lives_with_child": "no",
+    "in_school": "yes",
+    "place": "household",
+}
 """Facts by which a case rests on the consent of a guardian."""
 
 

@@ -21,9 +21,12 @@ AGENCY = "rs-rujukan"
 def terms(room: Room, event: dict[str, Any]) -> DisclosureTerms:
     """Opens what an agency may hold, with intake's key."""
     opened = open_section(
-        event["data"]["sealed"]["terms"]["ciphertext"], room.rings["intake"], event_id=UUID(event["id"]),
-        case_id=UUID(event["correlationid"]), section="terms",
-    )  # fmt: skip
+        event["data"]["sealed"]["terms"]["ciphertext"],
+        room.rings["intake"],
+        event_id=UUID(event["id"]),
+        case_id=UUID(event["correlationid"]),
+        section="terms",
+    )
     return DisclosureTerms.model_validate_json(opened)
 
 
@@ -37,14 +40,24 @@ async def from_intake(room: Room, wire_name: str, offer: dict[str, Any], number:
     assert message is not None
     moment = "2026-11-27T15:00:06Z"
     event = {
-        "specversion": "1.0", "id": str(uuid4()), "source": "/kediri/intake", "type": wire_name, "time": moment,
-        "subject": f"dossier/{offer['referral_id']}", "datacontenttype": "application/json",
-        "sequence": f"{number:010d}", "correlationid": offer["case_id"],
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": "/kediri/intake",
+        "type": wire_name,
+        "time": moment,
+        "subject": f"dossier/{offer['referral_id']}",
+        "datacontenttype": "application/json",
+        "sequence": f"{number:010d}",
+        "correlationid": offer["case_id"],
         "data": {
-            "referral_id": offer["referral_id"], "case_id": offer["case_id"], "agency": offer["agency"],
-            "a_field_of_a_later_version": 1, "sealed": {}, **data,
+            "referral_id": offer["referral_id"],
+            "case_id": offer["case_id"],
+            "agency": offer["agency"],
+            "a_field_of_a_later_version": 1,
+            "sealed": {},
+            **data,
         },
-    }  # fmt: skip
+    }
     body = json.dumps(event, indent=1).encode()
     async with room.transaction() as transaction:
         parsed = message.read(event)
@@ -98,8 +111,9 @@ async def test_what_intake_sends_is_passed_on_unchanged_and_numbered(room: Room)
     withdrawn = await withdraw(room, offer)
 
     assert [(key, body) for key, body, _ in await forwarded(room)] == [
-        ("referral.rs-rujukan.dossier.released.v1", released), ("referral.rs-rujukan.dossier.withdrawn.v1", withdrawn),
-    ]  # fmt: skip
+        ("referral.rs-rujukan.dossier.released.v1", released),
+        ("referral.rs-rujukan.dossier.withdrawn.v1", withdrawn),
+    ]
     await room.manifests.publish_manifests()
     listed = [
         entry["event_id"]
@@ -156,10 +170,21 @@ async def count_withheld_on_resend(room: Room) -> int:
     request = message_class("reply.resend.requested.v1")
     assert request is not None
     room.sent.clear()
-    await room.receive([request.read({
-        "id": uuid4(), "source": f"/kediri/agency/{AGENCY}", "subject": f"agency/{AGENCY}", "time": room.now,
-        "sequence": "0000000001", "correlationid": uuid4(), "data": {"agency": AGENCY, "first_manifest_number": 1},
-    })])  # fmt: skip
+    await room.receive(
+        [
+            request.read(
+                {
+                    "id": uuid4(),
+                    "source": f"/kediri/agency/{AGENCY}",
+                    "subject": f"agency/{AGENCY}",
+                    "time": room.now,
+                    "sequence": "0000000001",
+                    "correlationid": uuid4(),
+                    "data": {"agency": AGENCY, "first_manifest_number": 1},
+                }
+            )
+        ]
+    )
     await room.manifests.answer_resend_requests()
     [answer] = [event for event in room.find_events_sent_to(AGENCY) if event["type"] == "agency.manifest.v1"]
     return [entry["is_withheld"] for entry in answer["data"]["events"]].count(True)

@@ -34,23 +34,38 @@ from tests.support.actors import BOARD, UPTD, acting
 from tests.support.agreements import CITY
 
 EIGHT = [
-    "polres-ppa", "uptd-ppa", "ylpa", "dinsos-peksos", "klinik-pendidikan", "rs-rujukan", "satgas-kel-bujel",
+    "polres-ppa",
+    "uptd-ppa",
+    "ylpa",
+    "dinsos-peksos",
+    "klinik-pendidikan",
+    "rs-rujukan",
+    "satgas-kel-bujel",
     "satgas-kec-mojoroto",
-]  # fmt: skip
+]
 """Every agency that Kediri's agreement can address for a child of Bujel."""
 CALM = {"violence": ["physical"], "kelurahan": "Bujel", "safe_now": "yes", "injured": "no", "place": "household"}
 DANGER = {
-    "violence": ["sexual"], "kelurahan": "Bujel", "safe_now": "no", "injured": "yes", "sexual_under_72h": "yes",
-    "suicidal_sign": "yes", "perpetrator_lives_with_child": "yes", "place": "household",
-}  # fmt: skip
+    "violence": ["sexual"],
+    "kelurahan": "Bujel",
+    "safe_now": "no",
+    "injured": "yes",
+    "sexual_under_72h": "yes",
+    "suicidal_sign": "yes",
+    "perpetrator_lives_with_child": "yes",
+    "place": "household",
+}
 
 
 def terms_of(room: Room, event: dict[str, Any]) -> DisclosureTerms:
     """Opens what routing decided about a dossier, with intake's key."""
     opened = open_section(
-        event["data"]["sealed"]["terms"]["ciphertext"], room.rings["intake"], event_id=UUID(event["id"]),
-        case_id=UUID(event["correlationid"]), section="terms",
-    )  # fmt: skip
+        event["data"]["sealed"]["terms"]["ciphertext"],
+        room.rings["intake"],
+        event_id=UUID(event["id"]),
+        case_id=UUID(event["correlationid"]),
+        section="terms",
+    )
     return DisclosureTerms.model_validate_json(opened)
 
 
@@ -81,9 +96,12 @@ def open_suggestions(room: Room, request: dict[str, Any]) -> tuple[str, ...]:
     """Opens the suggested agencies with the key of the reviewing agency."""
     event = next(e for e in room.events if e["data"] is request)
     content = open_section(
-        request["sealed"]["suggestions"]["ciphertext"], room.rings[request["agency"]], event_id=UUID(event["id"]),
-        case_id=UUID(event["correlationid"]), section="suggestions",
-    )  # fmt: skip
+        request["sealed"]["suggestions"]["ciphertext"],
+        room.rings[request["agency"]],
+        event_id=UUID(event["id"]),
+        case_id=UUID(event["correlationid"]),
+        section="suggestions",
+    )
     return SuggestedExclusions.model_validate_json(content).agencies
 
 
@@ -116,8 +134,11 @@ async def test_if_every_agency_is_suggested_the_hub_decides_and_the_city_board_i
     assert (request["agency"], request["escalation_targets"]) == ("uptd-ppa", ["uptd-ppa", "city-board"])
     # Nothing is urgent, so every service waits; the case still has a manual triage.
     assert offers(room, case) == {("manual_triage", "uptd-ppa")}
-    assert {entry["state"] for entry in (await rights(room, case)).values()} <= {"referred", "not_applicable",
-                                                                               "unanswered"}  # fmt: skip
+    assert {entry["state"] for entry in (await rights(room, case)).values()} <= {
+        "referred",
+        "not_applicable",
+        "unanswered",
+    }
 
 
 async def test_who_is_named_waits_and_hears_nothing_until_a_person_has_decided(room: Room) -> None:
@@ -319,9 +340,12 @@ async def test_intake_alone_learns_whom_a_person_cleared_also_where_that_agency_
     (event,) = [one for one in room.events if one["type"] == "case.agency_cleared.v1"]
     assert "satgas-kel-bujel" not in str(event)
     opened = open_section(
-        event["data"]["sealed"]["cleared_agency"]["ciphertext"], room.rings["intake"], event_id=UUID(event["id"]),
-        case_id=case, section="cleared_agency",
-    )  # fmt: skip
+        event["data"]["sealed"]["cleared_agency"]["ciphertext"],
+        room.rings["intake"],
+        event_id=UUID(event["id"]),
+        case_id=case,
+        section="cleared_agency",
+    )
     assert json.loads(opened) == {"agency": "satgas-kel-bujel", "namings": 1}
 
 
@@ -513,8 +537,9 @@ async def test_the_people_of_a_suspected_agency_take_no_help_and_no_urgency_away
 
     # What helps the child they may do at any time, and everything once a person has cleared their agency.
     version = await room.version(case)
-    await triage.offer_service(case, version, Service.MEDICAL_CARE, "rs-rujukan", ReferralRole.LEAD, by=suspected,
-                               reason="she is hurt")  # fmt: skip
+    await triage.offer_service(
+        case, version, Service.MEDICAL_CARE, "rs-rujukan", ReferralRole.LEAD, by=suspected, reason="she is hurt"
+    )
     await decide(room, case, "uptd-ppa", REJECTED, by=acting("ylpa"))
     await triage.change_urgency(case, await room.version(case), Urgency.LOW, by=suspected, reason="visited")
 
@@ -581,10 +606,13 @@ async def test_every_case_has_an_offer_whatever_exclusions_are_suggested(room: R
     for _ in range(60):
         facts = {
             "violence": dice.sample(["physical", "sexual", "neglect", "psychological", "unknown", "trafficking"], 2),
-            "safe_now": dice.choice(["yes", "no", "unknown"]), "injured": dice.choice(["yes", "no"]),
-            "place": dice.choice(["household", "school"]), "kelurahan": dice.choice(["Bujel", "", "Bandar Lor"]),
-            "suicidal_sign": dice.choice(["yes", "no"]), "complaint_centre": dice.choice(["", *EIGHT]),
-        }  # fmt: skip
+            "safe_now": dice.choice(["yes", "no", "unknown"]),
+            "injured": dice.choice(["yes", "no"]),
+            "place": dice.choice(["household", "school"]),
+            "kelurahan": dice.choice(["Bujel", "", "Bandar Lor"]),
+            "suicidal_sign": dice.choice(["yes", "no"]),
+            "complaint_centre": dice.choice(["", *EIGHT]),
+        }
         named = (
             dice.sample(sorted(CITY.agency_codes), dice.randint(0, 55))
             if dice.random() < 0.4

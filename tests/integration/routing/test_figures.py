@@ -30,8 +30,14 @@ async def test_a_referral_counts_as_far_as_it_came_and_how_long_it_took(room: Ro
 
     assert found["social_aid"].counts == {
         # Its support was offered too and has not replied.
-        "offered": 2, "delivered": 1, "seen": 1, "accepted": 1, "declined": 0, "completed": 1, "ping_pong": 0,
-    }  # fmt: skip
+        "offered": 2,
+        "delivered": 1,
+        "seen": 1,
+        "accepted": 1,
+        "declined": 0,
+        "completed": 1,
+        "ping_pong": 0,
+    }
     assert found["social_aid"].seconds["delivered_p50"] == 60
     assert found["social_aid"].seconds["accepted_p90"] == found["social_aid"].seconds["seen_p90"] == 600
     assert (found["case_management"].counts["offered"], found["case_management"].counts["declined"]) == (2, 1)

@@ -42,21 +42,43 @@ from tests.support.agreements import CITY, DAY, kediri
 
 AGENCIES = ["polres-ppa", "uptd-ppa", "ylpa", "dinsos-peksos", "klinik-pendidikan", "rs-rujukan", "satgas-kel-bujel"]
 ANSWERS = (
-    "safe_now", "injured", "in_school", "pregnant", "perpetrator_lives_with_child", "disability_need",
-    "perpetrator_is_child", "trafficking_sign",
-)  # fmt: skip
+    "safe_now",
+    "injured",
+    "in_school",
+    "pregnant",
+    "perpetrator_lives_with_child",
+    "disability_need",
+    "perpetrator_is_child",
+    "trafficking_sign",
+)
 REPLIES = ("delivered", "seen", "accepted", "accepted", "started", "completed", "declined", "declined")
 ENDS = (
-    "referral.declined.v1", "referral.rerouted.v1", "referral.completed.v1", "referral.cancelled.v1",
+    "referral.declined.v1",
+    "referral.rerouted.v1",
+    "referral.completed.v1",
+    "referral.cancelled.v1",
     "referral.revoked.v1",
-)  # fmt: skip
+)
 """After these events an agency no longer has to act on the services that they name."""
 ITS_OWN_DOING = ("referral.declined.v1", "referral.reply_refused.v1")
 REFUSED = (
-    AgencyExcluded, AgencyNotEligible, AlreadyServed, CaseEnded, CaseMerged, CaseNotEnded, DecisionOutstanding,
-    ExclusionUndecided, MediationLocked, OtherServiceOutstanding, PlanUnknown, ReferralUnknown, RightsUnsettled,
-    StageNotAllowed, SuggestionAlreadyDecided, SuggestionUnknown,
-)  # fmt: skip
+    AgencyExcluded,
+    AgencyNotEligible,
+    AlreadyServed,
+    CaseEnded,
+    CaseMerged,
+    CaseNotEnded,
+    DecisionOutstanding,
+    ExclusionUndecided,
+    MediationLocked,
+    OtherServiceOutstanding,
+    PlanUnknown,
+    ReferralUnknown,
+    RightsUnsettled,
+    StageNotAllowed,
+    SuggestionAlreadyDecided,
+    SuggestionUnknown,
+)
 
 
 ENGINE = Engine(kediri(), DAY)
@@ -156,10 +178,12 @@ class History:
         chosen = self.dice.sample(rows, min(3, len(rows)))
         reasons = [DeclineReason.CONFLICT_OF_INTEREST, DeclineReason.NO_CAPACITY, DeclineReason.OUTSIDE_AREA]
         if chosen:
-            await self.room.receive([
-                self.room.build_reply("declined", row, reason=reason.value)
-                for row, reason in zip(chosen, reasons, strict=False)
-            ])  # fmt: skip
+            await self.room.receive(
+                [
+                    self.room.build_reply("declined", row, reason=reason.value)
+                    for row, reason in zip(chosen, reasons, strict=False)
+                ]
+            )
 
     async def cancel_services(self, case: UUID, version: int) -> None:
         rows = await self.room.rows(
@@ -168,9 +192,8 @@ class History:
         chosen = self.dice.choice(rows)
         services = self.dice.choice([[], [chosen["service_id"]]])
         await self.room.triage.cancel_services(
-            case, version, chosen["referral_id"], CancelReason.TAKEN_BACK, by=BOARD, reason="x",
-            service_ids=services,
-        )  # fmt: skip
+            case, version, chosen["referral_id"], CancelReason.TAKEN_BACK, by=BOARD, reason="x", service_ids=services
+        )
 
     async def confirm_plan(self, case: UUID, version: int) -> None:
         plan = await self.find_plan(case)
@@ -178,11 +201,13 @@ class History:
         edits = PlanChanges()
         if proposal and self.dice.random() < 0.5:
             chosen = self.dice.choice(proposal).service
-            edits = self.dice.choice([
-                PlanChanges({chosen: "not needed"}),
-                PlanChanges(agencies={chosen: self.dice.choice(AGENCIES)}),
-                PlanChanges(added=[AddedService(Service.SOCIAL_AID, "dinsos-peksos", "")]),
-            ])  # fmt: skip
+            edits = self.dice.choice(
+                [
+                    PlanChanges({chosen: "not needed"}),
+                    PlanChanges(agencies={chosen: self.dice.choice(AGENCIES)}),
+                    PlanChanges(added=[AddedService(Service.SOCIAL_AID, "dinsos-peksos", "")]),
+                ]
+            )
         await self.room.plans.confirm_plan(case, version, edits, by=BOARD, reason="")
 
     async def find_plan(self, case: UUID) -> ServicePlan | None:
@@ -210,10 +235,20 @@ class History:
     async def step(self) -> None:
         of_anybody = [self.reply, self.reply, self.reply, self.reply, self.amend, self.wait, self.decline_together]
         of_a_person = [
-            self.exclude, self.change_urgency, self.offer_service, self.cancel_services,
-            self.mediate, self.end, self.reopen,
-            self.merge, self.settle, self.void, self.decide, self.confirm_plan, self.confirm_plan,
-        ]  # fmt: skip
+            self.exclude,
+            self.change_urgency,
+            self.offer_service,
+            self.cancel_services,
+            self.mediate,
+            self.end,
+            self.reopen,
+            self.merge,
+            self.settle,
+            self.void,
+            self.decide,
+            self.confirm_plan,
+            self.confirm_plan,
+        ]
         chosen = self.dice.randrange(len(of_anybody) + len(of_a_person))
         if chosen < len(of_anybody):
             await of_anybody[chosen]()
@@ -271,9 +306,7 @@ class History:
         """
         for row in await self.room.rows("SELECT case_id, urgency, ended_at, situation FROM case_plan"):
             plan = await self.find_plan(row["case_id"])
-            facts = decode_facts(
-                self.room.keys.decrypt(row["situation"], associated_data=case_context(row["case_id"]))
-            )  # fmt: skip
+            facts = decode_facts(self.room.keys.decrypt(row["situation"], associated_data=case_context(row["case_id"])))
             if row["ended_at"] is not None:
                 assert plan is None, "a plan awaits a decision in a case that has ended"
                 continue
@@ -284,11 +317,15 @@ class History:
             assert len(set(leads)) == len(leads), "two leads"
             if plan and set(AGENCIES) - facts.origin.excluded:
                 assert plan.agency not in facts.origin.excluded | {""}
-            led = {r["service"] for r in await self.room.rows(
-                "SELECT coalesce(escalated_service, service) AS service FROM service WHERE role = 'lead' AND"
-                " (ended_at IS NULL OR state = 'completed') AND (case_id = $1 OR case_id IN"
-                " (SELECT case_id FROM case_plan WHERE merged_into = $1))", row["case_id"],
-            )}  # fmt: skip
+            led = {
+                r["service"]
+                for r in await self.room.rows(
+                    "SELECT coalesce(escalated_service, service) AS service FROM service WHERE role = 'lead' AND"
+                    " (ended_at IS NULL OR state = 'completed') AND (case_id = $1 OR case_id IN"
+                    " (SELECT case_id FROM case_plan WHERE merged_into = $1))",
+                    row["case_id"],
+                )
+            }
             assert not {service.value for service in leads} & led, "a service has a lead and is proposed"
 
     async def _check_the_agreement(self) -> None:
@@ -296,11 +333,14 @@ class History:
 
         A service waits only where a person decides first about a suggestion, or where every agency is excluded.
         """
-        led = {row["case_id"]: set(row["services"]) for row in await self.room.rows(
-            "SELECT coalesce(p.merged_into, p.case_id) AS case_id,"
-            " array_agg(coalesce(s.escalated_service, s.service)) AS services"
-            " FROM service s JOIN case_plan p USING (case_id) WHERE s.role = 'lead' GROUP BY 1"
-        )}  # fmt: skip
+        led = {
+            row["case_id"]: set(row["services"])
+            for row in await self.room.rows(
+                "SELECT coalesce(p.merged_into, p.case_id) AS case_id,"
+                " array_agg(coalesce(s.escalated_service, s.service)) AS services"
+                " FROM service s JOIN case_plan p USING (case_id) WHERE s.role = 'lead' GROUP BY 1"
+            )
+        }
         for case in await self.room.rows("SELECT case_id, situation FROM case_plan WHERE ended_at IS NULL"):
             facts = decode_facts(
                 self.room.keys.decrypt(case["situation"], associated_data=case_context(case["case_id"]))
@@ -379,9 +419,10 @@ class History:
 
     async def _somebody_decides(self) -> None:
         """A case has an open review if and only if a suggestion is pending, with an agency that may decide."""
-        reviewers = {row["case_id"]: row["agency"] for row in await self.room.rows(
-            "SELECT case_id, agency FROM exclusion_review WHERE closed_at IS NULL"
-        )}  # fmt: skip
+        reviewers = {
+            row["case_id"]: row["agency"]
+            for row in await self.room.rows("SELECT case_id, agency FROM exclusion_review WHERE closed_at IS NULL")
+        }
         for case in await self.room.rows("SELECT case_id, ended_at, situation FROM case_plan"):
             facts = decode_facts(
                 self.room.keys.decrypt(case["situation"], associated_data=case_context(case["case_id"]))

@@ -39,9 +39,7 @@ async def test_a_report_that_names_physical_violence_only_is_referred_as_sexual(
     case = await room.report(**CALM | sign)
 
     exam = room.find_offer(case, "forensic_exam")
-    clocks = await room.rows(
-        "SELECT clock, due_at FROM clock WHERE service_id = $1", UUID(exam["service_id"])
-    )  # fmt: skip
+    clocks = await room.rows("SELECT clock, due_at FROM clock WHERE service_id = $1", UUID(exam["service_id"]))
     due = {row["clock"]: row["due_at"] for row in clocks}
     assert agencies(room, case) >= {"polres-ppa", "uptd-ppa", "rs-rujukan"}
     assert services(room, case) >= {"forensic_exam", "psychologist", "accompany_report", service}

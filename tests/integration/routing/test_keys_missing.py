@@ -45,9 +45,13 @@ def facts_of(room: Room, event: dict[str, Any], agency: str = LATE) -> ReferralF
 async def take_back(room: Room, case: UUID, offer: dict[str, Any]) -> None:
     """Cancels every service of a referral."""
     await room.triage.cancel_services(
-        case, await room.version(case), UUID(offer["referral_id"]), CancelReason.ENTERED_IN_ERROR, by=UPTD,
+        case,
+        await room.version(case),
+        UUID(offer["referral_id"]),
+        CancelReason.ENTERED_IN_ERROR,
+        by=UPTD,
         reason="a mistake",
-    )  # fmt: skip
+    )
 
 
 async def test_the_others_get_their_referrals_and_the_one_without_a_key_waits(room: Room) -> None:

@@ -44,19 +44,31 @@ def sent_events(room: Room, agency: str = AGENCY) -> set[str]:
 
 
 def build_request(agency: str = AGENCY, by: str = "", **window: Any) -> Event:
-    return ReplyResendRequestedV1.model_validate({
-        "id": uuid4(), "source": f"/kediri/agency/{by or agency}", "subject": f"agency/{agency}",
-        "time": "2026-11-27T15:00:00Z", "sequence": "0000000001", "correlationid": uuid4(),
-        "data": {"agency": agency, **window},
-    })  # fmt: skip
+    return ReplyResendRequestedV1.model_validate(
+        {
+            "id": uuid4(),
+            "source": f"/kediri/agency/{by or agency}",
+            "subject": f"agency/{agency}",
+            "time": "2026-11-27T15:00:00Z",
+            "sequence": "0000000001",
+            "correlationid": uuid4(),
+            "data": {"agency": agency, **window},
+        }
+    )
 
 
 def build_parked(agency: str = AGENCY) -> Event:
-    return ReplyMessageParkedV1.model_validate({
-        "id": uuid4(), "source": f"/kediri/agency/{agency}", "subject": f"agency/{agency}",
-        "time": "2026-11-27T15:00:00Z", "sequence": "0000000001", "correlationid": uuid4(),
-        "data": {"agency": agency, "event_id": str(uuid4()), "reason": "cannot_open", "digest": "0" * 64},
-    })  # fmt: skip
+    return ReplyMessageParkedV1.model_validate(
+        {
+            "id": uuid4(),
+            "source": f"/kediri/agency/{agency}",
+            "subject": f"agency/{agency}",
+            "time": "2026-11-27T15:00:00Z",
+            "sequence": "0000000001",
+            "correlationid": uuid4(),
+            "data": {"agency": agency, "event_id": str(uuid4()), "reason": "cannot_open", "digest": "0" * 64},
+        }
+    )
 
 
 async def find_unpublished(room: Room) -> set[str]:
@@ -96,7 +108,7 @@ async def test_a_manifest_holds_no_more_than_the_contract_allows(room: Room) -> 
         " SELECT gen_random_uuid(), 'simpul.referrals', 'referral.ylpa.legal_aid.low.offered.v1', '{}',"
         " gen_random_uuid(), gen_random_uuid(), now() FROM generate_series(1, $1)",
         MAX_MANIFEST_ENTRIES + 1,
-    )  # fmt: skip
+    )
 
     await publish_manifests(room)
 
@@ -139,8 +151,9 @@ async def test_a_large_range_is_resent_whole_in_several_manifests(room: Room, *,
         "INSERT INTO outbox (message_id, exchange, routing_key, body, event_id, correlation_id, due_at, created_at,"
         " published_at) SELECT gen_random_uuid(), 'simpul.referrals', 'referral.ylpa.legal_aid.low.offered.v1', '{}',"
         " gen_random_uuid(), gen_random_uuid(), now(), $2, $2 FROM generate_series(1, $1)",
-        MAX_MANIFEST_ENTRIES * 2 + 280, room.now - timedelta(minutes=1),
-    )  # fmt: skip
+        MAX_MANIFEST_ENTRIES * 2 + 280,
+        room.now - timedelta(minutes=1),
+    )
     for _ in range(2):
         await publish_manifests(room)
     before = len(manifests(room, "ylpa"))
@@ -317,10 +330,17 @@ async def test_heads_of_audits_travel_in_the_next_manifests_of_every_agency(room
 
 
 def build_heads(service: str, heads: list[dict[str, str]]) -> Event:
-    return AuditHeadSignedV1.model_validate({
-        "id": uuid4(), "source": f"/kediri/{service}", "subject": f"audit/{service}",
-        "time": "2026-11-27T15:00:00Z", "sequence": "0000000001", "correlationid": uuid4(), "data": {"heads": heads},
-    })  # fmt: skip
+    return AuditHeadSignedV1.model_validate(
+        {
+            "id": uuid4(),
+            "source": f"/kediri/{service}",
+            "subject": f"audit/{service}",
+            "time": "2026-11-27T15:00:00Z",
+            "sequence": "0000000001",
+            "correlationid": uuid4(),
+            "data": {"heads": heads},
+        }
+    )
 
 
 def alarms(room: Room) -> list[tuple[str, str, bool]]:

@@ -60,10 +60,17 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 def answer_under(referral_id: UUID) -> ReplyReferralAcceptedV1:
     """Builds an answer of `uptd-ppa` that names no service, under the id of a referral of the earlier version."""
-    return ReplyReferralAcceptedV1.model_validate({
-        "id": uuid4(), "source": "/kediri/agency/uptd-ppa", "subject": f"referral/{referral_id}", "time": NOW,
-        "sequence": "0000000001", "correlationid": uuid4(), "data": {"referral_id": referral_id, "agency": "uptd-ppa"},
-    })  # fmt: skip
+    return ReplyReferralAcceptedV1.model_validate(
+        {
+            "id": uuid4(),
+            "source": "/kediri/agency/uptd-ppa",
+            "subject": f"referral/{referral_id}",
+            "time": NOW,
+            "sequence": "0000000001",
+            "correlationid": uuid4(),
+            "data": {"referral_id": referral_id, "agency": "uptd-ppa"},
+        }
+    )
 
 
 async def test_notes_and_old_stage_names_are_migrated(backends: Backends) -> None:
@@ -77,19 +84,26 @@ async def test_notes_and_old_stage_names_are_migrated(backends: Backends) -> Non
     await connection.execute(
         "INSERT INTO case_plan (case_id, urgency, mediation_locked, decided_at, rights, ended_as, ended_at)"
         " VALUES ($1, 'low', true, $2, $3, 'closed', $2)",
-        case, NOW, json.dumps(rights),
-    )  # fmt: skip
+        case,
+        NOW,
+        json.dumps(rights),
+    )
     for referral, service, follows in ((raised, "shelter", None), (triage, "manual_triage", raised)):
         await connection.execute(
             "INSERT INTO referral (referral_id, case_id, agency, service, role, state, answer_by, offered_at,"
             " handed_over_from) VALUES ($1, $2, 'uptd-ppa', $3, 'support', 'offered', $4, $4, $5)",
-            referral, case, service, NOW, follows,
-        )  # fmt: skip
+            referral,
+            case,
+            service,
+            NOW,
+            follows,
+        )
     await connection.execute(
         "INSERT INTO transition (transition_id, case_id, agency, actor, before, after, reason, at)"
         " VALUES (gen_random_uuid(), $1, '', 'uptd-ppa', 'open', 'closed', 'Wenthilora moved away', $2)",
-        case, NOW,
-    )  # fmt: skip
+        case,
+        NOW,
+    )
 
     await migrate_async(url, "simpul_routing")
 
@@ -127,8 +141,10 @@ async def test_a_case_from_before_suggestions_can_be_read_and_reviewed(backends:
     await connection.execute(
         "INSERT INTO case_plan (case_id, urgency, mediation_locked, decided_at, agreement, agreement_digest, situation)"
         " VALUES ($1, 'low', true, $2, '2026-11', '', $3)",
-        case, NOW, locked,
-    )  # fmt: skip
+        case,
+        NOW,
+        locked,
+    )
 
     await migrate_async(url, "simpul_routing")
 
@@ -168,24 +184,35 @@ async def test_codes_that_were_renamed_are_renamed_in_the_rows_of_older_cases(
         "INSERT INTO case_plan (case_id, urgency, mediation_locked, decided_at) VALUES ($1, 'low', true, $2)", case, NOW
     )
     for referral, service, reroutes, origin, raised in (
-        (declined, "intake", 0, None, None), (triage, "manual_triage", 1, declined, "intake"),
-    ):  # fmt: skip
+        (declined, "intake", 0, None, None),
+        (triage, "manual_triage", 1, declined, "intake"),
+    ):
         await connection.execute(
             "INSERT INTO referral (referral_id, case_id, agency, service, role, state, answer_by, offered_at, clauses,"
             " hand_overs, handed_over_from, raised_service, raised_role)"
             " VALUES ($1, $2, 'uptd-ppa', $3, 'lead', 'offered', $4, $4, '', $5, $6, $7, $8)",
-            referral, case, service, NOW, reroutes, origin, raised, raised and "lead",
-        )  # fmt: skip
+            referral,
+            case,
+            service,
+            NOW,
+            reroutes,
+            origin,
+            raised,
+            raised and "lead",
+        )
     await connection.execute(
         "INSERT INTO transition (transition_id, case_id, agency, actor, before, after, reason, at)"
         " VALUES (gen_random_uuid(), $1, '', 'uptd-ppa', 'triage', 'triage', 'twin_merged', $2)",
-        case, NOW,
-    )  # fmt: skip
+        case,
+        NOW,
+    )
     for event_id, reason in ((first_event, "handed_over"), (second_event, "not_now")):
         await connection.execute(
             "INSERT INTO refused_reply (event_id, referral_id, agency, reason) VALUES ($1, $2, 'ylpa', $3)",
-            event_id, declined, reason,
-        )  # fmt: skip
+            event_id,
+            declined,
+            reason,
+        )
 
     await migrate_async(url, "simpul_routing")
 
@@ -217,8 +244,9 @@ async def test_manifests_of_the_older_wire_name_leave_the_outbox(backends: Backe
         await connection.execute(
             "INSERT INTO outbox (message_id, exchange, routing_key, body, event_id, correlation_id, due_at, number)"
             " VALUES (gen_random_uuid(), 'simpul.referrals', $1, '', gen_random_uuid(), gen_random_uuid(), now(), $2)",
-            key, number,
-        )  # fmt: skip
+            key,
+            number,
+        )
 
     await migrate_async(url, "simpul_routing")
 
@@ -242,8 +270,10 @@ async def test_a_waiting_request_of_the_older_wire_name_is_done_and_holds_up_not
         await connection.execute(
             "INSERT INTO inbox (source, event_id, type, subject, sequence, digest, state, reason, body, due_at)"
             " VALUES ('/kediri/ylpa', gen_random_uuid(), $1, 'agency/ylpa', $2, '', $3, 'unknown_type', '{}', now())",
-            wire_name, sequence, state,
-        )  # fmt: skip
+            wire_name,
+            sequence,
+            state,
+        )
 
     await migrate_async(url, "simpul_routing")
 
@@ -272,8 +302,10 @@ async def test_the_history_of_older_cases_becomes_typed_events(backends: Backend
     await connection.execute(
         "INSERT INTO referral (referral_id, case_id, agency, service, role, state, answer_by, offered_at)"
         " VALUES ($1, $2, 'dinsos-peksos', 'shelter', 'lead', 'rerouted', $3, $3)",
-        referral, case, NOW,
-    )  # fmt: skip
+        referral,
+        case,
+        NOW,
+    )
     rows: list[tuple[Any, ...]] = [
         (None, "", "routing", "received", "triage", "decided", b""),
         (referral, "dinsos-peksos", "dinsos-peksos", "offered", "accepted", "", b""),
@@ -290,8 +322,11 @@ async def test_the_history_of_older_cases_becomes_typed_events(backends: Backend
         await connection.execute(
             "INSERT INTO transition (transition_id, case_id, referral_id, agency, actor, before, after, reason, note,"
             " causation_id, at) VALUES (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-            case, *row, event, NOW + timedelta(minutes=minutes),
-        )  # fmt: skip
+            case,
+            *row,
+            event,
+            NOW + timedelta(minutes=minutes),
+        )
 
     await migrate_async(url, "simpul_routing")
     await connection.close()
@@ -342,8 +377,11 @@ async def test_referrals_of_one_case_and_agency_become_the_services_of_one(backe
             "INSERT INTO case_plan (case_id, state, urgency, urgency_from_facts, mediation_locked, decided_at,"
             " agreement, agreement_digest, situation, merged_into)"
             " VALUES ($1, 'triage', 'low', 'low', true, $2, 'x', '', $3, $4)",
-            case_id, NOW, facts, into,
-        )  # fmt: skip
+            case_id,
+            NOW,
+            facts,
+            into,
+        )
     rows: list[tuple[Any, ...]] = [
         (second, case, "uptd-ppa", "counselling", "offered", 2, None),
         (first, case, "uptd-ppa", "case_management", "accepted", 1, None),
@@ -356,22 +394,34 @@ async def test_referrals_of_one_case_and_agency_become_the_services_of_one(backe
         await connection.execute(
             "INSERT INTO referral (referral_id, case_id, agency, service, role, agreement, clauses, state, urgency,"
             " answer_by, offered_at, ended_at) VALUES ($1, $2, $3, $4, 'lead', 'x', $5, $6, 'low', $7, $7, $8)",
-            referral, case_id, agency, service, clauses, state, NOW + timedelta(hours=hours), ended_at,
-        )  # fmt: skip
+            referral,
+            case_id,
+            agency,
+            service,
+            clauses,
+            state,
+            NOW + timedelta(hours=hours),
+            ended_at,
+        )
         await connection.execute(
             "INSERT INTO clock (referral_id, clock, started_at, due_at, step) VALUES ($1, 'answer', $2, $2, '50')",
-            referral, NOW,
-        )  # fmt: skip
+            referral,
+            NOW,
+        )
         if referral != never:
             await connection.execute(
                 "INSERT INTO case_event (event_id, case_id, referral_id, kind, actor, payload, at)"
                 " VALUES (gen_random_uuid(), $1, $2, 'referral_offered', 'routing', $3, $4)",
-                case_id, referral, json.dumps({"agency": agency, "service": service, "role": "lead"}), NOW,
-            )  # fmt: skip
+                case_id,
+                referral,
+                json.dumps({"agency": agency, "service": service, "role": "lead"}),
+                NOW,
+            )
     await connection.execute(
         "INSERT INTO refused_reply (event_id, referral_id, agency, reason) VALUES ($1, $2, 'uptd-ppa', 'not_now')",
-        refused, second,
-    )  # fmt: skip
+        refused,
+        second,
+    )
 
     await migrate_async(url, "simpul_routing")
 
@@ -397,12 +447,16 @@ async def test_referrals_of_one_case_and_agency_become_the_services_of_one(backe
     await connection.close()
     of_hub = file.referrals[first]
     assert {key: list(one.services) for key, one in file.referrals.items()} == {
-        first: [first, second, ended], elsewhere: [elsewhere], never: [never],
-    }  # fmt: skip
+        first: [first, second, ended],
+        elsewhere: [elsewhere],
+        never: [never],
+    }
     assert [one.position for one in of_hub.services.values()] == [1, 2, 3]
     assert [list(one.clauses) for one in of_hub.services.values()] == [
-        ["of case_management"], ["of counselling"], ["of psychologist"],
-    ]  # fmt: skip
+        ["of case_management"],
+        ["of counselling"],
+        ["of psychologist"],
+    ]
     assert all(ClockName.ANSWER in one.clocks for one in file.services)
     assert (of_hub.offered_at, of_hub.answer_by) == (NOW + timedelta(hours=1), NOW + timedelta(hours=2))
     assert (file.referrals[never].offered_at, file.referrals[never].case_id) == (None, duplicate)
@@ -413,8 +467,9 @@ async def test_referrals_of_one_case_and_agency_become_the_services_of_one(backe
         (first, "accepted"), (second, "accepted"), (ended, "completed"), (elsewhere, "seen"), (never, "declined"),
     }  # fmt: skip
     assert {tuple(row) for row in refusals} == {
-        (answers[1].id, "not_its_referral"), (answers[2].id, "unknown_referral")
-    }  # fmt: skip
+        (answers[1].id, "not_its_referral"),
+        (answers[2].id, "unknown_referral"),
+    }
     assert {tuple(row) for row in events} == {(first, first), (first, second), (first, ended), (elsewhere, elsewhere)}
     # The earlier version kept no order of what happened at one moment.
     assert sorted(
@@ -439,16 +494,17 @@ async def test_cases_of_which_an_agency_serves_already_wait_for_a_decision_about
         await connection.execute(
             "INSERT INTO case_plan (case_id, state, urgency, urgency_from_facts, mediation_locked, decided_at, rights,"
             " agreement, agreement_digest, situation) VALUES ($1, 'triage', 'low', 'low', true, $2, '{}', 'x', '', '')",
-            case, NOW,
-        )  # fmt: skip
-        await connection.execute(
-            "INSERT INTO referral (referral_id, case_id, agency) VALUES ($1, $1, 'ylpa')", case
-        )  # fmt: skip
+            case,
+            NOW,
+        )
+        await connection.execute("INSERT INTO referral (referral_id, case_id, agency) VALUES ($1, $1, 'ylpa')", case)
         await connection.execute(
             "INSERT INTO referral_service (service_id, referral_id, position, service, role, agreement, clauses, state,"
             " answer_by, urgency, offered_at) VALUES ($1, $1, 1, 'legal_aid', 'lead', 'x', '', $2, $3, 'low', $3)",
-            case, state, NOW,
-        )  # fmt: skip
+            case,
+            state,
+            NOW,
+        )
 
     await migrate_async(url, "simpul_routing")
 

@@ -19,8 +19,12 @@ from tests.support.actors import UPTD, acting
 
 TEXT = "Wenthilora sleeps at her aunt's."
 FACTS: dict[str, Any] = {
-    "violence": ["sexual"], "sexual_under_72h": "yes", "safe_now": "yes", "injured": "yes", "place": "household",
-}  # fmt: skip
+    "violence": ["sexual"],
+    "sexual_under_72h": "yes",
+    "safe_now": "yes",
+    "injured": "yes",
+    "place": "household",
+}
 
 
 def a_note(room: Room, offer: dict[str, Any], about: str = "narrative", agency: str = "", text: str = TEXT) -> Event:
@@ -30,11 +34,17 @@ def a_note(room: Room, offer: dict[str, Any], about: str = "narrative", agency: 
     sealed = seal_section(
         content, room.keys.directory.current("routing", room.now), event_id=event_id, case_id=case_id, section="note"
     )
-    return ReplyNoteAddedV1.model_validate({
-        "id": event_id, "source": f"/kediri/agency/{by}", "subject": f"referral/{offer['referral_id']}",
-        "time": room.now, "sequence": "0000000003", "correlationid": case_id,
-        "data": {"referral_id": offer["referral_id"], "agency": by, "sealed": {"note": sealed}},
-    })  # fmt: skip
+    return ReplyNoteAddedV1.model_validate(
+        {
+            "id": event_id,
+            "source": f"/kediri/agency/{by}",
+            "subject": f"referral/{offer['referral_id']}",
+            "time": room.now,
+            "sequence": "0000000003",
+            "correlationid": case_id,
+            "data": {"referral_id": offer["referral_id"], "agency": by, "sealed": {"note": sealed}},
+        }
+    )
 
 
 async def serving(room: Room) -> tuple[UUID, dict[str, Any]]:
@@ -131,13 +141,22 @@ async def test_a_suspected_agency_reads_no_note_from_after_the_suspicion(room: R
 def an_erasure(room: Room, case: UUID, *sections: str) -> Event:
     """What intake sends when the vault erased these sections, or without any the whole case."""
     every = [one.value for one in DossierSection]
-    return CaseErasedV1.model_validate({
-        "id": uuid4(), "source": "/kediri/intake", "subject": f"erasure/{case}", "time": room.now,
-        "sequence": "0000000001", "correlationid": case,
-        "data": {
-            "case_id": case, "sections": sections or every, "is_whole_case": not sections, "erased_at": room.now,
-        },
-    })  # fmt: skip
+    return CaseErasedV1.model_validate(
+        {
+            "id": uuid4(),
+            "source": "/kediri/intake",
+            "subject": f"erasure/{case}",
+            "time": room.now,
+            "sequence": "0000000001",
+            "correlationid": case,
+            "data": {
+                "case_id": case,
+                "sections": sections or every,
+                "is_whole_case": not sections,
+                "erased_at": room.now,
+            },
+        }
+    )
 
 
 async def test_notes_go_with_the_section_that_they_add_to(room: Room) -> None:

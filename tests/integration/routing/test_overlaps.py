@@ -15,11 +15,17 @@ from tests.support.actors import UPTD
 
 async def suspect(room: Room, case: UUID, other: UUID, overlap: UUID | None = None, *, is_likely: bool = True) -> UUID:
     overlap = overlap or uuid4()
-    event = OverlapSuspectedV1.model_validate({
-        "id": uuid4(), "source": "/kediri/intake", "subject": f"overlap/{overlap}", "time": room.now,
-        "sequence": "0000000001", "correlationid": case,
-        "data": {"case_id": case, "other_case_id": other, "is_likely": is_likely, "suspected_at": room.now},
-    })  # fmt: skip
+    event = OverlapSuspectedV1.model_validate(
+        {
+            "id": uuid4(),
+            "source": "/kediri/intake",
+            "subject": f"overlap/{overlap}",
+            "time": room.now,
+            "sequence": "0000000001",
+            "correlationid": case,
+            "data": {"case_id": case, "other_case_id": other, "is_likely": is_likely, "suspected_at": room.now},
+        }
+    )
     await room.receive([event])
     return overlap
 

@@ -25,10 +25,13 @@ def replanned(room: Room) -> dict[str, Any]:
 
 
 async def clock(room: Room, offer: dict[str, Any], name: str) -> dict[str, Any]:
-    return (await room.rows(
-        "SELECT started_at, due_at, step, stopped_at FROM clock WHERE service_id = $1 AND clock = $2",
-        UUID(offer["service_id"]), name,
-    ))[0]  # fmt: skip
+    return (
+        await room.rows(
+            "SELECT started_at, due_at, step, stopped_at FROM clock WHERE service_id = $1 AND clock = $2",
+            UUID(offer["service_id"]),
+            name,
+        )
+    )[0]
 
 
 async def test_new_facts_add_what_is_needed_and_keep_the_rest(room: Room) -> None:
@@ -130,8 +133,10 @@ async def test_r6_an_agency_that_declares_a_conflict_loses_everything_and_hears_
     await room.sweep_until(room.now + timedelta(hours=3), timedelta(minutes=10))
     await room.amend(case, injured="yes")
 
-    assert [row["service"] for row in await room.rows(
-        "SELECT service FROM service WHERE agency = $1 AND ended_at IS NULL", agency)] == []  # fmt: skip
+    assert [
+        row["service"]
+        for row in await room.rows("SELECT service FROM service WHERE agency = $1 AND ended_at IS NULL", agency)
+    ] == []
     assert {entry["type"] for entry in room.find_events_sent_to(agency)} == {
         "referral.offered.v1",
         "referral.declined.v1",
@@ -176,8 +181,11 @@ async def test_a_merged_duplicate_hands_its_own_referrals_to_the_other_case(room
     next_offer = room.find_offer(case, "stay_in_school")
     assert (next_offer["agency"], next_offer["rerouted_from"]) == (school["agency"], school["service_id"])
     assert room.find_data("case.merged.v1")[-1] | {"merged_at": "", "sealed": {}} == {
-        "case_id": str(duplicate), "into": str(case), "merged_at": "", "sealed": {},
-    }  # fmt: skip
+        "case_id": str(duplicate),
+        "into": str(case),
+        "merged_at": "",
+        "sealed": {},
+    }
     assert {row["state"] for row in await room.rows("SELECT state FROM service WHERE case_id = $1", duplicate)} == {
         "cancelled"
     }
@@ -259,10 +267,12 @@ async def raise_shelter(room: Room, case: UUID, role: str = "lead") -> dict[str,
     """Declines the shelter until it is escalated to the hub; returns the manual triage."""
     while True:
         [entry, *_] = [
-            row for row in await open_rows(room, case)
-            if (row["escalated_service"] == "shelter" or row["service"] == "shelter") and row["role"] in (role, "lead")
+            row
+            for row in await open_rows(room, case)
+            if (row["escalated_service"] == "shelter" or row["service"] == "shelter")
+            and row["role"] in (role, "lead")
             and (row["escalated_service"] or row["role"] == role)
-        ]  # fmt: skip
+        ]
         if entry["escalated_service"]:
             return {**entry, "case_id": str(case)}
         await room.reply("declined", {**entry, "case_id": str(case)}, reason="no_capacity")
@@ -275,9 +285,14 @@ async def test_what_a_merge_carried_over_outlives_the_next_decision(room: Room) 
     case, other = await room.report(**HOME), await room.report(**SHELTER)
     await raise_shelter(room, other)
     await room.triage.offer_service(
-        other, await room.version(other), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD,
-        by=UPTD, reason="",
-    )  # fmt: skip
+        other,
+        await room.version(other),
+        Service.SCHOOL_TRANSFER,
+        "klinik-pendidikan",
+        ReferralRole.LEAD,
+        by=UPTD,
+        reason="",
+    )
     await merged(room, other, case)
     await room.amend(case, disability_need="yes")
     await room.amend(case, pregnant="yes")
@@ -341,9 +356,15 @@ async def test_an_escalated_service_stays_outstanding_until_an_agency_takes_it(r
     assert still == [triage["service_id"]]
     with pytest.raises(OtherServiceOutstanding):
         await room.triage.offer_service(
-            case, await room.version(case), Service.COUNSELLING, "uptd-ppa", ReferralRole.LEAD, by=UPTD,
-            reason="x", settles=UUID(triage["service_id"]),
-        )  # fmt: skip
+            case,
+            await room.version(case),
+            Service.COUNSELLING,
+            "uptd-ppa",
+            ReferralRole.LEAD,
+            by=UPTD,
+            reason="x",
+            settles=UUID(triage["service_id"]),
+        )
     await room.reply("accepted", triage)
     await room.reply("completed", triage, outcome="not_needed")
 
@@ -360,8 +381,11 @@ async def test_an_escalated_support_does_not_cover_the_lead(room: Room) -> None:
     await room.triage.exclude_agency(case, await room.version(case), lead["agency"], by=UPTD, reason="too close")
 
     # Agencies that declined the support are not offered the lead, so it is escalated to the hub too.
-    outstanding = [row["escalated_role"] or row["role"] for row in await open_rows(room, case)
-            if "shelter" in (row["service"], row["escalated_service"])]  # fmt: skip
+    outstanding = [
+        row["escalated_role"] or row["role"]
+        for row in await open_rows(room, case)
+        if "shelter" in (row["service"], row["escalated_service"])
+    ]
     assert sorted(outstanding) == ["lead", "support"]
 
 
@@ -371,11 +395,13 @@ async def test_r6_of_declines_that_come_together_none_is_handed_to_who_declares_
     [shelter] = [row for row in await open_rows(room, case) if row["service"] == "shelter" and row["role"] == "lead"]
     conflict, *others = [{**row, "case_id": str(case)} for row in own]
     before = len(room.find_events_sent_to("uptd-ppa"))
-    await room.receive([
-        *(room.build_reply("declined", other, reason="no_capacity") for other in others),
-        room.build_reply("declined", {**shelter, "case_id": str(case)}, reason="no_capacity"),
-        room.build_reply("declined", conflict, reason="conflict_of_interest"),
-    ])  # fmt: skip
+    await room.receive(
+        [
+            *(room.build_reply("declined", other, reason="no_capacity") for other in others),
+            room.build_reply("declined", {**shelter, "case_id": str(case)}, reason="no_capacity"),
+            room.build_reply("declined", conflict, reason="conflict_of_interest"),
+        ]
+    )
 
     assert {event["type"] for event in room.find_events_sent_to("uptd-ppa")[before:]} == {"referral.declined.v1"}
     assert "uptd-ppa" not in {row["agency"] for row in await open_rows(room, case)}
@@ -395,9 +421,14 @@ async def test_a_conflict_and_an_ordinary_decline_at_once_never_wait_for_each_ot
 async def test_a_referral_by_hand_is_offered_again_when_the_case_is_reopened(room: Room) -> None:
     case = await room.report(**HOME)
     await room.triage.offer_service(
-        case, await room.version(case), Service.SCHOOL_TRANSFER, "klinik-pendidikan", ReferralRole.LEAD, by=UPTD,
+        case,
+        await room.version(case),
+        Service.SCHOOL_TRANSFER,
+        "klinik-pendidikan",
+        ReferralRole.LEAD,
+        by=UPTD,
         reason="",
-    )  # fmt: skip
+    )
     await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by=UPTD, reason="moved away")
     await room.end.reopen_case(case, await room.version(case), by=UPTD, reason="came back")
 

@@ -115,8 +115,9 @@ async def test_the_third_reroute_of_a_service_escalates_it_to_the_hub(room: Room
     shown = await room.rows(
         "WITH RECURSIVE chain AS (SELECT * FROM service WHERE service_id = $1 UNION ALL"
         " SELECT r.* FROM service r JOIN chain c ON r.service_id = c.rerouted_from)"
-        " SELECT agency FROM chain ORDER BY reroute_count", last["service_id"],
-    )  # fmt: skip
+        " SELECT agency FROM chain ORDER BY reroute_count",
+        last["service_id"],
+    )
     assert [row["agency"] for row in shown] == [*chain, "uptd-ppa"]
 
 
@@ -163,9 +164,7 @@ async def test_a_reply_after_a_reroute_or_from_another_agency_is_refused_and_rec
 
     refused = {(entry["agency"], entry["reason"]) for entry in room.find_data("referral.reply_refused.v1")}
     recorded = await room.rows("SELECT agency, reason FROM refused_reply")
-    wanted = {
-        ("dinsos-peksos", "rerouted"), ("ylpa", "not_its_referral"), ("uptd-ppa", "not_yet_accepted"),
-    }  # fmt: skip
+    wanted = {("dinsos-peksos", "rerouted"), ("ylpa", "not_its_referral"), ("uptd-ppa", "not_yet_accepted")}
     assert refused == wanted == {(row["agency"], row["reason"]) for row in recorded}
 
 
@@ -292,8 +291,9 @@ async def test_what_the_last_agency_declines_stays_outstanding_and_the_top_is_no
         period = START - timedelta(days=1), START + timedelta(days=1)
         counted = await repository.count_clocks(connection, *period, room.now)
     assert {line.key: line.counts["met"] for line in counted if line.key in ("contact", "service")} == {
-        "contact": 0, "service": 0,
-    }  # fmt: skip
+        "contact": 0,
+        "service": 0,
+    }
 
 
 async def test_a_report_that_excludes_every_agency_is_sent_to_none_and_notifies_the_top(room: Room) -> None:

@@ -25,9 +25,12 @@ def open_proposal(room: Room, announced: dict[str, Any]) -> ProposedPlan:
     """Opens a proposal with the key of the agency that decides."""
     event = next(event for event in room.events if event["data"] is announced)
     opened = open_section(
-        announced["sealed"]["plan"]["ciphertext"], room.rings[announced["agency"]], event_id=UUID(event["id"]),
-        case_id=UUID(event["correlationid"]), section="plan",
-    )  # fmt: skip
+        announced["sealed"]["plan"]["ciphertext"],
+        room.rings[announced["agency"]],
+        event_id=UUID(event["id"]),
+        case_id=UUID(event["correlationid"]),
+        section="plan",
+    )
     return ProposedPlan.model_validate_json(opened)
 
 

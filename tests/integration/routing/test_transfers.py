@@ -24,9 +24,14 @@ def transfers_of(room: Room) -> TransferCases:
 
 async def send(room: Room, case: UUID) -> UUID:
     return await transfers_of(room).send_transfer(
-        case, await room.version(case), TransferSubject.CHILD, TransferWay.PAPER, REGENCY, by=UPTD,
+        case,
+        await room.version(case),
+        TransferSubject.CHILD,
+        TransferWay.PAPER,
+        REGENCY,
+        by=UPTD,
         reason="lives in the regency",
-    )  # fmt: skip
+    )
 
 
 async def test_nobody_outside_acknowledges_and_the_levels_above_the_case_manager_are_informed(room: Room) -> None:

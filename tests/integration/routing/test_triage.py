@@ -123,9 +123,14 @@ async def test_scenario_9_mediation_of_a_sexual_case_is_refused_explained_and_th
     )
     assert [clause.id for clause in refused.value.clauses] == ["MED-2"]
     assert [(*list(row.values())[:4], json.loads(row["payload"])) for row in kept] == [
-        (satgas.code, "satgas-kel-bujel", "responder", "mediation_refused",
-         {"agreement": "2026-11", "clauses": ["MED-2"]}),
-    ]  # fmt: skip
+        (
+            satgas.code,
+            "satgas-kel-bujel",
+            "responder",
+            "mediation_refused",
+            {"agreement": "2026-11", "clauses": ["MED-2"]},
+        )
+    ]
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,28 @@ from tests.integration.routing.test_clocks import answer_steps, find_steps
 
 
 def nobody_reached(offer: Mapping[str, Any], step: int = 0) -> AlertExhaustedV1:
-    return AlertExhaustedV1.model_validate({
-        "id": uuid4(), "source": "/kediri/notify", "subject": f"escalation/{uuid4()}", "time": START,
-        "sequence": "0000000001", "correlationid": offer["case_id"],
-        "data": {
-            "referral_id": offer["referral_id"], "case_id": offer["case_id"], "agency": offer["agency"],
-            "party": offer["agency"], "services": [offer["service_id"]], "clock": "answer", "step": step,
-            "urgency": "high", "due_at": START, "responders": 2,
-        },
-    })  # fmt: skip
+    return AlertExhaustedV1.model_validate(
+        {
+            "id": uuid4(),
+            "source": "/kediri/notify",
+            "subject": f"escalation/{uuid4()}",
+            "time": START,
+            "sequence": "0000000001",
+            "correlationid": offer["case_id"],
+            "data": {
+                "referral_id": offer["referral_id"],
+                "case_id": offer["case_id"],
+                "agency": offer["agency"],
+                "party": offer["agency"],
+                "services": [offer["service_id"]],
+                "clock": "answer",
+                "step": step,
+                "urgency": "high",
+                "due_at": START,
+                "responders": 2,
+            },
+        }
+    )
 
 
 async def test_the_next_level_learns_at_once_that_nobody_could_be_reached(room: Room) -> None:
@@ -48,8 +61,9 @@ async def test_when_the_next_level_is_not_reached_either_the_top_follows_and_not
     await room.sweep_until(START + timedelta(hours=2), timedelta(minutes=5))
 
     assert answer_steps(room, offer) == [
-        ("referral.overdue.v1", ["uptd-ppa"]), ("referral.escalated.v1", ["uptd-ppa-head", "city-board"]),
-    ]  # fmt: skip
+        ("referral.overdue.v1", ["uptd-ppa"]),
+        ("referral.escalated.v1", ["uptd-ppa-head", "city-board"]),
+    ]
 
 
 async def test_a_step_at_its_time_names_the_deadline_as_its_reason(room: Room) -> None:

@@ -462,8 +462,12 @@ async def test_a_message_that_an_older_version_parked_in_clear_is_replayed(room:
     connection = await asyncpg.connect(room.url)
     await connection.execute(
         "INSERT INTO parked (digest, reason, exchange, routing_key, body, signature) VALUES ($1, 'x', $2, $3, $4, $5)",
-        old.parked_digest, old.exchange, old.routing_key, old.body, old.signature,
-    )  # fmt: skip
+        old.parked_digest,
+        old.exchange,
+        old.routing_key,
+        old.body,
+        old.signature,
+    )
     await connection.close()
     await replay_parked(room.url, "all")
 

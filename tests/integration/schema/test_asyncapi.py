@@ -37,9 +37,14 @@ def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def parsed(modules: Path, document: dict[str, Any]) -> dict[str, Any]:
     done = subprocess.run(
-        ["node", "-e", _CHECK], input=json.dumps(document), cwd=modules, capture_output=True, text=True, check=True,
+        ["node", "-e", _CHECK],
+        input=json.dumps(document),
+        cwd=modules,
+        capture_output=True,
+        text=True,
+        check=True,
         timeout=60,
-    )  # fmt: skip
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -47,9 +52,7 @@ def parsed(modules: Path, document: dict[str, Any]) -> dict[str, Any]:
 def test_asyncapis_own_parser_finds_no_mistake(modules: Path) -> None:
     found = parsed(modules, as_asyncapi(signatures()))
 
-    assert found == {
-        "errors": [], "channels": sum(len(row.exchanges) for row in CATALOG), "messages": len(MESSAGES),
-    }  # fmt: skip
+    assert found == {"errors": [], "channels": sum(len(row.exchanges) for row in CATALOG), "messages": len(MESSAGES)}
 
 
 def test_the_parser_would_find_one(modules: Path) -> None:

@@ -30,9 +30,11 @@ def sent(*more: str) -> SentReferral:
 
 def reply(kind: str, *service_ids: str, to: str = OFFER) -> AgencyReply:
     event = {
-        "id": str(uuid4()), "type": f"reply.referral.{kind}.v1", "causationid": to,
+        "id": str(uuid4()),
+        "type": f"reply.referral.{kind}.v1",
+        "causationid": to,
         "data": {"service_ids": list(service_ids)},
-    }  # fmt: skip
+    }
     return AgencyReply(event, b"", "", "", "", is_persistent=True)
 
 
@@ -87,8 +89,9 @@ def test_the_simulated_city_records_a_reply_for_some_services_and_refuses_it_for
     referral.end_services(["a"])
 
     assert referral.judge("accepted", ["a", "b", "x"]) == (
-        ["b"], {ReplyRefusal.ALREADY_ENDED: ["a"], ReplyRefusal.UNKNOWN_SERVICE: ["x"]},
-    )  # fmt: skip
+        ["b"],
+        {ReplyRefusal.ALREADY_ENDED: ["a"], ReplyRefusal.UNKNOWN_SERVICE: ["x"]},
+    )
     assert referral.judge("accepted", ["b"]) == ([], {})
     assert referral.judge("completed", []) == (["b"], {})
     assert referral.judge("started", []) == ([], {ReplyRefusal.ALREADY_ENDED: []})

@@ -28,9 +28,12 @@ def settings(tmp_path: Path) -> AgencySettings:
     request = make_certificate_request("ylpa", tmp_path / "tls.key")
     (tmp_path / "certificate").write_text(Authority.create("Kediri", NOW).for_agency("ylpa", request, NOW))
     return AgencySettings(
-        code="ylpa", amqp_url=SecretStr("amqp://x"), key_file=tmp_path / "keys",
-        directory_file=tmp_path / "directory", certificate_file=tmp_path / "certificate",
-    )  # fmt: skip
+        code="ylpa",
+        amqp_url=SecretStr("amqp://x"),
+        key_file=tmp_path / "keys",
+        directory_file=tmp_path / "directory",
+        certificate_file=tmp_path / "certificate",
+    )
 
 
 def test_settings_that_the_kit_does_not_read_are_named_with_the_closest_one(tmp_path: Path) -> None:

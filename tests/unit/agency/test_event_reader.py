@@ -46,19 +46,34 @@ def test_only_the_addressed_agency_reads_the_suggested_exclusions() -> None:
     directory = Directory([routing_keys, hub_keys, other_keys])
     event_id, case_id, referral_id = uuid4(), uuid4(), uuid4()
     sealed = seal_section(
-        json.dumps({"agencies": ["satgas-kel-bujel"]}).encode(), hub_keys, event_id=event_id, case_id=case_id,
+        json.dumps({"agencies": ["satgas-kel-bujel"]}).encode(),
+        hub_keys,
+        event_id=event_id,
+        case_id=case_id,
         section="suggestions",
-    )  # fmt: skip
+    )
     event = {
-        "specversion": "1.0", "id": str(event_id), "source": "/kediri/routing", "datacontenttype": "application/json",
-        "type": "referral.exclusion_suggested.v1", "subject": f"referral/{referral_id}", "sequence": "0000000001",
-        "time": NOW.isoformat(), "correlationid": str(case_id),
+        "specversion": "1.0",
+        "id": str(event_id),
+        "source": "/kediri/routing",
+        "datacontenttype": "application/json",
+        "type": "referral.exclusion_suggested.v1",
+        "subject": f"referral/{referral_id}",
+        "sequence": "0000000001",
+        "time": NOW.isoformat(),
+        "correlationid": str(case_id),
         "data": {
-            "referral_id": str(referral_id), "case_id": str(case_id), "agency": "uptd-ppa", "urgency": "high",
-            "decide_by": NOW.isoformat(), "suggestion_count": 1, "step": 0, "escalation_targets": ["uptd-ppa"],
+            "referral_id": str(referral_id),
+            "case_id": str(case_id),
+            "agency": "uptd-ppa",
+            "urgency": "high",
+            "decide_by": NOW.isoformat(),
+            "suggestion_count": 1,
+            "step": 0,
+            "escalation_targets": ["uptd-ppa"],
             "sealed": {"suggestions": sealed},
         },
-    }  # fmt: skip
+    }
     body, signature = signed(event, routing)
 
     reader = EventReader("uptd-ppa", hub, directory)

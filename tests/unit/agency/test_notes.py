@@ -36,9 +36,12 @@ def test_each_note_is_sealed_to_routing_and_sent_once() -> None:
     first, _ = (json.loads(draft.sign_with_sequence(1).body) for draft in reply.drafts)
     assert "Wenthilora" not in str(first)
     opened = open_section(
-        first["data"]["sealed"]["note"]["ciphertext"], RING, event_id=UUID(first["id"]),
-        case_id=UUID(first["correlationid"]), section="note",
-    )  # fmt: skip
+        first["data"]["sealed"]["note"]["ciphertext"],
+        RING,
+        event_id=UUID(first["id"]),
+        case_id=UUID(first["correlationid"]),
+        section="note",
+    )
     assert json.loads(opened) == {"about": "logistics", "text": TEXT}
 
 

@@ -70,9 +70,11 @@ def test_each_service_has_its_own_state() -> None:
     )
 
     assert states(found) == {
-        "case_management": "reply.referral.declined.v1", "psychologist": "reply.referral.accepted.v1",
-        "shelter": "referral.completed.v1", "legal_aid": "referral.reminded.v1",
-    }  # fmt: skip
+        "case_management": "reply.referral.declined.v1",
+        "psychologist": "reply.referral.accepted.v1",
+        "shelter": "referral.completed.v1",
+        "legal_aid": "referral.reminded.v1",
+    }
     assert [one.requested.service.value for one in found.unanswered] == ["legal_aid"]
     assert [one.is_open for one in found.services] == [False, True, False, True]
 
@@ -84,9 +86,10 @@ def test_a_reply_without_services_is_about_those_that_it_can_be_about() -> None:
     )
 
     assert states(found) == {
-        "psychologist": "reply.referral.started.v1", "shelter": "reply.referral.declined.v1",
+        "psychologist": "reply.referral.started.v1",
+        "shelter": "reply.referral.declined.v1",
         "legal_aid": "reply.referral.accepted.v1",
-    }  # fmt: skip
+    }
 
 
 def test_an_amendment_replaces_the_list_and_says_what_is_new() -> None:
@@ -97,9 +100,10 @@ def test_an_amendment_replaces_the_list_and_says_what_is_new() -> None:
 
     # The event that says why the shelter ended did not come.
     assert states(found) == {
-        "psychologist": "reply.referral.accepted.v1", "legal_aid": "referral.offered.v1",
+        "psychologist": "reply.referral.accepted.v1",
+        "legal_aid": "referral.offered.v1",
         "shelter": "referral.revoked.v1",
-    }  # fmt: skip
+    }
     assert [one.is_new for one in found.services] == [False, True, False]
     assert [one.was_added for one in found.services] == [False, True, False]
     answered = view(
@@ -163,8 +167,10 @@ def test_a_reply_that_the_city_has_recorded_is_no_longer_being_sent() -> None:
     )
 
     assert [states(one)["psychologist"] for one in (sent, recorded, scheduled)] == [
-        "reply.referral.accepted.v1", "referral.accepted.v1", "reply.referral.scheduled.v1",
-    ]  # fmt: skip
+        "reply.referral.accepted.v1",
+        "referral.accepted.v1",
+        "reply.referral.scheduled.v1",
+    ]
 
 
 def test_urgency_and_deadline_are_those_of_the_services_that_wait() -> None:
@@ -268,8 +274,10 @@ def test_a_referral_of_the_earlier_contract_is_read_as_one_with_one_service() ->
 
     [only] = open_view.services
     assert (str(only.service_id), only.requested.service, only.requested.role) == (
-        REFERRAL, Service.SHELTER, ReferralRole.SUPPORT,
-    )  # fmt: skip
+        REFERRAL,
+        Service.SHELTER,
+        ReferralRole.SUPPORT,
+    )
     assert (open_view.urgency, only.is_unanswered) == (Urgency.HIGH, True)
     assert states(ended) == {"shelter": "referral.cancelled.v1"}
 

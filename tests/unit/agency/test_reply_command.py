@@ -19,8 +19,9 @@ def test_one_reply_or_a_list_of_replies_is_read() -> None:
 
     assert (single.reply, single.service_ids) == (ReplyKind.ACCEPTED, (ONE,))
     assert [(one.reply, one.service_ids) for one in both] == [
-        (ReplyKind.ACCEPTED, (ONE,)), (ReplyKind.DECLINED, (OTHER,)),
-    ]  # fmt: skip
+        (ReplyKind.ACCEPTED, (ONE,)),
+        (ReplyKind.DECLINED, (OTHER,)),
+    ]
 
 
 def test_a_column_joins_several_services() -> None:

@@ -30,20 +30,39 @@ def test_a_referral_says_once_what_is_late_and_how_often_it_was_escalated(
     clock: dict[str, object], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service = {
-        "service_id": "s", "service": "shelter", "role": "lead", "urgency": "high", "state": "offered",
+        "service_id": "s",
+        "service": "shelter",
+        "role": "lead",
+        "urgency": "high",
+        "state": "offered",
         "clocks": [],
-    }  # fmt: skip
+    }
     services = [service, {**service, "service_id": "t", "service": "social_aid", "role": "support"}]
     case = {
-        "case_id": "c", "reference": "K-7K3Q-2M9F", "state": "referred", "urgency": "high", "decided_at": LATE,
-        "agreement": "2026-11", "mediation_locked": False, "ended_at": None, "ended_as": None, "merged_into": None,
-        "rights": {}, "suggested_exclusions": [], "suspected_overlaps": [], "exclusion_review": None,
+        "case_id": "c",
+        "reference": "K-7K3Q-2M9F",
+        "state": "referred",
+        "urgency": "high",
+        "decided_at": LATE,
+        "agreement": "2026-11",
+        "mediation_locked": False,
+        "ended_at": None,
+        "ended_as": None,
+        "merged_into": None,
+        "rights": {},
+        "suggested_exclusions": [],
+        "suspected_overlaps": [],
+        "exclusion_review": None,
         "service_plan": None,
-        "referrals": [{
-            "code": "R-7K3Q2M", "agency_name": "Dinsos", "services": services,
-            "clocks": [a_clock(clock="receipt", stopped_at=LATE), clock],
-        }],
-    }  # fmt: skip
+        "referrals": [
+            {
+                "code": "R-7K3Q2M",
+                "agency_name": "Dinsos",
+                "services": services,
+                "clocks": [a_clock(clock="receipt", stopped_at=LATE), clock],
+            }
+        ],
+    }
 
     CaseViews("en", ZoneInfo("Asia/Jakarta"), {}, width=400).print_case(case)
 
@@ -58,11 +77,24 @@ def test_a_referral_says_once_what_is_late_and_how_often_it_was_escalated(
 def test_an_undecided_exclusion_says_what_is_withheld_and_how_to_decide(capsys: pytest.CaptureFixture[str]) -> None:
     suggested = {"agency": "rs-rujukan", "agency_name": "Rumah sakit", "state": "pending"}
     case = {
-        "case_id": "c", "reference": "K-7K3Q-2M9F", "state": "referred", "urgency": "high", "decided_at": LATE,
-        "agreement": "2026-11", "mediation_locked": False, "ended_at": None, "ended_as": None, "merged_into": None,
-        "rights": {}, "suggested_exclusions": [suggested], "suspected_overlaps": [], "exclusion_review": None,
-        "service_plan": None, "referrals": [], "is_reporter_cut_off": True,
-    }  # fmt: skip
+        "case_id": "c",
+        "reference": "K-7K3Q-2M9F",
+        "state": "referred",
+        "urgency": "high",
+        "decided_at": LATE,
+        "agreement": "2026-11",
+        "mediation_locked": False,
+        "ended_at": None,
+        "ended_as": None,
+        "merged_into": None,
+        "rights": {},
+        "suggested_exclusions": [suggested],
+        "suspected_overlaps": [],
+        "exclusion_review": None,
+        "service_plan": None,
+        "referrals": [],
+        "is_reporter_cut_off": True,
+    }
 
     CaseViews("en", ZoneInfo("Asia/Jakarta"), {}, width=400).print_case(case)
 

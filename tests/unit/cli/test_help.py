@@ -26,8 +26,7 @@ except SystemExit:
 ROOT = Path(__file__).parents[3]
 PRINTING = ("deploy/cli/simpul_cli", "deploy/dev/simpul_dev", "shared/agency/simpul_agency", "shared/agreement")
 """Packages whose commands print what people and messages contain."""
-SLOW = {"fastapi", "sqlalchemy", "pydantic", "aio_pika", "faststream", "aiohttp", "ruamel.yaml", "cryptography",
-        "rich"}  # fmt: skip
+SLOW = {"fastapi", "sqlalchemy", "pydantic", "aio_pika", "faststream", "aiohttp", "ruamel.yaml", "cryptography", "rich"}
 
 
 @pytest.mark.slow

@@ -20,9 +20,12 @@ SAME = {"python, node, php", "intake, routing, notify, desk", "R-7K3Q2M"}
 def shown(*command: str, **environment: str) -> str:
     known = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG"))}
     done = subprocess.run(
-        [str(BIN / command[0]), *command[1:]], env=known | {"COLUMNS": "200"} | environment, capture_output=True,
-        text=True, check=True,
-    )  # fmt: skip
+        [str(BIN / command[0]), *command[1:]],
+        env=known | {"COLUMNS": "200"} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return " ".join(done.stdout.split())
 
 
@@ -54,9 +57,7 @@ def test_the_catalogue_of_help_holds_nothing_else(package: str) -> None:
         (("simpul-agreement", "simulate", "--help"), "calendar year", "tahun kalender"),
     ],
 )  # fmt: skip
-def test_help_speaks_the_language_of_the_environment(
-    command: tuple[str, ...], english: str, indonesian: str
-) -> None:  # fmt: skip
+def test_help_speaks_the_language_of_the_environment(command: tuple[str, ...], english: str, indonesian: str) -> None:
     in_english, in_indonesian = shown(*command), shown(*command, LANG="id_ID.UTF-8")
 
     assert english in in_english

@@ -52,8 +52,10 @@ def test_keys_are_made_where_the_compose_file_expects_them(tmp_path: Path) -> No
 
     assert code == 0
     assert set(digests(tmp_path)) == {
-        "directory/directory.json", "secrets/vault.key", *(f"secrets/{name}.key.json" for name in SERVICES)
-    }  # fmt: skip
+        "directory/directory.json",
+        "secrets/vault.key",
+        *(f"secrets/{name}.key.json" for name in SERVICES),
+    }
 
 
 def test_private_keys_of_agencies_are_made_on_request_only(tmp_path: Path) -> None:
@@ -61,8 +63,9 @@ def test_private_keys_of_agencies_are_made_on_request_only(tmp_path: Path) -> No
 
     assert code == 0
     assert {entry.party for entry in Directory.read(tmp_path / "directory" / "directory.json").entries} == {
-        *SERVICES, *City.read(KEDIRI).agency_codes
-    }  # fmt: skip
+        *SERVICES,
+        *City.read(KEDIRI).agency_codes,
+    }
 
 
 def test_a_second_run_changes_no_byte_and_names_what_is_there(tmp_path: Path) -> None:
@@ -124,8 +127,9 @@ def test_a_rotation_leaves_every_other_party_as_it_was(folder: Path) -> None:
         key for key in before.entries if key.party != "routing"
     ]
     assert {name for name, digest in digests(folder).items() if files[name] != digest} == {
-        "routing.key.json", "directory.json"
-    }  # fmt: skip
+        "routing.key.json",
+        "directory.json",
+    }
 
 
 @pytest.mark.parametrize("days", [0, 20, 200, 364])
@@ -158,9 +162,12 @@ def test_what_was_stored_and_sealed_under_old_keys_stays_readable_after_their_en
     first = KeyRing.read(key_file(folder, "routing"))
     stored = encrypt(b"facts", first, associated_data="case")
     sealed = seal_section(
-        b"facts", Directory.read(directory_file(folder)).current("routing", NOW),
-        event_id=_ID, case_id=_ID, section="triage",
-    )  # fmt: skip
+        b"facts",
+        Directory.read(directory_file(folder)).current("routing", NOW),
+        event_id=_ID,
+        case_id=_ID,
+        section="triage",
+    )
 
     rotated(folder, "routing")
     directory = rotated(folder, "routing", now=NOW + timedelta(days=300))
@@ -268,16 +275,15 @@ def test_the_list_shows_which_key_is_current_and_for_how_long(folder: Path) -> N
 
     assert (new.state, old.state, old.days_left) == ("next", "current", 30)
     assert [key.state for key in list_keys(directory, NOW + MONTH * 0.7) if key.party == "routing"] == [
-        "current", "old",
-    ]  # fmt: skip
+        "current",
+        "old",
+    ]
     assert [key.state for key in list_keys(directory, NOW + MONTH) if key.party == "routing"] == ["current", "ended"]
 
 
 def test_the_command_rotates_all_services_and_names_what_to_do_next(tmp_path: Path) -> None:
     init(tmp_path)
-    where = [
-        "--folder", str(tmp_path / "secrets"), "--directory", str(tmp_path / "directory" / "directory.json")
-    ]  # fmt: skip
+    where = ["--folder", str(tmp_path / "secrets"), "--directory", str(tmp_path / "directory" / "directory.json")]
     vault = (tmp_path / "secrets" / "vault.key").read_bytes()
 
     rotated_all = RUN.invoke(app, ["keys", "rotate", *where])

@@ -58,9 +58,17 @@ def test_every_mistake_of_a_table_is_named_with_its_row_and_nothing_changes(city
     assert result.exit_code == 1
     problems = [line.partition("people.csv: ")[2].partition(":")[0] for line in result.stderr.splitlines()]
     assert problems == [
-        "row 2, sms", "row 2, mail", "row 2, unverified", "row 2, safe_hours", "row 2, lead", "row 2, absences",
-        "row 3, party", "row 3, responder", "row 3, language", "row 3, absences",
-    ]  # fmt: skip
+        "row 2, sms",
+        "row 2, mail",
+        "row 2, unverified",
+        "row 2, safe_hours",
+        "row 2, lead",
+        "row 2, absences",
+        "row 3, party",
+        "row 3, responder",
+        "row 3, language",
+        "row 3, absences",
+    ]
     assert "123456" not in result.stderr
     assert (city_dir / "roster.yaml").read_text() == before
 
@@ -74,8 +82,9 @@ def test_a_table_that_leaves_a_party_without_anybody_reachable_changes_nothing(c
     result = roster(city_dir, "import", str(table))
 
     assert (result.exit_code, result.stderr) == (
-        1, "ylpa: ylpa-1 has no verified contact method\nylpa: nobody on duty\n",
-    )  # fmt: skip
+        1,
+        "ylpa: ylpa-1 has no verified contact method\nylpa: nobody on duty\n",
+    )
     assert (city_dir / "roster.yaml").read_text() == before
     assert list(city_dir.glob("*.new")) == []
 

@@ -25,6 +25,7 @@ def test_installed_packages_of_debian_are_components() -> None:
     found = [component(fields) for fields in debian_packages(STATUS)]
 
     assert [(one["name"], one["version"]) for one in found] == [
-        ("libssl3", "3.0.17-1~deb12u2"), ("tzdata", "1:2025b-0+deb12u1"),
-    ]  # fmt: skip
+        ("libssl3", "3.0.17-1~deb12u2"),
+        ("tzdata", "1:2025b-0+deb12u1"),
+    ]
     assert found[1]["purl"] == "pkg:deb/debian/tzdata@1%3A2025b-0%2Bdeb12u1?arch=all"

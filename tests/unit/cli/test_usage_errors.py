@@ -78,9 +78,14 @@ def clean() -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("language", ["en", "id"])
 def test_each_mistake_is_described(
-    arguments: str, english: str, indonesian: str, language: str, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], tmp_path: Path,
-) -> None:  # fmt: skip
+    arguments: str,
+    english: str,
+    indonesian: str,
+    language: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
     (tmp_path / "a.txt").write_text("")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LC_ALL", f"{language}.UTF-8")
@@ -99,14 +104,17 @@ def test_each_mistake_is_described(
 @pytest.mark.parametrize(
     "command",
     ["simpul case list --limit 0", "simpul-agreement simulate . --reports 0", "simpul-agency listen --port x"],
-)  # fmt: skip
+)
 def test_every_command_answers_in_the_language_of_the_caller(command: str) -> None:
     name, *arguments = command.split()
     for language, expected in (("en", "Usage: "), ("id", "Pemakaian: ")):
         done = subprocess.run(
-            [str(BIN / name), *arguments], env=os.environ | {"LC_ALL": f"{language}.UTF-8"}, capture_output=True,
-            text=True, check=False,
-        )  # fmt: skip
+            [str(BIN / name), *arguments],
+            env=os.environ | {"LC_ALL": f"{language}.UTF-8"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode == 2
         assert expected in done.stderr
         assert not [word for word in OF_LIBRARIES if word in done.stderr]

@@ -30,9 +30,12 @@ class Answer:
 
 async def get(web: FastAPI, path: str, encodings: str = "identity") -> Answer:
     scope = {
-        "type": "http", "method": "GET", "path": path, "query_string": b"",
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
         "headers": [(b"accept-encoding", encodings.encode()), (b"accept", b"text/html")],
-    }  # fmt: skip
+    }
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:

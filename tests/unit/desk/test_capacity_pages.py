@@ -20,9 +20,17 @@ LEAD = User(UUID(int=2), "Sri Rekaan", "id", {"ylpa": Role.AGENCY_LEAD}, {})
 COORDINATOR = User(UUID(int=1), "Wiji Rekaan", "en", {}, {Role.COORDINATOR: "uptd-ppa"})
 SECRET = "secret"
 ROW = {
-    "agency": "ylpa", "agency_name": "YLPA", "service": "legal_aid", "right": "accompaniment", "open_cases": 3,
-    "max_open_cases": 5, "full_until": None, "stated_at": None, "is_full": False, "is_never_passed_over": False,
-}  # fmt: skip
+    "agency": "ylpa",
+    "agency_name": "YLPA",
+    "service": "legal_aid",
+    "right": "accompaniment",
+    "open_cases": 3,
+    "max_open_cases": 5,
+    "full_until": None,
+    "stated_at": None,
+    "is_full": False,
+    "is_never_passed_over": False,
+}
 FULL = ROW | {"agency": "uptd-ppa", "agency_name": "UPTD PPA", "full_until": "2026-12-10", "is_full": True}
 CASE_MANAGEMENT = ROW | {"service": "case_management", "right": "prompt_response", "is_never_passed_over": True}
 
@@ -106,7 +114,7 @@ async def test_what_routing_refuses_is_explained() -> None:
 
     page = await send(
         browser_of(LEAD, Routing(refusal)), "/capacity/ylpa", service="legal_aid", full_until="2029-01-01"
-    )  # fmt: skip
+    )
 
     assert page.status == 422
     assert "Isikan tanggal lebih awal." in page.shown_text

@@ -26,16 +26,27 @@ SERVICES: list[dict[str, Any]] = [
     {"key": "uptd-ppa", "offered": 10, "accepted_p50": 60.0, "completed": 0},
     {"key": "all", "offered": 54, "accepted_p50": 900.0, "completed": None},
 ]
-RIGHT = {"key": "education", "fulfilled": 30, "unanswered": 0, "offered": 5, "planned": 0, "referred": 5,
-         "in_progress": 0, "refused_by_victim": 7, "not_applicable": 9}  # fmt: skip
+RIGHT = {
+    "key": "education",
+    "fulfilled": 30,
+    "unanswered": 0,
+    "offered": 5,
+    "planned": 0,
+    "referred": 5,
+    "in_progress": 0,
+    "refused_by_victim": 7,
+    "not_applicable": 9,
+}
 
 
 def test_the_longest_bar_is_that_of_the_largest_count() -> None:
     chart = build_chart("load", SERVICES[:3], count_of("offered"), str.upper)
 
     assert [(bar.label, bar.value, bar.length) for bar in chart.bars] == [
-        ("YLPA", 40, WIDTH), ("RS-RUJUKAN", None, 0), ("UPTD-PPA", 10, WIDTH / 4),
-    ]  # fmt: skip
+        ("YLPA", 40, WIDTH),
+        ("RS-RUJUKAN", None, 0),
+        ("UPTD-PPA", 10, WIDTH / 4),
+    ]
 
 
 def test_a_share_is_drawn_against_all_children() -> None:
@@ -64,10 +75,16 @@ class Routing:
             return SimpleNamespace(content=f"table,key,figure,value\nservices,{query['by']},offered,\n")
         services = SERVICES if query["by"] == "agency" else []
         clocks = [{"key": "answer", "met": 30, "missed": 10, "running": 0}]
-        return SimpleNamespace(content={
-            "since": "2026-08", "until": "2026-10", "suppressed_below": 5, "services": services, "clocks": clocks,
-            "rights": [RIGHT],
-        })  # fmt: skip
+        return SimpleNamespace(
+            content={
+                "since": "2026-08",
+                "until": "2026-10",
+                "suppressed_below": 5,
+                "services": services,
+                "clocks": clocks,
+                "rights": [RIGHT],
+            }
+        )
 
 
 @pytest.fixture
@@ -104,10 +121,13 @@ async def test_a_key_gives_its_file_and_any_other_none(browser: AsgiBrowser) -> 
 
 def test_a_recap_has_the_figures_of_the_page_and_hides_the_same() -> None:
     found: Any = {
-        key: {"services": SERVICES if key == "agency" else [], "clocks": [{"key": "answer", "met": 30, "missed": 10}],
-              "rights": [RIGHT]}
+        key: {
+            "services": SERVICES if key == "agency" else [],
+            "clocks": [{"key": "answer", "met": 30, "missed": 10}],
+            "rights": [RIGHT],
+        }
         for key in KEYS
-    }  # fmt: skip
+    }
     wording = Wording("en", CITY.zone, datetime(2026, 11, 27, tzinfo=UTC))
 
     tables = dict(describe_charts(draw(found, {"ylpa": "YLPA"}, "en"), wording))

@@ -23,9 +23,13 @@ from tests.support.asgi_browser import AsgiBrowser
 
 SHOWN, HIDDEN, OTHER, OVERLAP, OF_OTHER = (UUID(int=number) for number in (2, 7, 8, 9, 10))
 COORDINATOR = User(
-    id=UUID(int=1), name="Wiji Rekaan", language="en", memberships={}, city_roles={Role.COORDINATOR: "uptd-ppa"},
+    id=UUID(int=1),
+    name="Wiji Rekaan",
+    language="en",
+    memberships={},
+    city_roles={Role.COORDINATOR: "uptd-ppa"},
     excluded_cases=frozenset({HIDDEN}),
-)  # fmt: skip
+)
 
 NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
 LATE = BoardLine(
@@ -62,9 +66,12 @@ def the_pages(routing: Any) -> CityPages:
 
 def test_rows_about_a_hidden_case_or_its_duplicate_are_left_out() -> None:
     rows = [
-        {"case_id": str(SHOWN)}, {"case_id": str(HIDDEN)}, {"case_id": str(SHOWN), "other_case_id": str(HIDDEN)},
-        {"case_id": str(HIDDEN), "other_case_id": str(SHOWN)}, {"case_id": str(SHOWN), "other_case_id": str(OTHER)},
-    ]  # fmt: skip
+        {"case_id": str(SHOWN)},
+        {"case_id": str(HIDDEN)},
+        {"case_id": str(SHOWN), "other_case_id": str(HIDDEN)},
+        {"case_id": str(HIDDEN), "other_case_id": str(SHOWN)},
+        {"case_id": str(SHOWN), "other_case_id": str(OTHER)},
+    ]
 
     assert leave_out(COORDINATOR, rows) == [rows[0], rows[4]]
 
@@ -115,8 +122,13 @@ async def test_no_total_counts_a_hidden_case() -> None:
     await the_pages(routing).read(COORDINATOR, f"/cases/{SHOWN}")
 
     assert [path for path, _ in routing.without] == [
-        "/cases", "/triage", "/service-plans", "/suspected-overlaps", "/suggested-exclusions", f"/cases/{SHOWN}",
-    ]  # fmt: skip
+        "/cases",
+        "/triage",
+        "/service-plans",
+        "/suspected-overlaps",
+        "/suggested-exclusions",
+        f"/cases/{SHOWN}",
+    ]
     assert {without for _, without in routing.without} == {str(HIDDEN)}
 
 
@@ -150,19 +162,30 @@ async def test_a_duplicate_is_settled_by_who_may_know_of_both_cases(
 
 
 CASE = {
-    "case_id": str(SHOWN), "reference": "K-0000-0002", "urgency": "high", "state": "assessment", "rights": {},
-    "decided_at": "2026-11-27T01:00:00+00:00", "mediation_locked": False, "service_plan": None, "referrals": [],
-    "suspected_overlaps": [], "ended_at": None, "facts": None,
+    "case_id": str(SHOWN),
+    "reference": "K-0000-0002",
+    "urgency": "high",
+    "state": "assessment",
+    "rights": {},
+    "decided_at": "2026-11-27T01:00:00+00:00",
+    "mediation_locked": False,
+    "service_plan": None,
+    "referrals": [],
+    "suspected_overlaps": [],
+    "ended_at": None,
+    "facts": None,
     "suggested_exclusions": [{"agency": "rs-rujukan", "agency_name": "Rumah sakit", "state": "pending"}],
-}  # fmt: skip
+}
 
 
 NOTES = [
     {
-        "agency_name": "Rumah sakit", "about": "medical", "written_at": "2026-11-27T01:00:00+00:00",
+        "agency_name": "Rumah sakit",
+        "about": "medical",
+        "written_at": "2026-11-27T01:00:00+00:00",
         "text": "A bruise <b>on</b> the arm.",
     }
-]  # fmt: skip
+]
 
 
 class RefusingRouting(Routing):
@@ -219,11 +242,23 @@ class KnowingRouting(RefusingRouting):
         if answer.content is CASE:
             states = {"polres-ppa": "completed", "ylpa": "accepted", "rs-rujukan": "rerouted"}
             referrals = [
-                REFERRAL | {"referral_id": agency, "agency": agency, "agency_name": agency.upper(), "services": [
-                    SERVICE | {"state": state, "ended_at": None if state == "accepted" else "2026-11-27T03:00:00Z",
-                               "service_id": agency, "rerouted_from": None}]}
+                REFERRAL
+                | {
+                    "referral_id": agency,
+                    "agency": agency,
+                    "agency_name": agency.upper(),
+                    "services": [
+                        SERVICE
+                        | {
+                            "state": state,
+                            "ended_at": None if state == "accepted" else "2026-11-27T03:00:00Z",
+                            "service_id": agency,
+                            "rerouted_from": None,
+                        }
+                    ],
+                }
                 for agency, state in states.items()
-            ]  # fmt: skip
+            ]
             facts = {"violence": ["sexual", "physical"], "age_band": "from_12_to_14", "safe_now": "no"}
             answer.content = CASE | {"facts": facts, "referrals": referrals}
         return answer
@@ -246,8 +281,10 @@ async def test_the_page_of_a_case_shows_what_a_decision_needs_and_whom_to_call()
     assert "no telephone on file" in page.shown_text
     # A letter can be printed after the last service too, but not of what another agency took over.
     assert [code in page.text for code in ("letters/polres-ppa", "letters/ylpa", "letters/rs-rujukan")] == [
-        True, True, False,
-    ]  # fmt: skip
+        True,
+        True,
+        False,
+    ]
 
 
 class RecordingRouting(RefusingRouting):

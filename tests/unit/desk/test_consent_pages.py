@@ -34,9 +34,15 @@ def without(name: str) -> FormData:
 
 def test_the_form_of_a_consent_is_read_in_the_time_of_the_city() -> None:
     assert read_consent(FormData(CHOSEN), WIB) == {
-        "purposes": ["education", "social_aid"], "given_by": "guardian", "relation": "relative", "way": "phone",
-        "text": "2026-11", "language": "jv", "given_at": "2026-11-26T08:30:00+07:00", "reason": "x",
-    }  # fmt: skip
+        "purposes": ["education", "social_aid"],
+        "given_by": "guardian",
+        "relation": "relative",
+        "way": "phone",
+        "text": "2026-11",
+        "language": "jv",
+        "given_at": "2026-11-26T08:30:00+07:00",
+        "reason": "x",
+    }
     assert read_consent(without("given_at"), WIB)["given_at"] is None
     assert read_consent(without("relation"), WIB)["relation"] == "unknown"
 
@@ -82,9 +88,13 @@ def browser_of(user: User) -> AsgiBrowser:
 
 def person(role: Role, excluded: frozenset[UUID] = frozenset(), language: str = "en") -> User:
     return User(
-        id=UUID(int=1), name="Wiji Rekaan", language=language, memberships={HOSPITAL: role}, city_roles={},
+        id=UUID(int=1),
+        name="Wiji Rekaan",
+        language=language,
+        memberships={HOSPITAL: role},
+        city_roles={},
         excluded_cases=excluded,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ from simpul_desk.access.management import may_confirm_recovery, may_manage, may_
 
 def a_user(number: int = 1, agency: str = "rs-rujukan", role: Role | None = None, city: Role | None = None) -> User:
     return User(
-        id=UUID(int=number), name="Wiji Rekaan", language="id", memberships={agency: role} if role else {},
+        id=UUID(int=number),
+        name="Wiji Rekaan",
+        language="id",
+        memberships={agency: role} if role else {},
         city_roles={city: "uptd-ppa"} if city else {},
-    )  # fmt: skip
+    )
 
 
 LEAD = a_user(role=Role.AGENCY_LEAD)

@@ -24,18 +24,35 @@ from simpul_desk.wording import Wording
 
 NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
 LETTER = Letter(
-    "R-7K3Q2M", "K-7K3Q-2M9F", "UPT PPA", "Rumah sakit rujukan", "2026-11", NOW,
-    [LetterService("Perawatan medis", "Tinggi", (
-        LetterDeadline("Kontak dengan anak", NOW + timedelta(hours=1)),
-        LetterDeadline("Tindakan medis", NOW + timedelta(hours=20)),
-        LetterDeadline("Laporan ke kepolisian", None, "Paling lambat tiga hari sejak kekerasan diketahui."),
-    )), LetterService("Visum", "Tinggi")],
+    "R-7K3Q2M",
+    "K-7K3Q-2M9F",
+    "UPT PPA",
+    "Rumah sakit rujukan",
+    "2026-11",
+    NOW,
+    [
+        LetterService(
+            "Perawatan medis",
+            "Tinggi",
+            (
+                LetterDeadline("Kontak dengan anak", NOW + timedelta(hours=1)),
+                LetterDeadline("Tindakan medis", NOW + timedelta(hours=20)),
+                LetterDeadline("Laporan ke kepolisian", None, "Paling lambat tiga hari sejak kekerasan diketahui."),
+            ),
+        ),
+        LetterService("Visum", "Tinggi"),
+    ],
     ["UU 12/2022"],
-)  # fmt: skip
+)
 RECAP = Recap(
-    "K-7K3Q-2M9F", "UPT PPA", "berjalan", NOW, [("Layanan cepat", "dirujuk")],
-    [("Rumah sakit (R-7K3Q2M)", "Visum", "diterima")], [(NOW, "Kasus diputuskan.")],
-)  # fmt: skip
+    "K-7K3Q-2M9F",
+    "UPT PPA",
+    "berjalan",
+    NOW,
+    [("Layanan cepat", "dirujuk")],
+    [("Rumah sakit (R-7K3Q2M)", "Visum", "diterima")],
+    [(NOW, "Kasus diputuskan.")],
+)
 
 FIGURES = Figures(
     "2026-08 - 2026-10", "UPT PPA", [("Layanan", [("YLPA", "40"), ("RS", "tidak tampil")]), ("Hak", [])], 5
@@ -127,7 +144,13 @@ def test_a_code_is_read_as_people_type_it(typed: str, code: str) -> None:
 )
 def test_the_address_on_a_paper_begins_as_the_desk_is_reached(host: str, scheme: str) -> None:
     name, _, port = host.partition(":")
-    scope = {"type": "http", "scheme": "http", "path": "/", "query_string": b"", "headers": [(b"host", host.encode())],
-             "server": (name, int(port or 80))}  # fmt: skip
+    scope = {
+        "type": "http",
+        "scheme": "http",
+        "path": "/",
+        "query_string": b"",
+        "headers": [(b"host", host.encode())],
+        "server": (name, int(port or 80)),
+    }
 
     assert _scheme_of(Request(scope)) == scheme

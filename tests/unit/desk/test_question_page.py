@@ -21,9 +21,14 @@ SHOWN, HIDDEN, OPEN, OF_HIDDEN = (str(UUID(int=number)) for number in (2, 7, 3, 
 def a_question(question_id: str, case_id: str, text: str, answer: str | None = None) -> dict[str, Any]:
     at = "2026-11-27T01:00:00+00:00"
     return {
-        "question_id": question_id, "case_id": case_id, "reference": "K-0000-0002", "question": text, "sent_at": at,
-        "answer": answer, "answered_at": at if answer else None,
-    }  # fmt: skip
+        "question_id": question_id,
+        "case_id": case_id,
+        "reference": "K-0000-0002",
+        "question": text,
+        "sent_at": at,
+        "answer": answer,
+        "answered_at": at if answer else None,
+    }
 
 
 class Routing:

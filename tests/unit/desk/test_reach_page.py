@@ -26,9 +26,12 @@ COORDINATOR = User(
     id=UUID(int=1), name="Wiji Rekaan", language="en", memberships={}, city_roles={Role.COORDINATOR: "uptd-ppa"}
 )
 LEAD = User(
-    id=UUID(int=2), name="Sri Rekaan", language="id", city_roles={},
+    id=UUID(int=2),
+    name="Sri Rekaan",
+    language="id",
+    city_roles={},
     memberships={"ylpa": Role.AGENCY_LEAD, "rs-rujukan": Role.AGENCY_LEAD, "polres-ppa": Role.RESPONDER},
-)  # fmt: skip
+)
 
 
 def rows_of(party: str) -> list[list[str]]:
@@ -89,8 +92,9 @@ async def test_a_lead_sees_the_own_agencies_only_in_the_own_language() -> None:
     page = await browser_of(LEAD, notify).get("/reach")
 
     assert [(actor.role.value, actor.agency) for actor, _ in notify.questions] == [
-        ("agency_lead", "rs-rujukan"), ("agency_lead", "ylpa"),
-    ]  # fmt: skip
+        ("agency_lead", "rs-rujukan"),
+        ("agency_lead", "ylpa"),
+    ]
     assert "Apakah pemberitahuan sampai?" in page.shown_text
     assert next(agency.name for agency in CITY.agencies if agency.code == "polres-ppa") not in page.text
 

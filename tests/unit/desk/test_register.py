@@ -25,15 +25,26 @@ from tests.support.asgi_browser import AsgiBrowser
 
 COORDINATOR = User(UUID(int=1), "Wiji Rekaan", "id", {}, {Role.COORDINATOR: "uptd-ppa"})
 CASE = {
-    "case_id": str(UUID(int=5)), "reference": "K-7K3Q-2M9F", "violence": ["sexual", "psychological"], "sex": "female",
-    "age_band": "under_6", "happened_at": "2026-11-24T21", "place": "household", "event_kecamatan": "Mojoroto",
-    "kecamatan": "=Kota", "perpetrator_relation": "parent", "perpetrator_is_child": "no",
-    "received_at": "2026-11-24T20:00:00Z", "urgency": "high", "state": "received", "ended_at": None,
+    "case_id": str(UUID(int=5)),
+    "reference": "K-7K3Q-2M9F",
+    "violence": ["sexual", "psychological"],
+    "sex": "female",
+    "age_band": "under_6",
+    "happened_at": "2026-11-24T21",
+    "place": "household",
+    "event_kecamatan": "Mojoroto",
+    "kecamatan": "=Kota",
+    "perpetrator_relation": "parent",
+    "perpetrator_is_child": "no",
+    "received_at": "2026-11-24T20:00:00Z",
+    "urgency": "high",
+    "state": "received",
+    "ended_at": None,
     "services": [
         {"agency": "rs-rujukan", "service": "medical_care", "state": "completed", "outcome": "served"},
         {"agency": "rs-rujukan", "service": "forensic_exam", "state": "offered", "outcome": None},
     ],
-}  # fmt: skip
+}
 SERVICES = [{"key": "rs-rujukan", "offered": 12, "accepted": None}, {"key": "all", "offered": 12, "accepted": None}]
 
 
@@ -92,8 +103,16 @@ async def test_what_a_spreadsheet_would_take_for_a_formula_is_text() -> None:
     heading, first, _ = rows_of(page.text)
     assert dict(zip(heading, first, strict=True))["Alamat Korban"] == "'=Kota"
     assert [neutralize(cell) for cell in ("=1", "+62", "-1", "@x", "\t=1", "a=1", "", 5, None)] == [
-        "'=1", "'+62", "'-1", "'@x", "'\t=1", "a=1", "", 5, None,
-    ]  # fmt: skip
+        "'=1",
+        "'+62",
+        "'-1",
+        "'@x",
+        "'\t=1",
+        "a=1",
+        "",
+        5,
+        None,
+    ]
     assert write_csv([["=1", 5, None]]).decode() == "\ufeff'=1,5,\r\n"
 
 

@@ -52,9 +52,14 @@ class Intake:
         return SimpleNamespace(content={"reports": self.filed, "next": NEXT if self.filed else None})
 
     async def call(
-        self, actor: Any, method: str, path: str, body: Mapping[str, Any] | None = None, *,
+        self,
+        actor: Any,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
         query: Mapping[str, Any] | None = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         if path.endswith("/receipt"):
             if query != {"number": "0"}:
                 messages = {"id": "Kata-kata baru sudah dibuat.", "en": "New words were made already."}
@@ -68,8 +73,11 @@ class Intake:
         self.taken.append(body)
         self.centres.append(actor.agency)
         content = {
-            "case_id": body["report_id"], "case_reference": "K-TEST-0001", "receipt": "kata kata", "contact_agency": "",
-        }  # fmt: skip
+            "case_id": body["report_id"],
+            "case_reference": "K-TEST-0001",
+            "receipt": "kata kata",
+            "contact_agency": "",
+        }
         return SimpleNamespace(content=content)
 
 
@@ -239,10 +247,12 @@ async def test_a_centre_sees_the_progress_of_its_reports_and_makes_new_receipts(
     empty = await desk.get("/report/filed")
     intake.filed = [
         {
-            "case_id": case_id, "case_reference": "K-TEST-0001", "received_at": "2026-11-27T10:00:00+00:00",
+            "case_id": case_id,
+            "case_reference": "K-TEST-0001",
+            "received_at": "2026-11-27T10:00:00+00:00",
             "progress": "being_handled",
         }
-    ]  # fmt: skip
+    ]
 
     listed = await desk.get(f"/report/filed?before={BEFORE}")
     replaced = await desk.post(
@@ -298,7 +308,7 @@ async def test_a_table_is_looked_through_first_and_sent_in_parts_that_never_doub
     assert len(filed) == len({body["report_id"] for body in intake.taken}) == BATCH + 2
     assert {body["report_id"] for body in intake.taken} == {
         row.make_id(SATGAS, KEYS, NOW) for row in again if not row.problems
-    }  # fmt: skip
+    }
     assert all(ReportIn.model_validate(body).kelurahan == WARD.code for body in intake.taken)
 
 
@@ -406,8 +416,14 @@ async def test_a_changed_form_that_was_stored_gets_a_new_id(filed: list[Any]) ->
 
 async def test_only_who_filed_a_report_or_the_lead_replaces_its_receipt(filed: list[Any]) -> None:
     intake, case_id = Intake(), str(uuid4())
-    intake.filed = [{"case_id": case_id, "case_reference": "K-TEST-0001", "received_at": "2026-11-27T10:00:00+00:00",
-                     "progress": "received"}]  # fmt: skip
+    intake.filed = [
+        {
+            "case_id": case_id,
+            "case_reference": "K-TEST-0001",
+            "received_at": "2026-11-27T10:00:00+00:00",
+            "progress": "received",
+        }
+    ]
     filed.append(("report.filed", UUID(int=5), SATGAS, f"case/{case_id}"))
     lead = replace(MEMBER, id=UUID(int=6), memberships={SATGAS: Role.AGENCY_LEAD})
     close = replace(lead, excluded_cases=frozenset({UUID(case_id)}))

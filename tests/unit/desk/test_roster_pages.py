@@ -32,7 +32,11 @@ def a_roster(*, may_change: bool) -> dict[str, Any]:
     person = {"is_lead": False, "is_on_duty": True, "is_away": False, "contacts": [contact]}
     unreachable = {"method": "mail", "address": "", "is_verified": False}
     return {
-        "party": "ylpa", "on_duty": ["ylpa-1", "ylpa-2"], "gaps": [GAP], "may_change": may_change, "has_rotation": True,
+        "party": "ylpa",
+        "on_duty": ["ylpa-1", "ylpa-2"],
+        "gaps": [GAP],
+        "may_change": may_change,
+        "has_rotation": True,
         "known_until": None,
         "people": [
             person | {"responder": "ylpa-1"},
@@ -43,7 +47,7 @@ def a_roster(*, may_change: bool) -> dict[str, Any]:
             WEEK | {"change_id": str(UUID(int=7)), "kind": "absence", "responder": "ylpa-2"},
             WEEK | {"change_id": None, "kind": "shift", "responder": "ylpa-1"},
         ],
-    }  # fmt: skip
+    }
 
 
 @dataclass
@@ -121,24 +125,34 @@ async def test_another_roster_does_not_exist(path: str) -> None:
 async def test_what_is_typed_is_sent_in_the_time_of_the_city() -> None:
     notify = Notify()
     page = await send(
-        browser_of(LEAD, notify), "/roster/ylpa/entries", kind="absence", responder="ylpa-2",
-        starts_at="2026-12-01T08:00", ends_at="2026-12-03T08:00",
-    )  # fmt: skip
+        browser_of(LEAD, notify),
+        "/roster/ylpa/entries",
+        kind="absence",
+        responder="ylpa-2",
+        starts_at="2026-12-01T08:00",
+        ends_at="2026-12-03T08:00",
+    )
 
     assert (page.status, page.location) == (303, "/roster/ylpa?done=added")
     entry = {
-        "kind": "absence", "responder": "ylpa-2", "starts_at": "2026-12-01T08:00:00+07:00",
+        "kind": "absence",
+        "responder": "ylpa-2",
+        "starts_at": "2026-12-01T08:00:00+07:00",
         "ends_at": "2026-12-03T08:00:00+07:00",
-    }  # fmt: skip
+    }
     assert notify.calls == [("POST", "/rosters/ylpa/entries", {"entries": [entry]})]
 
 
 async def test_a_gap_is_refused_in_a_sentence_and_what_was_typed_stays() -> None:
     notify = Notify(refused=[{"position": 0, "problem": "leaves_gap", "gap": GAP}])
     page = await send(
-        browser_of(LEAD, notify), "/roster/ylpa/entries", kind="absence", responder="ylpa-2",
-        starts_at="2026-12-01T00:00", ends_at="2026-12-02T00:00",
-    )  # fmt: skip
+        browser_of(LEAD, notify),
+        "/roster/ylpa/entries",
+        kind="absence",
+        responder="ylpa-2",
+        starts_at="2026-12-01T00:00",
+        ends_at="2026-12-02T00:00",
+    )
 
     assert page.status == 422
     assert "tidak akan ada petugas piket yang dapat dihubungi" in page.shown_text
@@ -189,9 +203,11 @@ def test_a_table_of_an_office_is_read(delimiter: str, language: str) -> None:
     # A day is meant as a whole.
     assert shift.as_json()["ends_at"] == "2026-12-03T00:00:00+07:00"
     assert absence.as_json() == {
-        "kind": "absence", "responder": "ylpa-2", "starts_at": "2026-12-01T08:00:00+07:00",
+        "kind": "absence",
+        "responder": "ylpa-2",
+        "starts_at": "2026-12-01T08:00:00+07:00",
         "ends_at": "2026-12-02T16:30:00+07:00",
-    }  # fmt: skip
+    }
 
 
 def test_each_row_says_what_is_wrong_in_it() -> None:
@@ -200,9 +216,7 @@ def test_each_row_says_what_is_wrong_in_it() -> None:
     bad, good = read_table(content, CITY, "id")
 
     day = "tulis hari seperti 2026-12-01, atau hari dan jam seperti 2026-12-01 08.00."
-    assert bad.problem == (
-        f"Jenis: tulis tidak bertugas, piket. Nama di jadwal: kosong. Dari: {day} Sampai: {day}"
-    )  # fmt: skip
+    assert bad.problem == (f"Jenis: tulis tidak bertugas, piket. Nama di jadwal: kosong. Dari: {day} Sampai: {day}")
     assert good.problem == ""
 
 

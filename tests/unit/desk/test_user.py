@@ -9,9 +9,13 @@ from simpul_schema.vocabulary import ActorRole
 
 PERSON = UUID(int=1)
 USER = User(
-    id=PERSON, name="Wiji Rekaan", language="id", memberships={"rs-rujukan": Role.RESPONDER, "ylpa": Role.AGENCY_LEAD},
-    city_roles={Role.COORDINATOR: "uptd-ppa", Role.AUDITOR: "city-board"}, excluded_cases=frozenset({UUID(int=2)}),
-)  # fmt: skip
+    id=PERSON,
+    name="Wiji Rekaan",
+    language="id",
+    memberships={"rs-rujukan": Role.RESPONDER, "ylpa": Role.AGENCY_LEAD},
+    city_roles={Role.COORDINATOR: "uptd-ppa", Role.AUDITOR: "city-board"},
+    excluded_cases=frozenset({UUID(int=2)}),
+)
 
 
 def test_a_member_acts_for_their_agency() -> None:

@@ -134,8 +134,10 @@ def test_each_deadline_names_its_clause_and_source() -> None:
     found = deadlines(view([offered(SHELTER)]), urgency=Urgency.HIGH, role=ReferralRole.LEAD, rerouted_from=None)
 
     assert [(one.clock, one.clause.id) for one in found if one.clause.id in ("ANS-H", "CON-H", "BEG-H")] == [
-        (ClockName.ANSWER, "ANS-H"), (ClockName.CONTACT, "CON-H"), (ClockName.SERVICE, "BEG-H"),
-    ]  # fmt: skip
+        (ClockName.ANSWER, "ANS-H"),
+        (ClockName.CONTACT, "CON-H"),
+        (ClockName.SERVICE, "BEG-H"),
+    ]
     assert all(one.clause.source.title for one in found)
 
 
@@ -244,9 +246,12 @@ def test_the_clause_that_locks_mediation_is_the_one_that_applies(
     changes: dict[str, object], clauses: list[str]
 ) -> None:
     calm = {
-        "violence": (Violence.PHYSICAL,), "safe_now": Answer.YES, "perpetrator_relation": Relation.NEIGHBOUR,
-        "sexual_under_72h": Answer.NO, "perpetrator_is_child": Answer.NO,
-    }  # fmt: skip
+        "violence": (Violence.PHYSICAL,),
+        "safe_now": Answer.YES,
+        "perpetrator_relation": Relation.NEIGHBOUR,
+        "sexual_under_72h": Answer.NO,
+        "perpetrator_is_child": Answer.NO,
+    }
     facts = ReferralFacts.read_json(section_sample("facts")).model_copy(update=calm | changes)
     known = read_known_facts(facts, Urgency.LOW, NOW, CITY.zone)
 

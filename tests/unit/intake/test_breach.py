@@ -63,9 +63,10 @@ def test_an_agency_reaches_what_it_was_offered_at_any_time_before_and_what_its_p
 def test_sections_of_several_entries_are_joined() -> None:
     other = uuid4()
     entries = [
-        recorded("api.read_case", "ylpa"), recorded("vault.read", "x:identity"),
+        recorded("api.read_case", "ylpa"),
+        recorded("vault.read", "x:identity"),
         recorded("api.read_case", "ylpa", subject=f"case/{other}"),
-    ]  # fmt: skip
+    ]
 
     found = find_reachable_cases(entries, BreachScope(START, END, frozenset({THIEF})))
 

@@ -44,9 +44,14 @@ async def find(authorization: str, tokens: CentreTokens, *, target: str = "/repo
 
 
 def asserted(
-    ring: KeyRing = DESK[0], *, agency: str = "ylpa", role: ActorRole = ActorRole.RESPONDER, audience: str = AUDIENCE,
-    body: bytes = BODY, age: timedelta = timedelta(),
-) -> str:  # fmt: skip
+    ring: KeyRing = DESK[0],
+    *,
+    agency: str = "ylpa",
+    role: ActorRole = ActorRole.RESPONDER,
+    audience: str = AUDIENCE,
+    body: bytes = BODY,
+    age: timedelta = timedelta(),
+) -> str:
     request = HttpRequest("POST", "/reports?a=1", body)
     # Signed when the test runs, not when it is collected: an assertion is valid for a minute.
     at = datetime.now(UTC) - age

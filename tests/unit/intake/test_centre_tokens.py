@@ -87,9 +87,10 @@ def test_another_kind_of_file_is_neither_listed_nor_changed(tmp_path: Path) -> N
     path = tmp_path / "directory.json"
     path.write_text('{"keys": [{"party": "ylpa"}]}')
 
-    codes = [centre(command, *more, file=path)[0] for command, *more in (
-        ("add-token", "ylpa"), ("list-tokens",), ("revoke-token", "ylpa", "all")
-    )]  # fmt: skip
+    codes = [
+        centre(command, *more, file=path)[0]
+        for command, *more in (("add-token", "ylpa"), ("list-tokens",), ("revoke-token", "ylpa", "all"))
+    ]
 
     assert codes == [2, 2, 2]
     assert path.read_text() == '{"keys": [{"party": "ylpa"}]}'

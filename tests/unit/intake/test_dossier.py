@@ -106,13 +106,18 @@ def test_an_agency_that_a_report_names_gets_nothing_new_until_it_is_cleared(
 
 def test_a_dossier_of_two_reports_has_the_later_time_and_both_relations() -> None:
     first = a_report(
-        happened_at="2026-11-20", perpetrator_relation="parent", guardian_relation="parent",
-        identity={"guardian_name": "Ruminta Sekarlaut"}, narrative={"perpetrator_description": "a tall man"},
-    )  # fmt: skip
-    second = a_report(
-        happened_at="2026-11-21T20", perpetrator_relation="neighbour", guardian_relation="unknown",
+        happened_at="2026-11-20",
+        perpetrator_relation="parent",
+        guardian_relation="parent",
         identity={"guardian_name": "Ruminta Sekarlaut"},
-    )  # fmt: skip
+        narrative={"perpetrator_description": "a tall man"},
+    )
+    second = a_report(
+        happened_at="2026-11-21T20",
+        perpetrator_relation="neighbour",
+        guardian_relation="unknown",
+        identity={"guardian_name": "Ruminta Sekarlaut"},
+    )
     third = a_report(perpetrator_relation="parent", guardian_relation="relative", identity={"guardian_name": "Bu Tari"})
 
     dossier = build_dossier(combine_reports([first, second, third]))

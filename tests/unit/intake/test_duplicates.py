@@ -22,10 +22,15 @@ CASE = UUID("5b0f1c1e-6f7d-4c6a-9a55-0b7f6f0d2a11")
 def a_child(**changes: Any) -> ChildDescription:
     """An invented girl of nine as a complaint centre describes her."""
     given: dict[str, Any] = {
-        "child_name": "Wenthilora Paksibumi", "guardian_name": "Sujatmiko Zamboreth",
+        "child_name": "Wenthilora Paksibumi",
+        "guardian_name": "Sujatmiko Zamboreth",
         "guardian_phone": "0800-1234-5678",
-        "birth_date": "12 Maret 2017", "nik": "", "ward": "35.71.01.1001", "age": 9, "sex": "female",
-    }  # fmt: skip
+        "birth_date": "12 Maret 2017",
+        "nik": "",
+        "ward": "35.71.01.1001",
+        "age": 9,
+        "sex": "female",
+    }
     given |= changes
     facts = {name: given.pop(name) for name in ("ward", "age", "sex")}
     return describe_child(given, reported_at=NOW, **facts)

@@ -58,9 +58,13 @@ def test_the_text_of_a_validation_error_repeats_no_value(edge: type[BaseModel]) 
 def test_the_representation_of_a_report_shows_nothing_of_it() -> None:
     report_in = ReportIn.model_validate(SEEDED)
     amendment_in = AmendmentIn(
-        amendment_id=uuid4(), receipt=CANARY.sentence, kelurahan=CANARY.sentence, violence=[CANARY.word],
-        identity=report_in.identity, narrative=report_in.narrative,
-    )  # fmt: skip
+        amendment_id=uuid4(),
+        receipt=CANARY.sentence,
+        kelurahan=CANARY.sentence,
+        violence=[CANARY.word],
+        identity=report_in.identity,
+        narrative=report_in.narrative,
+    )
     objects = [report_in, amendment_in, report_in.to_report(datetime.now(UTC)), amendment_in.to_amendment(uuid4())]
 
     assert CANARY.search("\n".join(f"{one!r} {one}" for one in objects).encode()) == []

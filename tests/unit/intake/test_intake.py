@@ -174,8 +174,10 @@ async def test_section_decrypts_only_with_its_case_name_and_revision(vault: Vaul
     assert await vault.unwrap(new.wrapped) == new.key
     assert vault.decrypt_section(new.key, sealed, new.case_id, "identity", 1) == {"child_name": "Wenthilora"}
     for case_id, section, revision in (
-        (uuid4(), "identity", 1), (new.case_id, "narrative", 1), (new.case_id, "identity", 2),
-    ):  # fmt: skip
+        (uuid4(), "identity", 1),
+        (new.case_id, "narrative", 1),
+        (new.case_id, "identity", 2),
+    ):
         with pytest.raises(DecryptionFailed):
             vault.decrypt_section(new.key, sealed, case_id, section, revision)
 
@@ -199,8 +201,13 @@ def test_a_report_rebuilt_from_its_sections_is_equal(centre: str) -> None:
 
 def test_an_amendment_changes_named_fields_and_keeps_exclusions() -> None:
     report = ReportIn.model_validate(a_report(excluded_agencies=["ylpa"])).to_report(NOW, "uptd-ppa")
-    body = {"amendment_id": str(uuid4()), "receipt": "x", "injured": "yes", "excluded_agencies": ["rs-rujukan", "ylpa"],
-            "identity": {"school": "SD Contoh"}}  # fmt: skip
+    body = {
+        "amendment_id": str(uuid4()),
+        "receipt": "x",
+        "injured": "yes",
+        "excluded_agencies": ["rs-rujukan", "ylpa"],
+        "identity": {"school": "SD Contoh"},
+    }
 
     after = apply_amendment(report, AmendmentIn.model_validate(body).to_amendment(CASE))
 

@@ -48,8 +48,13 @@ def test_a_case_that_ended_on_a_leap_day_is_kept_a_day_longer() -> None:
 
 def test_periods_come_from_the_agreement() -> None:
     assert retention_years(kediri()) == {
-        "identity": 5, "narrative": 5, "medical": 10, "legal": 10, "school": 3, "logistics": 1,
-    }  # fmt: skip
+        "identity": 5,
+        "narrative": 5,
+        "medical": 10,
+        "legal": 10,
+        "school": 3,
+        "logistics": 1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ ROSTER = Roster(
 )
 ALERT = Alert(
     UUID(int=1), UUID(int=9), UUID(int=2), UUID(int=3), (UUID(int=4),), "first", SMS, Urgency.HIGH, NOW, party="ylpa"
-)  # fmt: skip
+)
 PERIOD = timedelta(minutes=1)
 
 

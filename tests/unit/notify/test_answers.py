@@ -25,9 +25,22 @@ CODE = referral_code(REFERRAL)
 
 @pytest.mark.parametrize(
     "text",
-    ["TERIMA", "terima", "Terima.", "trima, makasih", "TRM", "siap", "Oke siap 86", "ya", "inggih pak", "OK",
-     "saya terima, otw", "ok, terima kasih", f"ya {CODE}"],
-)  # fmt: skip
+    [
+        "TERIMA",
+        "terima",
+        "Terima.",
+        "trima, makasih",
+        "TRM",
+        "siap",
+        "Oke siap 86",
+        "ya",
+        "inggih pak",
+        "OK",
+        "saya terima, otw",
+        "ok, terima kasih",
+        f"ya {CODE}",
+    ],
+)
 def test_spellings_of_terima_mean_on_it(text: str) -> None:
     read = read_reply(text)
 
@@ -63,10 +76,20 @@ def test_what_is_not_certain_means_nothing(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["maaf ini siapa ya?", "Salah sambung, terima kasih", "Terima kasih, saya sedang cuti", "trima kasih", "Makasih",
-     "Pesan otomatis: saya sedang rapat. Terima kasih", "oke tapi saya libur, hubungi Bu Rina", "siap?",
-     "ya nanti saya kabari", "ok hubungi Bu Rina saja", "terimakasih infonya"],
-)  # fmt: skip
+    [
+        "maaf ini siapa ya?",
+        "Salah sambung, terima kasih",
+        "Terima kasih, saya sedang cuti",
+        "trima kasih",
+        "Makasih",
+        "Pesan otomatis: saya sedang rapat. Terima kasih",
+        "oke tapi saya libur, hubungi Bu Rina",
+        "siap?",
+        "ya nanti saya kabari",
+        "ok hubungi Bu Rina saja",
+        "terimakasih infonya",
+    ],
+)
 def test_a_polite_refusal_is_not_an_acknowledgement(text: str) -> None:
     assert read_reply(text) is None
 

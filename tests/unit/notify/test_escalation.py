@@ -48,9 +48,12 @@ def at(minute: float) -> datetime:
 
 
 def step(
-    minute: float, *attempts: TriedMethod, policy: EscalationPolicy = IN_TURN, waiting_since: datetime = START,
+    minute: float,
+    *attempts: TriedMethod,
+    policy: EscalationPolicy = IN_TURN,
+    waiting_since: datetime = START,
     ladder: tuple[Stage, ...] = (FIRST, SECOND),
-) -> NextStep:  # fmt: skip
+) -> NextStep:
     return next_step(ladder, policy, attempts, waiting_since, at(minute))
 
 
@@ -158,9 +161,12 @@ def a_responder(reference: str, *channels: AlertChannel) -> Responder:
 
 DUTY, LEAD, HUB = a_responder("duty", MAIL, SMS), a_responder("lead", SMS), a_responder("hub", SMS, MAIL)
 ROSTER = Roster(
-    {"ylpa": (DUTY,), "uptd-ppa": (HUB,)}, dict.fromkeys(Urgency, (SMS, MAIL)), {},
-    leads={"ylpa": (LEAD, DUTY)}, coordinator="uptd-ppa",
-)  # fmt: skip
+    {"ylpa": (DUTY,), "uptd-ppa": (HUB,)},
+    dict.fromkeys(Urgency, (SMS, MAIL)),
+    {},
+    leads={"ylpa": (LEAD, DUTY)},
+    coordinator="uptd-ppa",
+)
 
 
 def stages(party: str, policy: EscalationPolicy = IN_TURN, *excluded: str) -> list[tuple[str, str]]:

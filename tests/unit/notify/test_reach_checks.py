@@ -28,10 +28,17 @@ def test_the_last_test_is_the_latest_weekly_time_that_has_passed(now: str, day: 
 
 def test_a_weekly_time_is_read_from_the_settings_and_refused_with_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
     def read(written: str) -> WeeklyTime | None:
-        return NotifySettings.model_validate({
-            "city_dir": "/city", "public_url": "https://x.example", "reach_check": written,
-            "database_url": "postgresql://x", "amqp_url": "amqp://x", "key_file": "/k", "directory_file": "/d",
-        }).reach_check  # fmt: skip
+        return NotifySettings.model_validate(
+            {
+                "city_dir": "/city",
+                "public_url": "https://x.example",
+                "reach_check": written,
+                "database_url": "postgresql://x",
+                "amqp_url": "amqp://x",
+                "key_file": "/k",
+                "directory_file": "/d",
+            }
+        ).reach_check
 
     assert read("Fri 16:30") == WeeklyTime(4, time(16, 30))
     assert read(" ") is None

@@ -98,8 +98,9 @@ async def test_a_missing_person_stops_no_start_but_a_replacement(tmp_path: Path,
         WatchedRoster(path, CITY, LEVELS)
 
 
-@pytest.mark.parametrize("written", ["081234567890", "6281234567890", "+6281234567890", "0812-3456-7890",
-                                     "+62 812 3456 7890"])  # fmt: skip
+@pytest.mark.parametrize(
+    "written", ["081234567890", "6281234567890", "+6281234567890", "0812-3456-7890", "+62 812 3456 7890"]
+)
 def test_a_phone_number_is_normalized(tmp_path: Path, described: dict[str, Any], written: str) -> None:
     described["on_duty"]["polres-ppa"][0]["sms"] = written
 
@@ -200,9 +201,10 @@ def test_further_numbers_are_tried_after_the_first_ones_of_each_channel(
     tmp_path: Path, described: dict[str, Any]
 ) -> None:
     described["on_duty"]["ylpa"][0] |= {
-        "sms": ["083400111003", "083400111903", "083400111904"], "mail": ["a@ylpa.example", "b@ylpa.example"],
+        "sms": ["083400111003", "083400111903", "083400111904"],
+        "mail": ["a@ylpa.example", "b@ylpa.example"],
         "unverified": ["sms/2"],
-    }  # fmt: skip
+    }
 
     roster = read(tmp_path, described)
 

@@ -55,9 +55,19 @@ def an_alert(
     agency: str = "satgas-kel-kampung-dalem",
 ) -> Alert:
     return Alert(
-        uuid4(), uuid4(), UUID(int=7), uuid4(), (uuid4(),), "somebody", channel, urgency, DEADLINE, occasion, clock,
+        uuid4(),
+        uuid4(),
+        UUID(int=7),
+        uuid4(),
+        (uuid4(),),
+        "somebody",
+        channel,
+        urgency,
+        DEADLINE,
+        occasion,
+        clock,
         agency,
-    )  # fmt: skip
+    )
 
 
 def message_of(*alerts: Alert) -> Notification:
@@ -296,9 +306,10 @@ def test_an_sms_about_every_kind_of_event_names_the_gravest_and_counts_the_other
     assert fits_one_sms(text)
 
 
-@pytest.mark.parametrize(("language", "text"), [
-    ("id", "2 alarm sistem atau data"), ("jv", "2 alarm sistem utawi data"), ("en", "system or data alarms: 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("id", "2 alarm sistem atau data"), ("jv", "2 alarm sistem utawi data"), ("en", "system or data alarms: 2")],
+)
 def test_several_alarms_count_no_case(language: str, text: str) -> None:
     alarms = in_message(*((n, n, Occasion.ALARM, Urgency.HIGH, 0) for n in (1, 2)))
 

@@ -65,9 +65,12 @@ async def test_a_message_is_signed_and_whole(receiver: Receiver) -> None:
     expected = base64.b64encode(hmac.digest(SECRET.encode(), signed, sha256)).decode()
     assert headers["webhook-signature"] == f"v1,{expected}"
     assert json.loads(body) == {
-        "id": str(message.notification_id), "to": message.address, "subject": "", "text": message.text.body,
+        "id": str(message.notification_id),
+        "to": message.address,
+        "subject": "",
+        "text": message.text.body,
         "report_url": message.report_url,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,22 @@ def web() -> FastAPI:
     service = cast("Any", SimpleNamespace(keys=keys, engine=_Unreachable()))
     cases = cast("Any", _Unreachable())
     add_api(
-        found, service, CITY, cases, cases, cases, cases, cases, cases, cases, EnrolledTokens(None), ConsentTexts(),
-        cases, cases, cases,
-    )  # fmt: skip
+        found,
+        service,
+        CITY,
+        cases,
+        cases,
+        cases,
+        cases,
+        cases,
+        cases,
+        cases,
+        EnrolledTokens(None),
+        ConsentTexts(),
+        cases,
+        cases,
+        cases,
+    )
     return found
 
 
@@ -71,9 +84,7 @@ def documented_roles() -> dict[str, set[str]]:
 
 
 def test_the_documentation_states_every_permission() -> None:
-    assert documented_roles() == {
-        action.value: {role.value for role in roles} for action, roles in PERMITTED.items()
-    }  # fmt: skip
+    assert documented_roles() == {action.value: {role.value for role in roles} for action, roles in PERMITTED.items()}
 
 
 def test_every_route_has_an_action_and_every_action_a_route(web: FastAPI) -> None:
@@ -96,13 +107,22 @@ async def test_each_role_reaches_exactly_what_it_is_permitted(web: FastAPI) -> N
 async def send_request(web: FastAPI, method: str, target: str, actor: Actor) -> int:
     """Sends a signed request without a body; returns the status of the answer, 200 if it passed the guard."""
     signed = assert_actor(
-        HttpRequest(method, target), RING, utc_now(), audience=AUDIENCE, person=actor.person, agency=actor.agency,
+        HttpRequest(method, target),
+        RING,
+        utc_now(),
+        audience=AUDIENCE,
+        person=actor.person,
+        agency=actor.agency,
         role=actor.role,
-    )  # fmt: skip
+    )
     scope = {
-        "type": "http", "method": method, "path": target, "raw_path": target.encode(), "query_string": b"",
+        "type": "http",
+        "method": method,
+        "path": target,
+        "raw_path": target.encode(),
+        "query_string": b"",
         "headers": [(b"authorization", signed.encode())],
-    }  # fmt: skip
+    }
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -148,7 +168,5 @@ def test_an_emergency_reader_knows_of_a_case_unless_their_agency_is_excluded() -
 
 
 def test_people_of_the_hub_coordinators_and_operators_know_of_every_case() -> None:
-    for actor in (
-        acting("uptd-ppa", ActorRole.RESPONDER), acting("ylpa"), acting("kominfo", ActorRole.OPERATOR),
-    ):  # fmt: skip
+    for actor in (acting("uptd-ppa", ActorRole.RESPONDER), acting("ylpa"), acting("kominfo", ActorRole.OPERATOR)):
         assert has_access(actor, frozenset(), set(), AGREEMENT)

@@ -36,8 +36,15 @@ CLOSED = ServiceCapacity(full_until=TODAY + timedelta(days=8))
 
 def report_of(**facts: Any) -> ReportedFacts:
     """Builds the report about a child who is safe at home, which needs much and nothing at once."""
-    known = {"channel": "phone", "reporter": "other", "violence": ["psychological"], "place": "household",
-             "kelurahan": "Bujel", "safe_now": "yes", "perpetrator_lives_with_child": "no"}  # fmt: skip
+    known = {
+        "channel": "phone",
+        "reporter": "other",
+        "violence": ["psychological"],
+        "place": "household",
+        "kelurahan": "Bujel",
+        "safe_now": "yes",
+        "perpetrator_lives_with_child": "no",
+    }
     return read_report(TriageFacts.model_validate(known | facts), CITY, kediri(), NOW)
 
 
@@ -182,16 +189,20 @@ _CAPACITIES = st.dictionaries(
     st.sampled_from([FULL, CLOSED, ServiceCapacity(open_cases=1, max_open=9)]),
     max_size=60,
 )
-_FACTS = st.fixed_dictionaries({
-    "violence": st.lists(
-        st.sampled_from(["physical", "psychological", "sexual", "trafficking", "neglect", "unknown"]),
-        min_size=1, max_size=3, unique=True,
-    ),
-    "safe_now": st.sampled_from(["yes", "no", "unknown"]),
-    "suicidal_sign": st.sampled_from(["yes", "no", "unknown"]),
-    "place": st.sampled_from(["household", "school", "online"]),
-    "injured": st.sampled_from(["yes", "no", "unknown"]),
-})  # fmt: skip
+_FACTS = st.fixed_dictionaries(
+    {
+        "violence": st.lists(
+            st.sampled_from(["physical", "psychological", "sexual", "trafficking", "neglect", "unknown"]),
+            min_size=1,
+            max_size=3,
+            unique=True,
+        ),
+        "safe_now": st.sampled_from(["yes", "no", "unknown"]),
+        "suicidal_sign": st.sampled_from(["yes", "no", "unknown"]),
+        "place": st.sampled_from(["household", "school", "online"]),
+        "injured": st.sampled_from(["yes", "no", "unknown"]),
+    }
+)
 
 
 @settings(max_examples=150, deadline=None)

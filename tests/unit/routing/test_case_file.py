@@ -126,11 +126,13 @@ def test_of_replies_that_arrive_together_each_is_judged_by_the_state_after_the_o
     file = open_file()
     lead = find_lead(file, Service.SHELTER)
 
-    refused = file.record_replies([
-        reply(lead, ReplyKind.DECLINED, reason=DeclineReason.NO_CAPACITY),
-        reply(lead, ReplyKind.DECLINED, reason=DeclineReason.NO_CAPACITY),
-        reply(lead, ReplyKind.DECLINED, agency="ylpa", reason=DeclineReason.NO_CAPACITY),
-    ])  # fmt: skip
+    refused = file.record_replies(
+        [
+            reply(lead, ReplyKind.DECLINED, reason=DeclineReason.NO_CAPACITY),
+            reply(lead, ReplyKind.DECLINED, reason=DeclineReason.NO_CAPACITY),
+            reply(lead, ReplyKind.DECLINED, agency="ylpa", reason=DeclineReason.NO_CAPACITY),
+        ]
+    )
 
     assert [(one.reason, one.service_ids) for one in refused] == [(ReplyRefusal.NOT_ITS_REFERRAL, ())]
     assert len([s for s in file.services if s.rerouted_from == lead.service_id]) == 1

@@ -162,9 +162,10 @@ def test_a_recorded_consent_discloses_what_its_purpose_needs_and_its_withdrawal_
     file.withdraw_consent("x", "the mother called", [Right.PROMPT_RESPONSE])
 
     assert changed.disclosure.bases == {
-        Section.IDENTITY: Basis.GUARDIAN_CONSENT, Section.NARRATIVE: Basis.GUARDIAN_CONSENT,
+        Section.IDENTITY: Basis.GUARDIAN_CONSENT,
+        Section.NARRATIVE: Basis.GUARDIAN_CONSENT,
         Section.LOGISTICS: Basis.LEGAL_DUTY,
-    }  # fmt: skip
+    }
     assert kept == NEEDS[Service.CASE_MANAGEMENT]
     assert disclosed(file, "uptd-ppa") == OWN[Service.CASE_MANAGEMENT]
     [consent] = file.case.facts.consents
@@ -426,14 +427,24 @@ STATES = st.sampled_from(sorted(ServiceState, key=str))
     consented=st.booleans(),
 )
 def test_no_agency_holds_what_no_accepted_service_of_its_own_needs(
-    violence: list[str], safe: str, states: list[ServiceState], excluded: set[str], conflicted: set[str],
-    relation: str, *, consented: bool,
-) -> None:  # fmt: skip
+    violence: list[str],
+    safe: str,
+    states: list[ServiceState],
+    excluded: set[str],
+    conflicted: set[str],
+    relation: str,
+    *,
+    consented: bool,
+) -> None:
     """R6 and R7: whatever the services went through, whoever is excluded, and whoever consented."""
     file = open_file(
-        violence=violence, safe_now=safe, excluded_agencies=sorted(excluded), perpetrator_relation=relation,
-        age_band="under_6", perpetrator_lives_with_child="no",
-    )  # fmt: skip
+        violence=violence,
+        safe_now=safe,
+        excluded_agencies=sorted(excluded),
+        perpetrator_relation=relation,
+        age_band="under_6",
+        perpetrator_lives_with_child="no",
+    )
     if consented:
         file.record_consent(list(Right), terms(ConsentGiver.GUARDIAN), UPTD, "")
     needs_consent = relation == "neighbour" and safe == "yes" and violence != ["sexual"]

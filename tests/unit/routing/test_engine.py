@@ -75,10 +75,12 @@ def test_an_excluded_lead_is_passed_over_for_the_next() -> None:
     assert led_by(decide(origin, safe_now="unknown"))[Service.OUTREACH] == HOME.kecamatan
 
 
-_situations = st.fixed_dictionaries({
-    fact.name: st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=8 if fact.holds_many else 1)
-    for fact in FACTS
-})  # fmt: skip
+_situations = st.fixed_dictionaries(
+    {
+        fact.name: st.frozensets(st.sampled_from(fact.values), min_size=1, max_size=8 if fact.holds_many else 1)
+        for fact in FACTS
+    }
+)
 _origins = st.builds(
     Origin,
     satgas=st.sampled_from(["", *(ward.satgas for ward in CITY.kelurahan)]),

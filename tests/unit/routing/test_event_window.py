@@ -33,9 +33,14 @@ def health_window(facts: CaseFacts, decided_at: datetime, service: Service) -> R
     """The clock of the health window on a referral to the hospital that is offered at `decided_at`."""
     decision = Engine(kediri(), DAY).decide(facts.situation, facts.origin)
     clocks = clocks_for_service(
-        decision.effective, service, ReferralRole.LEAD, decided_at, CITY.zone, kediri().calendar,
+        decision.effective,
+        service,
+        ReferralRole.LEAD,
+        decided_at,
+        CITY.zone,
+        kediri().calendar,
         window=facts.find_window_start(decided_at),
-    )  # fmt: skip
+    )
     return next((clock for clock in clocks if clock.clock is ClockName.HEALTH_WINDOW), None)
 
 
@@ -109,9 +114,15 @@ def test_the_time_of_the_report_stays_when_its_facts_are_amended() -> None:
 
 def test_agencies_learn_when_and_where_it_happened_and_who_the_suspect_is() -> None:
     shared = case_facts(
-        happened_at="2026-11-25T20", place="school", event_kelurahan="outside", kelurahan="Bujel",
-        perpetrator_relation="teacher", guardian_relation="parent", guardian_is_suspect="no", suspect_has_phone="yes",
-    ).shared  # fmt: skip
+        happened_at="2026-11-25T20",
+        place="school",
+        event_kelurahan="outside",
+        kelurahan="Bujel",
+        perpetrator_relation="teacher",
+        guardian_relation="parent",
+        guardian_is_suspect="no",
+        suspect_has_phone="yes",
+    ).shared
 
     assert (shared.happened_at, shared.place, shared.event_kecamatan) == ("2026-11-25T20", "school", "outside")
     assert (shared.kecamatan, shared.perpetrator_relation) == ("Mojoroto", "teacher")
@@ -129,9 +140,16 @@ def stored_by_an_older_version(answer: str) -> bytes:
         del report["situation"][name]
     report["situation"]["sexual_under_72h"] = [answer]
     for name in (
-        "happened_at", "place", "event_kecamatan", "perpetrator_relation", "perpetrator_is_child",
-        "perpetrator_lives_with_child", "guardian_relation", "guardian_is_suspect", "suspect_has_phone",
-    ):  # fmt: skip
+        "happened_at",
+        "place",
+        "event_kecamatan",
+        "perpetrator_relation",
+        "perpetrator_is_child",
+        "perpetrator_lives_with_child",
+        "guardian_relation",
+        "guardian_is_suspect",
+        "suspect_has_phone",
+    ):
         del report["shared"][name]
     return json.dumps(found).encode()
 

@@ -39,9 +39,7 @@ def test_what_protects_life_body_or_evidence_never_waits() -> None:
     danger = protective_services(reported(safe_now="no"), Urgency.HIGH)
     suicidal = protective_services(reported(safe_now="yes", suicidal_sign="yes"), Urgency.HIGH)
 
-    assert calm == {
-        Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
-    }  # fmt: skip
+    assert calm == {Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H}
     assert danger - calm == {Service.SHELTER, Service.CASE_MANAGEMENT, Service.MANUAL_TRIAGE}
     assert suicidal - danger == {Service.PSYCHOLOGIST}
 
@@ -50,8 +48,11 @@ def test_the_hub_decides_and_where_it_is_named_the_next_that_is_not() -> None:
     named = [frozenset[str](), frozenset({"uptd-ppa"}), frozenset({"uptd-ppa", "ylpa"}), frozenset(CODES)]
 
     assert [find_deciding_agency(kediri(), HOME, pending) for pending in named] == [
-        "uptd-ppa", "ylpa", "polres-ppa", "uptd-ppa",
-    ]  # fmt: skip
+        "uptd-ppa",
+        "ylpa",
+        "polres-ppa",
+        "uptd-ppa",
+    ]
     assert find_deciding_agency(kediri(), Origin(excluded=frozenset({"uptd-ppa"})), frozenset(CODES)) == "ylpa"
 
 
@@ -59,17 +60,19 @@ def test_the_hub_decides_and_where_it_is_named_the_next_that_is_not() -> None:
 @given(
     pending=st.frozensets(st.sampled_from(CODES), max_size=len(CODES)),
     excluded=st.frozensets(st.sampled_from(CODES), max_size=3),
-    facts=st.fixed_dictionaries({
-        "violence": st.sampled_from(
-            ["physical", "sexual", "trafficking+sexual", "neglect", "psychological", "unknown"]
-        ),
-        "safe_now": st.sampled_from(["yes", "no", "unknown"]),
-        "injured": st.sampled_from(["yes", "no", "unknown"]),
-        "time_since_event": st.sampled_from(["under_24h", "over_72h"]),
-        "suicidal_sign": st.sampled_from(["yes", "no"]),
-        "place": st.sampled_from(["household", "school", "other"]),
-    }),
-)  # fmt: skip
+    facts=st.fixed_dictionaries(
+        {
+            "violence": st.sampled_from(
+                ["physical", "sexual", "trafficking+sexual", "neglect", "psychological", "unknown"]
+            ),
+            "safe_now": st.sampled_from(["yes", "no", "unknown"]),
+            "injured": st.sampled_from(["yes", "no", "unknown"]),
+            "time_since_event": st.sampled_from(["under_24h", "over_72h"]),
+            "suicidal_sign": st.sampled_from(["yes", "no"]),
+            "place": st.sampled_from(["household", "school", "other"]),
+        }
+    ),
+)
 def test_whatever_agencies_are_suggested_one_is_offered_and_no_emergency_waits(
     pending: frozenset[str], excluded: frozenset[str], facts: dict[str, Any]
 ) -> None:
@@ -105,8 +108,9 @@ def test_suggestions_survive_being_stored_and_facts_of_an_older_version_have_non
     )
 
     assert decode_facts(encode_facts(facts)).suggestions == {
-        "ylpa": Suggestion(REJECTED, NOW, NOW, "uptd-ppa"), "rs-rujukan": Suggestion(PENDING, NOW),
-    }  # fmt: skip
+        "ylpa": Suggestion(REJECTED, NOW, NOW, "uptd-ppa"),
+        "rs-rujukan": Suggestion(PENDING, NOW),
+    }
     assert facts.pending == {"rs-rujukan"}
     older = encode_facts(facts).replace(b'"suggestions"', b'"unknown"')
     assert decode_facts(older).suggestions == {}
@@ -126,6 +130,8 @@ def test_of_two_cases_a_confirmed_suggestion_counts_and_a_rejected_one_is_looked
     together = one.merge_duplicate(other)
 
     assert {code: found.state for code, found in together.suggestions.items()} == {
-        "ylpa": PENDING, "rs-rujukan": CONFIRMED, "polres-ppa": CONFIRMED,
-    }  # fmt: skip
+        "ylpa": PENDING,
+        "rs-rujukan": CONFIRMED,
+        "polres-ppa": CONFIRMED,
+    }
     assert together.pending == {"ylpa"}

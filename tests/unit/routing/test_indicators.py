@@ -69,8 +69,12 @@ def test_a_small_total_is_suppressed_and_no_lines_make_an_empty_table() -> None:
 
 def test_the_parts_of_each_line_hide_one_another() -> None:
     assert publish_parts([Line("answer", {"met": 40, "missed": 1, "running": 0})])[0].counts == {
-        "met": None, "missed": None, "running": 0,
-    }  # fmt: skip
+        "met": None,
+        "missed": None,
+        "running": 0,
+    }
     assert publish_parts([Line("answer", {"met": 2, "missed": 1, "running": 0})])[0].counts == {
-        "met": None, "missed": None, "running": None,
-    }  # fmt: skip
+        "met": None,
+        "missed": None,
+        "running": None,
+    }

@@ -21,10 +21,18 @@ def a_referral(*states: ServiceState, urgency: Urgency = Urgency.MEDIUM) -> Refe
     referral = Referral(uuid4(), uuid4(), "ylpa", {}, NOW)
     for position, state in enumerate(states, start=1):
         service = ReferralService(
-            service_id=UUID(int=position), referral_id=referral.referral_id, position=position, agency="ylpa",
-            service=Service.LEGAL_AID, role=ReferralRole.LEAD, answer_by=NOW, agreement="", clauses=(),
-            standing=Standing(state, urgency, has_first_aid=False), clocks={},
-        )  # fmt: skip
+            service_id=UUID(int=position),
+            referral_id=referral.referral_id,
+            position=position,
+            agency="ylpa",
+            service=Service.LEGAL_AID,
+            role=ReferralRole.LEAD,
+            answer_by=NOW,
+            agreement="",
+            clauses=(),
+            standing=Standing(state, urgency, has_first_aid=False),
+            clocks={},
+        )
         referral = referral.with_service(service)
     return referral
 
@@ -82,9 +90,10 @@ def test_each_named_service_is_judged_and_the_refusals_are_grouped_by_reason() -
 
     assert judged.changed == {ids(1)[0]: S.IN_PROGRESS}
     assert judged.refused == {
-        ReplyRefusal.NOT_YET_ACCEPTED: ids(2, 3), ReplyRefusal.ALREADY_ENDED: ids(4),
+        ReplyRefusal.NOT_YET_ACCEPTED: ids(2, 3),
+        ReplyRefusal.ALREADY_ENDED: ids(4),
         ReplyRefusal.UNKNOWN_SERVICE: ids(9),
-    }  # fmt: skip
+    }
 
 
 def test_a_receipt_is_about_every_service_before_acceptance() -> None:
@@ -96,10 +105,12 @@ def test_a_receipt_is_about_every_service_before_acceptance() -> None:
 
 
 @given(
-    st.lists(st.sampled_from(ServiceState), min_size=1, max_size=5), st.sampled_from(ReplyKind),
-    st.sampled_from([None, DeclineReason.NO_CAPACITY, DeclineReason.OUTSIDE_AREA]), st.sampled_from(Urgency),
+    st.lists(st.sampled_from(ServiceState), min_size=1, max_size=5),
+    st.sampled_from(ReplyKind),
+    st.sampled_from([None, DeclineReason.NO_CAPACITY, DeclineReason.OUTSIDE_AREA]),
+    st.sampled_from(Urgency),
     st.booleans(),
-)  # fmt: skip
+)
 def test_every_service_has_the_outcome_that_it_has_alone(
     states: list[ServiceState], kind: ReplyKind, reason: DeclineReason | None, urgency: Urgency, is_named: bool
 ) -> None:

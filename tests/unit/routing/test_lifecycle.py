@@ -145,9 +145,15 @@ def test_a_hub_that_declined_is_not_offered_the_service_again() -> None:
     chain: list[str] = []
     while len(chain) < 60:
         found = find_next_agency(
-            kediri(), ["TRI-1"], Service.MANUAL_TRIAGE, ReferralRole.LEAD, HOME, tried=chain, declined_triage=chain,
+            kediri(),
+            ["TRI-1"],
+            Service.MANUAL_TRIAGE,
+            ReferralRole.LEAD,
+            HOME,
+            tried=chain,
+            declined_triage=chain,
             reroute_count=len(chain),
-        )  # fmt: skip
+        )
         if found is None:
             break
         chain.append(found.agency)
@@ -158,19 +164,26 @@ def test_a_hub_that_declined_is_not_offered_the_service_again() -> None:
 
 def test_the_third_reroute_escalates_to_the_hub() -> None:
     raised = find_next_agency(
-        kediri(), ["SHE-1"], Service.SHELTER, ReferralRole.LEAD, HOME, tried=["dinsos-peksos"], declined_triage=(),
+        kediri(),
+        ["SHE-1"],
+        Service.SHELTER,
+        ReferralRole.LEAD,
+        HOME,
+        tried=["dinsos-peksos"],
+        declined_triage=(),
         reroute_count=MAX_REROUTES,
-    )  # fmt: skip
+    )
 
     assert raised is not None
     assert (raised.agency, raised.service, raised.is_escalated_to_hub) == ("uptd-ppa", Service.MANUAL_TRIAGE, True)
 
 
 @given(
-    st.sampled_from([Service.SHELTER, Service.OUTREACH]), st.integers(0, 5),
+    st.sampled_from([Service.SHELTER, Service.OUTREACH]),
+    st.integers(0, 5),
     st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=8),
     st.frozensets(st.sampled_from(sorted(CITY.agency_codes)), max_size=20),
-)  # fmt: skip
+)
 def test_r6_a_reroute_always_finds_an_agency_that_is_not_excluded(
     service: Service, reroute_count: int, tried: frozenset[str], excluded: frozenset[str]
 ) -> None:
@@ -211,8 +224,10 @@ def test_steps_fall_due_at_half_whole_and_twice_the_time() -> None:
         clock = clock.after_step(clock.step)
 
     assert moments == [
-        (Step.HALF, timedelta(minutes=7.5)), (Step.DUE, timedelta(minutes=15)), (Step.TWICE, timedelta(minutes=30)),
-    ]  # fmt: skip
+        (Step.HALF, timedelta(minutes=7.5)),
+        (Step.DUE, timedelta(minutes=15)),
+        (Step.TWICE, timedelta(minutes=30)),
+    ]
     assert clock.next_at is None
 
 
@@ -251,9 +266,14 @@ def test_two_clauses_on_one_clock_start_it_once_with_the_earlier_deadline() -> N
     later = a_clause("LATER", ClockRuns(ClockName.POLICE_REPORT, Within(timedelta(days=7))))
 
     both = clocks_for_service(
-        [later, *effective], Service.POLICE_REPORT, ReferralRole.LEAD, NOW, CITY.zone, kediri().calendar,
+        [later, *effective],
+        Service.POLICE_REPORT,
+        ReferralRole.LEAD,
+        NOW,
+        CITY.zone,
+        kediri().calendar,
         police_since=NOW,
-    )  # fmt: skip
+    )
 
     assert len({clock.clock for clock in both}) == len(both)
     assert {clock.due_at for clock in both if clock.clock is ClockName.POLICE_REPORT} == {NOW + timedelta(days=3)}

@@ -26,16 +26,25 @@ KEDIRI = Path(__file__).parents[3] / "deploy" / "kediri"
 def signed(ring: KeyRing, actor: Actor) -> Request:
     """Returns a request whose sender asserts that the actor acts."""
     header = assert_actor(
-        HttpRequest("GET", "/cases"), ring, utc_now(), audience=AUDIENCE, person=actor.person, agency=actor.agency,
+        HttpRequest("GET", "/cases"),
+        ring,
+        utc_now(),
+        audience=AUDIENCE,
+        person=actor.person,
+        agency=actor.agency,
         role=actor.role,
-    )  # fmt: skip
+    )
     return Request(
         {
-            "type": "http", "method": "GET", "path": "/cases", "raw_path": b"/cases", "query_string": b"",
+            "type": "http",
+            "method": "GET",
+            "path": "/cases",
+            "raw_path": b"/cases",
+            "query_string": b"",
             "headers": [(b"authorization", header.encode())],
         },
         receive=_no_body,
-    )  # fmt: skip
+    )
 
 
 async def _no_body() -> dict[str, object]:

@@ -107,8 +107,10 @@ def test_r6_however_many_are_excluded_the_plan_addresses_none_of_them(excluded: 
 def test_a_report_maps_to_one_situation() -> None:
     situation, origin = situation_from_report(
         facts(kelurahan="Bujel", complaint_centre="polres-ppa", trafficking_sign="yes", excluded_agencies=["ylpa"]),
-        CITY, kediri(), NOW,
-    )  # fmt: skip
+        CITY,
+        kediri(),
+        NOW,
+    )
 
     assert situation["violence"] == {"physical", "trafficking"}
     assert situation["complaint_centre"] == {"police"}
@@ -160,8 +162,11 @@ def test_of_two_reports_of_a_child_what_is_known_counts_and_of_contradictions_th
 
     assert together.situation["violence"] == {"physical", "sexual"}
     assert [together.situation[name] for name in ("safe_now", "injured", "pregnant", "place")] == [
-        {"no"}, {"yes"}, {"no"}, {"school"},
-    ]  # fmt: skip
+        {"no"},
+        {"yes"},
+        {"no"},
+        {"school"},
+    ]
     assert (together.shared.safe_now.value, together.shared.injured.value) == ("no", "yes")
 
 

@@ -85,10 +85,17 @@ def test_each_agency_is_offered_one_referral_with_all_its_services() -> None:
 
 def test_r4_what_was_reported_travels_with_every_referral() -> None:
     known = {
-        "sex": "female", "age_band": "from_12_to_14", "place": "household", "perpetrator_relation": "step_parent",
-        "guardian_relation": "parent", "suspect_has_phone": "yes", "injured": "yes", "suicidal_sign": "yes",
-        "disability_need": "yes", "in_school": "yes",
-    }  # fmt: skip
+        "sex": "female",
+        "age_band": "from_12_to_14",
+        "place": "household",
+        "perpetrator_relation": "step_parent",
+        "guardian_relation": "parent",
+        "suspect_has_phone": "yes",
+        "injured": "yes",
+        "suicidal_sign": "yes",
+        "disability_need": "yes",
+        "in_school": "yes",
+    }
     file = open_file(violence=["sexual"], safe_now="yes", **known)
     file.amend_report(file.case_id, report_of(violence=["sexual"], safe_now="no", **known), (), uuid4())
 
@@ -141,15 +148,19 @@ def test_an_agency_accepts_some_services_and_declines_others_each_with_its_reaso
     forget_published(file)
 
     file.record_replies([reply_about(referral, ReplyKind.ACCEPTED, first)])
-    file.record_replies([
-        reply_about(referral, ReplyKind.DECLINED, second, reason=DeclineReason.NO_CAPACITY),
-        reply_about(referral, ReplyKind.DECLINED, third, reason=DeclineReason.ALREADY_SERVED),
-    ])  # fmt: skip
+    file.record_replies(
+        [
+            reply_about(referral, ReplyKind.DECLINED, second, reason=DeclineReason.NO_CAPACITY),
+            reply_about(referral, ReplyKind.DECLINED, third, reason=DeclineReason.ALREADY_SERVED),
+        ]
+    )
 
     now = states(referral_to(file, "uptd-ppa"))
     assert (now[first], now[second], now[third]) == (
-        ServiceState.ACCEPTED, ServiceState.REROUTED, ServiceState.REROUTED,
-    )  # fmt: skip
+        ServiceState.ACCEPTED,
+        ServiceState.REROUTED,
+        ServiceState.REROUTED,
+    )
     assert changes(file, Accepted) == [("uptd-ppa", {first})]
     assert changes(file, Declined) == [("uptd-ppa", {second}), ("uptd-ppa", {third})]
     answered = [one.clocks[ClockName.ANSWER].is_stopped for one in referral_to(file, "uptd-ppa").services.values()]
@@ -225,8 +236,9 @@ def test_named_services_that_a_reply_cannot_be_about_are_refused_and_the_others_
 
     assert find_service(file, first.service_id).standing.state is ServiceState.IN_PROGRESS
     assert {one.reason: one.service_ids for one in refused} == {
-        ReplyRefusal.NOT_YET_ACCEPTED: (second.service_id,), ReplyRefusal.UNKNOWN_SERVICE: (stranger,),
-    }  # fmt: skip
+        ReplyRefusal.NOT_YET_ACCEPTED: (second.service_id,),
+        ReplyRefusal.UNKNOWN_SERVICE: (stranger,),
+    }
 
 
 def test_clock_steps_of_one_referral_that_fall_due_together_are_one_event() -> None:
@@ -322,8 +334,11 @@ def test_services_of_a_merged_duplicate_join_the_referrals_of_the_case_that_cont
 
 
 BY_CONSENT: dict[str, Any] = {
-    "safe_now": "yes", "perpetrator_lives_with_child": "no", "perpetrator_relation": "neighbour", "age_band": "under_6",
-}  # fmt: skip
+    "safe_now": "yes",
+    "perpetrator_lives_with_child": "no",
+    "perpetrator_relation": "neighbour",
+    "age_band": "under_6",
+}
 """Facts by which the case rests on the consent of a guardian."""
 
 
@@ -350,9 +365,9 @@ def test_an_answer_under_a_former_id_is_about_the_one_service_that_the_id_named(
     referral = referral_to(file, "uptd-ppa")
     named, *others = list(referral.services)[::-1]
 
-    refused = file.record_replies([
-        Reply(uuid4(), named, "uptd-ppa", ReplyKind.ACCEPTED), Reply(uuid4(), named, "ylpa", ReplyKind.ACCEPTED)
-    ])  # fmt: skip
+    refused = file.record_replies(
+        [Reply(uuid4(), named, "uptd-ppa", ReplyKind.ACCEPTED), Reply(uuid4(), named, "ylpa", ReplyKind.ACCEPTED)]
+    )
 
     answered = referral_to(file, "uptd-ppa").services
     assert others

@@ -80,24 +80,29 @@ def test_a_right_that_did_not_apply_is_referred_once_its_service_is_offered() ->
 
 def test_a_replan_follows_the_new_facts_except_for_decisions_by_hand_and_outcomes() -> None:
     ledger = {
-        Right.EDUCATION: Entry(RightState.NOT_APPLICABLE, BY_HAND), Right.SOCIAL_AID: Entry(RightState.FULFILLED),
-        Right.RESTITUTION: Entry(RightState.REFERRED), Right.PROMPT_RESPONSE: Entry(RightState.REFERRED),
-    }  # fmt: skip
+        Right.EDUCATION: Entry(RightState.NOT_APPLICABLE, BY_HAND),
+        Right.SOCIAL_AID: Entry(RightState.FULFILLED),
+        Right.RESTITUTION: Entry(RightState.REFERRED),
+        Right.PROMPT_RESPONSE: Entry(RightState.REFERRED),
+    }
     decided = dict.fromkeys(ledger, Entry(RightState.REFERRED)) | {
         Right.RESTITUTION: Entry(RightState.NOT_APPLICABLE, BY_THE_AGREEMENT)
     }
     served = {Right.SOCIAL_AID: [ended(ReferralOutcome.SERVED), WAITING], Right.PROMPT_RESPONSE: [WAITING]}
 
     assert {right: entry.state for right, entry in replan_ledger(ledger, decided, served).items()} == {
-        Right.EDUCATION: RightState.NOT_APPLICABLE, Right.SOCIAL_AID: RightState.IN_PROGRESS,
-        Right.RESTITUTION: RightState.NOT_APPLICABLE, Right.PROMPT_RESPONSE: RightState.REFERRED,
-    }  # fmt: skip
+        Right.EDUCATION: RightState.NOT_APPLICABLE,
+        Right.SOCIAL_AID: RightState.IN_PROGRESS,
+        Right.RESTITUTION: RightState.NOT_APPLICABLE,
+        Right.PROMPT_RESPONSE: RightState.REFERRED,
+    }
 
 
 def test_every_right_that_is_not_settled_keeps_the_case_open() -> None:
     ledger = dict.fromkeys(Right, Entry(RightState.FULFILLED)) | {
-        Right.EDUCATION: Entry(RightState.IN_PROGRESS), Right.RESTITUTION: Entry(RightState.NOT_APPLICABLE, BY_HAND),
-    }  # fmt: skip
+        Right.EDUCATION: Entry(RightState.IN_PROGRESS),
+        Right.RESTITUTION: Entry(RightState.NOT_APPLICABLE, BY_HAND),
+    }
 
     assert list_unsettled_rights(ledger) == [Right.EDUCATION]
 

@@ -52,9 +52,16 @@ AS_IT_IS = PlanChanges()
 _TAKEN_BACK = CancelReason.TAKEN_BACK
 _REJECTED = SuggestionState.REJECTED
 PROTECTING = {
-    Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H, Service.SHELTER,
-    Service.CASE_MANAGEMENT, Service.OUTREACH, Service.MANUAL_TRIAGE, Service.POLICE_REPORT,
-}  # fmt: skip
+    Service.EMERGENCY_PROTECTION,
+    Service.MEDICAL_CARE,
+    Service.FORENSIC_EXAM,
+    Service.PEP_72H,
+    Service.SHELTER,
+    Service.CASE_MANAGEMENT,
+    Service.OUTREACH,
+    Service.MANUAL_TRIAGE,
+    Service.POLICE_REPORT,
+}
 
 
 class TwoWaves:
@@ -78,9 +85,7 @@ def open_file(now: datetime = NOW, **facts: Any) -> CaseFile:
     known = {"channel": "phone", "reporter": "other", "violence": ["physical"], "place": "school", "safe_now": "yes"}
     triage = TriageFacts.model_validate(known | {"kelurahan": "Bujel", "in_school": "yes"} | facts)
     report = read_report(triage, CITY, kediri(), now)
-    return CaseFile.open_case(
-        uuid4(), report, triage.suggested_exclusions, now, Rules(VERSIONS, CITY, now), uuid4()
-    )  # fmt: skip
+    return CaseFile.open_case(uuid4(), report, triage.suggested_exclusions, now, Rules(VERSIONS, CITY, now), uuid4())
 
 
 def amend(file: CaseFile, **facts: Any) -> None:
@@ -158,11 +163,13 @@ def test_what_a_person_edits_is_offered_as_edited() -> None:
 
     file.confirm_plan(
         PlanChanges(
-            {Service.STAY_IN_SCHOOL: "the child moves away"}, {Service.COUNSELLING: "klinik-pendidikan"},
+            {Service.STAY_IN_SCHOOL: "the child moves away"},
+            {Service.COUNSELLING: "klinik-pendidikan"},
             [AddedService(Service.PSYCHOLOGIST, "rs-rujukan")],
         ),
-        "uptd-ppa", "talked to the family",
-    )  # fmt: skip
+        "uptd-ppa",
+        "talked to the family",
+    )
 
     assert Service.STAY_IN_SCHOOL not in services(file)
     counselling = [one.agency for one in file.services if one.service is Service.COUNSELLING]
@@ -289,9 +296,9 @@ def test_the_plan_moves_to_whoever_manages_the_case() -> None:
     assert file.plan is not None
     due_at = file.plan.clock.due_at
 
-    file.record_replies([
-        Reply(uuid4(), managing.referral_id, managing.agency, ReplyKind.DECLINED, reason=DeclineReason.NO_CAPACITY)
-    ])  # fmt: skip
+    file.record_replies(
+        [Reply(uuid4(), managing.referral_id, managing.agency, ReplyKind.DECLINED, reason=DeclineReason.NO_CAPACITY)]
+    )
 
     assert find(file, Service.CASE_MANAGEMENT).agency == "ylpa"
     assert (file.plan.agency, file.plan.clock.due_at) == ("ylpa", due_at)

@@ -49,8 +49,8 @@ def test_a_reason_that_names_a_suspicion_is_left_out_of_its_line() -> None:
         )
     )
 
-    shown = for_print(*(CaseEvent(UUID(int=1), CaseEventKind.REFERRAL_CHANGED, "ylpa", one) for one in (
-        conflict, excluded, full,
-    )))  # fmt: skip
+    shown = for_print(
+        *(CaseEvent(UUID(int=1), CaseEventKind.REFERRAL_CHANGED, "ylpa", one) for one in (conflict, excluded, full))
+    )
 
     assert [one.payload for one in shown] == [DECLINED, DECLINED, full]

@@ -48,9 +48,7 @@ def open_file(excluded: tuple[str, ...] = (), **facts: Any) -> CaseFile:
     triage = read_facts(**CALM, **facts).model_copy(update={"excluded_agencies": excluded})
     rules = Rules(OfUnits(), CITY, NOW)
     report = read_report(triage, CITY, rules.agreement, NOW)
-    return CaseFile.open_case(
-        uuid4(), report, triage.suggested_exclusions, NOW - timedelta(hours=2), rules, uuid4()
-    )  # fmt: skip
+    return CaseFile.open_case(uuid4(), report, triage.suggested_exclusions, NOW - timedelta(hours=2), rules, uuid4())
 
 
 def offered(file: CaseFile) -> set[str]:

@@ -50,9 +50,7 @@ def test_an_assertion_says_who_acts_for_whom_and_who_signed() -> None:
     found = verified(assertion())
 
     assert (found.issuer, found.keyid) == ("desk", RING.keyid)
-    assert (found.claims.person, found.claims.agency, found.claims.role) == (
-        PERSON, "uptd-ppa", ActorRole.COORDINATOR,
-    )  # fmt: skip
+    assert (found.claims.person, found.claims.agency, found.claims.role) == (PERSON, "uptd-ppa", ActorRole.COORDINATOR)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +92,7 @@ def test_every_changed_character_is_refused() -> None:
         changed = header[:position] + ("A" if character != "A" else "B") + header[position + 1 :]
         # The scheme is not signed, and the last bits of base64 may stand for nothing.
         if changed.split(" ")[1:] != header.split(" ")[1:] and position < len(header) - 1:
-            assert fault_of(changed) in (
-                AssertionFault.FORGED, AssertionFault.UNKNOWN_KEY, AssertionFault.UNREADABLE,
-            )  # fmt: skip
+            assert fault_of(changed) in (AssertionFault.FORGED, AssertionFault.UNKNOWN_KEY, AssertionFault.UNREADABLE)
 
 
 def test_the_signature_of_an_event_and_an_unknown_key_are_refused() -> None:

@@ -55,12 +55,18 @@ def test_an_earlier_head_may_be_stated_again_with_a_later_key_but_not_with_one_t
 @pytest.mark.parametrize(
     "kept",
     [
-        head(1, "a", OTHER).to_dict(), head(1, "a", service="routing").to_dict(),
-        head(1, "a").to_dict() | {"signature": head(1, "b").signature}, head(1, "a").to_dict() | {"signature": ""},
-        {"body": "{}", "signature": sign(b"{}", OLD)}, {"body": "[]", "signature": sign(b"[]", OLD)}, {}, [], None,
+        head(1, "a", OTHER).to_dict(),
+        head(1, "a", service="routing").to_dict(),
+        head(1, "a").to_dict() | {"signature": head(1, "b").signature},
+        head(1, "a").to_dict() | {"signature": ""},
+        {"body": "{}", "signature": sign(b"{}", OLD)},
+        {"body": "[]", "signature": sign(b"[]", OLD)},
+        {},
+        [],
+        None,
     ],
     ids=range(9),
-)  # fmt: skip
+)
 def test_what_the_service_has_not_signed_is_refused(kept: object) -> None:
     with pytest.raises(HeadNotSigned):
         read_head(kept, DIRECTORY)  # type: ignore[arg-type]
@@ -89,8 +95,10 @@ def test_a_shorter_history_is_one_contradiction_while_it_rests_and_another_when_
 def test_another_hash_makes_another_contradiction() -> None:
     ids = [
         contradicted(kind, hour, *contents).compute_id()
-        for kind in Contradiction for hour in (1, 2) for contents in (("a",), ("a", "b"), ("b", "a"))
-    ]  # fmt: skip
+        for kind in Contradiction
+        for hour in (1, 2)
+        for contents in (("a",), ("a", "b"), ("b", "a"))
+    ]
 
     assert len(set(ids)) == 8
 

@@ -26,11 +26,17 @@ DIRECTORY = Directory([PUBLIC, OTHER_PUBLIC, ENDED_PUBLIC])
 def an_event(**changes: Any) -> dict[str, Any]:
     referral = str(uuid4())
     return {
-        "specversion": "1.0", "id": str(uuid4()), "source": "/kediri/notify", "type": "alert.sent.v1",
-        "subject": f"referral/{referral}", "time": "2026-11-24T00:00:00Z", "datacontenttype": "application/json",
-        "sequence": "0000000001", "correlationid": str(uuid4()),
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": "/kediri/notify",
+        "type": "alert.sent.v1",
+        "subject": f"referral/{referral}",
+        "time": "2026-11-24T00:00:00Z",
+        "datacontenttype": "application/json",
+        "sequence": "0000000001",
+        "correlationid": str(uuid4()),
         "data": {"alert_id": str(uuid4()), "referral_id": referral, "channel": "sms", "attempts": 1, "sealed": {}},
-    } | changes  # fmt: skip
+    } | changes
 
 
 def verified(event: dict[str, Any], ring: KeyRing = RING) -> VerifiedEvent | Rejection:

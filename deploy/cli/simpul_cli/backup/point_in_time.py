@@ -107,8 +107,11 @@ def _run(stanza: str, command: str, *arguments: str) -> str:
         raise BackupRefused(msg)
     done = subprocess.run(
         [PROGRAM, f"--stanza={stanza}", *QUIET, command, *arguments],
-        env=dict(os.environ), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         first = next((line for line in lines if "ERROR" in line), lines[0] if lines else "no message")

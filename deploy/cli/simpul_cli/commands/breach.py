@@ -92,9 +92,12 @@ def list_breaches(
 
 @app.command("cases")
 def list_cases(
-    breach: BreachId, database_url: Database, as_json: AsJson = False, language: Language = OutputLanguage.ID,
+    breach: BreachId,
+    database_url: Database,
+    as_json: AsJson = False,
+    language: Language = OutputLanguage.ID,
     city_dir: CityDir = KEDIRI,
-) -> None:  # fmt: skip
+) -> None:
     """List the cases of a breach with the sections that were reachable; shows nothing about the children."""
     found = _run(database_url, lambda engine: HandleBreaches(engine, City.read(city_dir)).list_cases(breach))
     views = BreachViews(language, City.read(city_dir).zone, utc_now())
@@ -134,7 +137,7 @@ def draft_child_notice(
     city, case_id = City.read(city_dir), find_case(database_url, case, IN_INTAKE)
     notice = _run(
         database_url, lambda engine: HandleBreaches(engine, city).draft_child_notice(breach, case_id, vault, by)
-    )  # fmt: skip
+    )
     BreachViews(language, city.zone, utc_now()).print_notice(notice)
 
 

@@ -65,9 +65,7 @@ def list_cases(
     """List cases with their state, urgency and what is due next, late ones first, in pages."""
     with calling(url, token, language) as routing:
         chosen = urgency.value if urgency else ""
-        page = routing.get(
-            "/cases", which=which.value, urgency=chosen, order="deadline", limit=limit, after=after
-        )  # fmt: skip
+        page = routing.get("/cases", which=which.value, urgency=chosen, order="deadline", limit=limit, after=after)
         more = f" --urgency {chosen}" if chosen else ""
         again = f"simpul case list --which {which.value}{more} --limit {limit}"
         print_answer(page, as_json, lambda: views_of(language, city_dir).print_cases(page, again))
@@ -182,9 +180,11 @@ def show_triage(
         def print_tables() -> None:
             views = views_of(language, city_dir)
             printed = {
-                Waiting.TRIAGES: views.print_triage, Waiting.EXCLUSIONS: views.print_suggestions,
-                Waiting.PLANS: views.print_plans, Waiting.OVERLAPS: views.print_overlaps,
-            }  # fmt: skip
+                Waiting.TRIAGES: views.print_triage,
+                Waiting.EXCLUSIONS: views.print_suggestions,
+                Waiting.PLANS: views.print_plans,
+                Waiting.OVERLAPS: views.print_overlaps,
+            }
             for one, print_page in printed.items():
                 page = found.get(one.value.replace("-", "_"))
                 if page:

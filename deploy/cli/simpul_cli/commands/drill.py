@@ -157,13 +157,19 @@ def _line_of(played: PartyDrill, message: DrillMessage) -> Message:
     if message.provider:
         return _(
             "minute {minute}: {responder} by {channel}, for {party}",
-            minute=minute, responder=recipient.responder, channel=recipient.method, party=played.party,
-        )  # fmt: skip
+            minute=minute,
+            responder=recipient.responder,
+            channel=recipient.method,
+            party=played.party,
+        )
     return _(
         "minute {minute}: {responder} by {channel}, for {party}: NOT SENT ({problem})",
-        minute=minute, responder=recipient.responder, channel=recipient.method, party=played.party,
+        minute=minute,
+        responder=recipient.responder,
+        channel=recipient.method,
+        party=played.party,
         problem=message.problem.value,
-    )  # fmt: skip
+    )
 
 
 def _report_of(found: Sequence[PartyDrill], language: str) -> Table:

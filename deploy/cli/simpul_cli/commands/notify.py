@@ -92,9 +92,12 @@ def notify_proof(database_url: Database) -> None:
         sent = "unknown" if check.state == reach_checks.SENT else "NOT SENT"
         arrived = "yes" if DeliveryState(check.delivery).has_arrived else check.problem or sent
         table.add_row(
-            check.recipient.responder, check.recipient.method, check.due_at.astimezone().strftime("%Y-%m-%d"),
-            "not needed" if check.state == reach_checks.UNNEEDED else arrived, "yes" if check.is_confirmed else "NO",
-        )  # fmt: skip
+            check.recipient.responder,
+            check.recipient.method,
+            check.due_at.astimezone().strftime("%Y-%m-%d"),
+            "not needed" if check.state == reach_checks.UNNEEDED else arrived,
+            "yes" if check.is_confirmed else "NO",
+        )
     Console(markup=False).print(table)
     if any(not check.is_confirmed for check in checks):
         raise typer.Exit(1)

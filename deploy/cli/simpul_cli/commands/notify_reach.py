@@ -67,9 +67,19 @@ def notify_log(
 
 def _log_row(one: LoggedAlert, shown: Any) -> list[str]:
     return [
-        shown(one.created_at), one.occasion, one.party, one.recipient.responder, one.recipient.method, one.state,
-        one.reason, one.provider, one.delivery, shown(one.delivered_at), one.answer, shown(one.answered_at),
-    ]  # fmt: skip
+        shown(one.created_at),
+        one.occasion,
+        one.party,
+        one.recipient.responder,
+        one.recipient.method,
+        one.state,
+        one.reason,
+        one.provider,
+        one.delivery,
+        shown(one.delivered_at),
+        one.answer,
+        shown(one.answered_at),
+    ]
 
 
 def _print(columns: Sequence[str], rows: Sequence[Sequence[str]], *, as_csv: bool) -> None:

@@ -43,9 +43,17 @@ app = typer.Typer(no_args_is_help=True)
 
 T = TypeVar("T")
 _REFUSALS = (
-    CaseHeld, CaseNotErased, CaseNotInVault, CaseStillSending, HolderUnknown, HoldUnknown, MasterKeyFileInvalid,
-    MasterKeyInUse, MasterKeyMissing, ReferenceInvalid,
-)  # fmt: skip
+    CaseHeld,
+    CaseNotErased,
+    CaseNotInVault,
+    CaseStillSending,
+    HolderUnknown,
+    HoldUnknown,
+    MasterKeyFileInvalid,
+    MasterKeyInUse,
+    MasterKeyMissing,
+    ReferenceInvalid,
+)
 REFUSED = 2
 """Exit code of a command that was refused."""
 

@@ -69,9 +69,22 @@ class PrivatePostgres:
         """Starts the server and waits until it answers."""
         binaries = self._install / "bin"
         command = [
-            str(binaries / "postgres"), "-D", str(self.folder / "data"), "-h", "127.0.0.1", "-p", str(self.port),
-            "-k", "", "-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "max_wal_size=512MB",
-        ]  # fmt: skip
+            str(binaries / "postgres"),
+            "-D",
+            str(self.folder / "data"),
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-k",
+            "",
+            "-c",
+            "max_connections=200",
+            "-c",
+            "shared_buffers=64MB",
+            "-c",
+            "max_wal_size=512MB",
+        ]
         self.process = spawn(command, log=self._log, env=_ENV, death_signal=signal.SIGINT, account=self._account)
         is_ready: list[str | Path] = [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
 
@@ -91,9 +104,18 @@ class PrivatePostgres:
 
     def _initialise(self) -> None:
         command: list[str | Path] = [
-            self._install / "bin" / "initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust",
-            "-E", "UTF8", "--locale=C.UTF-8", "--no-sync",
-        ]  # fmt: skip
+            self._install / "bin" / "initdb",
+            "-D",
+            self.folder / "data",
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        ]
         done = subprocess.run(command, cwd="/", env=_ENV, capture_output=True, text=True, check=False, **self._account)
         if done.returncode:
             msg = f"initdb failed: {done.stderr[-1000:]}"

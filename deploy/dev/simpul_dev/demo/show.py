@@ -58,9 +58,7 @@ def _run(console: Console, folder: Path, city_dir: Path, *, once: bool) -> int:
     with console.status("starting PostgreSQL and RabbitMQ"):
         backends = acquire(console.print)
     with backends:
-        city = LocalCity(
-            folder, backends, city_dir, accept_after=ACCEPT_AFTER, hosted=HOSTED, environment=ENVIRONMENT
-        )  # fmt: skip
+        city = LocalCity(folder, backends, city_dir, accept_after=ACCEPT_AFTER, hosted=HOSTED, environment=ENVIRONMENT)
         try:
             with console.status("creating keys, databases and queues"):
                 asyncio.run(city.prepare())

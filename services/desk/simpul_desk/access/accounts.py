@@ -58,9 +58,13 @@ class Accounts:
         account_id, secret = uuid4(), new_secret()
         async with self._transactions.begin() as transaction:
             is_new = await accounts.add_account(
-                transaction.connection, account_id, login_name=login_name, name=name, language=invitation.language,
+                transaction.connection,
+                account_id,
+                login_name=login_name,
+                name=name,
+                language=invitation.language,
                 now=now,
-            )  # fmt: skip
+            )
             if not is_new:
                 raise LoginNameTaken
             await accounts.add_role(transaction.connection, account_id, invitation.agency, invitation.role, now)

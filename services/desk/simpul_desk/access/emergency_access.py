@@ -72,10 +72,15 @@ class EmergencyAccesses:
             await repository.add_access(
                 transaction.connection,
                 {
-                    "access_id": access_id, "account_id": user.id, "agency": agency, "case_id": case_id,
-                    "reason": sealed, "requested_at": now, "ends_at": now + CONFIRM_WITHIN,
+                    "access_id": access_id,
+                    "account_id": user.id,
+                    "agency": agency,
+                    "case_id": case_id,
+                    "reason": sealed,
+                    "requested_at": now,
+                    "ends_at": now + CONFIRM_WITHIN,
                 },
-            )  # fmt: skip
+            )
             transaction.record(_entry("requested", case_id, user.id, access_id, agency))
 
     async def confirm(self, user: User, access_id: UUID, now: datetime) -> None:

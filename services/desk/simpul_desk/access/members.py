@@ -145,10 +145,12 @@ def _role_in(agency: str, held: Collection[tuple[str, Role]]) -> Role | None:
 def _holder(account_id: UUID, held: Collection[tuple[str, Role]]) -> User:
     """Returns a person who need not be signed in, with the roles that they hold now."""
     return User(
-        id=account_id, name="", language="",
+        id=account_id,
+        name="",
+        language="",
         memberships={agency: role for agency, role in held if role in AGENCY_ROLES},
         city_roles={role: agency for agency, role in held if role in CITY_ROLES},
-    )  # fmt: skip
+    )
 
 
 def _may_start(by: User, account_id: UUID, agency: str, held: Collection[tuple[str, Role]]) -> bool:

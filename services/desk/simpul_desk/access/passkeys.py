@@ -69,14 +69,18 @@ class Passkeys:
         await self._add_challenge(challenge, user, now)
         return options_to_json(
             generate_registration_options(
-                rp_id=site.host, rp_name=_NAME, user_id=user.id.bytes, user_name=login_name,
-                user_display_name=user.name, challenge=challenge, exclude_credentials=known,
+                rp_id=site.host,
+                rp_name=_NAME,
+                user_id=user.id.bytes,
+                user_name=login_name,
+                user_display_name=user.name,
+                challenge=challenge,
+                exclude_credentials=known,
                 authenticator_selection=AuthenticatorSelectionCriteria(
-                    resident_key=ResidentKeyRequirement.REQUIRED,
-                    user_verification=UserVerificationRequirement.REQUIRED,
+                    resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
                 ),
             )
-        )  # fmt: skip
+        )
 
     async def add(self, user: User, name: str, answer: str, site: Site, now: datetime) -> None:
         """Adds the passkey that a browser made; raises PasskeyRefused."""
@@ -84,16 +88,23 @@ class Passkeys:
             challenge = await _take_challenge(transaction, answer, user, now)
             try:
                 made = verify_registration_response(
-                    credential=answer, expected_challenge=challenge, expected_rp_id=site.host,
-                    expected_origin=site.origin, require_user_verification=True,
-                )  # fmt: skip
+                    credential=answer,
+                    expected_challenge=challenge,
+                    expected_rp_id=site.host,
+                    expected_origin=site.origin,
+                    require_user_verification=True,
+                )
             except WebAuthnException as error:
                 raise PasskeyRefused from error
             await passkeys.add_passkey(
-                transaction.connection, user.id, credential_id=made.credential_id,
-                public_key=made.credential_public_key, sign_count=made.sign_count,
-                name=name.strip()[:MAX_NAME_LENGTH], now=now,
-            )  # fmt: skip
+                transaction.connection,
+                user.id,
+                credential_id=made.credential_id,
+                public_key=made.credential_public_key,
+                sign_count=made.sign_count,
+                name=name.strip()[:MAX_NAME_LENGTH],
+                now=now,
+            )
             transaction.record(audit.account_changed(user.id, "passkey_added", user.id))
 
     async def remove(self, user: User, credential_id: bytes) -> bool:
@@ -152,9 +163,13 @@ def _verify_login(answer: str, challenge: bytes, site: Site, stored: StoredPassk
     """Returns how often the passkey was used; raises PasskeyRefused."""
     try:
         return verify_authentication_response(
-            credential=answer, expected_challenge=challenge, expected_rp_id=site.host, expected_origin=site.origin,
-            credential_public_key=stored.public_key, credential_current_sign_count=stored.sign_count,
+            credential=answer,
+            expected_challenge=challenge,
+            expected_rp_id=site.host,
+            expected_origin=site.origin,
+            credential_public_key=stored.public_key,
+            credential_current_sign_count=stored.sign_count,
             require_user_verification=True,
-        ).new_sign_count  # fmt: skip
+        ).new_sign_count
     except WebAuthnException as error:
         raise PasskeyRefused from error

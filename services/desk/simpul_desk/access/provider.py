@@ -70,9 +70,11 @@ class Provider:
         async with self._client(callback) as client:
             known = await self._discover(client)
             address, _ = client.create_authorization_url(
-                known["authorization_endpoint"], state=attempt.state, nonce=attempt.nonce,
+                known["authorization_endpoint"],
+                state=attempt.state,
+                nonce=attempt.nonce,
                 code_verifier=attempt.verifier,
-            )  # fmt: skip
+            )
         return str(address)
 
     async def find_subject(self, attempt: Attempt, callback: str, answer: str) -> str:
@@ -81,9 +83,11 @@ class Provider:
             known = await self._discover(client)
             try:
                 token = await client.fetch_token(
-                    known["token_endpoint"], authorization_response=answer, state=attempt.state,
+                    known["token_endpoint"],
+                    authorization_response=answer,
+                    state=attempt.state,
                     code_verifier=attempt.verifier,
-                )  # fmt: skip
+                )
                 keys = (await client.request("GET", known["jwks_uri"], withhold_token=True)).json()
                 claims = jwt.decode(token["id_token"], KeySet.import_key_set(keys), algorithms=_ALGORITHMS).claims
                 self._check(claims, attempt)
@@ -115,6 +119,10 @@ class Provider:
 
     def _client(self, callback: str) -> AsyncOAuth2Client:
         return AsyncOAuth2Client(
-            client_id=self._settings.client_id, client_secret=self._settings.client_secret, redirect_uri=callback,
-            scope="openid", code_challenge_method="S256", timeout=TIMEOUT,
-        )  # fmt: skip
+            client_id=self._settings.client_id,
+            client_secret=self._settings.client_secret,
+            redirect_uri=callback,
+            scope="openid",
+            code_challenge_method="S256",
+            timeout=TIMEOUT,
+        )

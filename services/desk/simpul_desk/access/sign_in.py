@@ -83,9 +83,14 @@ class SignIn:
         secret = new_secret()
         async with self._transactions.begin() as transaction:
             await sessions.begin_session(
-                transaction.connection, uuid4(), account_id, secret, client=client.label, now=now,
+                transaction.connection,
+                uuid4(),
+                account_id,
+                secret,
+                client=client.label,
+                now=now,
                 expires_at=now + SECOND_FACTOR_LIMIT,
-            )  # fmt: skip
+            )
         return secret
 
     async def needs_authenticator(self, secret: str, now: datetime) -> bool:
@@ -137,9 +142,14 @@ class SignIn:
         """Signs in a person who has proven both factors at once."""
         session_id, begun_secret = uuid4(), new_secret()
         await sessions.begin_session(
-            transaction.connection, session_id, account_id, begun_secret, client=client.label, now=now,
+            transaction.connection,
+            session_id,
+            account_id,
+            begun_secret,
+            client=client.label,
+            now=now,
             expires_at=now + SECOND_FACTOR_LIMIT,
-        )  # fmt: skip
+        )
         return await self._complete(transaction, await _find_begun(transaction, begun_secret, now), client, now)
 
     async def propose_new_authenticator(self, user: User, secret: str) -> ProposedAuthenticator:

@@ -28,13 +28,15 @@ CITY_ROLES: Final = frozenset(Role) - AGENCY_ROLES
 SEE_CASES: Final = AGENCY_ROLES | {Role.COORDINATOR}
 """Roles that see cases; an auditor sees who did what, an operator sees what the machines do."""
 
-_AT_ROUTING: Final[Mapping[Role, ActorRole]] = MappingProxyType({
-    Role.RESPONDER: ActorRole.RESPONDER,
-    Role.CASE_MANAGER: ActorRole.CASE_MANAGER,
-    Role.AGENCY_LEAD: ActorRole.AGENCY_LEAD,
-    Role.COORDINATOR: ActorRole.COORDINATOR,
-    Role.OPERATOR: ActorRole.OPERATOR,
-})  # fmt: skip
+_AT_ROUTING: Final[Mapping[Role, ActorRole]] = MappingProxyType(
+    {
+        Role.RESPONDER: ActorRole.RESPONDER,
+        Role.CASE_MANAGER: ActorRole.CASE_MANAGER,
+        Role.AGENCY_LEAD: ActorRole.AGENCY_LEAD,
+        Role.COORDINATOR: ActorRole.COORDINATOR,
+        Role.OPERATOR: ActorRole.OPERATOR,
+    }
+)
 
 
 class RoleNotHeld(LookupError):

@@ -39,10 +39,17 @@ def add_account_pages(web: FastAPI, accounts: Accounts, city: City) -> None:
     ) -> Response:
         sessions = await accounts.list_sessions(user, utc_now())
         return render(
-            request, "account/account.html", status=status, sessions=sessions, agency_names=agency_names,
-            moment=moment_formatter(page_language(request), city.zone), min_length=MIN_LENGTH, error=error,
-            error_field=error_field, done=done,
-        )  # fmt: skip
+            request,
+            "account/account.html",
+            status=status,
+            sessions=sessions,
+            agency_names=agency_names,
+            moment=moment_formatter(page_language(request), city.zone),
+            min_length=MIN_LENGTH,
+            error=error,
+            error_field=error_field,
+            done=done,
+        )
 
     @router.get(ACCOUNT)
     async def account(request: Request, user: CurrentUser) -> Response:

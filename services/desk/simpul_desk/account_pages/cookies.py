@@ -29,9 +29,14 @@ def keep_login(response: Response, signed_in: SignedIn) -> None:
     """Makes the browser keep what a login gave it."""
     keep_session(response, signed_in.session_secret)
     response.set_cookie(
-        DEVICE_COOKIE, signed_in.device_secret, max_age=int(_DEVICE_LIFETIME.total_seconds()), secure=True,
-        httponly=True, samesite="lax", path="/",
-    )  # fmt: skip
+        DEVICE_COOKIE,
+        signed_in.device_secret,
+        max_age=int(_DEVICE_LIFETIME.total_seconds()),
+        secure=True,
+        httponly=True,
+        samesite="lax",
+        path="/",
+    )
 
 
 def forget_session(response: Response) -> None:

@@ -46,13 +46,19 @@ class EmergencyPages:
     ) -> Response:
         """Renders what a person asked for, may confirm and has to read, and the form."""
         return render(
-            request, "account/emergency.html", status=422 if error else 200,
-            lists=await self.accesses.list(user, utc_now()), may_request=sorted(user.agencies_as(*SEE_CASES)),
-            typed=typed or {}, error=describe_error(page_language(request), error) if error else "",
-            error_field="reason" if isinstance(error, ReasonMissing) else "reference", min_reason=MIN_REASON,
-            minutes=int(DURATION.total_seconds()) // _MINUTE, wait=int(CONFIRM_WITHIN.total_seconds()) // _MINUTE,
+            request,
+            "account/emergency.html",
+            status=422 if error else 200,
+            lists=await self.accesses.list(user, utc_now()),
+            may_request=sorted(user.agencies_as(*SEE_CASES)),
+            typed=typed or {},
+            error=describe_error(page_language(request), error) if error else "",
+            error_field="reason" if isinstance(error, ReasonMissing) else "reference",
+            min_reason=MIN_REASON,
+            minutes=int(DURATION.total_seconds()) // _MINUTE,
+            wait=int(CONFIRM_WITHIN.total_seconds()) // _MINUTE,
             **self._terms(request),
-        )  # fmt: skip
+        )
 
     async def render_case(self, request: Request, user: User, case_id: UUID) -> Response:
         """Renders a case that an access opened; nothing on it can be changed."""
@@ -64,16 +70,25 @@ class EmergencyPages:
             self.routing.get(actor, f"/cases/{case_id}/timeline", language=page_language(request)),
         )
         return render(
-            request, "account/emergency_case.html", access=access, case=case.content, timeline=timeline.content,
-            Right=Right, RightState=RightState, Need=Need, state_names=self.state_names, **self._terms(request),
-        )  # fmt: skip
+            request,
+            "account/emergency_case.html",
+            access=access,
+            case=case.content,
+            timeline=timeline.content,
+            Right=Right,
+            RightState=RightState,
+            Need=Need,
+            state_names=self.state_names,
+            **self._terms(request),
+        )
 
     def _terms(self, request: Request) -> dict[str, Any]:
         return {
-            "wording": Wording(page_language(request), self.city.zone, utc_now()), "case_reference": case_reference,
+            "wording": Wording(page_language(request), self.city.zone, utc_now()),
+            "case_reference": case_reference,
             "parse": datetime.fromisoformat,
             "agency_names": {agency.code: agency.name for agency in self.city.agencies},
-        }  # fmt: skip
+        }
 
 
 def add_emergency_pages(web: FastAPI, pages: EmergencyPages) -> None:
@@ -100,8 +115,10 @@ def add_emergency_pages(web: FastAPI, pages: EmergencyPages) -> None:
         return await pages.render_case(request, user, case_id)
 
     changes: Mapping[str, Callable[..., Any]] = {
-        "confirm": pages.accesses.confirm, "end": pages.accesses.end, "read": pages.accesses.acknowledge,
-    }  # fmt: skip
+        "confirm": pages.accesses.confirm,
+        "end": pages.accesses.end,
+        "read": pages.accesses.acknowledge,
+    }
 
     @web.post(f"{EMERGENCY}/{{access_id}}/{{change}}", include_in_schema=False)
     async def change_access(user: _Colleague, access_id: UUID, change: str) -> Response:

@@ -44,9 +44,15 @@ def add_link_pages(web: FastAPI, sign_in: SignIn, accounts: Accounts, city: City
         proposed = await sign_in.propose_authenticator(begun_secret(request), utc_now())
         address, picture = draw_authenticator(proposed.secret, proposed.login_name, city)
         return render(
-            request, "account/authenticator.html", status=401 if error else 200, picture=picture, address=address,
-            secret=group_key(proposed.secret), next=target, error=error,
-        )  # fmt: skip
+            request,
+            "account/authenticator.html",
+            status=401 if error else 200,
+            picture=picture,
+            address=address,
+            secret=group_key(proposed.secret),
+            next=target,
+            error=error,
+        )
 
     @router.get(AUTHENTICATOR)
     async def authenticator(request: Request) -> Response:

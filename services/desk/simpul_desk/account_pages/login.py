@@ -75,9 +75,12 @@ def _add_code_pages(router: APIRouter, sign_in: SignIn) -> None:
             signed_in = await sign_in.check_code(begun_secret(request), code, client_of(request), utc_now())
         except (CodeWrong, LoginBlocked) as error:
             return render(
-                request, "account/code.html", status=status_of(error), next=local_target(target),
+                request,
+                "account/code.html",
+                status=status_of(error),
+                next=local_target(target),
                 error=describe_error(page_language(request), error),
-            )  # fmt: skip
+            )
         response = RedirectResponse(local_target(target), 303)
         keep_login(response, signed_in)
         return response
@@ -88,9 +91,12 @@ def _add_code_pages(router: APIRouter, sign_in: SignIn) -> None:
             signed_in = await sign_in.check_recovery_code(begun_secret(request), code, client_of(request), utc_now())
         except (CodeWrong, LoginBlocked) as error:
             return render(
-                request, "account/code.html", status=status_of(error), next=local_target(target),
+                request,
+                "account/code.html",
+                status=status_of(error),
+                next=local_target(target),
                 error=describe_error(page_language(request), error),
-            )  # fmt: skip
+            )
         response = RedirectResponse(local_target(target), 303)
         keep_login(response, signed_in)
         return response
@@ -117,10 +123,14 @@ def show_login(
 ) -> Response:
     """Renders the first page of a login; `provider` is the name of the city's provider, or empty."""
     return render(
-        request, "account/login.html", status=status_of(error) if error else 200, next=target,
-        login_name=login_name, error=describe_error(page_language(request), error) if error else "",
+        request,
+        "account/login.html",
+        status=status_of(error) if error else 200,
+        next=target,
+        login_name=login_name,
+        error=describe_error(page_language(request), error) if error else "",
         provider=provider,
-    )  # fmt: skip
+    )
 
 
 def site_of(request: Request) -> Site:

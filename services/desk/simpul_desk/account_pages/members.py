@@ -39,20 +39,31 @@ def add_member_pages(web: FastAPI, members: Members, city: City) -> None:
         is_coordinator = Role.COORDINATOR in user.city_roles
         led = user.agencies_as(Role.AGENCY_LEAD)
         return render(
-            request, "account/members.html", status=422 if error else 200, members=found.members,
-            recoveries=found.recoveries, confirmed=found.confirmed, manages=bool(led) or is_coordinator, led=led,
-            agencies=sorted(agency_names if is_coordinator else led), agency_names=agency_names,
+            request,
+            "account/members.html",
+            status=422 if error else 200,
+            members=found.members,
+            recoveries=found.recoveries,
+            confirmed=found.confirmed,
+            manages=bool(led) or is_coordinator,
+            led=led,
+            agencies=sorted(agency_names if is_coordinator else led),
+            agency_names=agency_names,
             roles=[role for role in Role if role in AGENCY_ROLES and (led or role is Role.AGENCY_LEAD)],
-            moment=moment_formatter(language, city.zone), typed=typed or {},
+            moment=moment_formatter(language, city.zone),
+            typed=typed or {},
             error=describe_error(language, error) if error else "",
             error_field="name" if isinstance(error, NameInvalid) else "login_name",
-        )  # fmt: skip
+        )
 
     def show_link(request: Request, secret: str, lifetime: timedelta) -> Response:
         return render(
-            request, "account/new_link.html", link=str(request.url_for("invitation", secret=secret)),
-            expires_at=utc_now() + lifetime, moment=moment_formatter(page_language(request), city.zone),
-        )  # fmt: skip
+            request,
+            "account/new_link.html",
+            link=str(request.url_for("invitation", secret=secret)),
+            expires_at=utc_now() + lifetime,
+            moment=moment_formatter(page_language(request), city.zone),
+        )
 
     @router.get(MEMBERS)
     async def list_members(request: Request, user: _Colleague) -> Response:

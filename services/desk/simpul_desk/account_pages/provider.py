@@ -76,9 +76,8 @@ async def _lead_to_provider(provider: Provider, callback: str) -> Response:
     attempt = Attempt.begin()
     response = RedirectResponse(await provider.address_for(attempt, callback), 303)
     response.set_cookie(
-        ATTEMPT_COOKIE, attempt.write(), max_age=_ATTEMPT_LIFETIME, secure=True, httponly=True, samesite="lax",
-        path="/",
-    )  # fmt: skip
+        ATTEMPT_COOKIE, attempt.write(), max_age=_ATTEMPT_LIFETIME, secure=True, httponly=True, samesite="lax", path="/"
+    )
     return response
 
 

@@ -45,11 +45,17 @@ def add_ways_in_pages(
 
     async def show(request: Request, user: User, *, error: str = "", error_field: str = "") -> Response:
         return render(
-            request, "account/ways_in.html", status=422 if error else 200, passkeys=await passkeys.list(user),
-            codes_left=await accounts.count_recovery_codes(user), error=error, error_field=error_field,
-            moment=moment_formatter(page_language(request), city.zone), provider=provider.name if provider else "",
+            request,
+            "account/ways_in.html",
+            status=422 if error else 200,
+            passkeys=await passkeys.list(user),
+            codes_left=await accounts.count_recovery_codes(user),
+            error=error,
+            error_field=error_field,
+            moment=moment_formatter(page_language(request), city.zone),
+            provider=provider.name if provider else "",
             is_connected=await accounts.is_connected(user),
-        )  # fmt: skip
+        )
 
     @router.get(WAYS_IN)
     async def ways_in(request: Request, user: CurrentUser) -> Response:
@@ -105,9 +111,14 @@ def _add_authenticator(router: APIRouter, sign_in: SignIn, accounts: Accounts, c
         proposed = await sign_in.propose_new_authenticator(user, request.cookies[SESSION_COOKIE])
         _, picture = draw_authenticator(proposed.secret, proposed.login_name, city)
         return render(
-            request, "account/new_authenticator.html", status=422 if error else 200, picture=picture,
-            secret=group_key(proposed.secret), error=error, error_field=error_field,
-        )  # fmt: skip
+            request,
+            "account/new_authenticator.html",
+            status=422 if error else 200,
+            picture=picture,
+            secret=group_key(proposed.secret),
+            error=error,
+            error_field=error_field,
+        )
 
     @router.get(f"{WAYS_IN}/authenticator")
     async def new_authenticator(request: Request, user: CurrentUser) -> Response:

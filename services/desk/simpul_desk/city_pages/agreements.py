@@ -130,9 +130,13 @@ def _compare(old: Agreement, new: Agreement, scenarios: Sequence[Any], language:
     ]
     differing = list(comparison.changed_referrals(scenarios))
     return Changes(
-        answers[:MAX_CHANGES], len(answers), list(comparison.other_changes()), differing[:MAX_CHANGES],
-        len(differing), len(scenarios),
-    )  # fmt: skip
+        answers[:MAX_CHANGES],
+        len(answers),
+        list(comparison.other_changes()),
+        differing[:MAX_CHANGES],
+        len(differing),
+        len(scenarios),
+    )
 
 
 def _allow_own_style(page: str) -> str:
@@ -158,9 +162,13 @@ def add_agreement_pages(web: FastAPI, pages: AgreementPages) -> None:
     async def agreements(request: Request, user: CurrentUser) -> Response:
         known = await asyncio.to_thread(pages.list_versions)
         return render(
-            request, "city/agreements.html", versions=known, state_text=state_text, format_day=format_day,
+            request,
+            "city/agreements.html",
+            versions=known,
+            state_text=state_text,
+            format_day=format_day,
             language=page_language(request),
-        )  # fmt: skip
+        )
 
     @web.get(f"{AGREEMENTS}/{{version}}/text", include_in_schema=False)
     async def text(request: Request, user: CurrentUser, version: str) -> Response:
@@ -180,7 +188,14 @@ def add_agreement_pages(web: FastAPI, pages: AgreementPages) -> None:
         changes = await asyncio.to_thread(pages.find_changes, deciding, shown, language)
         services = await asyncio.to_thread(pages.find_services, shown, language)
         return render(
-            request, "city/agreement.html", version=shown, deciding=deciding, changes=changes, services=services,
+            request,
+            "city/agreement.html",
+            version=shown,
+            deciding=deciding,
+            changes=changes,
+            services=services,
             signatories=pages.list_signatories(shown),
-            state_text=state_text, format_day=format_day, language=language,
-        )  # fmt: skip
+            state_text=state_text,
+            format_day=format_day,
+            language=language,
+        )

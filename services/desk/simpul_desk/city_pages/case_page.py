@@ -48,9 +48,14 @@ class RefusedForm:
 
 
 async def render_case(
-    pages: CityPages, request: Request, user: User, case_id: UUID, acting: str, refused: RefusedForm | None = None,
+    pages: CityPages,
+    request: Request,
+    user: User,
+    case_id: UUID,
+    acting: str,
+    refused: RefusedForm | None = None,
     done: str = "",
-) -> Response:  # fmt: skip
+) -> Response:
     """Renders the page of a case; `refused` is a form that routing refused, whose words are shown again.
 
     `done` is the form that was done, a key of DONE.
@@ -66,16 +71,27 @@ async def render_case(
         _find_plan(pages, actor, case_id, answer, language),
     )
     return pages.render(
-        request, "city/case.html", status=refused.status if refused else 200, case=answer.content,
-        version=answer.version, timeline=timeline.content, notes=notes.content, plan=plan,
-        chains=find_chains(answer.content["referrals"]), acting=acting,
-        refused=refused, done=DONE.get(done, ""),
+        request,
+        "city/case.html",
+        status=refused.status if refused else 200,
+        case=answer.content,
+        version=answer.version,
+        timeline=timeline.content,
+        notes=notes.content,
+        plan=plan,
+        chains=find_chains(answer.content["referrals"]),
+        acting=acting,
+        refused=refused,
+        done=DONE.get(done, ""),
         may_decide=actor.role.value in ("coordinator", "case_manager"),
-        lettered={one["referral_id"] for one in answer.content["referrals"]
-                  if any(map(stands_in_letter, one["services"]))},
-        facts=_describe_facts(answer.content["facts"], language), agency_numbers=pages.city.agency_numbers,
-        max_question=MAX_QUESTION, may_record_consent=actor.role in MAY_RECORD_CONSENT,
-    )  # fmt: skip
+        lettered={
+            one["referral_id"] for one in answer.content["referrals"] if any(map(stands_in_letter, one["services"]))
+        },
+        facts=_describe_facts(answer.content["facts"], language),
+        agency_numbers=pages.city.agency_numbers,
+        max_question=MAX_QUESTION,
+        may_record_consent=actor.role in MAY_RECORD_CONSENT,
+    )
 
 
 async def change_case(

@@ -40,25 +40,38 @@ async def print_recap(pages: CityPages, request: Request, user: User, case_id: U
     """Prints the recap of a case for the city's coordinator."""
     case, language = await _read_case(pages, user, case_id), page_language(request)
     actor = user.act_as(Role.COORDINATOR)
-    timeline = await pages.routing.get(
-        actor, f"/cases/{case_id}/timeline", language=language, for_print="true"
-    )  # fmt: skip
+    timeline = await pages.routing.get(actor, f"/cases/{case_id}/timeline", language=language, for_print="true")
     translate = load_translations("simpul_desk")[language].gettext
     services = [(referral, one) for referral in case["referrals"] for one in referral["services"]]
     recap = Recap(
-        case["reference"], pages.agency_names[actor.agency], translate(CASE_STATES[case["state"]]),
+        case["reference"],
+        pages.agency_names[actor.agency],
+        translate(CASE_STATES[case["state"]]),
         datetime.fromisoformat(case["decided_at"]),
-        [(Right(name).label(language), RightState(one["state"]).label(language))
-         for name, one in case["rights"].items()],
-        [(f"{referral['agency_name']} ({referral['code']})", Need(one["service"]).label(language),
-          translate(SERVICE_STATES[one["state"]])) for referral, one in services],
+        [
+            (Right(name).label(language), RightState(one["state"]).label(language))
+            for name, one in case["rights"].items()
+        ],
+        [
+            (
+                f"{referral['agency_name']} ({referral['code']})",
+                Need(one["service"]).label(language),
+                translate(SERVICE_STATES[one["state"]]),
+            )
+            for referral, one in services
+        ],
         [(datetime.fromisoformat(one["at"]), one["text"]) for one in timeline.content],
-    )  # fmt: skip
+    )
     return await Printer(pages.service.engine).print(
-        request, user, write_recap(recap, pages.city.name, pages.wording(request)), kind="recap",
-        agency=actor.agency, subject=subject_of_case(case_id), services=[one["service"] for _, one in services],
+        request,
+        user,
+        write_recap(recap, pages.city.name, pages.wording(request)),
+        kind="recap",
+        agency=actor.agency,
+        subject=subject_of_case(case_id),
+        services=[one["service"] for _, one in services],
         language=language,
-    )  # fmt: skip
+    )
 
 
 async def print_letter(pages: CityPages, request: Request, user: User, case_id: UUID, referral_id: UUID) -> Response:
@@ -70,16 +83,32 @@ async def print_letter(pages: CityPages, request: Request, user: User, case_id: 
         raise HTTPException(404)
     issuer = user.act_as(Role.COORDINATOR).agency
     letter = Letter(
-        referral["code"], case["reference"], pages.agency_names[issuer], referral["agency_name"],
-        case["agreement"], min(datetime.fromisoformat(one["offered_at"]) for one in services),
-        [LetterService(Need(one["service"]).label(language), Urgency(one["urgency"]).label(language),
-                       _list_running([*referral["clocks"], *one["clocks"]], language)) for one in services],
-    )  # fmt: skip
+        referral["code"],
+        case["reference"],
+        pages.agency_names[issuer],
+        referral["agency_name"],
+        case["agreement"],
+        min(datetime.fromisoformat(one["offered_at"]) for one in services),
+        [
+            LetterService(
+                Need(one["service"]).label(language),
+                Urgency(one["urgency"]).label(language),
+                _list_running([*referral["clocks"], *one["clocks"]], language),
+            )
+            for one in services
+        ],
+    )
     paper = write_letter(letter, pages.city.name, pages.wording(request), is_copy=False)
     return await Printer(pages.service.engine).print(
-        request, user, paper, kind="letter", agency=issuer, subject=subject_of_referral(referral_id),
-        services=[one["service"] for one in services], language=language,
-    )  # fmt: skip
+        request,
+        user,
+        paper,
+        kind="letter",
+        agency=issuer,
+        subject=subject_of_referral(referral_id),
+        services=[one["service"] for one in services],
+        language=language,
+    )
 
 
 async def _read_case(pages: CityPages, user: User, case_id: UUID) -> Any:

@@ -66,9 +66,11 @@ def read_consent(given: FormData, zone: tzinfo) -> dict[str, Any]:
     except ValueError:
         raise FormIncomplete(_TIME_UNREADABLE) from None
     return {
-        **chosen, "relation": chosen["relation"] or Relation.UNKNOWN.value, "purposes": purposes,
+        **chosen,
+        "relation": chosen["relation"] or Relation.UNKNOWN.value,
+        "purposes": purposes,
         "given_at": given_at.replace(tzinfo=given_at.tzinfo or zone).isoformat() if given_at else None,
-    }  # fmt: skip
+    }
 
 
 def add_consent_pages(web: FastAPI, pages: CityPages) -> None:
@@ -106,9 +108,8 @@ async def _change(
         raise HTTPException(404)
     try:
         await pages.routing.call(
-            actor_of(user, acting), "POST", f"/cases/{case_id}/{path}", body=body,
-            version=str(given.get("version", "")),
-        )  # fmt: skip
+            actor_of(user, acting), "POST", f"/cases/{case_id}/{path}", body=body, version=str(given.get("version", ""))
+        )
     except ServiceRefused as refusal:
         if refusal.is_unknown:
             raise
@@ -132,10 +133,21 @@ async def _render(
     version, language = max(texts.content, default=""), page_language(request)
     refused_guardians = frozenset(givers.content["refused_guardians"])
     return pages.render(
-        request, "city/consents.html", status=refused.status if refused else 200, case=case.content,
-        version=case.version, consents=consents.content, needs_assent=givers.content["needs_assent"],
+        request,
+        "city/consents.html",
+        status=refused.status if refused else 200,
+        case=case.content,
+        version=case.version,
+        consents=consents.content,
+        needs_assent=givers.content["needs_assent"],
         guardians=[one for one in _GUARDIANS if one.value not in refused_guardians],
         refused_guardians=[one.label(language) for one in _GUARDIANS if one.value in refused_guardians],
-        text=version, words=texts.content.get(version, {}), acting=acting, refused=refused, Relation=Relation,
-        givers=GIVERS, ways=WAYS, languages=LANGUAGES,
-    )  # fmt: skip
+        text=version,
+        words=texts.content.get(version, {}),
+        acting=acting,
+        refused=refused,
+        Relation=Relation,
+        givers=GIVERS,
+        ways=WAYS,
+        languages=LANGUAGES,
+    )

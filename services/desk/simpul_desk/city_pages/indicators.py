@@ -48,10 +48,13 @@ def add_indicators(web: FastAPI, pages: CityPages) -> None:
     async def indicators(request: Request, user: Coordinator, since: str = "", until: str = "") -> Response:
         found = await read_indicators(pages, user, since, until)
         return pages.render(
-            request, "city/indicators.html", charts=draw(found, pages.agency_names, page_language(request)),
-            since=found["agency"]["since"], until=found["agency"]["until"],
+            request,
+            "city/indicators.html",
+            charts=draw(found, pages.agency_names, page_language(request)),
+            since=found["agency"]["since"],
+            until=found["agency"]["until"],
             suppressed_below=found["agency"]["suppressed_below"],
-        )  # fmt: skip
+        )
 
     @web.get("/city/indicators/{key}.csv", include_in_schema=False)
     async def as_file(user: Coordinator, key: str, since: str = "", until: str = "") -> Response:
@@ -70,13 +73,21 @@ def add_indicators(web: FastAPI, pages: CityPages) -> None:
         issuer, wording = user.act_as(Role.COORDINATOR).agency, pages.wording(request)
         shared = found["agency"]
         figures = Figures(
-            f"{shared['since']} - {shared['until']}", pages.agency_names[issuer],
-            describe_charts(draw(found, pages.agency_names, language), wording), shared["suppressed_below"],
-        )  # fmt: skip
+            f"{shared['since']} - {shared['until']}",
+            pages.agency_names[issuer],
+            describe_charts(draw(found, pages.agency_names, language), wording),
+            shared["suppressed_below"],
+        )
         return await Printer(pages.service.engine).print(
-            request, user, write_figures(figures, pages.city.name, wording), kind="figures", agency=issuer,
-            subject="", services=(), language=language,
-        )  # fmt: skip
+            request,
+            user,
+            write_figures(figures, pages.city.name, wording),
+            kind="figures",
+            agency=issuer,
+            subject="",
+            services=(),
+            language=language,
+        )
 
 
 def describe_charts(charts: Sequence[Chart], wording: Wording) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -90,9 +101,7 @@ def describe_charts(charts: Sequence[Chart], wording: Wording) -> list[tuple[str
             return wording.duration(timedelta(seconds=bar.value))
         return f"{bar.value} %" if unit == "%" else f"{bar.value}"
 
-    return [
-        (translate(chart.name), [(bar.label, figure(bar, chart.unit)) for bar in chart.bars]) for chart in charts
-    ]  # fmt: skip
+    return [(translate(chart.name), [(bar.label, figure(bar, chart.unit)) for bar in chart.bars]) for chart in charts]
 
 
 async def read_indicators(pages: CityPages, user: User, since: str, until: str) -> dict[str, Any]:
@@ -122,13 +131,20 @@ def draw(found: Mapping[str, Any], agency_names: Mapping[str, str], language: st
         for name, value, unit in drawn
     ]
     shared = found[KEYS[0]]
-    charts.append(build_chart(
-        CLOCKS, shared["clocks"], share_of("met", "missed"), lambda code: ClockName(code).label(language), "%"
-    ))  # fmt: skip
-    charts.append(build_chart(
-        RIGHTS, shared["rights"], share_of("fulfilled", *_UNFULFILLED),
-        lambda code: Right(code).label(language), "%",
-    ))  # fmt: skip
+    charts.append(
+        build_chart(
+            CLOCKS, shared["clocks"], share_of("met", "missed"), lambda code: ClockName(code).label(language), "%"
+        )
+    )
+    charts.append(
+        build_chart(
+            RIGHTS,
+            shared["rights"],
+            share_of("fulfilled", *_UNFULFILLED),
+            lambda code: Right(code).label(language),
+            "%",
+        )
+    )
     return charts
 
 

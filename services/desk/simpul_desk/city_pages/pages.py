@@ -91,9 +91,7 @@ class CityPages:
         ids = ",".join(str(case.case_id) for case in cases)
         answer = await self.routing.get(actor, "/cases", ids=ids, limit=MAX_CASES)
         shown = {row["case_id"]: row for row in answer.content["cases"]}
-        return [
-            replace(case, shown=shown[str(case.case_id)]) for case in cases if str(case.case_id) in shown
-        ]  # fmt: skip
+        return [replace(case, shown=shown[str(case.case_id)]) for case in cases if str(case.case_id) in shown]
 
     async def count_lists(self, user: User) -> dict[str, int]:
         """Counts what waits for a decision, without the cases that are kept from the person."""

@@ -46,9 +46,15 @@ def add_reach_pages(
         columns, rows = await read_report(notify, user, month, by)
         parties = group_by_party([dict(zip(columns, row, strict=True)) for row in rows])
         return pages.render(
-            request, "city/reach.html", month=month, by=by, groups=GROUPS, parties=parties,
-            party_names=name_parties(page_language(request)), AlertChannel=AlertChannel,
-        )  # fmt: skip
+            request,
+            "city/reach.html",
+            month=month,
+            by=by,
+            groups=GROUPS,
+            parties=parties,
+            party_names=name_parties(page_language(request)),
+            AlertChannel=AlertChannel,
+        )
 
     @web.get(f"{REACH}/report.csv", include_in_schema=False)
     async def as_file(user: _Reader, month: str = "", by: str = "agency") -> Response:
@@ -91,9 +97,12 @@ def group_by_party(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
     parts = []
     for (month, party), of_party in groupby(rows, key=lambda row: (row["month"], row["party"])):
         listed = list(of_party)
-        parts.append({
-            "month": month, "party": party,
-            "events": next((row for row in listed if row["events"]), None),
-            "messages": [row for row in listed if row["messages"]],
-        })  # fmt: skip
+        parts.append(
+            {
+                "month": month,
+                "party": party,
+                "events": next((row for row in listed if row["events"]), None),
+                "messages": [row for row in listed if row["messages"]],
+            }
+        )
     return sorted(parts, key=lambda part: part["month"], reverse=True)

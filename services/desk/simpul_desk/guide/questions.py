@@ -16,10 +16,15 @@ from simpul_schema.vocabulary import Urgency
 
 MAX_QUESTIONS: Final = 6
 FILE: Final = "guide.yaml"
-_CLOCKS: Final = frozenset({
-    ClockName.ANSWER, ClockName.CONTACT, ClockName.HEALTH_WINDOW, ClockName.POLICE_REPORT,
-    ClockName.TEMPORARY_PROTECTION,
-})  # fmt: skip
+_CLOCKS: Final = frozenset(
+    {
+        ClockName.ANSWER,
+        ClockName.CONTACT,
+        ClockName.HEALTH_WINDOW,
+        ClockName.POLICE_REPORT,
+        ClockName.TEMPORARY_PROTECTION,
+    }
+)
 """Deadlines of interest to whoever is with the child: what happens, and how soon."""
 
 

@@ -35,9 +35,13 @@ class GuidePages:
             raise HTTPException(404)
         language = page_language(request)
         return render(
-            request, template, guide=self.guide, numbers=self.city.emergency_numbers,
-            ruling_on=lambda advice: self._describe(advice, language), keeps_language=template != "guide/offline.html",
-        )  # fmt: skip
+            request,
+            template,
+            guide=self.guide,
+            numbers=self.city.emergency_numbers,
+            ruling_on=lambda advice: self._describe(advice, language),
+            keeps_language=template != "guide/offline.html",
+        )
 
     def _describe(self, advice: Advice, language: str) -> dict[str, Any]:
         """Describes what the agreement in force decides; nothing while none is in force."""
@@ -74,11 +78,12 @@ def add_guide(web: FastAPI, pages: GuidePages) -> None:
         kept = [*shown, *(asset_url(name) for name in ("desk.css", "desk.js", "govuk-frontend.min.js", "simpul.svg"))]
         # The list is part of the script, so that a browser takes a new one when a file has changed.
         return Response(
-            f"const KEPT = {json.dumps(kept)};\n{script}", media_type="text/javascript; charset=utf-8",
+            f"const KEPT = {json.dumps(kept)};\n{script}",
+            media_type="text/javascript; charset=utf-8",
             headers={
                 "cache-control": "no-cache",
                 # The script lies below the page that it answers for, and loads what it keeps.
                 "service-worker-allowed": "/guide",
                 "content-security-policy": "default-src 'none'; connect-src 'self'",
             },
-        )  # fmt: skip
+        )

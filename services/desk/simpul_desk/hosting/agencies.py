@@ -59,9 +59,9 @@ LOCK_FILE: Final = ".desk.lock"
 log = structlog.get_logger()
 
 
-_ACTIONS: Final = frozenset({
-    "note.written", "note.shared", "document.added", "information.missing", "information.complete",
-})  # fmt: skip
+_ACTIONS: Final = frozenset(
+    {"note.written", "note.shared", "document.added", "information.missing", "information.complete"}
+)
 """What a person does for a referral besides a reply; whoever did something last acts for it."""
 
 

@@ -19,9 +19,13 @@ from simpul_schema.vocabulary import ReferralRole, Service
 _STOPPED_BY_ANSWER: Final = frozenset({ClockName.ANSWER, ClockName.POLICE_REPORT})
 _FROM_REFERRAL: Final = frozenset({ClockName.CONTACT, ClockName.SERVICE, ClockName.TEMPORARY_PROTECTION})
 _SHOWN: Final = (
-    ClockName.ANSWER, ClockName.CONTACT, ClockName.SERVICE, ClockName.HEALTH_WINDOW, ClockName.POLICE_REPORT,
+    ClockName.ANSWER,
+    ClockName.CONTACT,
+    ClockName.SERVICE,
+    ClockName.HEALTH_WINDOW,
+    ClockName.POLICE_REPORT,
     ClockName.TEMPORARY_PROTECTION,
-)  # fmt: skip
+)
 _WITHIN_72H: Final = frozenset({TimeSinceEvent.UNDER_24H.value, TimeSinceEvent.FROM_24H_TO_72H.value})
 
 

@@ -61,9 +61,15 @@ class ProcessSocket:
                 log.warning("desk_socket_failed", error=type(error).__name__)
                 return ""
             config = uvicorn.Config(
-                self._web, log_config=None, lifespan="off", access_log=False, server_header=False, proxy_headers=True,
-                forwarded_allow_ips="*", timeout_graceful_shutdown=1,
-            )  # fmt: skip
+                self._web,
+                log_config=None,
+                lifespan="off",
+                access_log=False,
+                server_header=False,
+                proxy_headers=True,
+                forwarded_allow_ips="*",
+                timeout_graceful_shutdown=1,
+            )
             self._path, self._listening, self._server = path, listening, _Server(config)
             self._serving = asyncio.create_task(self._server.serve([listening]))
         return str(self._path)
@@ -109,14 +115,20 @@ async def _send(request: Request, path: Path) -> AsyncIterator[aiohttp.ClientRes
     target = f"http://desk{request.url.path}" + (f"?{request.url.query}" if request.url.query else "")
     async with (
         aiohttp.ClientSession(
-            connector=_Connector(path), auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(),
+            connector=_Connector(path),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT),
         ) as session,
         session.request(
-            request.method, target, headers=_headers_for(request), data=await _read_form(request),
-            allow_redirects=False, skip_auto_headers=("user-agent", "accept", "accept-encoding"),
+            request.method,
+            target,
+            headers=_headers_for(request),
+            data=await _read_form(request),
+            allow_redirects=False,
+            skip_auto_headers=("user-agent", "accept", "accept-encoding"),
         ) as answer,
-    ):  # fmt: skip
+    ):
         yield answer
 
 
@@ -131,9 +143,11 @@ def _headers_for(request: Request) -> dict[str, str]:
     headers = {name: value for name, value in request.headers.items() if name not in _OF_ONE_CONNECTION}
     client = request.client.host if request.client else ""
     return headers | {
-        "host": request.headers.get("host", "desk"), PASSED_ON: "1", "x-forwarded-for": client,
+        "host": request.headers.get("host", "desk"),
+        PASSED_ON: "1",
+        "x-forwarded-for": client,
         "x-forwarded-proto": request.url.scheme,
-    }  # fmt: skip
+    }
 
 
 async def _read_form(request: Request) -> aiohttp.FormData | None:

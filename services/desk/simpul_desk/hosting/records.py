@@ -104,10 +104,15 @@ class RecordBook:
         """Lists notes and documents, the newest first."""
         rows = await connection.execute(_LIST, {"agency": self.agency, "referral_id": self.referral_id})
         return [
-            Record(row.record_id, RecordKind(row.kind), row.author, row.written_at,
-                   self._describe(row.record_id, row.content)["text"])
+            Record(
+                row.record_id,
+                RecordKind(row.kind),
+                row.author,
+                row.written_at,
+                self._describe(row.record_id, row.content)["text"],
+            )
             for row in rows
-        ]  # fmt: skip
+        ]
 
     async def find_document(self, connection: AsyncConnection, record_id: UUID) -> Document | None:
         """Finds a document of this referral; None for any other."""
@@ -124,17 +129,28 @@ class RecordBook:
         await connection.execute(_DELETE, {"agency": self.agency, "referral_id": self.referral_id})
 
     async def _add(
-        self, connection: AsyncConnection, kind: RecordKind, described: dict[str, str], attachment: bytes | None,
-        *, author: UUID, now: datetime,
-    ) -> None:  # fmt: skip
+        self,
+        connection: AsyncConnection,
+        kind: RecordKind,
+        described: dict[str, str],
+        attachment: bytes | None,
+        *,
+        author: UUID,
+        now: datetime,
+    ) -> None:
         record_id = uuid4()
         content = json.dumps(described).encode()
         sealed = attachment and encrypt(attachment, self.ring, associated_data=f"attachment:{record_id}")
         values = {
-            "record_id": record_id, "agency": self.agency, "referral_id": self.referral_id, "kind": kind.value,
-            "author": author, "written_at": now, "attachment": sealed,
+            "record_id": record_id,
+            "agency": self.agency,
+            "referral_id": self.referral_id,
+            "kind": kind.value,
+            "author": author,
+            "written_at": now,
+            "attachment": sealed,
             "content": encrypt(content, self.ring, associated_data=f"record:{record_id}"),
-        }  # fmt: skip
+        }
         await connection.execute(_ADD, values)
 
     def _describe(self, record_id: UUID, content: bytes) -> Any:

@@ -85,9 +85,10 @@ _MEMBER_LOADS: Final = text(f"""
     GROUP BY m.agency, m.account_id, a.name, m.role
     ORDER BY m.agency, late DESC, acting DESC, a.name
 """).bindparams(  # noqa: S608 - built from constants
-    bindparam("agencies", type_=ARRAY(Text)), bindparam("hidden", type_=ARRAY(Uuid)),
+    bindparam("agencies", type_=ARRAY(Text)),
+    bindparam("hidden", type_=ARRAY(Uuid)),
     bindparam("roles", type_=ARRAY(Text)),
-)  # fmt: skip
+)
 _OF_MEMBER: Final = text(f"""
     SELECT {_COLUMNS}, h.has_acted AND h.place = 1 AS is_acting
     FROM ({_HANDLED}) h JOIN worklist_entry e USING (agency, referral_id)

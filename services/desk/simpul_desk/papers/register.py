@@ -48,10 +48,15 @@ async def register_paper(connection: AsyncConnection, code: str, paper: PrintedP
     await connection.execute(
         _ADD,
         {
-            "code": normalize_code(code), "kind": paper.kind, "number": paper.number, "agency": paper.agency,
-            "services": list(paper.services), "printed_at": paper.printed_at, "printed_by": printed_by,
+            "code": normalize_code(code),
+            "kind": paper.kind,
+            "number": paper.number,
+            "agency": paper.agency,
+            "services": list(paper.services),
+            "printed_at": paper.printed_at,
+            "printed_by": printed_by,
         },
-    )  # fmt: skip
+    )
 
 
 async def find_paper(connection: AsyncConnection, code: str) -> PrintedPaper | None:

@@ -88,7 +88,10 @@ def _compile(content: str) -> bytes:
     import typst  # noqa: PLC0415 - large, and most desks print few papers
 
     compiled = typst.compile(
-        _TEMPLATE.read_bytes(), format="pdf", sys_inputs={"content": content}, ignore_system_fonts=True,
+        _TEMPLATE.read_bytes(),
+        format="pdf",
+        sys_inputs={"content": content},
+        ignore_system_fonts=True,
         pdf_standards=[_PDF_STANDARD],
-    )  # fmt: skip
+    )
     return bytes(compiled)

@@ -151,9 +151,14 @@ class ReportPages:
         """Renders the form with what was typed, and with what intake answered."""
         status = 200 if sent is None else 422 if sent.problems else 200 if sent.is_held_back else 503
         return render(
-            request, "report/form.html", status=status, values=values, report_id=report_id,
-            sent=sent or Sent(), **self._terms(request, user, centre),
-        )  # fmt: skip
+            request,
+            "report/form.html",
+            status=status,
+            values=values,
+            report_id=report_id,
+            sent=sent or Sent(),
+            **self._terms(request, user, centre),
+        )
 
     def render_table(self, request: Request, user: User, centre: str, status: int = 200, **values: Any) -> Response:
         """Renders the page on which a table is chosen, looked through and sent."""
@@ -196,12 +201,19 @@ class ReportPages:
         await self._record(user, centre, "reports.listed")
         shown = [one for one in page["reports"] if not user.is_excluded(UUID(one["case_id"]))]
         return render(
-            request, "report/filed.html", page=page | {"reports": shown}, replaced=replaced or {}, progress=PROGRESS,
-            problem=problem, status=409 if problem else 200,
-            own=await self._find_replaceable(user, centre, [one["case_id"] for one in shown]), before=before,
-            wording=self.wording(request), parse=datetime.fromisoformat,
+            request,
+            "report/filed.html",
+            page=page | {"reports": shown},
+            replaced=replaced or {},
+            progress=PROGRESS,
+            problem=problem,
+            status=409 if problem else 200,
+            own=await self._find_replaceable(user, centre, [one["case_id"] for one in shown]),
+            before=before,
+            wording=self.wording(request),
+            parse=datetime.fromisoformat,
             **self._terms(request, user, centre),
-        )  # fmt: skip
+        )
 
     async def replace_receipt(self, user: User, centre: str, case_id: UUID, number: str) -> str:
         """Returns new words of a receipt, for the person who filed the report or the lead; else there is no report.
@@ -251,9 +263,7 @@ def add_report_pages(web: FastAPI, pages: ReportPages) -> None:
 
 def _add_filed(web: FastAPI, pages: ReportPages) -> None:
     @web.get(FILED_PAGE, include_in_schema=False)
-    async def filed(
-        request: Request, user: CurrentUser, centre: str = "", before: UUID | None = None
-    ) -> Response:  # fmt: skip
+    async def filed(request: Request, user: CurrentUser, centre: str = "", before: UUID | None = None) -> Response:
         return await pages.render_filed(request, user, pages.find_centre(user, centre), str(before or ""))
 
     @web.post(f"{FILED_PAGE}/{{case_id}}/receipt", include_in_schema=False)
@@ -295,9 +305,8 @@ def _add_form(web: FastAPI, pages: ReportPages) -> None:
             shown_id = str(uuid4()) if sent.needs_new_id else report_id
             return pages.render_form(request, user, centre, values, shown_id, sent)
         return render(
-            request, "report/sent.html", sent=sent, language=page_language(request),
-            wording=pages.wording(request),
-        )  # fmt: skip
+            request, "report/sent.html", sent=sent, language=page_language(request), wording=pages.wording(request)
+        )
 
 
 def _add_table(web: FastAPI, pages: ReportPages) -> None:
@@ -332,11 +341,20 @@ def _add_table(web: FastAPI, pages: ReportPages) -> None:
         rows = unpack(str(given.get("rows", "")))
         sent, rest = await pages.send_rows(user, centre, rows, page_language(request))
         return render(
-            request, "report/table_sent.html", sent=sent, rest=rest, pack=pack, make_id=pages.make_id,
-            wording=pages.wording(request), done=_count(given) + len(sent),
-            total=_count(given) + len(rows), centre=centre, reasons=REASONS, fields=FIELDS,
+            request,
+            "report/table_sent.html",
+            sent=sent,
+            rest=rest,
+            pack=pack,
+            make_id=pages.make_id,
+            wording=pages.wording(request),
+            done=_count(given) + len(sent),
+            total=_count(given) + len(rows),
+            centre=centre,
+            reasons=REASONS,
+            fields=FIELDS,
             language=page_language(request),
-        )  # fmt: skip
+        )
 
 
 def read_values(given: FormData) -> dict[str, Sequence[str]]:
@@ -344,7 +362,7 @@ def read_values(given: FormData) -> dict[str, Sequence[str]]:
     return {
         name: [value.replace("\r\n", "\n") for value in given.getlist(name) if isinstance(value, str)]
         for name in FIELDS
-    }  # fmt: skip
+    }
 
 
 def pack(rows: Sequence[Row]) -> str:

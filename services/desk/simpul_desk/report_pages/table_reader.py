@@ -112,7 +112,7 @@ class _Reader:
         self._wards = {name.casefold(): ward.code for ward in city.kelurahan for name in (ward.code, ward.name)}
         self._agencies = {
             name.casefold(): agency.code for agency in city.agencies for name in (agency.code, agency.name)
-        }  # fmt: skip
+        }
         translations = load_translations("simpul_desk")
         self._language = language
         self._translate = translations[language].gettext

@@ -43,16 +43,23 @@ class CapacityPages:
     ) -> Response:
         """Renders the forms of a lead's agencies, and the load of every agency for the coordinator."""
         language = page_language(request)
-        own = {
-            agency: await self._read(user, agency) for agency in sorted(user.agencies_as(Role.AGENCY_LEAD))
-        }  # fmt: skip
+        own = {agency: await self._read(user, agency) for agency in sorted(user.agencies_as(Role.AGENCY_LEAD))}
         city = await self._read(user, "") if Role.COORDINATOR in user.city_roles else ()
         return render(
-            request, "team/capacity.html", status=422 if problem else 200, own=own, rights=_group_by_right(city),
-            agency_names={agency.code: agency.name for agency in self.city.agencies}, problem=problem,
-            given=given or {}, done=done, Need=Service, Right=Right, parse=date.fromisoformat,
+            request,
+            "team/capacity.html",
+            status=422 if problem else 200,
+            own=own,
+            rights=_group_by_right(city),
+            agency_names={agency.code: agency.name for agency in self.city.agencies},
+            problem=problem,
+            given=given or {},
+            done=done,
+            Need=Service,
+            Right=Right,
+            parse=date.fromisoformat,
             wording=Wording(language, self.city.zone, utc_now()),
-        )  # fmt: skip
+        )
 
     async def _read(self, user: User, agency: str) -> Sequence[Mapping[str, Any]]:
         actor = user.act_in(agency) if agency else user.act_as(Role.COORDINATOR)
@@ -106,6 +113,4 @@ def read_form(given: FormData) -> dict[str, Any]:
 def _group_by_right(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, list[Mapping[str, Any]]]:
     """Groups the rows by the right that their service belongs to, in the order of the rights."""
     order = [*(right.value for right in Right), None]
-    return {
-        right or "": found for right in order if (found := [row for row in rows if row["right"] == right])
-    }  # fmt: skip
+    return {right or "": found for right in order if (found := [row for row in rows if row["right"] == right])}

@@ -100,21 +100,35 @@ class RosterPages:
         """Renders the page of a roster, with a refused form and why it was refused."""
         language = page_language(request)
         return render(
-            request, "team/roster.html", status=422 if problem else 200, party=party, roster=roster,
-            party_name=self.name_parties(language).get(party, party), wording=self.wording(request), kinds=KINDS,
-            parse=datetime.fromisoformat, given=given or {}, problem=problem, done=_DONE.get(done, ""),
-        )  # fmt: skip
+            request,
+            "team/roster.html",
+            status=422 if problem else 200,
+            party=party,
+            roster=roster,
+            party_name=self.name_parties(language).get(party, party),
+            wording=self.wording(request),
+            kinds=KINDS,
+            parse=datetime.fromisoformat,
+            given=given or {},
+            problem=problem,
+            done=_DONE.get(done, ""),
+        )
 
-    def render_table(
-        self, request: Request, party: str, rows: Sequence[Entry] = (), problem: str = ""
-    ) -> Response:  # fmt: skip
+    def render_table(self, request: Request, party: str, rows: Sequence[Entry] = (), problem: str = "") -> Response:
         """Renders the form for a table, or what was found in one."""
         language = page_language(request)
         return render(
-            request, "team/roster_table.html", status=422 if problem else 200, party=party, rows=rows, problem=problem,
-            party_name=self.name_parties(language).get(party, party), wording=self.wording(request), kinds=KINDS,
+            request,
+            "team/roster_table.html",
+            status=422 if problem else 200,
+            party=party,
+            rows=rows,
+            problem=problem,
+            party_name=self.name_parties(language).get(party, party),
+            wording=self.wording(request),
+            kinds=KINDS,
             pack=pack,
-        )  # fmt: skip
+        )
 
     def describe(self, request: Request, refused: Mapping[str, Any], *, is_removal: bool = False) -> str:
         """Returns why notify refuses an entry, for the lead."""
@@ -135,9 +149,12 @@ class RosterPages:
         if not good:
             return False, list(rows)
         answer = await self.notify.call(
-            actor, "POST", f"/rosters/{party}/entries", {"entries": [row.as_json() for row in good]},
+            actor,
+            "POST",
+            f"/rosters/{party}/entries",
+            {"entries": [row.as_json() for row in good]},
             query={"preview": "true" if is_preview else ""},
-        )  # fmt: skip
+        )
         found = {good[one["position"]].number: self.describe(request, one) for one in answer.content["refused"]}
         return answer.content["is_stored"], [row.with_problem(found.get(row.number, row.problem)) for row in rows]
 
@@ -161,10 +178,13 @@ def _add_reading(web: FastAPI, pages: RosterPages) -> None:
         answers = [(await pages.notify.get(actor, "/rosters")).content for actor in actors_of(user)]
         parties = {one["party"]: one for answer in answers for one in answer["parties"]}
         return render(
-            request, "team/rosters.html", parties=[parties[party] for party in sorted(parties)],
-            party_names=pages.name_parties(page_language(request)), wording=pages.wording(request),
+            request,
+            "team/rosters.html",
+            parties=[parties[party] for party in sorted(parties)],
+            party_names=pages.name_parties(page_language(request)),
+            wording=pages.wording(request),
             parse=datetime.fromisoformat,
-        )  # fmt: skip
+        )
 
     @web.get(f"{ROSTER}/{{party}}", include_in_schema=False)
     async def roster(request: Request, user: _Reader, party: str, done: str = "") -> Response:

@@ -79,9 +79,7 @@ def read_table(content: bytes, city: City, language: str) -> list[Entry]:
         raise TableUnreadable(_(_EMPTY))
     if len(lines) > MAX_ROWS + 1:
         raise TableUnreadable(_(_TOO_LONG).format(count=MAX_ROWS))
-    return [
-        _read_row(number, dict(zip(header, cells, strict=False)), city, language) for number, cells in lines[1:]
-    ]  # fmt: skip
+    return [_read_row(number, dict(zip(header, cells, strict=False)), city, language) for number, cells in lines[1:]]
 
 
 def _read_lines(content: bytes, language: str) -> Iterator[tuple[int, list[str]]]:
@@ -144,7 +142,7 @@ def _read_row(number: int, cells: Mapping[str, str], city: City, language: str) 
     never = datetime.min.replace(tzinfo=city.zone)
     return Entry(
         number, kind, responder, moments["starts_at"] or never, moments["ends_at"] or never, " ".join(problems)
-    )  # fmt: skip
+    )
 
 
 def read_moment(written: str, city: City, *, is_end: bool) -> datetime | None:

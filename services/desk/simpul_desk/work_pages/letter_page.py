@@ -32,23 +32,36 @@ async def print_copy(pages: WorkPages, request: Request, user: User, code: str, 
     if not requested:
         raise HTTPException(404)
     first = view.first
-    running = {one.service_id: [due for due in found.deadlines.get(one.service_id, ()) if not due.is_met]
-               for one in requested}  # fmt: skip
+    running = {
+        one.service_id: [due for due in found.deadlines.get(one.service_id, ()) if not due.is_met] for one in requested
+    }
     letter = Letter(
-        referral_code(view.referral_id), case_reference(first.data.case_id), _hub_name(pages),
-        pages.agency_names[code], first.data.agreement, first.time,
-        [LetterService(one.service.label(language), one.urgency.label(language),
-                       tuple(_letter_deadline(pages, found, due, language) for due in running[one.service_id]))
-         for one in requested],
-        tuple(dict.fromkeys(
-            describe_source(due.clause.source, language) for own in running.values() for due in own
-        )),
-    )  # fmt: skip
+        referral_code(view.referral_id),
+        case_reference(first.data.case_id),
+        _hub_name(pages),
+        pages.agency_names[code],
+        first.data.agreement,
+        first.time,
+        [
+            LetterService(
+                one.service.label(language),
+                one.urgency.label(language),
+                tuple(_letter_deadline(pages, found, due, language) for due in running[one.service_id]),
+            )
+            for one in requested
+        ],
+        tuple(dict.fromkeys(describe_source(due.clause.source, language) for own in running.values() for due in own)),
+    )
     return await Printer(pages.service.engine).print(
-        request, user, write_letter(letter, pages.city.name, pages.wording(request), is_copy=True), kind="letter",
-        agency=code, subject=subject_of_referral(view.referral_id), services=[one.service for one in requested],
+        request,
+        user,
+        write_letter(letter, pages.city.name, pages.wording(request), is_copy=True),
+        kind="letter",
+        agency=code,
+        subject=subject_of_referral(view.referral_id),
+        services=[one.service for one in requested],
         language=language,
-    )  # fmt: skip
+    )
 
 
 def _letter_deadline(pages: WorkPages, found: OpenReferral, deadline: Deadline, language: str) -> LetterDeadline:

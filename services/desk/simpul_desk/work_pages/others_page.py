@@ -45,11 +45,21 @@ async def render_others(pages: WorkPages, request: Request, user: User, code: st
         case, notes, questions = None, (), ()
     template = "work/others.html" if request.headers.get("hx-request") else "work/others_page.html"
     return render(
-        request, template, case=case, notes=notes, questions=questions, helps=_helps(found),
-        question_id=uuid4(), agency=code, view=found.view, case_states=CASE_STATES,
+        request,
+        template,
+        case=case,
+        notes=notes,
+        questions=questions,
+        helps=_helps(found),
+        question_id=uuid4(),
+        agency=code,
+        view=found.view,
+        case_states=CASE_STATES,
         agency_numbers=pages.city.agency_numbers,
-        wording=pages.wording(request), parse=datetime.fromisoformat, **TERMS,
-    )  # fmt: skip
+        wording=pages.wording(request),
+        parse=datetime.fromisoformat,
+        **TERMS,
+    )
 
 
 async def send_question(pages: WorkPages, request: Request, user: User, code: str, found: OpenReferral) -> Response:

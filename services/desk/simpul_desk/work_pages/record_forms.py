@@ -44,7 +44,7 @@ def _add_notes(web: FastAPI, pages: WorkPages) -> None:
         if not written or about not in list(DossierSection) or len(written) > MAX_NOTE:
             return await pages.render_referral(
                 request, user, agency, found, problem=Problem.SHARED_NOTE_INCOMPLETE, given=given
-            )  # fmt: skip
+            )
         try:
             await opened.share_note(referral_id, user, DossierSection(about), written)
         except ReferralChanged:
@@ -58,9 +58,7 @@ def _add_notes(web: FastAPI, pages: WorkPages) -> None:
         given = await request.form()
         written = str(given.get("note", "")).strip()
         if not written:
-            return await pages.render_referral(
-                request, user, agency, found, problem=Problem.NOTE_MISSING, given=given
-            )  # fmt: skip
+            return await pages.render_referral(request, user, agency, found, problem=Problem.NOTE_MISSING, given=given)
         try:
             await opened.add_note(referral_id, user, written)
         except ReferralChanged:
@@ -77,9 +75,13 @@ def _add_documents(web: FastAPI, pages: WorkPages) -> None:
             described, content = await opened.fetch_file(found, file_id, user)
         except CityUnreachable:
             return render(
-                request, "work/file_away.html", status=503, headers={"retry-after": "60"}, agency=agency,
+                request,
+                "work/file_away.html",
+                status=503,
+                headers={"retry-after": "60"},
+                agency=agency,
                 view=found.view,
-            )  # fmt: skip
+            )
         except FileUnavailable as error:
             raise HTTPException(404) from error
         return _download(described.name, described.media_type, content)

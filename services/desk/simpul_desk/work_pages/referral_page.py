@@ -32,9 +32,13 @@ def add_referral_page(web: FastAPI, pages: WorkPages) -> None:
         _, found = await pages.open(user, agency, referral_id)
         people = [name for name in pages.live.list_people(f"{agency}/{referral_id}") if name != user.name]
         return render(
-            request, "work/changes.html", has_changed=found.version != version, people=people, agency=agency,
+            request,
+            "work/changes.html",
+            has_changed=found.version != version,
+            people=people,
+            agency=agency,
             view=found.view,
-        )  # fmt: skip
+        )
 
     _add_forms(web, pages)
 

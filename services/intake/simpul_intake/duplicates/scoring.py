@@ -194,12 +194,33 @@ def _encode_years(years: Iterable[int]) -> tuple[bytes, ...]:
 
 
 WEIGHTS: Final = Evidence(
-    rare_names=5.4, common_names=2.3, everyday_names=1.8, differing_names=-5.7, extra_names=-2.2,
-    same_date=7.6, almost_same_date=2.1, other_date=-7.0, same_year=1.6, neighbouring_year=-2.5, other_year=-8.5,
-    same_sex=0.2, other_sex=-4.5, same_ward=4.0, other_ward=-2.7, same_house=1.5, same_street=2.9, other_street=-2.8,
-    rare_guardian_names=1.8, common_guardian_names=2.4, other_guardian=-0.4, same_phone=4.5, other_phone=-2.0,
-    same_nik=7.4, almost_same_nik=5.0, other_nik=-8.2,
-)  # fmt: skip
+    rare_names=5.4,
+    common_names=2.3,
+    everyday_names=1.8,
+    differing_names=-5.7,
+    extra_names=-2.2,
+    same_date=7.6,
+    almost_same_date=2.1,
+    other_date=-7.0,
+    same_year=1.6,
+    neighbouring_year=-2.5,
+    other_year=-8.5,
+    same_sex=0.2,
+    other_sex=-4.5,
+    same_ward=4.0,
+    other_ward=-2.7,
+    same_house=1.5,
+    same_street=2.9,
+    other_street=-2.8,
+    rare_guardian_names=1.8,
+    common_guardian_names=2.4,
+    other_guardian=-0.4,
+    same_phone=4.5,
+    other_phone=-2.0,
+    same_nik=7.4,
+    almost_same_nik=5.0,
+    other_nik=-8.2,
+)
 """Bits that each entry adds, by logistic regression on invented reports (`tests/bench/invented_children.py`), where a
 pair with 4 bits is as likely to be one child as not; `almost_same_nik` is too rare to fit and set by hand. They are
 fitted to what was invented, not to real duplicates."""

@@ -49,10 +49,18 @@ _SPELLINGS: Final = tuple(
 )  # fmt: skip
 _INITIALS: Final = {"f": "p", "v": "p", "q": "k", "x": "k", "z": "s"}
 _SHORT_FORMS: Final = {
-    "riski": ("kiki", "iki"), "putri": ("puput",), "puspita": ("pipit",), "muhamat": ("amat", "mamat"),
-    "setiawan": ("iwan", "wawan"), "kurniawan": ("iwan", "wawan"), "hermawan": ("iwan", "wawan"),
-    "siti": ("iti",), "dewi": ("wiwik",), "yohanes": ("yoyo", "hans"), "agustinus": ("agus",),
-}  # fmt: skip
+    "riski": ("kiki", "iki"),
+    "putri": ("puput",),
+    "puspita": ("pipit",),
+    "muhamat": ("amat", "mamat"),
+    "setiawan": ("iwan", "wawan"),
+    "kurniawan": ("iwan", "wawan"),
+    "hermawan": ("iwan", "wawan"),
+    "siti": ("iti",),
+    "dewi": ("wiwik",),
+    "yohanes": ("yoyo", "hans"),
+    "agustinus": ("agus",),
+}
 """Short forms that are not a part of the name itself, by spelled name."""
 
 

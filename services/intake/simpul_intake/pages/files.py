@@ -67,8 +67,10 @@ _PROBLEMS: Final[Mapping[FileProblem, str]] = {
 
 
 FILE_LIMITS: Final = {
-    "most": MAX_FILES, "photo": MAX_PHOTO_BYTES // _MEGABYTE, "document": MAX_DOCUMENT_BYTES // _MEGABYTE,
-}  # fmt: skip
+    "most": MAX_FILES,
+    "photo": MAX_PHOTO_BYTES // _MEGABYTE,
+    "document": MAX_DOCUMENT_BYTES // _MEGABYTE,
+}
 """What the pages say about files, in megabytes."""
 
 
@@ -117,9 +119,13 @@ class UploadReader:
             yield fields, files
 
     async def _admit(
-        self, body: AsyncIterator[bytes], parser: MultiPartParser, admit: Callable[[FormData], Awaitable[UUID]],
-        network: str, place: AsyncExitStack,
-    ) -> AsyncGenerator[bytes, None]:  # fmt: skip
+        self,
+        body: AsyncIterator[bytes],
+        parser: MultiPartParser,
+        admit: Callable[[FormData], Awaitable[UUID]],
+        network: str,
+        place: AsyncExitStack,
+    ) -> AsyncGenerator[bytes, None]:
         """Yields the body, of which no more is read until its sender was admitted and has a place."""
         size, is_admitted = 0, False
         async for chunk in body:

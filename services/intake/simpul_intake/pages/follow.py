@@ -101,9 +101,13 @@ class FollowPage:
     """Answers the page."""
 
     def __init__(
-        self, follow_reports: FollowReports, amend_reports: AmendReports, files: KeepFiles, receipt_lock: ReceiptLock,
+        self,
+        follow_reports: FollowReports,
+        amend_reports: AmendReports,
+        files: KeepFiles,
+        receipt_lock: ReceiptLock,
         city: City,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._follow_reports = follow_reports
         self._amend_reports = amend_reports
         self._files = files
@@ -210,9 +214,13 @@ class FollowPage:
 
 
 def add_follow_pages(
-    web: FastAPI, follow_reports: FollowReports, amend_reports: AmendReports, files: KeepFiles,
-    receipt_lock: ReceiptLock, city: City,
-) -> None:  # fmt: skip
+    web: FastAPI,
+    follow_reports: FollowReports,
+    amend_reports: AmendReports,
+    files: KeepFiles,
+    receipt_lock: ReceiptLock,
+    city: City,
+) -> None:
     """Registers the page's routes."""
     page = FollowPage(follow_reports, amend_reports, files, receipt_lock, city)
     _add_files_route(web, page)

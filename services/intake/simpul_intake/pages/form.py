@@ -188,9 +188,13 @@ def add_pages(web: FastAPI, take_reports: TakeReports, limit_reports: LimitRepor
 
 
 _ASSETS: Final[Mapping[str, str]] = {
-    "style.css": "text/css", "proof.js": "text/javascript", "leave.js": "text/javascript",
-    "draft-store.js": "text/javascript", "draft.js": "text/javascript", "lapor.svg": "image/svg+xml",
-}  # fmt: skip
+    "style.css": "text/css",
+    "proof.js": "text/javascript",
+    "leave.js": "text/javascript",
+    "draft-store.js": "text/javascript",
+    "draft.js": "text/javascript",
+    "lapor.svg": "image/svg+xml",
+}
 """Files of the form -> media type."""
 
 
@@ -221,10 +225,15 @@ def _add_assets(web: FastAPI) -> None:
     async def manifest() -> Response:
         name = load_translations(*TEXT_PACKAGES)["id"].gettext("Service form")
         described = {
-            "name": name, "short_name": name, "start_url": FORM_PATH, "scope": FORM_PATH, "display": "minimal-ui",
-            "background_color": "#f5f7f8", "theme_color": "#0b5c7a",
+            "name": name,
+            "short_name": name,
+            "start_url": FORM_PATH,
+            "scope": FORM_PATH,
+            "display": "minimal-ui",
+            "background_color": "#f5f7f8",
+            "theme_color": "#0b5c7a",
             "icons": [{"src": "/lapor.svg", "sizes": "any", "type": "image/svg+xml"}],
-        }  # fmt: skip
+        }
         return JSONResponse(described, media_type="application/manifest+json")
 
 

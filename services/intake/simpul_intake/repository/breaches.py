@@ -65,10 +65,16 @@ async def add_breach(connection: AsyncConnection, breach: Breach, cases: Mapping
     """Stores a breach with its cases."""
     scope = breach.scope
     row = {
-        "breach_id": breach.breach_id, "found_at": breach.found_at, "due_at": breach.due_at,
-        "opened_by": breach.opened_by, "since": scope.since, "until": scope.until,
-        "accounts": sorted(scope.accounts), "agencies": sorted(scope.agencies), "whole_vault": scope.whole_vault,
-    }  # fmt: skip
+        "breach_id": breach.breach_id,
+        "found_at": breach.found_at,
+        "due_at": breach.due_at,
+        "opened_by": breach.opened_by,
+        "since": scope.since,
+        "until": scope.until,
+        "accounts": sorted(scope.accounts),
+        "agencies": sorted(scope.agencies),
+        "whole_vault": scope.whole_vault,
+    }
     await connection.execute(insert(BreachRow).values(row))
     if cases:
         rows = [
@@ -84,16 +90,18 @@ async def find_breaches(connection: AsyncConnection, breach_id: UUID | None = No
     return [
         StoredBreach(
             Breach(
-                row.breach_id, row.found_at, row.due_at, row.opened_by,
-                BreachScope(
-                    row.since, row.until, frozenset(row.accounts), frozenset(row.agencies), row.whole_vault
-                ),
-                row.cases, row.notified,
+                row.breach_id,
+                row.found_at,
+                row.due_at,
+                row.opened_by,
+                BreachScope(row.since, row.until, frozenset(row.accounts), frozenset(row.agencies), row.whole_vault),
+                row.cases,
+                row.notified,
             ),
             row.authority_notified_at,
         )
         for row in found
-    ]  # fmt: skip
+    ]
 
 
 async def find_breached_cases(connection: AsyncConnection, breach_id: UUID) -> list[BreachedCase]:

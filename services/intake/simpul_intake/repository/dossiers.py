@@ -139,27 +139,36 @@ async def record_release(transaction: Transaction, disclosure: Disclosure, secti
     """Stores that the agency of a referral holds sections."""
     rows = [
         {
-            "referral_id": disclosure.referral_id, "section": one.section.value, "revision": one.revision,
-            "digest": one.digest, "basis": disclosure.bases[one.section].value, "now": transaction.now,
+            "referral_id": disclosure.referral_id,
+            "section": one.section.value,
+            "revision": one.revision,
+            "digest": one.digest,
+            "basis": disclosure.bases[one.section].value,
+            "now": transaction.now,
         }
         for one in sections
-    ]  # fmt: skip
+    ]
     await transaction.connection.execute(_RELEASE, rows)
 
 
 async def record_withdrawal(
-    transaction: Transaction, referral_id: UUID, sections: Sequence[DossierSection], withdrawal_id: UUID,
+    transaction: Transaction,
+    referral_id: UUID,
+    sections: Sequence[DossierSection],
+    withdrawal_id: UUID,
     time_to_delete: timedelta,
-) -> datetime:  # fmt: skip
+) -> datetime:
     """Stores that the agency of a referral may no longer hold sections; returns when it must have confirmed that."""
     confirm_by = transaction.now + time_to_delete
     await transaction.connection.execute(
         _WITHDRAW,
         {
-            "referral_id": referral_id, "sections": [one.value for one in sections], "withdrawal_id": withdrawal_id,
+            "referral_id": referral_id,
+            "sections": [one.value for one in sections],
+            "withdrawal_id": withdrawal_id,
             "confirm_by": confirm_by,
         },
-    )  # fmt: skip
+    )
     return confirm_by
 
 

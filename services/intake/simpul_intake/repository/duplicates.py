@@ -112,9 +112,11 @@ async def find_candidates(
 ) -> dict[UUID, list[StoredTokens]]:
     """Finds, for each searched case and its probe, the other cases that share most lookup tokens with it."""
     values = {
-        "version": version, "case_ids": list(probes), "probes": [_join(probe) for probe in probes.values()],
+        "version": version,
+        "case_ids": list(probes),
+        "probes": [_join(probe) for probe in probes.values()],
         "limit": CANDIDATES,
-    }  # fmt: skip
+    }
     candidates: dict[UUID, list[StoredTokens]] = {case_id: [] for case_id in probes}
     for searched, case_id, comparison in await connection.execute(_FIND_CANDIDATES, values):
         candidates[searched].append(StoredTokens(case_id, comparison))
@@ -155,9 +157,12 @@ async def find_unindexed(transaction: Transaction, version: str, after: UUID, li
 async def add_overlap(transaction: Transaction, found: FoundOverlap) -> UUID | None:
     """Stores a suspected overlap; returns its id when it is new or has become likely, and None when it was known."""
     values = {
-        "case_id": found.case_id, "other_case_id": found.other_case_id, "overlap_id": found.overlap_id,
-        "is_likely": found.is_likely, "suspected_at": transaction.now,
-    }  # fmt: skip
+        "case_id": found.case_id,
+        "other_case_id": found.other_case_id,
+        "overlap_id": found.overlap_id,
+        "is_likely": found.is_likely,
+        "suspected_at": transaction.now,
+    }
     added: UUID | None = (await transaction.connection.execute(_ADD_OVERLAP, values)).scalar()
     return added
 
@@ -183,6 +188,10 @@ def add_search(transaction: Transaction, search: StoredSearch) -> None:
 async def mark_reported(transaction: Transaction, search_id: UUID, centre: str, report_id: UUID, reason: str) -> bool:
     """Records why a centre reports in spite of its search; False when it has no such search for this report."""
     values = {
-        "search_id": search_id, "centre": centre, "report_id": report_id, "reason": reason, "now": transaction.now,
-    }  # fmt: skip
+        "search_id": search_id,
+        "centre": centre,
+        "report_id": report_id,
+        "reason": reason,
+        "now": transaction.now,
+    }
     return (await transaction.connection.execute(_MARK_REPORTED, values)).scalar() is not None

@@ -95,11 +95,15 @@ async def add_files(transaction: Transaction, case_id: UUID, files: Sequence[New
     """Stores files of a case."""
     rows = [
         {
-            "file_id": one.file_id, "case_id": case_id, "digest": one.digest, "description": one.description,
-            "ciphertext": one.ciphertext, "stored_at": transaction.now,
+            "file_id": one.file_id,
+            "case_id": case_id,
+            "digest": one.digest,
+            "description": one.description,
+            "ciphertext": one.ciphertext,
+            "stored_at": transaction.now,
         }
         for one in files
-    ]  # fmt: skip
+    ]
     await transaction.connection.execute(insert(ReporterFileRow).values(rows))
 
 

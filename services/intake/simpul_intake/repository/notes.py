@@ -35,9 +35,12 @@ class StoredNote:
 async def add_note(transaction: Transaction, note: StoredNote) -> bool:
     """Stores a note; returns False for one that is stored already."""
     row = {
-        "note_id": note.note_id, "case_id": note.case_id, "section": note.section, "ciphertext": note.ciphertext,
+        "note_id": note.note_id,
+        "case_id": note.case_id,
+        "section": note.section,
+        "ciphertext": note.ciphertext,
         "written_at": note.written_at,
-    }  # fmt: skip
+    }
     added = await transaction.connection.execute(insert(DossierNoteRow).values(row).on_conflict_do_nothing())
     return added.rowcount > 0
 

@@ -40,9 +40,11 @@ class StoredQuestion:
 async def add_question(transaction: Transaction, case_id: UUID, question: StoredQuestion) -> None:
     """Stores a question; one that is known already stays as it is."""
     row = {
-        "question_id": question.question_id, "case_id": case_id, "ciphertext": question.ciphertext,
+        "question_id": question.question_id,
+        "case_id": case_id,
+        "ciphertext": question.ciphertext,
         "sent_at": question.sent_at,
-    }  # fmt: skip
+    }
     await transaction.connection.execute(insert(ReporterQuestionRow).values(row).on_conflict_do_nothing())
 
 

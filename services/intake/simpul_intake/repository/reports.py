@@ -32,9 +32,11 @@ _ADD_REPORTS = text("""
     SELECT * FROM unnest(:report_ids, :case_ids, :macs, :received) ON CONFLICT (report_id) DO NOTHING
     RETURNING report_id
 """).bindparams(
-    bindparam("report_ids", type_=ARRAY(Uuid)), bindparam("case_ids", type_=ARRAY(Uuid)),
-    bindparam("macs", type_=ARRAY(LargeBinary)), bindparam("received", type_=ARRAY(DateTime(timezone=True))),
-)  # fmt: skip
+    bindparam("report_ids", type_=ARRAY(Uuid)),
+    bindparam("case_ids", type_=ARRAY(Uuid)),
+    bindparam("macs", type_=ARRAY(LargeBinary)),
+    bindparam("received", type_=ARRAY(DateTime(timezone=True))),
+)
 
 
 _FIND_REPORT = text("""
@@ -187,9 +189,10 @@ async def find_reports(transaction: Transaction, report_ids: Sequence[UUID]) -> 
     """Loads the stored reports with these ids."""
     table = ReportRow.__table__.c  # type: ignore[attr-defined]  # set by SQLModel
     found = await transaction.connection.execute(
-        select(table.report_id, table.case_id, table.content_mac, table.received_at, table.receipt_number)
-        .where(table.report_id.in_(report_ids))
-    )  # fmt: skip
+        select(table.report_id, table.case_id, table.content_mac, table.received_at, table.receipt_number).where(
+            table.report_id.in_(report_ids)
+        )
+    )
     return {row.report_id: StoredReport(*row) for row in found}
 
 
@@ -243,9 +246,7 @@ async def replace_receipt(
     return (row.report_id, row.receipt_number) if row else None
 
 
-async def list_filed(
-    transaction: Transaction, centre: str, role: str, *, before: str, limit: int
-) -> list[FiledReport]:  # fmt: skip
+async def list_filed(transaction: Transaction, centre: str, role: str, *, before: str, limit: int) -> list[FiledReport]:
     """Lists the reports that a centre filed, the newest first, without those of erased cases.
 
     `role` is that of complaint centres in the audit, and `before` the case as the audit names it after which the list

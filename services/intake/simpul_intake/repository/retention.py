@@ -32,9 +32,10 @@ _RECORD_MERGE = text("""
         merged_at = excluded.merged_at
     WHERE case_end.sequence < excluded.sequence
 """).bindparams(
-    bindparam("case_id", type_=Uuid), bindparam("into", type_=Uuid),
+    bindparam("case_id", type_=Uuid),
+    bindparam("into", type_=Uuid),
     bindparam("merged_at", type_=DateTime(timezone=True)),
-)  # fmt: skip
+)
 _ENDED_BEFORE = text("""
     SELECT k.case_id, k.key_id, k.wrapped, coalesce(target.ended_at, own.ended_at) AS ended_at,
         array(SELECT DISTINCT name FROM section s WHERE s.case_id = k.case_id) AS sections
@@ -96,7 +97,7 @@ async def record_end(
 
 async def record_merge(
     connection: AsyncConnection, case_id: UUID, sequence: int, into: UUID, merged_at: datetime
-) -> None:  # fmt: skip
+) -> None:
     """Stores that a case ends with another one, together with those that were merged into it before."""
     values = {"case_id": case_id, "sequence": sequence, "into": into, "merged_at": merged_at}
     await connection.execute(_RECORD_MERGE, values)

@@ -31,9 +31,15 @@ class AmendReports:
     """Adds facts to a report, or corrects them, for the holder of its receipt."""
 
     def __init__(
-        self, transactions: Transactions, vault: Vault, secrets: VaultSecrets, city: City, overlaps: SuspectOverlaps,
-        questions: KeepQuestions, request_release: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self,
+        transactions: Transactions,
+        vault: Vault,
+        secrets: VaultSecrets,
+        city: City,
+        overlaps: SuspectOverlaps,
+        questions: KeepQuestions,
+        request_release: Callable[[], None],
+    ) -> None:
         """`request_release` has what changed released to the agencies that hold it."""
         self._transactions = transactions
         self._request_release = request_release

@@ -24,7 +24,7 @@ class FollowReports:
 
     def __init__(
         self, transactions: Transactions, secrets: VaultSecrets, questions: KeepQuestions, accusations: FindAccusations
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._transactions = transactions
         self._accusations = accusations
         self._questions = questions

@@ -76,9 +76,12 @@ class HandleBreaches:
             cases = await repository.find_breached_cases(connection, breach_id)
         sections = {section for case in cases for section in case.sections}
         return _read_template("breach_authority").format(
-            breach_id=breach_id, cases=breach.cases, notified=breach.notified, due_at=self._show(breach.due_at),
+            breach_id=breach_id,
+            cases=breach.cases,
+            notified=breach.notified,
+            due_at=self._show(breach.due_at),
             **self._describe(breach, sections),
-        )  # fmt: skip
+        )
 
     async def draft_child_notice(self, breach_id: UUID, case_id: UUID, vault: Vault, by: str) -> BreachNotice:
         """Drafts the notice to the child of a case, and reads its safe contact: no other contact is ever used.
@@ -120,10 +123,13 @@ class HandleBreaches:
         ways += [f"sistem {agency}" for agency in sorted(scope.agencies)]
         ways += ["penyimpanan data layanan"] if scope.whole_vault else []
         return {
-            "city": self._city.name, "since": self._show(scope.since), "until": self._show(scope.until),
-            "found_at": self._show(breach.found_at), "ways": "; ".join(ways),
+            "city": self._city.name,
+            "since": self._show(scope.since),
+            "until": self._show(scope.until),
+            "found_at": self._show(breach.found_at),
+            "ways": "; ".join(ways),
             "sections": "; ".join(text for name, text in _SECTION_NAMES.items() if name in sections),
-        }  # fmt: skip
+        }
 
     def _show(self, moment: datetime) -> str:
         return moment.astimezone(self._city.zone).strftime("%d-%m-%Y %H.%M %Z")

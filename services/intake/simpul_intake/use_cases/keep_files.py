@@ -37,9 +37,14 @@ class KeepFiles:
     """Photos and documents, encrypted under the data keys of their cases."""
 
     def __init__(
-        self, transactions: Transactions, vault: Vault, secrets: VaultSecrets, keys: Keys,
-        accusations: FindAccusations, request_release: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self,
+        transactions: Transactions,
+        vault: Vault,
+        secrets: VaultSecrets,
+        keys: Keys,
+        accusations: FindAccusations,
+        request_release: Callable[[], None],
+    ) -> None:
         """`request_release` has the agencies learn of new files."""
         self._accusations = accusations
         self._transactions = transactions
@@ -91,9 +96,13 @@ class KeepFiles:
             content = self._vault.decrypt_bytes(key, found.ciphertext, found.case_id, _name(request.file_id), _REVISION)
             transaction.record(audit.file_read(found.case_id, request.agency, request.file_id))
             sealed = self._keys.seal_section(
-                content, recipient=request.agency, event_id=request.file_id, case_id=found.referred_case_id,
-                section=FILE_SECTION, now=transaction.now,
-            )  # fmt: skip
+                content,
+                recipient=request.agency,
+                event_id=request.file_id,
+                case_id=found.referred_case_id,
+                section=FILE_SECTION,
+                now=transaction.now,
+            )
         return SealedFile(sealed=SealedSection.model_validate(sealed))
 
     def _verify(self, body: bytes, signature: str) -> FileRequest:
@@ -127,9 +136,11 @@ class KeepFiles:
     def _encrypt(self, case_id: UUID, key: bytes, digest: bytes, received: ReceivedFile) -> NewFile:
         file_id = uuid4()
         description = {
-            "name": received.name, "media_type": received.media_type, "size": len(received.content),
+            "name": received.name,
+            "media_type": received.media_type,
+            "size": len(received.content),
             "digest": sha256(received.content).hexdigest(),
-        }  # fmt: skip
+        }
         return NewFile(
             file_id,
             digest,

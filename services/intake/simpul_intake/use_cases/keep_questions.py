@@ -44,9 +44,12 @@ class KeepQuestions:
                 continue
             content = self._keys.open_section(event, "question", ReporterQuestion)
             ciphertext = self._vault.encrypt_section(
-                await self._unwrap_key(data.case_id, found), data.case_id, _name(data.question_id), _REVISION,
+                await self._unwrap_key(data.case_id, found),
+                data.case_id,
+                _name(data.question_id),
+                _REVISION,
                 {"text": content.text},
-            )  # fmt: skip
+            )
             stored = StoredQuestion(data.question_id, ciphertext, data.sent_at)
             await repository.add_question(transaction, data.case_id, stored)
             transaction.record(audit.question_stored(data.case_id, data.question_id))

@@ -66,9 +66,13 @@ class ReleaseDossiers:
     """Stores what agencies may hold, and carries it out; any number of processes may do so at the same time."""
 
     def __init__(
-        self, transactions: Transactions, vault: Vault, secrets: VaultSecrets, keys: Keys,
+        self,
+        transactions: Transactions,
+        vault: Vault,
+        secrets: VaultSecrets,
+        keys: Keys,
         list_parts: Callable[[str], Sequence[str]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`list_parts` lists an agency and those that it is part of."""
         self._transactions = transactions
         self._vault = vault
@@ -170,9 +174,14 @@ class ReleaseDossiers:
             held = await repository.find_held_sections(transaction, [one.referral_id for one in due])
             for disclosure in due:
                 await self._settle(
-                    transaction, disclosure, dossier, notes, held[disclosure.referral_id], secrets,
+                    transaction,
+                    disclosure,
+                    dossier,
+                    notes,
+                    held[disclosure.referral_id],
+                    secrets,
                     is_frozen=disclosure.is_frozen(reports, self._list_parts(disclosure.agency)),
-                )  # fmt: skip
+                )
 
     async def _withdraw_disallowed(self, case_id: UUID) -> bool:
         """Withdraws what agencies may not hold any more; returns whether something else is due.
@@ -207,9 +216,16 @@ class ReleaseDossiers:
         return reports
 
     async def _settle(
-        self, transaction: Transaction, disclosure: Disclosure, dossier: dict[DossierSection, SectionContent],
-        notes: Notes, held: Sequence[HeldSection], secrets: Secrets | None, *, is_frozen: bool,
-    ) -> None:  # fmt: skip
+        self,
+        transaction: Transaction,
+        disclosure: Disclosure,
+        dossier: dict[DossierSection, SectionContent],
+        notes: Notes,
+        held: Sequence[HeldSection],
+        secrets: Secrets | None,
+        *,
+        is_frozen: bool,
+    ) -> None:
         dossier = add_notes(dossier, notes, held, is_frozen=is_frozen)
         # With the basis, because the agency has to know when it holds a section on another one.
         digests = {

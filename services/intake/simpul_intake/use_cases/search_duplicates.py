@@ -44,9 +44,13 @@ class SearchDuplicates:
     """
 
     def __init__(
-        self, transactions: Transactions, overlaps: SuspectOverlaps, city: City, searches_per_day: int,
+        self,
+        transactions: Transactions,
+        overlaps: SuspectOverlaps,
+        city: City,
+        searches_per_day: int,
         list_parts: Callable[[str], Sequence[str]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`list_parts` lists an agency and those that it is part of."""
         self._list_parts = list_parts
         self._transactions = transactions

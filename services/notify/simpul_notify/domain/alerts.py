@@ -11,9 +11,9 @@ from uuid import UUID
 from simpul_notify.domain.responders import Recipient
 from simpul_schema.vocabulary import AgencyAlarm, AlertChannel, Urgency
 
-MAX_RETRY_DELAY: Final[Mapping[Urgency, timedelta]] = MappingProxyType({
-    Urgency.HIGH: timedelta(minutes=1), Urgency.MEDIUM: timedelta(minutes=5), Urgency.LOW: timedelta(minutes=10),
-})  # fmt: skip
+MAX_RETRY_DELAY: Final[Mapping[Urgency, timedelta]] = MappingProxyType(
+    {Urgency.HIGH: timedelta(minutes=1), Urgency.MEDIUM: timedelta(minutes=5), Urgency.LOW: timedelta(minutes=10)}
+)
 """Longest delay between two attempts, and so the longest an alert waits after its provider has recovered."""
 MAX_COUNTED_ATTEMPTS: Final = 30_000
 """The counter stops here, within the range of a smallint; attempts continue."""
@@ -76,26 +76,28 @@ BREACH_CLOCK: Final = "breach_notice"
 """Names the notices of a breach in `messages.yaml`."""
 PARKED_CLOCK: Final = "message_parked"
 """Names a message that an agency could not use in `messages.yaml`."""
-ALARM_CLOCKS: Final[Mapping[AgencyAlarm, str]] = MappingProxyType({
-    AgencyAlarm.SILENT: "agency_silent", AgencyAlarm.PARKED: PARKED_CLOCK,
-})  # fmt: skip
+ALARM_CLOCKS: Final[Mapping[AgencyAlarm, str]] = MappingProxyType(
+    {AgencyAlarm.SILENT: "agency_silent", AgencyAlarm.PARKED: PARKED_CLOCK}
+)
 """Names what an alarm is about in `messages.yaml`."""
 REACT_WITHIN: Final = timedelta(hours=1)
 """How soon somebody has to call an agency that does not see its referrals."""
 REVOKED_CLOCK: Final = "revoked"
 """Names what an alert about revoked services says in `messages.yaml`."""
-_NEEDED_UNTIL: Final[Mapping[str, Progress]] = MappingProxyType({
-    "receipt": Progress.ANSWERED,
-    "answer": Progress.ANSWERED,
-    "police_report": Progress.ANSWERED,
-    "contact": Progress.STARTED,
-    "service": Progress.STARTED,
-    "health_window": Progress.STARTED,
-    "temporary_protection": Progress.STARTED,
-    # An agency must confirm that it stopped processing data even after its referral has ended.
-    WITHDRAWAL_CLOCK: Progress.NEVER,
-    REVOKED_CLOCK: Progress.NEVER,
-})  # fmt: skip
+_NEEDED_UNTIL: Final[Mapping[str, Progress]] = MappingProxyType(
+    {
+        "receipt": Progress.ANSWERED,
+        "answer": Progress.ANSWERED,
+        "police_report": Progress.ANSWERED,
+        "contact": Progress.STARTED,
+        "service": Progress.STARTED,
+        "health_window": Progress.STARTED,
+        "temporary_protection": Progress.STARTED,
+        # An agency must confirm that it stopped processing data even after its referral has ended.
+        WITHDRAWAL_CLOCK: Progress.NEVER,
+        REVOKED_CLOCK: Progress.NEVER,
+    }
+)
 
 
 def needed_until(clock: str) -> Progress:

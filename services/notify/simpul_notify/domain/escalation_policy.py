@@ -28,9 +28,11 @@ class EscalationPolicy:
     """Without an acknowledgement, the next responder is alerted after this time; None if nobody must acknowledge."""
 
 
-DEFAULT_POLICIES: Final[Mapping[Urgency, EscalationPolicy]] = MappingProxyType({
-    Urgency.HIGH: EscalationPolicy(Methods.PARALLEL, timedelta(minutes=2), timedelta(minutes=5)),
-    Urgency.MEDIUM: EscalationPolicy(Methods.PARALLEL, timedelta(minutes=15), timedelta(hours=1)),
-    Urgency.LOW: EscalationPolicy(Methods.PARALLEL, timedelta(hours=4), None),
-})  # fmt: skip
+DEFAULT_POLICIES: Final[Mapping[Urgency, EscalationPolicy]] = MappingProxyType(
+    {
+        Urgency.HIGH: EscalationPolicy(Methods.PARALLEL, timedelta(minutes=2), timedelta(minutes=5)),
+        Urgency.MEDIUM: EscalationPolicy(Methods.PARALLEL, timedelta(minutes=15), timedelta(hours=1)),
+        Urgency.LOW: EscalationPolicy(Methods.PARALLEL, timedelta(hours=4), None),
+    }
+)
 """For a roster without policies of its own. High: two responders are tried within the 15 minutes of the agreement."""

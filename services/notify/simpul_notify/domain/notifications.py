@@ -19,9 +19,16 @@ from simpul_schema.vocabulary import AlertChannel, Urgency
 MAX_ALERTS: Final = 999
 """Alerts of one message at most; further ones are the next message."""
 _SEVERITY: Final = (
-    Occasion.ESCALATED, Occasion.OVERDUE, Occasion.ALARM, Occasion.UNACKNOWLEDGED, Occasion.OFFERED, Occasion.AMENDED,
-    Occasion.CONSENT_WITHDRAWN, Occasion.REMINDED, Occasion.REVOKED,
-)  # fmt: skip
+    Occasion.ESCALATED,
+    Occasion.OVERDUE,
+    Occasion.ALARM,
+    Occasion.UNACKNOWLEDGED,
+    Occasion.OFFERED,
+    Occasion.AMENDED,
+    Occasion.CONSENT_WITHDRAWN,
+    Occasion.REMINDED,
+    Occasion.REVOKED,
+)
 """A referral with several alerts in one message is named once, for the first of these."""
 _GSM7 = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"

@@ -72,7 +72,7 @@ def merge_changes(plan: RosterPlan, changes: Iterable[RosterChange]) -> RosterPl
             party: merge_duty(duty, [change for change in listed if change.party == party])
             for party, duty in plan.duties.items()
         },
-    )  # fmt: skip
+    )
 
 
 def merge_duty(duty: DutyPlan, changes: Sequence[RosterChange]) -> DutyPlan:
@@ -83,7 +83,7 @@ def merge_duty(duty: DutyPlan, changes: Sequence[RosterChange]) -> DutyPlan:
         duty,
         overrides=(*(one.shift for one in reversed(known) if one.kind is ChangeKind.SHIFT), *duty.overrides),
         absences=(*duty.absences, *(one.shift for one in known if one.kind is ChangeKind.ABSENCE)),
-    )  # fmt: skip
+    )
 
 
 def judge_changes(
@@ -129,9 +129,13 @@ def judge_removal(
 
 
 def find_new_gaps(
-    duty: DutyPlan, before: Sequence[RosterChange], after: Sequence[RosterChange], period: Period, now: datetime,
+    duty: DutyPlan,
+    before: Sequence[RosterChange],
+    after: Sequence[RosterChange],
+    period: Period,
+    now: datetime,
     zone: ZoneInfo,
-) -> list[Period]:  # fmt: skip
+) -> list[Period]:
     """Finds when, from now on, nobody who can be reached is on duty after a change who was before it."""
     future = Period(max(period.start, now), period.end)
     if future.end <= future.start:

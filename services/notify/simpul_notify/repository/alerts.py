@@ -20,10 +20,24 @@ from simpul_schema.vocabulary import AlertChannel, Urgency
 
 _MOMENT = DateTime(timezone=True)
 _COLUMNS: Mapping[str, Any] = {
-    "alert_id": Uuid, "cause": Uuid, "referral_id": Uuid, "case_id": Uuid, "services": Text, "step": SmallInteger,
-    "clock": Text, "agency": Text, "party": Text, "responder": Text, "channel": Text, "urgency": Text,
-    "deadline": _MOMENT, "needed_until": SmallInteger, "for_parties": Text, "state": Text, "reason": Text,
-}  # fmt: skip
+    "alert_id": Uuid,
+    "cause": Uuid,
+    "referral_id": Uuid,
+    "case_id": Uuid,
+    "services": Text,
+    "step": SmallInteger,
+    "clock": Text,
+    "agency": Text,
+    "party": Text,
+    "responder": Text,
+    "channel": Text,
+    "urgency": Text,
+    "deadline": _MOMENT,
+    "needed_until": SmallInteger,
+    "for_parties": Text,
+    "state": Text,
+    "reason": Text,
+}
 _NAMES = ", ".join(_COLUMNS)
 _LISTS: Mapping[str, str] = {"services": "uuid[]", "for_parties": "text[]"}
 _VALUES = ", ".join(
@@ -125,11 +139,14 @@ _RECORD_RESULTS = text("""
     WHERE a.alert_id = s.alert_id AND (a.state = 'pending' OR a.state = 'suppressed' AND s.state = 'sent')
     RETURNING a.alert_id
 """).bindparams(
-    bindparam("ids", type_=ARRAY(Uuid)), bindparam("notification_ids", type_=ARRAY(Uuid)),
-    bindparam("states", type_=ARRAY(Text)), bindparam("attempts", type_=ARRAY(SmallInteger)),
-    bindparam("due", type_=ARRAY(_MOMENT)), bindparam("reasons", type_=ARRAY(Text)),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("notification_ids", type_=ARRAY(Uuid)),
+    bindparam("states", type_=ARRAY(Text)),
+    bindparam("attempts", type_=ARRAY(SmallInteger)),
+    bindparam("due", type_=ARRAY(_MOMENT)),
+    bindparam("reasons", type_=ARRAY(Text)),
     bindparam("postponed", type_=ARRAY(_MOMENT)),
-)  # fmt: skip
+)
 _RELEASE_OTHER_CHANNELS = text("""
     UPDATE alert a SET due_at = now() FROM unnest(:causes, :responders) AS f (cause, responder)
     WHERE a.cause = f.cause AND a.responder = f.responder AND a.state = 'pending' AND a.attempts = 0
@@ -147,9 +164,10 @@ _DESCRIBE_SERVICES = text("""
     ORDER BY service_id, position DESC
     ON CONFLICT (service_id) DO UPDATE SET urgency = excluded.urgency, answer_by = excluded.answer_by
 """).bindparams(
-    bindparam("ids", type_=ARRAY(Uuid)), bindparam("urgencies", type_=ARRAY(Text)),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("urgencies", type_=ARRAY(Text)),
     bindparam("deadlines", type_=ARRAY(_MOMENT)),
-)  # fmt: skip
+)
 _FIND_SERVICES = text("""
     SELECT service_id, urgency, answer_by, progress FROM referral_service
     WHERE service_id = ANY(:ids) AND urgency IS NOT NULL
@@ -165,9 +183,10 @@ _RECORD_MET = text("""
     GROUP BY 1, 2 ORDER BY 1, 2
     ON CONFLICT (service_id, clock) DO UPDATE SET met_at = greatest(met_deadline.met_at, excluded.met_at)
 """).bindparams(
-    bindparam("ids", type_=ARRAY(Uuid)), bindparam("clocks", type_=ARRAY(Text)),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("clocks", type_=ARRAY(Text)),
     bindparam("moments", type_=ARRAY(_MOMENT)),
-)  # fmt: skip
+)
 _SUPPRESS_UNNEEDED = text(f"""
     WITH unneeded AS (
         SELECT a.alert_id, {_UNNEEDED} AS reason FROM alert a
@@ -185,9 +204,10 @@ _FIND_ALERTED = text(f"""
     WHERE a.step <> {int(Occasion.REVOKED)} AND (a.state = 'sent' OR a.leased_until > now())
     GROUP BY w.event_id, a.responder
 """).bindparams(  # noqa: S608 - constants
-    bindparam("event_ids", type_=ARRAY(Uuid)), bindparam("case_ids", type_=ARRAY(Uuid)),
+    bindparam("event_ids", type_=ARRAY(Uuid)),
+    bindparam("case_ids", type_=ARRAY(Uuid)),
     bindparam("services", type_=ARRAY(Text)),
-)  # fmt: skip
+)
 _EXCLUDE = text("""
     INSERT INTO excluded_party (case_id, party)
     SELECT DISTINCT x.case_id, x.party FROM unnest(:cases, :parties) AS x (case_id, party) ORDER BY 1, 2
@@ -264,10 +284,22 @@ async def add_alerts(transaction: Transaction, alerts: Sequence[tuple[Alert, tim
 
 def _row_of(alert: Alert) -> tuple[Any, ...]:
     return (
-        alert.alert_id, alert.cause, alert.referral_id, alert.case_id, ",".join(map(str, alert.services)),
-        int(alert.occasion), alert.clock, alert.agency, alert.party, alert.responder, alert.recipient.method,
-        alert.urgency.value, alert.deadline, int(needed_until(alert.clock)), ",".join(sorted(alert.for_parties)),
-    )  # fmt: skip
+        alert.alert_id,
+        alert.cause,
+        alert.referral_id,
+        alert.case_id,
+        ",".join(map(str, alert.services)),
+        int(alert.occasion),
+        alert.clock,
+        alert.agency,
+        alert.party,
+        alert.responder,
+        alert.recipient.method,
+        alert.urgency.value,
+        alert.deadline,
+        int(needed_until(alert.clock)),
+        ",".join(sorted(alert.for_parties)),
+    )
 
 
 async def find_due_recipients(transaction: Transaction) -> list[DueRecipient]:
@@ -316,11 +348,23 @@ def alert_of(row: Any) -> Alert:
     """Reads a row of `alert`; raises ValueError for a value of another version."""
     recipient = Recipient.by_method(row.responder, row.channel)
     return Alert(
-        row.alert_id, row.cause, row.referral_id, row.case_id, tuple(row.services), recipient.responder,
-        recipient.channel, Urgency(row.urgency_now or row.urgency), row.answer_by or row.deadline,
-        Occasion(row.step), row.clock, row.agency, row.party, row.attempts, frozenset(row.for_parties),
+        row.alert_id,
+        row.cause,
+        row.referral_id,
+        row.case_id,
+        tuple(row.services),
+        recipient.responder,
+        recipient.channel,
+        Urgency(row.urgency_now or row.urgency),
+        row.answer_by or row.deadline,
+        Occasion(row.step),
+        row.clock,
+        row.agency,
+        row.party,
+        row.attempts,
+        frozenset(row.for_parties),
         recipient.position,
-    )  # fmt: skip
+    )
 
 
 async def record_results(transaction: Transaction, results: Sequence[AttemptResult]) -> set[UUID]:

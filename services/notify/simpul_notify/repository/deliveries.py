@@ -42,11 +42,14 @@ _ADD_NOTIFICATIONS = text("""
     FROM unnest(:ids, :responders, :channels, :addresses, :alerts, :report_digests, :link_digests)
         AS n (notification_id, responder, channel, address_digest, alerts, report_digest, link_digest)
 """).bindparams(
-    bindparam("ids", type_=ARRAY(Uuid)), bindparam("responders", type_=ARRAY(Text)),
-    bindparam("channels", type_=ARRAY(Text)), bindparam("addresses", type_=ARRAY(Text)),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("responders", type_=ARRAY(Text)),
+    bindparam("channels", type_=ARRAY(Text)),
+    bindparam("addresses", type_=ARRAY(Text)),
     bindparam("alerts", type_=ARRAY(Text)),
-    bindparam("report_digests", type_=ARRAY(LargeBinary)), bindparam("link_digests", type_=ARRAY(LargeBinary)),
-)  # fmt: skip
+    bindparam("report_digests", type_=ARRAY(LargeBinary)),
+    bindparam("link_digests", type_=ARRAY(LargeBinary)),
+)
 _FIND_RECENT = text("""
     SELECT n.responder, array_agg(d.accepted_at ORDER BY d.accepted_at) AS moments
     FROM notification n JOIN delivery d USING (notification_id)
@@ -66,10 +69,12 @@ _RECORD_STATES = text("""
         accepted_at = coalesce(delivery.accepted_at, excluded.accepted_at),
         reference = coalesce(delivery.reference, excluded.reference)
 """).bindparams(
-    bindparam("ids", type_=ARRAY(Uuid)), bindparam("providers", type_=ARRAY(Text)),
-    bindparam("states", type_=ARRAY(SmallInteger)), bindparam("accepted", type_=ARRAY(_MOMENT)),
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("providers", type_=ARRAY(Text)),
+    bindparam("states", type_=ARRAY(SmallInteger)),
+    bindparam("accepted", type_=ARRAY(_MOMENT)),
     bindparam("references", type_=ARRAY(Text)),
-)  # fmt: skip
+)
 # A message that no provider took has left nobody a link and needs no row.
 _REMOVE_UNSENT = text("""
     DELETE FROM notification n WHERE n.notification_id = ANY(:ids)
@@ -99,9 +104,10 @@ _FIND_ANSWERABLE = text(f"""
         AND (a.step <> {int(Occasion.REVOKED)} OR n.alerts = '{{}}')
     GROUP BY n.notification_id ORDER BY n.created_at DESC
 """).bindparams(  # noqa: S608 - constants
-    bindparam("responders", type_=ARRAY(Text)), bindparam("methods", type_=ARRAY(Text)),
+    bindparam("responders", type_=ARRAY(Text)),
+    bindparam("methods", type_=ARRAY(Text)),
     bindparam("addresses", type_=ARRAY(Text)),
-)  # fmt: skip
+)
 _RECORD_ANSWER = text("""
     UPDATE notification SET answer = :answer, answered_by = :way, answered_at = :now
     WHERE notification_id = :id AND answer IS DISTINCT FROM :answer RETURNING notification_id
@@ -221,8 +227,12 @@ async def _record_states(
 ) -> None:
     ids, providers, ranks, accepted, references = map(list, zip(*states, strict=True))
     values: Mapping[str, Any] = {
-        "ids": ids, "providers": providers, "states": ranks, "accepted": accepted, "references": references,
-    }  # fmt: skip
+        "ids": ids,
+        "providers": providers,
+        "states": ranks,
+        "accepted": accepted,
+        "references": references,
+    }
     await transaction.connection.execute(_RECORD_STATES, {**values, "now": transaction.now})
 
 
@@ -254,10 +264,12 @@ async def find_answerable(
     `numbers` are the people who have them, with the digest of each.
     """
     values = {
-        "responders": [one.responder for one in numbers], "methods": [one.method for one in numbers],
+        "responders": [one.responder for one in numbers],
+        "methods": [one.method for one in numbers],
         "addresses": list(numbers.values()),
-        "since": transaction.now - max_age, "repeated_since": transaction.now - repeated_within,
-    }  # fmt: skip
+        "since": transaction.now - max_age,
+        "repeated_since": transaction.now - repeated_within,
+    }
     return [
         Answerable(row.notification_id, frozenset(row.referrals or ()), row.is_test, row.is_open)
         for row in await transaction.connection.execute(_FIND_ANSWERABLE, values)

@@ -61,10 +61,15 @@ async def add_message(
     await connection.execute(
         _ADD,
         {
-            "id": notification_id, "responder": recipient.responder, "channel": recipient.method,
-            "address": address_digest, "report": digest_of(report_token), "link": digest_of(link_token), "now": now,
+            "id": notification_id,
+            "responder": recipient.responder,
+            "channel": recipient.method,
+            "address": address_digest,
+            "report": digest_of(report_token),
+            "link": digest_of(link_token),
+            "now": now,
         },
-    )  # fmt: skip
+    )
 
 
 async def record_delivery(
@@ -80,10 +85,14 @@ async def record_delivery(
     await connection.execute(
         _RECORD_DELIVERY,
         {
-            "id": notification_id, "provider": provider, "state": int(state), "now": now, "accepted_at": accepted_at,
+            "id": notification_id,
+            "provider": provider,
+            "state": int(state),
+            "now": now,
+            "accepted_at": accepted_at,
             "reference": reference or None,
         },
-    )  # fmt: skip
+    )
 
 
 async def find_outcomes(connection: AsyncConnection, ids: Sequence[UUID]) -> list[DrillOutcome]:

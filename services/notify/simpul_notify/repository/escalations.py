@@ -22,10 +22,21 @@ from simpul_schema.vocabulary import AlertChannel, Urgency
 
 _MOMENT = DateTime(timezone=True)
 _COLUMNS: Final[Mapping[str, Any]] = {
-    "escalation_id": Uuid, "cause": Uuid, "party": Text, "referral_id": Uuid, "case_id": Uuid, "services": Text,
-    "occasion": SmallInteger, "step": SmallInteger, "clock": Text, "agency": Text, "urgency": Text,
-    "deadline": _MOMENT, "needed_until": SmallInteger, "event_at": _MOMENT,
-}  # fmt: skip
+    "escalation_id": Uuid,
+    "cause": Uuid,
+    "party": Text,
+    "referral_id": Uuid,
+    "case_id": Uuid,
+    "services": Text,
+    "occasion": SmallInteger,
+    "step": SmallInteger,
+    "clock": Text,
+    "agency": Text,
+    "urgency": Text,
+    "deadline": _MOMENT,
+    "needed_until": SmallInteger,
+    "event_at": _MOMENT,
+}
 _NAMES = ", ".join(_COLUMNS)
 _VALUES = ", ".join(
     f"CAST(string_to_array(e.{name}, ',') AS uuid[])" if name == "services" else f"e.{name}" for name in _COLUMNS
@@ -61,9 +72,10 @@ _FIND_ATTEMPTS = text(f"""
     FROM alert a LEFT JOIN notification n ON n.notification_id = a.notification_id
     WHERE a.cause = ANY(:causes) AND a.responder <> '' AND split_part(a.channel, '/', 1) = ANY(:channels)
 """).bindparams(  # noqa: S608 - constants
-    bindparam("causes", type_=ARRAY(Uuid)), bindparam("channels", type_=ARRAY(Text)),
+    bindparam("causes", type_=ARRAY(Uuid)),
+    bindparam("channels", type_=ARRAY(Text)),
     bindparam("calling", type_=ARRAY(Text)),
-)  # fmt: skip
+)
 _SAVE = text("""
     UPDATE escalation e SET state = s.state, due_at = s.due_at, waiting_since = s.waiting_since,
         ended_at = CASE WHEN s.state = 'open' THEN NULL ELSE now() END,
@@ -73,10 +85,13 @@ _SAVE = text("""
         AS s (escalation_id, state, due_at, waiting_since, is_alerted, is_exhausted)
     WHERE e.escalation_id = s.escalation_id
 """).bindparams(
-    bindparam("ids", type_=ARRAY(Uuid)), bindparam("states", type_=ARRAY(Text)),
-    bindparam("due", type_=ARRAY(_MOMENT)), bindparam("since", type_=ARRAY(_MOMENT)),
-    bindparam("alerted", type_=ARRAY(Boolean)), bindparam("exhausted", type_=ARRAY(Boolean)),
-)  # fmt: skip
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("states", type_=ARRAY(Text)),
+    bindparam("due", type_=ARRAY(_MOMENT)),
+    bindparam("since", type_=ARRAY(_MOMENT)),
+    bindparam("alerted", type_=ARRAY(Boolean)),
+    bindparam("exhausted", type_=ARRAY(Boolean)),
+)
 _CLAIM_UNANSWERED = text(f"""
     WITH unanswered AS (
         SELECT e.escalation_id, {_IS_NEEDED} AND NOT EXISTS (
@@ -216,10 +231,21 @@ async def open_escalations(transaction: Transaction, opened: Sequence[tuple[Esca
 
 def _row_of(one: Escalation) -> tuple[Any, ...]:
     return (
-        one.escalation_id, one.cause, one.party, one.referral_id, one.case_id, ",".join(map(str, one.services)),
-        int(one.occasion), one.step, one.clock, one.agency, one.urgency.value, one.deadline,
-        int(needed_until(one.clock)), one.event_at,
-    )  # fmt: skip
+        one.escalation_id,
+        one.cause,
+        one.party,
+        one.referral_id,
+        one.case_id,
+        ",".join(map(str, one.services)),
+        int(one.occasion),
+        one.step,
+        one.clock,
+        one.agency,
+        one.urgency.value,
+        one.deadline,
+        int(needed_until(one.clock)),
+        one.event_at,
+    )
 
 
 async def claim_due_escalations(transaction: Transaction, limit: int) -> tuple[list[DueEscalation], list[UUID]]:
@@ -233,9 +259,12 @@ async def claim_due_escalations(transaction: Transaction, limit: int) -> tuple[l
         )
         for row in found:
             tried = TriedMethod(
-                Recipient.by_method(row.responder, row.channel), row.began_at, _delivery_of(row), row.calls_others,
+                Recipient.by_method(row.responder, row.channel),
+                row.began_at,
+                _delivery_of(row),
+                row.calls_others,
                 row.is_acknowledged,
-            )  # fmt: skip
+            )
             attempts[row.cause].append((row.parties, tried))
     due: list[DueEscalation] = []
     unreadable: list[UUID] = []
@@ -248,18 +277,35 @@ async def claim_due_escalations(transaction: Transaction, limit: int) -> tuple[l
             own = tuple(tried for parties, tried in attempts[row.cause] if escalation.party in parties)
             due.append(
                 DueEscalation(
-                    escalation, own, frozenset(row.excluded), row.is_needed, row.due_at, row.waiting_since,
-                    row.is_announced, row.now,
+                    escalation,
+                    own,
+                    frozenset(row.excluded),
+                    row.is_needed,
+                    row.due_at,
+                    row.waiting_since,
+                    row.is_announced,
+                    row.now,
                 )
-            )  # fmt: skip
+            )
     return due, unreadable
 
 
 def _escalation_of(row: Any) -> Escalation:
     return Escalation(
-        row.escalation_id, row.cause, row.party, row.referral_id, row.case_id, tuple(row.services), row.agency,
-        Urgency(row.urgency), row.deadline, Occasion(row.occasion), row.clock, row.step, row.event_at,
-    )  # fmt: skip
+        row.escalation_id,
+        row.cause,
+        row.party,
+        row.referral_id,
+        row.case_id,
+        tuple(row.services),
+        row.agency,
+        Urgency(row.urgency),
+        row.deadline,
+        Occasion(row.occasion),
+        row.clock,
+        row.step,
+        row.event_at,
+    )
 
 
 def _delivery_of(row: Any) -> Delivery:

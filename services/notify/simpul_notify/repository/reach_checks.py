@@ -17,9 +17,10 @@ from simpul_notify.repository import deliveries
 from simpul_runtime.transaction import Transaction
 
 _PEOPLE = (
-    bindparam("responders", type_=ARRAY(Text)), bindparam("methods", type_=ARRAY(Text)),
+    bindparam("responders", type_=ARRAY(Text)),
+    bindparam("methods", type_=ARRAY(Text)),
     bindparam("addresses", type_=ARRAY(Text)),
-)  # fmt: skip
+)
 # Whoever has answered anything by the same number or address within a week needs no message to prove it.
 _PLAN = text(f"""
     INSERT INTO reach_check (responder, method, address_digest, due_at, state)
@@ -84,9 +85,10 @@ async def plan_checks(transaction: Transaction, recipients: Mapping[Recipient, s
     `recipients` have the digests of their numbers and addresses.
     """
     people = {
-        "responders": [one.responder for one in recipients], "methods": [one.method for one in recipients],
+        "responders": [one.responder for one in recipients],
+        "methods": [one.method for one in recipients],
         "addresses": list(recipients.values()),
-    }  # fmt: skip
+    }
     await transaction.connection.execute(_PLAN, {**people, "due": due, "week": WEEK})
 
 
@@ -115,10 +117,15 @@ async def record_check(
     await transaction.connection.execute(
         _RECORD,
         {
-            "responder": recipient.responder, "method": recipient.method, "due": due, "state": state,
-            "problem": problem, "notification_id": notification_id, "not_before": not_before,
+            "responder": recipient.responder,
+            "method": recipient.method,
+            "due": due,
+            "state": state,
+            "problem": problem,
+            "notification_id": notification_id,
+            "not_before": not_before,
         },
-    )  # fmt: skip
+    )
 
 
 async def find_checks(connection: AsyncConnection, before: datetime) -> list[ReachCheck]:

@@ -41,11 +41,19 @@ async def find_changes(connection: AsyncConnection, now: datetime) -> list[Roste
 def add_changes(transaction: Transaction, changes: Sequence[RosterChange], person: UUID) -> None:
     """Adds entries of one person."""
     for change in changes:
-        transaction.add_row(RosterChangeRow, {
-            "change_id": change.change_id, "party": change.party, "kind": change.kind.value,
-            "responder": change.shift.responder, "starts_at": change.shift.period.start,
-            "ends_at": change.shift.period.end, "added_by": person, "added_at": transaction.now,
-        })  # fmt: skip
+        transaction.add_row(
+            RosterChangeRow,
+            {
+                "change_id": change.change_id,
+                "party": change.party,
+                "kind": change.kind.value,
+                "responder": change.shift.responder,
+                "starts_at": change.shift.period.start,
+                "ends_at": change.shift.period.end,
+                "added_by": person,
+                "added_at": transaction.now,
+            },
+        )
 
 
 async def remove_change(transaction: Transaction, change_id: UUID) -> None:

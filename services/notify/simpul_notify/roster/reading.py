@@ -90,11 +90,14 @@ class _Reading:
         listed = {**described["on_duty"], **described.get("levels", {})}
         duties = {
             party: self._read_duty(
-                party, entries, country, described.get("duty", {}).get(party, {}),
+                party,
+                entries,
+                country,
+                described.get("duty", {}).get(party, {}),
                 described.get("overrides", {}).get(party, ()),
             )
             for party, entries in listed.items()
-        }  # fmt: skip
+        }
         channels = self._read_channels(described["channels"])
         policies = self._read_policies(described.get("escalation", {}))
         coordinator = next((agency.code for agency in self._city.agencies if agency.kind == HUB), "")
@@ -124,9 +127,13 @@ class _Reading:
             self._faults.append("two people share a responder reference")
 
     def _read_duty(
-        self, party: str, entries: Sequence[Mapping[str, Any]], country: str, duty: Mapping[str, Any],
+        self,
+        party: str,
+        entries: Sequence[Mapping[str, Any]],
+        country: str,
+        duty: Mapping[str, Any],
         overrides: Sequence[Mapping[str, Any]],
-    ) -> DutyPlan:  # fmt: skip
+    ) -> DutyPlan:
         people = tuple(self._read_responder(entry, country, party) for entry in entries or ())
         absences = [
             shift
@@ -136,9 +143,12 @@ class _Reading:
             )
         ]
         plan = DutyPlan(
-            people, self._read_rotation(party, duty), self._read_calendar(party, duty),
-            tuple(self._read_shifts(party, overrides)), tuple(absences),
-        )  # fmt: skip
+            people,
+            self._read_rotation(party, duty),
+            self._read_calendar(party, duty),
+            tuple(self._read_shifts(party, overrides)),
+            tuple(absences),
+        )
         known = {person.reference for person in people}
         named = {shift.responder for shift in (*plan.overrides, *(plan.shifts or ()))}
         named |= set(plan.rotation.order) if plan.rotation else set()
@@ -188,10 +198,14 @@ class _Reading:
         if addresses and not verified:
             self._gaps.append(f"{party}: {entry['responder']} has no verified contact method")
         return Responder(
-            entry["responder"], entry["language"], {channel: found[0] for channel, found in verified.items()},
-            bool(entry.get("lead")), unverified, self._read_safe_hours(entry, party),
+            entry["responder"],
+            entry["language"],
+            {channel: found[0] for channel, found in verified.items()},
+            bool(entry.get("lead")),
+            unverified,
+            self._read_safe_hours(entry, party),
             {channel: tuple(found[1:]) for channel, found in verified.items() if found[1:]},
-        )  # fmt: skip
+        )
 
     def _read_addresses(self, entry: Mapping[str, Any], country: str, party: str) -> dict[Recipient, str]:
         """Reads every number and mail address; one may be written alone, several as a list."""

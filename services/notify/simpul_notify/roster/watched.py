@@ -74,10 +74,14 @@ class WatchedRoster:
             f"{party}: nobody on duty{describe_gap(gap, period, zone)}"
             for party in sorted({change.party for change in self._changes} & self.file_plan.duties.keys())
             for gap in find_new_gaps(
-                self.file_plan.duties[party], (), [one for one in self._changes if one.party == party], period, now,
+                self.file_plan.duties[party],
+                (),
+                [one for one in self._changes if one.party == party],
+                period,
+                now,
                 zone,
             )
-        ]  # fmt: skip
+        ]
 
     async def find_start_problems(self) -> list[str]:
         """Finds the same before another process is replaced, so that a gap changes nothing that runs."""

@@ -58,9 +58,7 @@ class EscalateAlerts:
         alerts, opened = [], []
         for escalation in escalations:
             policy = escalation.policy_of(roster)
-            ladder = ladder_of(
-                roster, escalation.party, escalation.urgency, policy, leads_first=escalation.leads_first
-            )  # fmt: skip
+            ladder = ladder_of(roster, escalation.party, escalation.urgency, policy, leads_first=escalation.leads_first)
             if ladder:
                 alerts += [escalation.alert_for(recipient, ladder[0].party) for recipient in ladder[0].recipients()]
             opened.append((escalation, _first_check(policy) if ladder else timedelta()))
@@ -118,7 +116,7 @@ class EscalateAlerts:
         policy = escalation.policy_of(roster)
         ladder = ladder_of(
             roster, escalation.party, escalation.urgency, policy, due.excluded, leads_first=escalation.leads_first
-        )  # fmt: skip
+        )
         since = due.now if restarts_wait(due.tried, due.due_at, due.waiting_since, due.now) else due.waiting_since
         match next_step(ladder, policy, due.tried, since, due.now):
             case Wait(until=until):

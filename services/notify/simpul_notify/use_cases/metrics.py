@@ -24,13 +24,17 @@ ALERTS_SUPPRESSED: Final = Counter(
     "simpul_alerts_suppressed", "Unnecessary alerts, by reason", ["reason"], registry=REGISTRY
 )
 ESCALATION_STEPS: Final = Counter(
-    "simpul_escalation_steps", "Steps of escalations: another person or method alerted, or nobody left", ["result"],
+    "simpul_escalation_steps",
+    "Steps of escalations: another person or method alerted, or nobody left",
+    ["result"],
     registry=REGISTRY,
-)  # fmt: skip
+)
 ALERTS_EXHAUSTED: Final = Counter(
-    "simpul_alerts_exhausted", "Alerts that nobody acknowledged although everybody was alerted", ["urgency"],
+    "simpul_alerts_exhausted",
+    "Alerts that nobody acknowledged although everybody was alerted",
+    ["urgency"],
     registry=REGISTRY,
-)  # fmt: skip
+)
 ESCALATIONS_LATE: Final = Gauge(
     "simpul_escalations_late", "Alerts whose next step should have been taken", registry=REGISTRY
 )

@@ -231,15 +231,19 @@ class RecordAlerts:
             transaction,
             [
                 _alarm(
-                    event, event.data.alarm_id, party, event.data.agency,
+                    event,
+                    event.data.alarm_id,
+                    party,
+                    event.data.agency,
                     Urgency.HIGH if event.data.alarm is AgencyAlarm.PARKED else Urgency.MEDIUM,
-                    event.time + REACT_WITHIN, ALARM_CLOCKS[event.data.alarm],
+                    event.time + REACT_WITHIN,
+                    ALARM_CLOCKS[event.data.alarm],
                 )
                 for event in events
                 for party in dict.fromkeys((event.data.agency, coordinator))
                 if party
             ],
-        )  # fmt: skip
+        )
 
     async def record_breaches(self, transaction: Transaction, events: Sequence[BreachFoundV1]) -> None:
         """Alerts those who answer for the city's data, again and again until every notice was given.
@@ -253,13 +257,18 @@ class RecordAlerts:
             transaction,
             [
                 _alarm(
-                    event, event.data.breach_id, party, roster.coordinator, Urgency.MEDIUM, event.data.due_at,
+                    event,
+                    event.data.breach_id,
+                    party,
+                    roster.coordinator,
+                    Urgency.MEDIUM,
+                    event.data.due_at,
                     BREACH_CLOCK,
                 )
                 for event in events
                 for party in parties
             ],
-        )  # fmt: skip
+        )
 
     async def _record(self, transaction: Transaction, escalations: Sequence[Escalation]) -> None:
         """Alerts the first responder of each; that nobody is on duty is recorded as failed alerts."""
@@ -288,9 +297,20 @@ def _alarm(
     Its id stands for the event, the case, the referral and the service that others are about.
     """
     return Escalation(
-        uuid4(), alarm_id, party, alarm_id, alarm_id, (alarm_id,), agency, urgency, deadline, Occasion.ALARM, clock,
-        int(Occasion.ESCALATED), event.time,
-    )  # fmt: skip
+        uuid4(),
+        alarm_id,
+        party,
+        alarm_id,
+        alarm_id,
+        (alarm_id,),
+        agency,
+        urgency,
+        deadline,
+        Occasion.ALARM,
+        clock,
+        int(Occasion.ESCALATED),
+        event.time,
+    )
 
 
 def _known(service: RequestedService) -> KnownService:

@@ -231,8 +231,9 @@ def add_action_routes(  # noqa: C901 - one short function per route
 
     @web.put(
         "/cases/{case_id}/suggested-exclusions/{agency}",
-        summary="Confirm or reject an exclusion that an unverified source suggested", **action,
-    )  # fmt: skip
+        summary="Confirm or reject an exclusion that an unverified source suggested",
+        **action,
+    )
     async def decide_suggestion(
         by: Annotated[Actor, permit(ApiAction.DECIDE_SUGGESTION)],
         case_id: Annotated[UUID, find_case],
@@ -320,9 +321,15 @@ def add_action_routes(  # noqa: C901 - one short function per route
         body: OfferIn,
     ) -> OfferedOut:
         offered = await triage_cases.offer_service(
-            case_id, version_number(version), body.service, body.agency, body.role, by=by, reason=body.reason,
+            case_id,
+            version_number(version),
+            body.service,
+            body.agency,
+            body.role,
+            by=by,
+            reason=body.reason,
             settles=await codes.find_referral(body.settles) if body.settles else None,
-        )  # fmt: skip
+        )
         return OfferedOut(referral_id=offered.referral_id, service_id=offered.service_id)
 
     @web.post("/cases/{case_id}/referrals/{referral_id}/cancel", summary="Cancel services of a referral", **action)
@@ -334,9 +341,14 @@ def add_action_routes(  # noqa: C901 - one short function per route
         body: CancellationIn,
     ) -> None:
         await triage_cases.cancel_services(
-            case_id, version_number(version), referral_id, body.why, by=by, reason=body.reason,
+            case_id,
+            version_number(version),
+            referral_id,
+            body.why,
+            by=by,
+            reason=body.reason,
             service_ids=body.service_ids,
-        )  # fmt: skip
+        )
 
 
 def version_number(version: str) -> int:

@@ -42,9 +42,14 @@ class AnswerIn(_Written):
 
 
 def add_agency_question_routes(
-    web: FastAPI, service: Service, questions: AgencyQuestions, see_cases: SeeCases,
-    authentication: Authentication, codes: Codes, documented: dict[str, Any],
-) -> None:  # fmt: skip
+    web: FastAPI,
+    service: Service,
+    questions: AgencyQuestions,
+    see_cases: SeeCases,
+    authentication: Authentication,
+    codes: Codes,
+    documented: dict[str, Any],
+) -> None:
     """Adds the routes."""
     recorded = record_reads(service.engine)
     permit, find_case = authentication.permit, Depends(codes.find_case)
@@ -52,8 +57,9 @@ def add_agency_question_routes(
 
     @web.get(
         "/cases/{case_id}/agency-questions",
-        summary="What the agency of the person wanted to know of the agency that referred the child", **guarded,
-    )  # fmt: skip
+        summary="What the agency of the person wanted to know of the agency that referred the child",
+        **guarded,
+    )
     async def list_sent(
         by: Annotated[Actor, permit(ApiAction.READ_AGENCY_QUESTIONS)], case_id: Annotated[UUID, find_case]
     ) -> list[dict[str, Any]]:
@@ -63,9 +69,11 @@ def add_agency_question_routes(
         return [_question_out(one) for one in await questions.list_sent(case_id, by)]
 
     @web.post(
-        "/cases/{case_id}/agency-questions", status_code=204,
-        summary="Send a question to the agency that referred the child, as an agency that helps it", **guarded,
-    )  # fmt: skip
+        "/cases/{case_id}/agency-questions",
+        status_code=204,
+        summary="Send a question to the agency that referred the child, as an agency that helps it",
+        **guarded,
+    )
     async def send_question(
         by: Annotated[Actor, permit(ApiAction.SEND_AGENCY_QUESTION)],
         case_id: Annotated[UUID, find_case],
@@ -75,8 +83,9 @@ def add_agency_question_routes(
 
     @web.get(
         "/agency-questions",
-        summary="The questions that the agency of the person is to answer, and those that it answered", **guarded,
-    )  # fmt: skip
+        summary="The questions that the agency of the person is to answer, and those that it answered",
+        **guarded,
+    )
     async def list_addressed(
         by: Annotated[Actor, permit(ApiAction.LIST_AGENCY_QUESTIONS)], without: Without = None
     ) -> list[dict[str, Any]]:
@@ -89,9 +98,11 @@ def add_agency_question_routes(
         return {"count": await questions.count_open(by, without or ())}
 
     @web.post(
-        "/agency-questions/{question_id}/answer", status_code=204, summary="Answer a question of another agency",
+        "/agency-questions/{question_id}/answer",
+        status_code=204,
+        summary="Answer a question of another agency",
         **guarded,
-    )  # fmt: skip
+    )
     async def answer_question(
         by: Annotated[Actor, permit(ApiAction.ANSWER_AGENCY_QUESTION)], question_id: UUID, body: AnswerIn
     ) -> None:
@@ -101,9 +112,13 @@ def add_agency_question_routes(
 def _question_out(question: AgencyQuestion) -> dict[str, Any]:
     """Shows a question without its agencies: a complaint centre does not learn who helps the child, nor they of it."""
     return {
-        "question_id": question.question_id, "case_id": question.case_id,
-        "reference": case_reference(question.case_id), "question": question.text, "sent_at": question.sent_at,
-        "answer": question.answer or None, "answered_at": question.answered_at,
+        "question_id": question.question_id,
+        "case_id": question.case_id,
+        "reference": case_reference(question.case_id),
+        "question": question.text,
+        "sent_at": question.sent_at,
+        "answer": question.answer or None,
+        "answered_at": question.answered_at,
         # Without a reason: it may concern the agency that was to answer.
         "withdrawn_at": question.withdrawn_at,
-    }  # fmt: skip
+    }

@@ -23,9 +23,13 @@ _NOTHING: Final = {"max_open": None, "full_until": None, "stated_at": None}
 
 
 def add_capacity_routes(
-    web: FastAPI, service: Service, city: City, state_capacities: StateCapacities,
-    authentication: Authentication, documented: dict[str, Any],
-) -> None:  # fmt: skip
+    web: FastAPI,
+    service: Service,
+    city: City,
+    state_capacities: StateCapacities,
+    authentication: Authentication,
+    documented: dict[str, Any],
+) -> None:
     """Adds the routes."""
     recorded = record_reads(service.engine)
     names = {agency.code: agency.name for agency in city.agencies}
@@ -48,12 +52,17 @@ def add_capacity_routes(
             "today": rules.today,
             "capacities": [
                 _capacity_out(
-                    agency, names[agency], Need(code), found.get((agency, code), _NOTHING),
-                    open_cases.get((agency, code), 0), rules.agreement.right_of, rules.today,
+                    agency,
+                    names[agency],
+                    Need(code),
+                    found.get((agency, code), _NOTHING),
+                    open_cases.get((agency, code), 0),
+                    rules.agreement.right_of,
+                    rules.today,
                 )
                 for agency, code in sorted(keys)
             ],
-        }  # fmt: skip
+        }
 
     @web.put("/capacities", status_code=204, summary="State what the own agency can take for a service", **guarded)
     async def state_capacity(
@@ -63,13 +72,24 @@ def add_capacity_routes(
 
 
 def _capacity_out(
-    agency: str, name: str, need: Need, stated: Mapping[str, Any], open_cases: int, right_of: Mapping[Need, Right],
+    agency: str,
+    name: str,
+    need: Need,
+    stated: Mapping[str, Any],
+    open_cases: int,
+    right_of: Mapping[Need, Right],
     today: date,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     capacity = ServiceCapacity(open_cases, stated["max_open"], stated["full_until"])
     return {
-        "agency": agency, "agency_name": name, "service": need, "right": right_of.get(need),
-        "open_cases": open_cases, "max_open_cases": capacity.max_open, "full_until": capacity.full_until,
-        "stated_at": stated["stated_at"], "is_full": capacity.is_full_on(today),
+        "agency": agency,
+        "agency_name": name,
+        "service": need,
+        "right": right_of.get(need),
+        "open_cases": open_cases,
+        "max_open_cases": capacity.max_open,
+        "full_until": capacity.full_until,
+        "stated_at": stated["stated_at"],
+        "is_full": capacity.is_full_on(today),
         "is_never_passed_over": need in NEVER_PASSED_OVER,
-    }  # fmt: skip
+    }

@@ -39,9 +39,13 @@ _IS_OPEN: Final[Mapping[Which, bool | None]] = {Which.OPEN: True, Which.ENDED: F
 
 
 def add_list_routes(
-    web: FastAPI, service: Service, city: City, see_cases: SeeCases, authentication: Authentication,
+    web: FastAPI,
+    service: Service,
+    city: City,
+    see_cases: SeeCases,
+    authentication: Authentication,
     documented: dict[str, Any],
-) -> None:  # fmt: skip
+) -> None:
     """Adds the lists of cases and of manual triages."""
     names = {agency.code: agency.name for agency in city.agencies}
     permit = authentication.permit

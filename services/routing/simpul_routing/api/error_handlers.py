@@ -290,9 +290,11 @@ async def _respond_mediation_refused(_: Request, error: Exception) -> JSONRespon
     texts = [_ClauseText(clause, error.agreement) for clause in error.clauses]
     refusal = _MEDIATION[type(error)] if texts else _MEDIATION_NOT_OPENED
     return _respond(
-        refusal, {"clauses": texts}, agreement=error.agreement.version,
+        refusal,
+        {"clauses": texts},
+        agreement=error.agreement.version,
         clauses=[{"id": text.clause.id, "messages": text.messages()} for text in texts],
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True, slots=True)

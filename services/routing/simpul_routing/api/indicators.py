@@ -65,9 +65,10 @@ def add_indicator_routes(
         if form == "csv":
             name = f"indicators-{_month_name(first)}-{_month_name(last)}-{by.value}.csv"
             return Response(
-                _csv(tables), media_type="text/csv; charset=utf-8",
+                _csv(tables),
+                media_type="text/csv; charset=utf-8",
                 headers={"Content-Disposition": f'attachment; filename="{name}"'},
-            )  # fmt: skip
+            )
         return _json(first, last, by, tables)
 
 

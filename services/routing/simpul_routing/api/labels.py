@@ -108,9 +108,11 @@ def _describe_full(full: FoundFull, names: Mapping[str, str], language: str) -> 
     else:
         sentence = texts.gettext("{service}: {agency} was passed over because it is full ({why}); next: {chosen}")
     return sentence.format(
-        service=full.service.label(language), agency=names.get(full.agency, full.agency), why=why,
+        service=full.service.label(language),
+        agency=names.get(full.agency, full.agency),
+        why=why,
         chosen=names.get(full.chosen, full.chosen),
-    )  # fmt: skip
+    )
 
 
 def _name_actor(event: CaseEvent, names: Mapping[str, str], language: str) -> str:

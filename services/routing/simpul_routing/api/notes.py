@@ -16,9 +16,15 @@ from simpul_schema.names import subject_of_case
 
 
 def add_note_routes(
-    web: FastAPI, service: Service, city: City, case_notes: CaseNotes, see_cases: SeeCases,
-    authentication: Authentication, codes: Codes, documented: dict[str, Any],
-) -> None:  # fmt: skip
+    web: FastAPI,
+    service: Service,
+    city: City,
+    case_notes: CaseNotes,
+    see_cases: SeeCases,
+    authentication: Authentication,
+    codes: Codes,
+    documented: dict[str, Any],
+) -> None:
     """Adds the route."""
     names = {agency.code: agency.name for agency in city.agencies}
     recorded = record_reads(service.engine)
@@ -26,8 +32,9 @@ def add_note_routes(
     @web.get(
         "/cases/{case_id}/notes",
         summary="The notes of agencies that the person may read, by the section of the dossier that they add to",
-        tags=["cases"], **documented,
-    )  # fmt: skip
+        tags=["cases"],
+        **documented,
+    )
     async def list_notes(
         by: Annotated[Actor, authentication.permit(ApiAction.READ_NOTES)],
         case_id: Annotated[UUID, Depends(codes.find_case)],
@@ -37,8 +44,12 @@ def add_note_routes(
         # Afterwards, so that one request never waits for a second connection while it holds one.
         return [
             {
-                "note_id": one.note_id, "agency": one.agency, "agency_name": names.get(one.agency, one.agency),
-                "about": one.about, "text": one.text, "written_at": one.written_at,
+                "note_id": one.note_id,
+                "agency": one.agency,
+                "agency_name": names.get(one.agency, one.agency),
+                "about": one.about,
+                "text": one.text,
+                "written_at": one.written_at,
             }
             for one in await case_notes.list_notes(case_id, by)
-        ]  # fmt: skip
+        ]

@@ -47,9 +47,16 @@ AgencyCode = Annotated[str, Query(pattern=r"^[a-z0-9-]{2,60}$", description="cod
 
 
 def add_query_routes(
-    web: FastAPI, service: Service, city: City, versions: Versions, see_cases: SeeCases,
-    authentication: Authentication, codes: Codes, consent_texts: ConsentTexts, documented: dict[str, Any],
-) -> None:  # fmt: skip
+    web: FastAPI,
+    service: Service,
+    city: City,
+    versions: Versions,
+    see_cases: SeeCases,
+    authentication: Authentication,
+    codes: Codes,
+    consent_texts: ConsentTexts,
+    documented: dict[str, Any],
+) -> None:
     """Adds the routes that only read."""
     names = {agency.code: agency.name for agency in city.agencies}
     guarded: dict[str, Any] = {**documented, "tags": ["cases"]}
@@ -96,12 +103,13 @@ def add_query_routes(
 
     @web.get("/cases/{case_id}/timeline", summary="The history of a case as sentences", **guarded)
     async def timeline(
-        by: Annotated[Actor, permit(ApiAction.READ_TIMELINE)], case_id: Annotated[UUID, find_case],
+        by: Annotated[Actor, permit(ApiAction.READ_TIMELINE)],
+        case_id: Annotated[UUID, find_case],
         language: Literal["id", "en"] = "id",
         for_print: Annotated[
             bool, Query(description="without what people wrote, and without suspected agencies, because paper travels")
         ] = False,
-    ) -> list[dict[str, Any]]:  # fmt: skip
+    ) -> list[dict[str, Any]]:
         async with recorded(by, ApiAction.READ_TIMELINE, subject_of_case(case_id)) as connection:
             facts = (await see_cases.find_case(connection, case_id, by)).facts
             hidden = see_cases.find_hidden_events(by, facts)
@@ -197,9 +205,15 @@ def add_query_routes(
 
 
 async def build_timeline(
-    connection: AsyncConnection, keys: Keys, case_id: UUID, names: Mapping[str, str], language: str,
-    hidden: AbstractSet[CaseEventKind] = frozenset(), *, for_print: bool = False,
-) -> list[dict[str, Any]]:  # fmt: skip
+    connection: AsyncConnection,
+    keys: Keys,
+    case_id: UUID,
+    names: Mapping[str, str],
+    language: str,
+    hidden: AbstractSet[CaseEventKind] = frozenset(),
+    *,
+    for_print: bool = False,
+) -> list[dict[str, Any]]:
     """Builds the history of a case as sentences, the earliest first, without events of a `hidden` kind."""
     stored = await repository.list_case_events(connection, keys, case_id)
     found = [one for one in stored if one.event.kind not in hidden]
@@ -326,9 +340,14 @@ def _suggestion_out(code: str, one: Suggestion, names: Mapping[str, str]) -> dic
 
 def _consent_out(one: Consent) -> dict[str, Any]:
     return {
-        "purpose": one.purpose, **asdict(one.terms), "recorded_by": one.recorded_by, "agency": one.recorded_for,
-        "recorded_at": one.recorded_at, "withdrawn_at": one.withdrawn_at, "withdrawn_by": one.withdrawn_by,
-    }  # fmt: skip
+        "purpose": one.purpose,
+        **asdict(one.terms),
+        "recorded_by": one.recorded_by,
+        "agency": one.recorded_for,
+        "recorded_at": one.recorded_at,
+        "withdrawn_at": one.withdrawn_at,
+        "withdrawn_by": one.withdrawn_by,
+    }
 
 
 def _overlap_out(keys: Keys, row: Mapping[str, Any]) -> dict[str, Any]:

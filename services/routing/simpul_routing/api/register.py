@@ -26,9 +26,13 @@ _OF_SERVICE: Final = ("agency", "service", "state", "outcome")
 
 
 def add_register_routes(
-    web: FastAPI, service: Service, city: City, see_cases: SeeCases, authentication: Authentication,
+    web: FastAPI,
+    service: Service,
+    city: City,
+    see_cases: SeeCases,
+    authentication: Authentication,
     documented: dict[str, Any],
-) -> None:  # fmt: skip
+) -> None:
     """Adds the route."""
     recorded = record_reads(service.engine)
 
@@ -51,7 +55,7 @@ def add_register_routes(
             scope = await see_cases.find_scope(connection, by, without or ())
             rows = await repository.list_registered_cases(
                 connection, since, until, scope, decode_cursor(after), PAGE + 1
-            )  # fmt: skip
+            )
         cases = [_case_out(row, _read_facts(service, row)) for row in rows[:PAGE]]
         return {"month": month, "cases": cases, "next": find_next(rows, PAGE, "decided_at", "case_id")}
 
@@ -64,9 +68,16 @@ def _read_facts(service: Service, row: Mapping[str, Any]) -> CaseFacts:
 def _case_out(row: Mapping[str, Any], facts: CaseFacts) -> dict[str, Any]:
     shared = facts.shared.model_dump(mode="json")
     names = (
-        "violence", "sex", "age_band", "happened_at", "place", "event_kecamatan", "kecamatan", "perpetrator_relation",
+        "violence",
+        "sex",
+        "age_band",
+        "happened_at",
+        "place",
+        "event_kecamatan",
+        "kecamatan",
+        "perpetrator_relation",
         "perpetrator_is_child",
-    )  # fmt: skip
+    )
     received = [one.received_at for one in facts.reports.values() if one.received_at]
     return {name: shared[name] for name in names} | {
         "case_id": row["case_id"],

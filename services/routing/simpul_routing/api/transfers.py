@@ -79,9 +79,15 @@ class AcknowledgementIn(BaseModel):
 
 
 def add_transfer_routes(
-    web: FastAPI, service: Service, city: City, transfer_cases: TransferCases, see_cases: SeeCases,
-    authentication: Authentication, codes: Codes, documented: dict[str, Any],
-) -> None:  # fmt: skip
+    web: FastAPI,
+    service: Service,
+    city: City,
+    transfer_cases: TransferCases,
+    see_cases: SeeCases,
+    authentication: Authentication,
+    codes: Codes,
+    documented: dict[str, Any],
+) -> None:
     """Adds the routes about transfers."""
     names = {agency.code: agency.name for agency in city.agencies}
     guarded: dict[str, Any] = {**documented, "tags": ["cases"]}
@@ -109,9 +115,11 @@ def add_transfer_routes(
         }
 
     @web.post(
-        "/cases/{case_id}/transfers", status_code=201, summary="Ask a party outside the agreement to take over",
+        "/cases/{case_id}/transfers",
+        status_code=201,
+        summary="Ask a party outside the agreement to take over",
         **guarded,
-    )  # fmt: skip
+    )
     async def send(
         by: Annotated[Actor, permit(ApiAction.SEND_TRANSFER)],
         case_id: Annotated[UUID, find_case],
@@ -125,9 +133,11 @@ def add_transfer_routes(
         return TransferOut(transfer_id=transfer_id, code=referral_code(transfer_id))
 
     @web.post(
-        "/cases/{case_id}/transfers/{transfer_id}/acknowledge", status_code=204, summary="Note the receipt of a letter",
+        "/cases/{case_id}/transfers/{transfer_id}/acknowledge",
+        status_code=204,
+        summary="Note the receipt of a letter",
         **guarded,
-    )  # fmt: skip
+    )
     async def acknowledge(
         by: Annotated[Actor, permit(ApiAction.ACKNOWLEDGE_TRANSFER)],
         case_id: Annotated[UUID, find_case],
@@ -151,9 +161,11 @@ def add_transfer_routes(
         await transfer_cases.withdraw_transfer(case_id, version_number(version), transfer_id, by=by, reason=body.reason)
 
     @web.get(
-        "/cases/{case_id}/transfers/{transfer_id}/letter", summary="The letter, which names nobody",
-        response_class=PlainTextResponse, **guarded,
-    )  # fmt: skip
+        "/cases/{case_id}/transfers/{transfer_id}/letter",
+        summary="The letter, which names nobody",
+        response_class=PlainTextResponse,
+        **guarded,
+    )
     async def letter(
         by: Annotated[Actor, permit(ApiAction.READ_LETTER)],
         case_id: Annotated[UUID, find_case],
@@ -182,10 +194,16 @@ def write_letter(case: Case, transfer: Transfer, agency: str, city: str, zone: Z
     party = transfer.read_party()
     text = load_translations("simpul_routing")[language].gettext(_LETTER[transfer.subject])
     return text.format(
-        party=party.name, address=party.address, code=referral_code(transfer.transfer_id), agency=agency, city=city,
-        case=case_reference(case.case_id), urgency=case.urgency.label(language),
-        day=_write_moment(transfer.sent_at, zone), due=_write_moment(transfer.due_at, zone),
-    )  # fmt: skip
+        party=party.name,
+        address=party.address,
+        code=referral_code(transfer.transfer_id),
+        agency=agency,
+        city=city,
+        case=case_reference(case.case_id),
+        urgency=case.urgency.label(language),
+        day=_write_moment(transfer.sent_at, zone),
+        due=_write_moment(transfer.due_at, zone),
+    )
 
 
 def _write_moment(moment: datetime, zone: ZoneInfo) -> str:

@@ -13,9 +13,7 @@ from simpul_routing.domain.exclusions import LIFE_BODY_EVIDENCE, Waiting, protec
 from simpul_routing.domain.reroute import find_next_agency
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency
 
-NEVER_PASSED_OVER: Final = LIFE_BODY_EVIDENCE | {
-    Service.POLICE_REPORT, Service.CASE_MANAGEMENT, Service.MANUAL_TRIAGE,
-}  # fmt: skip
+NEVER_PASSED_OVER: Final = LIFE_BODY_EVIDENCE | {Service.POLICE_REPORT, Service.CASE_MANAGEMENT, Service.MANUAL_TRIAGE}
 """Services for which a full agency is chosen all the same, whatever the facts: what protects life, body or evidence,
 and those that a law or a decision needs at once from exactly this agency (R1, R9)."""
 
@@ -118,17 +116,25 @@ class Chooser:
         for one in planned:
             capacity = self.capacities.find(one.agency, one.service)
             if (
-                one.role is not ReferralRole.LEAD or (one.service, one.agency) in had or one.service in protective
-                or capacity is None or not capacity.is_full_on(self.day)
+                one.role is not ReferralRole.LEAD
+                or (one.service, one.agency) in had
+                or one.service in protective
+                or capacity is None
+                or not capacity.is_full_on(self.day)
                 or self.urgency_of(one.service) is Urgency.HIGH
-            ):  # fmt: skip
+            ):
                 continue
             full = self.capacities.find_full_agencies(one.service, self.day)
             next_agency = find_next_agency(
-                self.agreement, one.clauses, one.service, one.role,
+                self.agreement,
+                one.clauses,
+                one.service,
+                one.role,
                 self.waiting.exclude_waiting_agencies(self.origin, one.service),
-                tried=full | tried.get(one.service, set()), declined_triage=(), reroute_count=0,
-            )  # fmt: skip
+                tried=full | tried.get(one.service, set()),
+                declined_triage=(),
+                reroute_count=0,
+            )
             has_other = next_agency is not None and not next_agency.is_escalated_to_hub
             chosen = next_agency.agency if next_agency and has_other else one.agency
             found.append(FullAgency(one.agency, one.service, chosen, capacity))

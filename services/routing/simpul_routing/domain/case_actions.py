@@ -104,9 +104,13 @@ class CaseActions(Replanning):
         if not clocks:
             clocks = self.rules.required_clocks(decision, self.facts, service, role, agency)
         terms = Terms(
-            urgency=decision.terms_of(service).urgency, agreement=self.rules.agreement.version, clocks=clocks,
-            continues=settled, reroute_count=settled.reroute_count if settled else 0, by_hand=True,
-        )  # fmt: skip
+            urgency=decision.terms_of(service).urgency,
+            agreement=self.rules.agreement.version,
+            clocks=clocks,
+            continues=settled,
+            reroute_count=settled.reroute_count if settled else 0,
+            by_hand=True,
+        )
         self.record_event(CaseEventKind.OFFERED_BY_HAND, actor, note=note)
         offered = self.offer_service(PlannedReferral(service, agency, role), terms, actor, None)
         if settled:
@@ -178,7 +182,7 @@ class CaseActions(Replanning):
 
     def _settle_service(
         self, settled: ReferralService, offered: ReferralService, actor: str, *, is_outstanding: bool
-    ) -> None:  # fmt: skip
+    ) -> None:
         why = Why(actor, is_by_hand=True)
         if is_outstanding:
             replacement = Replacement(offered.service_id, settled.reroute_count + 1, is_escalated_to_hub=False)

@@ -176,20 +176,22 @@ Payload: TypeAlias = (
     | RefusedMediation
     | FoundFull
 )
-PAYLOADS: Final[Mapping[CaseEventKind, type[Payload]]] = MappingProxyType({
-    **dict.fromkeys(CaseEventKind, NoPayload),
-    CaseEventKind.REFERRAL_OFFERED: OfferedReferral,
-    CaseEventKind.REFERRAL_CHANGED: ChangedReferral,
-    CaseEventKind.DEADLINE_STEP_TAKEN: TakenStep,
-    CaseEventKind.PLAN_STEP_TAKEN: TakenCaseStep,
-    CaseEventKind.EXCLUSION_STEP_TAKEN: TakenCaseStep,
-    CaseEventKind.STATE_CHANGED: ChangedState,
-    CaseEventKind.REPLANNED: Replanned,
-    CaseEventKind.RIGHT_ANSWERED: AnsweredRight,
-    CaseEventKind.MEDIATION_REFUSED: RefusedMediation,
-    CaseEventKind.AGENCY_PASSED_OVER: FoundFull,
-    CaseEventKind.FULL_AGENCY_CHOSEN: FoundFull,
-})  # fmt: skip
+PAYLOADS: Final[Mapping[CaseEventKind, type[Payload]]] = MappingProxyType(
+    {
+        **dict.fromkeys(CaseEventKind, NoPayload),
+        CaseEventKind.REFERRAL_OFFERED: OfferedReferral,
+        CaseEventKind.REFERRAL_CHANGED: ChangedReferral,
+        CaseEventKind.DEADLINE_STEP_TAKEN: TakenStep,
+        CaseEventKind.PLAN_STEP_TAKEN: TakenCaseStep,
+        CaseEventKind.EXCLUSION_STEP_TAKEN: TakenCaseStep,
+        CaseEventKind.STATE_CHANGED: ChangedState,
+        CaseEventKind.REPLANNED: Replanned,
+        CaseEventKind.RIGHT_ANSWERED: AnsweredRight,
+        CaseEventKind.MEDIATION_REFUSED: RefusedMediation,
+        CaseEventKind.AGENCY_PASSED_OVER: FoundFull,
+        CaseEventKind.FULL_AGENCY_CHOSEN: FoundFull,
+    }
+)
 """The payload of each kind."""
 NO_PAYLOAD: Final = NoPayload()
 

@@ -28,9 +28,14 @@ class CaseFile(Replies, CaseEnds):
 
     @classmethod
     def open_case(
-        cls, case_id: UUID, report: ReportedFacts, suggested: Sequence[str], received_at: datetime, rules: Rules,
+        cls,
+        case_id: UUID,
+        report: ReportedFacts,
+        suggested: Sequence[str],
+        received_at: datetime,
+        rules: Rules,
         cause: UUID,
-    ) -> "CaseFile":  # fmt: skip
+    ) -> "CaseFile":
         """Opens the file of a reported case, decides it, offers what is immediate and proposes the service plan."""
         facts = CaseFacts({str(case_id): report}).add_suggestions(suggested, rules.now)
         decided = decide_case(rules, facts, rules.decide(facts))
@@ -65,7 +70,7 @@ class CaseFile(Replies, CaseEnds):
                 continue
             clocks = rules.required_clocks(
                 decided.decision, facts, planned.service, planned.role, planned.agency, received_at
-            )  # fmt: skip
+            )
             urgency = decided.decision.terms_of(planned.service).urgency
             file.offer_service(planned, Terms(urgency, plan.agreement, clocks), ROUTING, cause)
         file.update_plan(decided.decision, held.proposed, cause)

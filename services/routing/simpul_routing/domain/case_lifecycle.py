@@ -45,18 +45,20 @@ class CaseAction(StrEnum):
 _S = CaseState
 OPEN: Final = (_S.TRIAGE, _S.ASSESSMENT, _S.SERVICE_PLAN, _S.INTERVENTION, _S.MONITORING, _S.REOPENED)
 _BEFORE_INTERVENTION: Final = (_S.TRIAGE, _S.ASSESSMENT, _S.SERVICE_PLAN, _S.REOPENED)
-CASE_TRANSITIONS: Final[Mapping[tuple[CaseState, CaseAction], CaseState]] = MappingProxyType({
-    (_S.RECEIVED, CaseAction.DECIDED): _S.TRIAGE,
-    **{(state, CaseAction.ACCEPTED): _S.ASSESSMENT for state in (_S.TRIAGE, _S.REOPENED)},
-    **{(state, CaseAction.PLANNED): _S.SERVICE_PLAN for state in (_S.TRIAGE, _S.ASSESSMENT, _S.REOPENED)},
-    **{(state, CaseAction.BEGUN): _S.INTERVENTION for state in (*_BEFORE_INTERVENTION, _S.MONITORING)},
-    **{(state, CaseAction.SERVED): _S.MONITORING for state in (*_BEFORE_INTERVENTION, _S.INTERVENTION)},
-    **{(state, CaseAction.CLOSED): _S.TERMINATED for state in OPEN},
-    **{(state, CaseAction.MERGED): _S.MERGED for state in OPEN},
-    **{(state, CaseAction.VOIDED): _S.ENTERED_IN_ERROR for state in OPEN},
-    # A merged case continues as the other case, so it cannot be reopened.
-    **{(state, CaseAction.REOPENED): _S.REOPENED for state in (_S.TERMINATED, _S.ENTERED_IN_ERROR)},
-})  # fmt: skip
+CASE_TRANSITIONS: Final[Mapping[tuple[CaseState, CaseAction], CaseState]] = MappingProxyType(
+    {
+        (_S.RECEIVED, CaseAction.DECIDED): _S.TRIAGE,
+        **{(state, CaseAction.ACCEPTED): _S.ASSESSMENT for state in (_S.TRIAGE, _S.REOPENED)},
+        **{(state, CaseAction.PLANNED): _S.SERVICE_PLAN for state in (_S.TRIAGE, _S.ASSESSMENT, _S.REOPENED)},
+        **{(state, CaseAction.BEGUN): _S.INTERVENTION for state in (*_BEFORE_INTERVENTION, _S.MONITORING)},
+        **{(state, CaseAction.SERVED): _S.MONITORING for state in (*_BEFORE_INTERVENTION, _S.INTERVENTION)},
+        **{(state, CaseAction.CLOSED): _S.TERMINATED for state in OPEN},
+        **{(state, CaseAction.MERGED): _S.MERGED for state in OPEN},
+        **{(state, CaseAction.VOIDED): _S.ENTERED_IN_ERROR for state in OPEN},
+        # A merged case continues as the other case, so it cannot be reopened.
+        **{(state, CaseAction.REOPENED): _S.REOPENED for state in (_S.TERMINATED, _S.ENTERED_IN_ERROR)},
+    }
+)
 """Any other action changes nothing; if a person requested it, it is refused."""
 
 

@@ -263,9 +263,7 @@ class CaseRecord:
     def _has_open_lead(self) -> bool:
         return any(s.role is ReferralRole.LEAD and s.standing.is_open for s in self.own_services)
 
-    def offer_service(
-        self, planned: PlannedReferral, terms: Terms, actor: str, cause: UUID | None
-    ) -> ReferralService:  # fmt: skip
+    def offer_service(self, planned: PlannedReferral, terms: Terms, actor: str, cause: UUID | None) -> ReferralService:
         """Offers a service to an agency."""
         service = self.add_service(planned, terms, ServiceState.OFFERED)
         self.publish_offer(service, actor, cause)
@@ -359,9 +357,16 @@ class CaseRecord:
             moved = moved.stop_clocks(self.rules.now, None if after in TERMINAL else kind)
         self.set_service(moved)
         payload = ChangedReferral(
-            service.agency, service.service, service.standing.state, after, why.decline, why.cancel, why.replan,
-            why.next_agency, why.is_by_hand,
-        )  # fmt: skip
+            service.agency,
+            service.service,
+            service.standing.state,
+            after,
+            why.decline,
+            why.cancel,
+            why.replan,
+            why.next_agency,
+            why.is_by_hand,
+        )
         self._record_of(moved, CaseEventKind.REFERRAL_CHANGED, why.actor, payload, note=why.note, cause=why.cause)
         if change:
             informs_agency = kind is not None or service.agency not in (facts or self.facts).origin.excluded
@@ -383,9 +388,15 @@ class CaseRecord:
         self.move_service(declined, ServiceState.REROUTED, why, rerouted, facts=facts, replacement=replacement)
 
     def _record_of(
-        self, service: ReferralService, kind: CaseEventKind, actor: str, payload: Payload, *, note: str = "",
+        self,
+        service: ReferralService,
+        kind: CaseEventKind,
+        actor: str,
+        payload: Payload,
+        *,
+        note: str = "",
         cause: UUID | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         case_id = self.referrals[service.referral_id].case_id
         ids = service.referral_id, service.service_id
         self._add_to_history(CaseEvent(case_id, kind, actor, payload, *ids, note=note, cause=cause))

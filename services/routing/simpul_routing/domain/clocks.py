@@ -26,15 +26,17 @@ from simpul_routing.domain.lifecycle import ReplyKind
 from simpul_schema.vocabulary import ReferralRole, Service
 
 _STEPS: Final = (Step.HALF, Step.DUE, Step.TWICE)
-STOPPED_BY: Final[Mapping[ClockName, frozenset[ReplyKind]]] = MappingProxyType({
-    ClockName.RECEIPT: frozenset(ReplyKind),
-    ClockName.ANSWER: frozenset(ReplyKind) - {ReplyKind.DELIVERED, ReplyKind.SEEN},
-    ClockName.POLICE_REPORT: frozenset(ReplyKind) - {ReplyKind.DELIVERED, ReplyKind.SEEN},
-    ClockName.CONTACT: frozenset({ReplyKind.SCHEDULED, ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
-    ClockName.SERVICE: frozenset({ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
-    ClockName.HEALTH_WINDOW: frozenset({ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
-    ClockName.TEMPORARY_PROTECTION: frozenset({ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
-})  # fmt: skip
+STOPPED_BY: Final[Mapping[ClockName, frozenset[ReplyKind]]] = MappingProxyType(
+    {
+        ClockName.RECEIPT: frozenset(ReplyKind),
+        ClockName.ANSWER: frozenset(ReplyKind) - {ReplyKind.DELIVERED, ReplyKind.SEEN},
+        ClockName.POLICE_REPORT: frozenset(ReplyKind) - {ReplyKind.DELIVERED, ReplyKind.SEEN},
+        ClockName.CONTACT: frozenset({ReplyKind.SCHEDULED, ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
+        ClockName.SERVICE: frozenset({ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
+        ClockName.HEALTH_WINDOW: frozenset({ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
+        ClockName.TEMPORARY_PROTECTION: frozenset({ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind.DECLINED}),
+    }
+)
 """Replies that stop each clock. The clocks of a declined service continue with the rerouted one. The other clocks of
 the agreement do not belong to a service; events of their own start them."""
 ENDED_UNSEEN: Final = frozenset({ClockName.RECEIPT, ClockName.CONTACT, ClockName.WITHDRAWAL, ClockName.TRANSFER})
@@ -117,9 +119,16 @@ class ReferralClock:
 
 
 def clocks_for_service(
-    clauses: Iterable[Clause], service: Service, role: ReferralRole, start: datetime, zone: ZoneInfo,
-    calendar: Calendar, *, police_since: datetime | None = None, window: tuple[datetime, datetime] | None = None,
-) -> list[ReferralClock]:  # fmt: skip
+    clauses: Iterable[Clause],
+    service: Service,
+    role: ReferralRole,
+    start: datetime,
+    zone: ZoneInfo,
+    calendar: Calendar,
+    *,
+    police_since: datetime | None = None,
+    window: tuple[datetime, datetime] | None = None,
+) -> list[ReferralClock]:
     """Returns the clocks of a service by the clauses in force; the earliest deadline where several set one clock.
 
     `police_since`, for a service of the police, is when the violence became known: the law sets the time within which
@@ -135,9 +144,15 @@ def clocks_for_service(
 
 
 def _clocks_by_clause(
-    clauses: Iterable[Clause], service: Service, role: ReferralRole, start: datetime, zone: ZoneInfo,
-    calendar: Calendar, police_since: datetime | None, window: tuple[datetime, datetime] | None,
-) -> Iterator[ReferralClock]:  # fmt: skip
+    clauses: Iterable[Clause],
+    service: Service,
+    role: ReferralRole,
+    start: datetime,
+    zone: ZoneInfo,
+    calendar: Calendar,
+    police_since: datetime | None,
+    window: tuple[datetime, datetime] | None,
+) -> Iterator[ReferralClock]:
     for clause in clauses:
         match clause.effect:
             case ClockRuns(clock=ClockName.POLICE_REPORT as clock, within=within, service=only):

@@ -22,9 +22,9 @@ from simpul_routing.domain.referral import Referral, ReferralService, sort_servi
 from simpul_routing.domain.rules import Rules
 from simpul_schema.vocabulary import Right, Service
 
-_SERVING: Final = frozenset({
-    ServiceState.ACCEPTED, ServiceState.SCHEDULED, ServiceState.UNATTENDED, ServiceState.IN_PROGRESS,
-})  # fmt: skip
+_SERVING: Final = frozenset(
+    {ServiceState.ACCEPTED, ServiceState.SCHEDULED, ServiceState.UNATTENDED, ServiceState.IN_PROGRESS}
+)
 """The states in which an agency has accepted a service and still has to provide it."""
 _BY_CONSENT: Final = frozenset({Basis.GUARDIAN_CONSENT, Basis.CHILD_CONSENT})
 _OWN_BASES: Final = frozenset(Basis) - _BY_CONSENT
@@ -102,10 +102,14 @@ def find_disclosure(referral: Referral, case: Case, rules: Rules) -> Disclosure:
     suggested = (case.facts.suggestions.get(code) for code in rules.agreement.parts_of(referral.agency))
     cleared = [one for one in suggested if one and one.state is SuggestionState.REJECTED]
     return Disclosure(
-        bases, tuple(one.service for one, _ in decided), tuple(clauses), newest.agreement,
+        bases,
+        tuple(one.service for one, _ in decided),
+        tuple(clauses),
+        newest.agreement,
         is_suspected=is_excluded(referral.agency, case.facts.pending, rules.agreement),
-        is_cleared=bool(cleared), cleared_namings=sum(one.namings for one in cleared),
-    )  # fmt: skip
+        is_cleared=bool(cleared),
+        cleared_namings=sum(one.namings for one in cleared),
+    )
 
 
 def rests_on_consent(service: ReferralService, case: Case, rules: Rules) -> bool:
@@ -118,10 +122,11 @@ def rests_on_consent(service: ReferralService, case: Case, rules: Rules) -> bool
         return False
     effects = (clause.effect for clause in decision.effective)
     return not any(
-        isinstance(effect, Discloses) and effect.service is service.service
+        isinstance(effect, Discloses)
+        and effect.service is service.service
         and Section.IDENTITY in effect.without_consent
         for effect in effects
-    )  # fmt: skip
+    )
 
 
 def _find_bases(effect: Discloses, basis: Basis, case: Case, rules: Rules) -> dict[Section, Basis]:

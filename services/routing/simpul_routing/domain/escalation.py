@@ -48,9 +48,14 @@ class Escalation(CaseRecord):
         others = self._list_reminded_together(service, name) if clock.step is Step.HALF else []
         is_early = self.rules.now < clock.moment_of(clock.step)
         self._publish_step(
-            service, clock, clock.step, targets, others, informs_agency=not service.is_declined,
+            service,
+            clock,
+            clock.step,
+            targets,
+            others,
+            informs_agency=not service.is_declined,
             reason=StepReason.NOBODY_REACHED if is_early else StepReason.DEADLINE,
-        )  # fmt: skip
+        )
         for taking in (service, *others):
             self._record_step(taking, taking.clocks[name], clock.step)
             self.set_service(taking.with_clocks([taking.clocks[name].after_step(clock.step)]))
@@ -76,14 +81,21 @@ class Escalation(CaseRecord):
         self._record_of(service, CaseEventKind.DEADLINE_STEP_TAKEN, ROUTING, payload)
 
     def _publish_step(
-        self, service: ReferralService, clock: ReferralClock, step: Step, targets: tuple[str, ...],
-        others: Sequence[ReferralService] = (), cause: UUID | None = None, *, informs_agency: bool,
+        self,
+        service: ReferralService,
+        clock: ReferralClock,
+        step: Step,
+        targets: tuple[str, ...],
+        others: Sequence[ReferralService] = (),
+        cause: UUID | None = None,
+        *,
+        informs_agency: bool,
         reason: StepReason = StepReason.DEADLINE,
-    ) -> None:  # fmt: skip
+    ) -> None:
         referral = self.referrals[service.referral_id]
         taken = ClockStepTaken(
             referral, (service, *others), clock.clock, step, clock.due_at, targets, informs_agency, reason
-        )  # fmt: skip
+        )
         self.enqueue(taken, cause)
 
     def find_step_targets(self, service: ReferralService, clock: ReferralClock) -> tuple[str, ...]:
@@ -92,7 +104,7 @@ class Escalation(CaseRecord):
 
     def _find_targets(
         self, service: ReferralService, clock: ReferralClock, step: Step, facts: CaseFacts
-    ) -> tuple[str, ...]:  # fmt: skip
+    ) -> tuple[str, ...]:
         engines = self.rules.versions.of(service.agreement)
         decision = self.rules.decide_by(engines, clock.started_at, facts, self.case.urgency)
         waiting = find_waiting(facts.pending, facts.situation, self.case.urgency, engines.agreement)
@@ -128,9 +140,7 @@ class Escalation(CaseRecord):
             self.raise_alarm(Alarm.NO_DECIDING_AGENCY)
         clock = ReferralClock(ClockName.ANSWER, self.rules.now, answer_by)
         self.review = ExclusionReview(self.rules.new_id(), self.case_id, agency, clock)
-        targets = review_targets(
-            None, decision.effective, agreement, self.rules.addressee(agency), origin, pending
-        )  # fmt: skip
+        targets = review_targets(None, decision.effective, agreement, self.rules.addressee(agency), origin, pending)
         self.enqueue(ExclusionSuggested(self.review, self.case.urgency, pending, _REQUESTED, targets), cause)
 
     def update_review(self, decision: Decision, answer_by: datetime, cause: UUID | None) -> None:
@@ -163,9 +173,13 @@ class Escalation(CaseRecord):
             return
         decision = self.rules.decide_by(engines, review.clock.started_at, facts, self.case.urgency)
         targets = review_targets(
-            step, decision.effective, engines.agreement, self.rules.addressee(review.agency), facts.origin,
+            step,
+            decision.effective,
+            engines.agreement,
+            self.rules.addressee(review.agency),
+            facts.origin,
             facts.pending,
-        )  # fmt: skip
+        )
         self.enqueue(ExclusionSuggested(review, self.case.urgency, facts.pending, int(step.value), targets))
         self.record_event(CaseEventKind.EXCLUSION_STEP_TAKEN, ROUTING, TakenCaseStep(step, review.agency))
 

@@ -17,9 +17,9 @@ from simpul_routing.domain.clocks import Addressee, ReferralClock, escalation_ta
 from simpul_routing.domain.reroute import NextAgency, find_next_agency
 from simpul_schema.vocabulary import Answer, ReferralRole, Right, RightState, Service, Urgency
 
-LIFE_BODY_EVIDENCE: Final = frozenset({
-    Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H,
-})  # fmt: skip
+LIFE_BODY_EVIDENCE: Final = frozenset(
+    {Service.EMERGENCY_PROTECTION, Service.MEDICAL_CARE, Service.FORENSIC_EXAM, Service.PEP_72H}
+)
 """Services that the agreement requires only when they are needed at once; they never wait."""
 _IN_DANGER: Final = frozenset({Service.SHELTER, Service.CASE_MANAGEMENT, Service.MANUAL_TRIAGE})
 """Services that do not wait while the child is in danger."""
@@ -92,9 +92,7 @@ def find_units(agencies: Collection[str], agreement: Agreement) -> frozenset[str
     return whole.union(party.code for party in agreement.parties if is_excluded(party.code, whole, agreement))
 
 
-def find_waiting(
-    pending: Collection[str], situation: Situation, urgency: Urgency, agreement: Agreement
-) -> Waiting:  # fmt: skip
+def find_waiting(pending: Collection[str], situation: Situation, urgency: Urgency, agreement: Agreement) -> Waiting:
     """Finds who waits while the exclusion of the agencies in `pending` is undecided, and what does not wait."""
     return Waiting(find_units(pending, agreement), protective_services(situation, urgency))
 
@@ -138,9 +136,13 @@ def find_deciding_agency(agreement: Agreement, origin: Origin, pending: frozense
 
 
 def review_targets(
-    step: Step | None, clauses: Iterable[Clause], agreement: Agreement, reviewer: Addressee, origin: Origin,
+    step: Step | None,
+    clauses: Iterable[Clause],
+    agreement: Agreement,
+    reviewer: Addressee,
+    origin: Origin,
     pending: frozenset[str],
-) -> tuple[str, ...]:  # fmt: skip
+) -> tuple[str, ...]:
     """Returns whom to notify about suggestions: the reviewer first, then at each step the next escalation level.
 
     Agencies that a suggestion names are skipped. If it names the reviewer, the top level is notified as well.
@@ -206,7 +208,7 @@ class HeldPlan:
 
 def hold_back_referrals(
     plan: CasePlan, situation: Situation, pending: frozenset[str], decides: str, agreement: Agreement
-) -> HeldPlan:  # fmt: skip
+) -> HeldPlan:
     """Makes the agencies in `pending` wait; if all that is offered at once waits, `decides` receives a manual triage.
 
     `pending` are the agencies whose exclusion is suggested, `decides` is the agency that decides about it.

@@ -36,12 +36,19 @@ _DANGEROUS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("safe_now", "perpetrator_is_child"), "no"),
     **dict.fromkeys(
         (
-            "injured", "sexual_under_72h", "suicidal_sign", "trafficking_sign", "pregnant", "disability_need",
-            "perpetrator_lives_with_child", "guardian_is_suspect", "suspect_has_phone",
+            "injured",
+            "sexual_under_72h",
+            "suicidal_sign",
+            "trafficking_sign",
+            "pregnant",
+            "disability_need",
+            "perpetrator_lives_with_child",
+            "guardian_is_suspect",
+            "suspect_has_phone",
         ),
         "yes",
     ),
-}  # fmt: skip
+}
 """The answer that prevails where two reports of one child contradict each other."""
 _PREVAILING: Final[Mapping[str, tuple[str, ...]]] = {
     # Younger children need more services, and a later event leaves more to be done.
@@ -136,10 +143,14 @@ class CaseFacts:
         if Violence.SEXUAL.value in counting:
             [since] = self.situation[SINCE_EVENT.name]
             first["sexual_under_72h"] = _ANSWERED.get(since, first["sexual_under_72h"])
-        return ReferralFacts.model_validate(first | {
-            "violence": [*first["violence"], *implied], "implied_violence": implied,
-            "mediation_locked": self.mediation_locked,
-        })  # fmt: skip
+        return ReferralFacts.model_validate(
+            first
+            | {
+                "violence": [*first["violence"], *implied],
+                "implied_violence": implied,
+                "mediation_locked": self.mediation_locked,
+            }
+        )
 
     def find_window_start(self, otherwise: datetime) -> tuple[datetime, datetime]:
         """Returns when the time for treatment and evidence began, and when the violence was reported.
@@ -149,9 +160,10 @@ class CaseFacts:
         """
         reported = min((one.received_at or otherwise for one in self.reports.values()), default=otherwise)
         events = [
-            one.happened_at for one in self.reports.values()
+            one.happened_at
+            for one in self.reports.values()
             if one.happened_at and one.situation[SINCE_EVENT.name] <= _WITHIN_72H
-        ]  # fmt: skip
+        ]
         return min(events, default=reported), reported
 
     def find_received_at(self, case_id: UUID, otherwise: datetime) -> datetime:
@@ -202,10 +214,12 @@ class CaseFacts:
         """Returns the facts combined with those of a duplicate case: all reports and all exclusions."""
         excluded_kind = duplicate.excluded_kind if self.excluded_kind == _NOBODY else self.excluded_kind
         combined = replace(
-            self, reports={**self.reports, **duplicate.reports},
-            excluded=self.excluded | duplicate.excluded, excluded_kind=excluded_kind,
+            self,
+            reports={**self.reports, **duplicate.reports},
+            excluded=self.excluded | duplicate.excluded,
+            excluded_kind=excluded_kind,
             consents=combine_consents(self.consents, duplicate.consents),
-        )  # fmt: skip
+        )
         suggestions = _combine_suggestions(self.suggestions, duplicate.suggestions)
         for code in suggestions.keys() & combined.origin.excluded:
             suggestions[code] = replace(suggestions[code], state=SuggestionState.CONFIRMED)

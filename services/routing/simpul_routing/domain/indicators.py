@@ -95,8 +95,10 @@ def _publish_part_counts(counts: Counts) -> PublishedCounts:
 
 def _publish_seconds(line: PublishedLine) -> dict[str, float | None]:
     """Suppresses durations whose count is small; `accepted_p50` belongs to the count `accepted`."""
-    return {name: value if _is_published(line.counts.get(name.rpartition("_")[0])) else None
-            for name, value in line.seconds.items()}  # fmt: skip
+    return {
+        name: value if _is_published(line.counts.get(name.rpartition("_")[0])) else None
+        for name, value in line.seconds.items()
+    }
 
 
 def _is_published(count: int | None) -> bool:

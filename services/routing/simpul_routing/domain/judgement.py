@@ -10,9 +10,12 @@ from simpul_routing.domain.referral import Referral, ReferralService
 from simpul_schema.vocabulary import DeclineReason, ReplyRefusal
 
 _REASONS_BY_HELPFULNESS: Final = (
-    ReplyRefusal.FIRST_AID_FIRST, ReplyRefusal.NOT_YET_ACCEPTED, ReplyRefusal.NOT_NOW, ReplyRefusal.REROUTED,
+    ReplyRefusal.FIRST_AID_FIRST,
+    ReplyRefusal.NOT_YET_ACCEPTED,
+    ReplyRefusal.NOT_NOW,
+    ReplyRefusal.REROUTED,
     ReplyRefusal.ALREADY_ENDED,
-)  # fmt: skip
+)
 """If a reply that names no service applies to none, the first of the reasons is given."""
 
 
@@ -29,9 +32,12 @@ class Judgement:
 
 
 def judge_referral_reply(
-    referral: Referral | None, agency: str, kind: ReplyKind, service_ids: Iterable[UUID] = (),
+    referral: Referral | None,
+    agency: str,
+    kind: ReplyKind,
+    service_ids: Iterable[UUID] = (),
     reason: DeclineReason | None = None,
-) -> Judgement:  # fmt: skip
+) -> Judgement:
     """Judges a reply about the services that it names, or about all of the referral.
 
     A reply that names no service is about those to which it applies; it is refused only if it applies to none and

@@ -66,14 +66,16 @@ TRANSITIONS: Final[Mapping[tuple[ServiceState, ReplyKind], ServiceState]] = Mapp
 """Every other reply is refused, except late and repeated ones, which change nothing."""
 TERMINAL: Final = frozenset({_S.COMPLETED, _S.REROUTED, _S.CANCELLED, _S.REVOKED, _S.ENTERED_IN_ERROR})
 """Without declined: routing reroutes a declined service in the same transaction."""
-IMPLIED_REPLIES: Final[Mapping[ServiceState, frozenset[ReplyKind]]] = MappingProxyType({
-    _S.DELIVERED: frozenset({ReplyKind.DELIVERED}),
-    _S.SEEN: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN}),
-    _S.ACCEPTED: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED}),
-    _S.SCHEDULED: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED, ReplyKind.SCHEDULED}),
-    _S.UNATTENDED: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED, ReplyKind.SCHEDULED}),
-    _S.IN_PROGRESS: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED, ReplyKind.STARTED}),
-})  # fmt: skip
+IMPLIED_REPLIES: Final[Mapping[ServiceState, frozenset[ReplyKind]]] = MappingProxyType(
+    {
+        _S.DELIVERED: frozenset({ReplyKind.DELIVERED}),
+        _S.SEEN: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN}),
+        _S.ACCEPTED: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED}),
+        _S.SCHEDULED: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED, ReplyKind.SCHEDULED}),
+        _S.UNATTENDED: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED, ReplyKind.SCHEDULED}),
+        _S.IN_PROGRESS: frozenset({ReplyKind.DELIVERED, ReplyKind.SEEN, ReplyKind.ACCEPTED, ReplyKind.STARTED}),
+    }
+)
 """Replies that are no longer outstanding in each state, because they were sent or have become pointless."""
 _RECEIPTS: Final = (ReplyKind.DELIVERED, ReplyKind.SEEN)
 _OF_SERVICE: Final = frozenset({ReplyKind.SCHEDULED, ReplyKind.UNATTENDED, ReplyKind.STARTED, ReplyKind.COMPLETED})
@@ -81,9 +83,9 @@ _STATE_AFTER: Final = MappingProxyType({kind: state for (_, kind), state in TRAN
 NOT_ACCEPTED: Final = frozenset({_S.OFFERED, _S.DELIVERED, _S.SEEN})
 """States before the agency accepted."""
 _PAST_ACCEPTANCE: Final = frozenset({_S.SCHEDULED, _S.UNATTENDED, _S.IN_PROGRESS})
-_INSUFFICIENT_IN_DANGER: Final = frozenset({
-    DeclineReason.OUTSIDE_MANDATE, DeclineReason.OUTSIDE_AREA, DeclineReason.OTHER,
-})  # fmt: skip
+_INSUFFICIENT_IN_DANGER: Final = frozenset(
+    {DeclineReason.OUTSIDE_MANDATE, DeclineReason.OUTSIDE_AREA, DeclineReason.OTHER}
+)
 """Reasons with which no agency declines a child in danger before first aid (R3).
 
 A reason of a later version of the contract is read as `other`, and may be one of these.
@@ -132,9 +134,11 @@ def judge_reply(  # noqa: PLR0911 - one return per rule
     if kind in _OF_SERVICE and standing.state in NOT_ACCEPTED:
         return ReplyRefusal.NOT_YET_ACCEPTED
     if (
-        kind is ReplyKind.DECLINED and reason in _INSUFFICIENT_IN_DANGER and standing.urgency is Urgency.HIGH
+        kind is ReplyKind.DECLINED
+        and reason in _INSUFFICIENT_IN_DANGER
+        and standing.urgency is Urgency.HIGH
         and not standing.has_first_aid
-    ):  # fmt: skip
+    ):
         return ReplyRefusal.FIRST_AID_FIRST
     if kind is ReplyKind.ACCEPTED and standing.state in _PAST_ACCEPTANCE:
         return Unchanged.LATE_OR_REPEATED

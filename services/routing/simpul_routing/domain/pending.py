@@ -45,9 +45,14 @@ def _way_of(content: Published) -> Hashable:
             return content.referral.referral_id, content.change, content.informs_agency
         case ClockStepTaken():
             return (
-                content.referral.referral_id, content.clock, content.step, content.due_at, content.targets,
-                content.informs_agency, content.reason,
-            )  # fmt: skip
+                content.referral.referral_id,
+                content.clock,
+                content.step,
+                content.due_at,
+                content.targets,
+                content.informs_agency,
+                content.reason,
+            )
         case DeadlineMet():
             return content.referral.referral_id, content.clock
         case _:

@@ -36,10 +36,15 @@ class Placement(Escalation):
             return []
         facts, own = facts or self.facts, self.services
         chooser = Chooser(
-            self.rules.capacities, self.rules.today, agreement, facts.origin,
-            find_waiting(facts.pending, facts.situation, self.case.urgency, agreement), facts.situation,
-            self.case.urgency, lambda service: decision.terms_of(service).urgency,
-        )  # fmt: skip
+            self.rules.capacities,
+            self.rules.today,
+            agreement,
+            facts.origin,
+            find_waiting(facts.pending, facts.situation, self.case.urgency, agreement),
+            facts.situation,
+            self.case.urgency,
+            lambda service: decision.terms_of(service).urgency,
+        )
         found = chooser.find_full(
             planned,
             {(one.service, one.agency) for one in own if one.standing.state not in _NOT_SERVING},

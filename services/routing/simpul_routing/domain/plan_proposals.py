@@ -43,9 +43,7 @@ class PlanProposals(Placement):
             return
         deadline = decision.plan_deadline or _NO_DEADLINE
         calendar = self.rules.agreement.calendar
-        clock = ReferralClock.start(
-            ClockName.ANSWER, deadline.within, self.rules.now, self.rules.city.zone, calendar
-        )  # fmt: skip
+        clock = ReferralClock.start(ClockName.ANSWER, deadline.within, self.rules.now, self.rules.city.zone, calendar)
         if plan and plan.agency == agency and not (plan.clock.step is None and _adds(plan.services, services)):
             self._change_plan(plan, services, clock, deadline, cause)
             return
@@ -183,7 +181,7 @@ class PlanProposals(Placement):
         decision = self.rules.decide_by(engines, plan.clock.started_at, facts, self.case.urgency)
         targets = review_targets(
             step, decision.effective, engines.agreement, self.rules.addressee(plan.agency), facts.origin, facts.pending
-        )  # fmt: skip
+        )
         urgencies = {one.service: decision.terms_of(one.service).urgency for one in plan.services}
         right_of = engines.agreement.right_of
         rights = {service: right_of[service] for service in urgencies}

@@ -264,11 +264,26 @@ class PlanDecided:
 
 
 Published: TypeAlias = (
-    ReferralOffered | ReferralAmended | ServicesChanged | ConsentWithdrawn | ClockStepTaken | DeadlineMet
+    ReferralOffered
+    | ReferralAmended
+    | ServicesChanged
+    | ConsentWithdrawn
+    | ClockStepTaken
+    | DeadlineMet
     | RightsChanged
-    | CaseClosed | CaseReopened | CaseMerged | CaseVoided | CaseReplanned | AgencyExcluded | ExclusionSuggested
-    | ExclusionDecided | PlanProposed | PlanDecided | QuestionSent | AgencyCleared
-)  # fmt: skip
+    | CaseClosed
+    | CaseReopened
+    | CaseMerged
+    | CaseVoided
+    | CaseReplanned
+    | AgencyExcluded
+    | ExclusionSuggested
+    | ExclusionDecided
+    | PlanProposed
+    | PlanDecided
+    | QuestionSent
+    | AgencyCleared
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,20 @@ _RECEIPTS: Final = frozenset({ServiceState.DELIVERED, ServiceState.SEEN})
 _URGENCIES: Final = tuple(Urgency)
 _ROLES: Final = tuple(ReferralRole)
 _STATES: Final = (
-    ServiceState.OFFERED, ServiceState.DELIVERED, ServiceState.SEEN, ServiceState.DECLINED, ServiceState.UNATTENDED,
-    ServiceState.ACCEPTED, ServiceState.SCHEDULED, ServiceState.IN_PROGRESS, ServiceState.COMPLETED,
-    ServiceState.REROUTED, ServiceState.CANCELLED, ServiceState.REVOKED, ServiceState.ENTERED_IN_ERROR,
-)  # fmt: skip
+    ServiceState.OFFERED,
+    ServiceState.DELIVERED,
+    ServiceState.SEEN,
+    ServiceState.DECLINED,
+    ServiceState.UNATTENDED,
+    ServiceState.ACCEPTED,
+    ServiceState.SCHEDULED,
+    ServiceState.IN_PROGRESS,
+    ServiceState.COMPLETED,
+    ServiceState.REROUTED,
+    ServiceState.CANCELLED,
+    ServiceState.REVOKED,
+    ServiceState.ENTERED_IN_ERROR,
+)
 """Of the services of a referral, the one that somebody has to act on first gives the state of the referral."""
 
 

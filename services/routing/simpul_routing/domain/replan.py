@@ -130,9 +130,11 @@ def replan_services(
     added += [
         Addition(plan)
         for plan in planned
-        if plan.role is ReferralRole.SUPPORT and plan.service not in done
-        and (plan.service, plan.agency) not in serving | had and not waiting.holds_back(plan.service, plan.agency)
-    ]  # fmt: skip
+        if plan.role is ReferralRole.SUPPORT
+        and plan.service not in done
+        and (plan.service, plan.agency) not in serving | had
+        and not waiting.holds_back(plan.service, plan.agency)
+    ]
     continued_ids = {addition.continues.service_id for addition in added if addition.continues}
     return Replan(tuple(added), withdrawn, tuple(r for r in kept if r.service_id not in continued_ids))
 
@@ -237,8 +239,9 @@ def _find_available_agencies(
     if plan.agency not in declined | origin.excluded:
         return [] if waiting.holds_back(plan.service, plan.agency) else [(plan.agency, plan.service)]
     busy = {r.agency for r in kept if r.service is plan.service and r.role is ReferralRole.LEAD}
-    declined_triage = {r.agency for r in services
-                if r.service is Service.MANUAL_TRIAGE and r.standing.state in _NOT_SERVING}  # fmt: skip
+    declined_triage = {
+        r.agency for r in services if r.service is Service.MANUAL_TRIAGE and r.standing.state in _NOT_SERVING
+    }
     reroute_count = max((r.reroute_count for r in services if r.outstanding_service.service is plan.service), default=0)
     found = find_next_available_agency(
         waiting,

@@ -105,9 +105,14 @@ class Replanning(PlanProposals):
         """Reopens an ended case; replan it next."""
         before = self.case.ledger
         self.change_state(
-            CaseAction.REOPENED, actor, note=note, cause=cause, replan_reason=replan_reason, ended_as=None,
+            CaseAction.REOPENED,
+            actor,
+            note=note,
+            cause=cause,
+            replan_reason=replan_reason,
+            ended_as=None,
             ended_at=None,
-        )  # fmt: skip
+        )
         if before is not self.case.rights:
             self.enqueue(RightsChanged(self.case.rights))
         self.enqueue(CaseReopened())
@@ -213,9 +218,14 @@ class Replanning(PlanProposals):
         others = [service for service in self.services if service.service_id not in joining_ids]
         unassigned = {assigned.service for assigned in decided.decision.assignments if not assigned.lead}
         change = replan_services(
-            plan.referrals, others, agreement, facts.origin, joining if is_merge else (), waiting,
+            plan.referrals,
+            others,
+            agreement,
+            facts.origin,
+            joining if is_merge else (),
+            waiting,
             unassigned if plan.referrals else unassigned | {Service.MANUAL_TRIAGE},
-        )  # fmt: skip
+        )
         if not joining:
             return change
         carried = carry_over_services(change, joining, others, agreement, facts.origin, waiting)
@@ -246,17 +256,21 @@ class Replanning(PlanProposals):
     def _change_decision(self, facts: CaseFacts, decided: NewDecision) -> None:
         engines, plan = self.rules.active, decided.plan
         self.case = replace(
-            self.case, urgency=plan.urgency, urgency_from_facts=decided.from_facts,
-            mediation_locked=plan.mediation_locked, agreement=plan.agreement, agreement_digest=engines.digest,
+            self.case,
+            urgency=plan.urgency,
+            urgency_from_facts=decided.from_facts,
+            mediation_locked=plan.mediation_locked,
+            agreement=plan.agreement,
+            agreement_digest=engines.digest,
             read_facts=lambda: facts,
-        )  # fmt: skip
+        )
 
     def _offer_addition(self, decided: NewDecision, addition: Addition, cause: Cause) -> ReferralService:
         planned, continued = addition.planned, addition.continues
         outstanding = addition.outstanding_service.service
         clocks = self.rules.required_clocks(
             decided.decision, self.facts, planned.service, planned.role, planned.agency, outstanding=outstanding
-        )  # fmt: skip
+        )
         if continued:
             clocks = continue_clocks(continued.own_clocks, clocks, self.rules.now)
         terms = Terms(
@@ -285,10 +299,12 @@ class Replanning(PlanProposals):
         covered |= {kept.outstanding_service.service for kept in change.kept}
         needed = {assigned.service for assigned in decided.decision.assignments}
         return [
-            one for one in change.withdrawn
-            if one.outstanding_service.role is ReferralRole.LEAD and one.outstanding_service.service not in covered
+            one
+            for one in change.withdrawn
+            if one.outstanding_service.role is ReferralRole.LEAD
+            and one.outstanding_service.service not in covered
             and (one.by_hand or one.outstanding_service.service in needed)
-        ]  # fmt: skip
+        ]
 
     def _withdraw_service(self, service: ReferralService, cause: Cause, *, is_stranded: bool) -> None:
         why = Why(cause.by, cause.event_id, replan=cause.reason)
@@ -328,7 +344,7 @@ class Replanning(PlanProposals):
             outstanding = service.outstanding_service.service
             required = self.rules.required_clocks(
                 decided.decision, self.facts, service.service, service.role, service.agency, outstanding=outstanding
-            )  # fmt: skip
+            )
             urgency = decided.decision.terms_of(outstanding).urgency
             if not is_lowered:
                 # New facts never lower what was asked with more urgency.

@@ -29,11 +29,13 @@ WHOLE_CASE: Final = frozenset({ReplyKind.STARTED, ReplyKind.COMPLETED, ReplyKind
 _VERSION_OF_WITHDRAWALS: Final = 5
 """Of the ids of events about withdrawals; those of earlier versions, like other events, have random ids."""
 _CHANGES_RIGHTS: Final = frozenset({ServiceState.IN_PROGRESS, ServiceState.COMPLETED, ServiceState.DECLINED})
-_CASE_ACTIONS: Final[Mapping[ServiceState, CaseAction]] = MappingProxyType({
-    ServiceState.ACCEPTED: CaseAction.ACCEPTED,
-    ServiceState.IN_PROGRESS: CaseAction.BEGUN,
-    ServiceState.COMPLETED: CaseAction.SERVED,
-})  # fmt: skip
+_CASE_ACTIONS: Final[Mapping[ServiceState, CaseAction]] = MappingProxyType(
+    {
+        ServiceState.ACCEPTED: CaseAction.ACCEPTED,
+        ServiceState.IN_PROGRESS: CaseAction.BEGUN,
+        ServiceState.COMPLETED: CaseAction.SERVED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,19 @@ class Replies(Replanning):
                 self._record_late_receipt(referral.services[service_id], reply.kind)
             why = Why(reply.agency, reply.reply_id, decline=reply.reason)
             for service_id, after in judged.changed.items():
-                recorded.append((reply, self.move_service(
-                    referral.services[service_id], after, why, reply.change, kind=reply.kind, outcome=reply.outcome
-                )))  # fmt: skip
+                recorded.append(
+                    (
+                        reply,
+                        self.move_service(
+                            referral.services[service_id],
+                            after,
+                            why,
+                            reply.change,
+                            kind=reply.kind,
+                            outcome=reply.outcome,
+                        ),
+                    )
+                )
         self._reroute_declined([(reply, moved) for reply, moved in recorded if moved.is_declined])
         self._apply_replies_to_case(recorded)
         for reply in dict.fromkeys(reply for reply, _ in recorded):
@@ -183,10 +195,16 @@ class Replies(Replanning):
         tried = {one.agency for one in self.own_services if one.service is declined.service}
         declined_triage = self.triage_declined_by
         return find_next_available_agency(
-            waiting, agreement, declined.clauses, declined.service, declined.role, facts.origin,
+            waiting,
+            agreement,
+            declined.clauses,
+            declined.service,
+            declined.role,
+            facts.origin,
             tried=declined_triage if declined.service is Service.MANUAL_TRIAGE else tried,
-            declined_triage=declined_triage, reroute_count=declined.reroute_count,
-        )  # fmt: skip
+            declined_triage=declined_triage,
+            reroute_count=declined.reroute_count,
+        )
 
     def acknowledge_withdrawal(
         self, reply_id: UUID, referral_id: UUID, agency: str, acknowledged: UUID | None = None

@@ -15,12 +15,10 @@ AWAITS_DECISION: Final = "awaits_decision"
 BY_HAND: Final = "by_hand"
 """A person decided; the reason is encrypted in the history of the case."""
 NEED_A_REASON: Final = frozenset({RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE})
-_NOT_COUNTED: Final = frozenset({
-    ServiceState.REROUTED, ServiceState.CANCELLED, ServiceState.REVOKED, ServiceState.ENTERED_IN_ERROR,
-})  # fmt: skip
-BY_SERVICES: Final = frozenset({
-    RightState.UNANSWERED, RightState.PLANNED, RightState.REFERRED, RightState.IN_PROGRESS,
-})  # fmt: skip
+_NOT_COUNTED: Final = frozenset(
+    {ServiceState.REROUTED, ServiceState.CANCELLED, ServiceState.REVOKED, ServiceState.ENTERED_IN_ERROR}
+)
+BY_SERVICES: Final = frozenset({RightState.UNANSWERED, RightState.PLANNED, RightState.REFERRED, RightState.IN_PROGRESS})
 """States that follow from services and the service plan alone."""
 _SETTLED: Final = frozenset({RightState.FULFILLED, *NEED_A_REASON})
 
@@ -45,9 +43,7 @@ _OUTCOME: Final[Mapping[ReferralOutcome, RightState]] = {
     ReferralOutcome.REFUSED_BY_VICTIM: RightState.REFUSED_BY_VICTIM,
     ReferralOutcome.NOT_NEEDED: RightState.NOT_APPLICABLE,
 }
-_BEST_FIRST: Final = (
-    RightState.FULFILLED, RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE,
-)  # fmt: skip
+_BEST_FIRST: Final = (RightState.FULFILLED, RightState.REFUSED_BY_VICTIM, RightState.NOT_APPLICABLE)
 
 
 def update_right(entry: Entry, services: Iterable[LeadService]) -> Entry:

@@ -64,9 +64,15 @@ class Rules:
         return engine.decide(facts.situation, facts.origin, by_hand=urgency)
 
     def required_clocks(
-        self, decision: Decision, facts: CaseFacts, service: Service, role: ReferralRole, agency: str,
-        known_at: datetime | None = None, outstanding: Service | None = None,
-    ) -> list[ReferralClock]:  # fmt: skip
+        self,
+        decision: Decision,
+        facts: CaseFacts,
+        service: Service,
+        role: ReferralRole,
+        agency: str,
+        known_at: datetime | None = None,
+        outstanding: Service | None = None,
+    ) -> list[ReferralClock]:
         """Returns the clocks of a service that is offered now, by its urgency.
 
         `known_at` is when the violence became known, now by default; the time to inform the police runs from then.
@@ -75,9 +81,15 @@ class Rules:
         is_police = self.city.kinds.get(agency) == AgencyKind.POLICE or service is Service.POLICE_REPORT
         clauses = decision.clocks_of(decision.terms_of(outstanding or service))
         return clocks_for_service(
-            clauses, service, role, self.now, self.city.zone, self.agreement.calendar,
-            police_since=(known_at or self.now) if is_police else None, window=facts.find_window_start(self.now),
-        )  # fmt: skip
+            clauses,
+            service,
+            role,
+            self.now,
+            self.city.zone,
+            self.agreement.calendar,
+            police_since=(known_at or self.now) if is_police else None,
+            window=facts.find_window_start(self.now),
+        )
 
     def find_mandate(self, agency: str) -> frozenset[Service]:
         """Returns the services that an agency may be offered; none for an agency that the city does not have."""

@@ -41,9 +41,15 @@ from simpul_schema.messages import CaseAgencyExcludedV1
 from simpul_schema.names import subject_of_exclusion
 
 __all__ = [
-    "agency_silent", "build_event", "delivery_manifest", "disclosure_decided", "message_parked", "note_added",
-    "overlap_dismissed", "reply_refused",
-]  # fmt: skip
+    "agency_silent",
+    "build_event",
+    "delivery_manifest",
+    "disclosure_decided",
+    "message_parked",
+    "note_added",
+    "overlap_dismissed",
+    "reply_refused",
+]
 
 
 def build_event(pending: Pending, now: datetime) -> OutgoingEvent:  # noqa: C901, PLR0911, PLR0912 - one branch per kind
@@ -76,8 +82,11 @@ def build_event(pending: Pending, now: datetime) -> OutgoingEvent:  # noqa: C901
             return agency_cleared(pending.case_id, content, cause, now)
         case AgencyExcluded(agency=agency):
             return OutgoingEvent(
-                CaseAgencyExcludedV1, subject=subject_of_exclusion(uuid4()), case_id=pending.case_id, causation=cause,
+                CaseAgencyExcludedV1,
+                subject=subject_of_exclusion(uuid4()),
+                case_id=pending.case_id,
+                causation=cause,
                 data={"case_id": pending.case_id, "agency": agency, "excluded_at": now},
-            )  # fmt: skip
+            )
         case _:
             return case_event(pending.case_id, content, cause, now)

@@ -63,20 +63,29 @@ def case_event(
             return _of_case(CaseVoidedV1, case_id, cause, voided_at=now)
         case CaseReplanned():
             return _of_case(
-                CaseReplannedV1, case_id, cause, why=content.why, agreement=content.agreement, urgency=content.urgency,
-                added=_replanned(content.added), withdrawn=_replanned(content.withdrawn),
+                CaseReplannedV1,
+                case_id,
+                cause,
+                why=content.why,
+                agreement=content.agreement,
+                urgency=content.urgency,
+                added=_replanned(content.added),
+                withdrawn=_replanned(content.withdrawn),
                 kept=_replanned(content.kept),
-            )  # fmt: skip
+            )
 
 
 def _replanned(services: Sequence[ReferralService]) -> list[dict[str, Any]]:
     return [
         {
-            "referral_id": one.referral_id, "service_id": one.service_id, "agency": one.agency,
-            "service": one.service, "role": one.role,
+            "referral_id": one.referral_id,
+            "service_id": one.service_id,
+            "agency": one.agency,
+            "service": one.service,
+            "role": one.role,
         }
         for one in services
-    ]  # fmt: skip
+    ]
 
 
 def _of_case(message: type[Event], case_id: UUID, cause: UUID | None, **data: Any) -> OutgoingEvent:

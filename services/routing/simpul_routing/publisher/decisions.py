@@ -61,11 +61,15 @@ def plan_proposed(content: PlanProposed, cause: UUID | None) -> OutgoingEvent:
     plan = content.plan
     services = tuple(
         ProposedService(
-            service=one.service, right=content.rights[one.service], agency=one.agency, role=one.role,
-            urgency=content.urgencies[one.service], clauses=one.clauses,
+            service=one.service,
+            right=content.rights[one.service],
+            agency=one.agency,
+            role=one.role,
+            urgency=content.urgencies[one.service],
+            clauses=one.clauses,
         )
         for one in sorted(content.services, key=lambda one: one.role is ReferralRole.SUPPORT)
-    )  # fmt: skip
+    )
     return OutgoingEvent(
         ReferralPlanProposedV1,
         subject=subject_of_referral(plan.referral_id),
@@ -99,7 +103,10 @@ def plan_decided(content: PlanDecided, cause: UUID | None, now: datetime) -> Out
         topic=topic_of(Service.CASE_MANAGEMENT, content.urgency),
         causation=cause,
         data={
-            "referral_id": plan.referral_id, "case_id": plan.case_id, "agency": plan.agency, "end": content.end,
+            "referral_id": plan.referral_id,
+            "case_id": plan.case_id,
+            "agency": plan.agency,
+            "end": content.end,
             "decided_at": now,
         },
-    )  # fmt: skip
+    )

@@ -37,11 +37,13 @@ def disclosure_decided(decided: DisclosureDecided, now: datetime) -> OutgoingEve
         subject=subject_of_disclosure(decided.referral_id),
         case_id=decided.case_id,
         data={
-            "referral_id": decided.referral_id, "case_id": decided.case_id, "agency": decided.agency,
+            "referral_id": decided.referral_id,
+            "case_id": decided.case_id,
+            "agency": decided.agency,
             "decided_at": now,
         },
         sealed={"terms": ("intake", terms)},
-    )  # fmt: skip
+    )
 
 
 def agency_silent(silence: Silence, *, is_over: bool) -> OutgoingEvent:
@@ -56,9 +58,7 @@ def message_parked(agency: str, now: datetime) -> OutgoingEvent:
     return _agency_alarm(alarm_id, agency, AgencyAlarm.PARKED, now, is_over=False)
 
 
-def _agency_alarm(
-    alarm_id: UUID, agency: str, alarm: AgencyAlarm, since: datetime, *, is_over: bool
-) -> OutgoingEvent:  # fmt: skip
+def _agency_alarm(alarm_id: UUID, agency: str, alarm: AgencyAlarm, since: datetime, *, is_over: bool) -> OutgoingEvent:
     return OutgoingEvent(
         AgencyAlarmV1,
         subject=subject_of_alarm(alarm_id),
@@ -105,9 +105,12 @@ def delivery_manifest(
         agency=agency,
         causation=cause,
         data={
-            "agency": agency, "last_manifest_number": last_number, "events": events, "next_by": next_by,
+            "agency": agency,
+            "last_manifest_number": last_number,
+            "events": events,
+            "next_by": next_by,
             "audit_heads": audit_heads,
         },
         # The next manifest replaces it.
         is_perishable=True,
-    )  # fmt: skip
+    )

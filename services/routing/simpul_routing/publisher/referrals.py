@@ -58,9 +58,14 @@ _AT_STEP: Final[Mapping[Step, type[Event]]] = {
 
 
 def _of_referral(
-    message: type[Event], referral: Referral, about: Sequence[ReferralService], cause: UUID | None,
-    *, informs_agency: bool = True, **data: Any,
-) -> OutgoingEvent:  # fmt: skip
+    message: type[Event],
+    referral: Referral,
+    about: Sequence[ReferralService],
+    cause: UUID | None,
+    *,
+    informs_agency: bool = True,
+    **data: Any,
+) -> OutgoingEvent:
     """Builds an event about services of a referral for the city, and for the agency if that is informed.
 
     The topic names the first of the services in `about`, which are sorted.
@@ -88,21 +93,33 @@ def referral_amended(amended: ReferralAmended, cause: UUID | None) -> OutgoingEv
     """Builds `referral.amended.v1` with all services that the agency has, and the facts sealed to it."""
     services, added = amended.referral.services_with_agency, set(amended.added)
     return _with_services(
-        ReferralAmendedV1, amended, services, cause,
+        ReferralAmendedV1,
+        amended,
+        services,
+        cause,
         agreement=max(services, key=lambda service: service.position).agreement,
         added=[service.service_id for service in services if service.service_id in added],
-    )  # fmt: skip
+    )
 
 
 def _with_services(
-    message: type[Event], content: ReferralOffered | ReferralAmended, services: Sequence[ReferralService],
-    cause: UUID | None, **data: Any,
-) -> OutgoingEvent:  # fmt: skip
+    message: type[Event],
+    content: ReferralOffered | ReferralAmended,
+    services: Sequence[ReferralService],
+    cause: UUID | None,
+    **data: Any,
+) -> OutgoingEvent:
     """Builds an event with the whole content of services, and with the facts sealed to the agency."""
     event = _of_referral(
-        message, content.referral, services, cause, services=[_requested_service(service) for service in services],
-        urgency=find_highest_urgency(services), answer_by=find_answer_time(services), **data,
-    )  # fmt: skip
+        message,
+        content.referral,
+        services,
+        cause,
+        services=[_requested_service(service) for service in services],
+        urgency=find_highest_urgency(services),
+        answer_by=find_answer_time(services),
+        **data,
+    )
     return replace(event, sealed={"facts": (content.referral.agency, content.facts)})
 
 
@@ -158,8 +175,9 @@ def _contract_of(  # noqa: PLR0911 - one return per kind
             return ReferralDeclinedV1, {"declined_at": now, "reason": reason}
         case Rerouted() as rerouted:
             return ReferralReroutedV1, {
-                "next_referral_id": rerouted.next_referral_id, "next_agency": rerouted.next_agency,
-            }  # fmt: skip
+                "next_referral_id": rerouted.next_referral_id,
+                "next_agency": rerouted.next_agency,
+            }
         case Revoked(why=why):
             return ReferralRevokedV1, {"revoked_at": now, "why": why}
         case Cancelled(why=why):
@@ -170,10 +188,14 @@ def consent_withdrawn(withdrawn: ConsentWithdrawn, cause: UUID | None, now: date
     """Builds `referral.consent_withdrawn.v1`."""
     services = sort_services(withdrawn.services)
     event = _of_referral(
-        ReferralConsentWithdrawnV1, withdrawn.referral, services, cause,
-        services=[_reference(service) for service in services], withdrawn_at=now,
+        ReferralConsentWithdrawnV1,
+        withdrawn.referral,
+        services,
+        cause,
+        services=[_reference(service) for service in services],
+        withdrawn_at=now,
         acknowledge_by=withdrawn.acknowledge_by,
-    )  # fmt: skip
+    )
     return replace(event, event_id=withdrawal_id(withdrawn.referral.referral_id, now))
 
 
@@ -181,18 +203,32 @@ def clock_step(taken: ClockStepTaken, cause: UUID | None) -> OutgoingEvent:
     """Builds `referral.reminded.v1`, `referral.overdue.v1` or `referral.escalated.v1`."""
     services = sort_services(taken.services)
     return _of_referral(
-        _AT_STEP[taken.step], taken.referral, services, cause, informs_agency=taken.informs_agency,
-        services=[_reference(service) for service in services], clock=taken.clock.value, step=int(taken.step.value),
-        due_at=taken.due_at, urgency=find_highest_urgency(services), escalation_targets=taken.targets,
+        _AT_STEP[taken.step],
+        taken.referral,
+        services,
+        cause,
+        informs_agency=taken.informs_agency,
+        services=[_reference(service) for service in services],
+        clock=taken.clock.value,
+        step=int(taken.step.value),
+        due_at=taken.due_at,
+        urgency=find_highest_urgency(services),
+        escalation_targets=taken.targets,
         reason=taken.reason,
-    )  # fmt: skip
+    )
 
 
 def deadline_met(met: DeadlineMet, cause: UUID | None, now: datetime) -> OutgoingEvent:
     """Builds `referral.deadline_met.v1`, which only services receive."""
     services = sort_services(met.services)
     event = _of_referral(
-        ReferralDeadlineMetV1, met.referral, services, cause, informs_agency=False,
-        services=[_reference(service) for service in services], clock=met.clock.value, met_at=now,
-    )  # fmt: skip
+        ReferralDeadlineMetV1,
+        met.referral,
+        services,
+        cause,
+        informs_agency=False,
+        services=[_reference(service) for service in services],
+        clock=met.clock.value,
+        met_at=now,
+    )
     return replace(event, subject=subject_of_met_deadline(uuid4()))

@@ -55,9 +55,14 @@ async def add_question(transaction: Transaction, keys: Keys, question: AgencyQue
     """Stores a question without an answer."""
     content = keys.encrypt(question.text.encode(), associated_data=agency_question_context(question.question_id))
     values = {
-        "question_id": question.question_id, "case_id": question.case_id, "referral_id": question.referral_id,
-        "agency": question.agency, "addressee": question.addressee, "content": content, "sent_at": question.sent_at,
-    }  # fmt: skip
+        "question_id": question.question_id,
+        "case_id": question.case_id,
+        "referral_id": question.referral_id,
+        "agency": question.agency,
+        "addressee": question.addressee,
+        "content": content,
+        "sent_at": question.sent_at,
+    }
     await transaction.connection.execute(_ADD, values)
 
 
@@ -119,6 +124,14 @@ def _decrypt(keys: Keys, row: Any) -> AgencyQuestion:
     if row.answer is not None:
         answer = keys.decrypt(row.answer, associated_data=question_answer_context(row.question_id)).decode()
     return AgencyQuestion(
-        row.question_id, row.case_id, row.referral_id, row.agency, row.addressee, question, row.sent_at, answer,
-        row.answered_at, row.withdrawn_at,
-    )  # fmt: skip
+        row.question_id,
+        row.case_id,
+        row.referral_id,
+        row.agency,
+        row.addressee,
+        question,
+        row.sent_at,
+        answer,
+        row.answered_at,
+        row.withdrawn_at,
+    )

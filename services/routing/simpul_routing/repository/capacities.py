@@ -49,10 +49,12 @@ _COUNT: Final = text(f"""
 async def load_capacities(transaction: Transaction, today: date) -> Capacities:
     """Loads what counts today of what agencies stated, with their open cases up to each limit."""
     rows = await transaction.connection.execute(_LOAD, {"today": today})
-    return Capacities({
-        (row.agency, Service(row.service)): ServiceCapacity(row.open_cases, row.max_open, row.full_until)
-        for row in rows
-    })  # fmt: skip
+    return Capacities(
+        {
+            (row.agency, Service(row.service)): ServiceCapacity(row.open_cases, row.max_open, row.full_until)
+            for row in rows
+        }
+    )
 
 
 async def state_capacity(
@@ -62,10 +64,13 @@ async def state_capacity(
     await transaction.connection.execute(
         _STATE,
         {
-            "agency": agency, "service": service.value, "max_open": max_open, "full_until": full_until,
+            "agency": agency,
+            "service": service.value,
+            "max_open": max_open,
+            "full_until": full_until,
             "stated_at": transaction.now,
         },
-    )  # fmt: skip
+    )
 
 
 async def list_capacities(connection: AsyncConnection, agency: str | None) -> Sequence[Mapping[str, Any]]:

@@ -174,9 +174,12 @@ class CaseFiles:
         reviews = await transaction.connection.execute(_REVIEWS, values)
         plans = await transaction.connection.execute(_PLANS, values)
         files = self._build_files(
-            await self.load_rules(transaction), found, rows, {row.case_id: review_from_row(row) for row in reviews},
+            await self.load_rules(transaction),
+            found,
+            rows,
+            {row.case_id: review_from_row(row) for row in reviews},
             {row.case_id: plan_from_row(self._keys, row) for row in plans},
-        )  # fmt: skip
+        )
         for row in await transaction.connection.execute(_TRANSFERS, values):
             # A case that was merged after it was locked keeps its transfers here.
             file = files.get(row.counts_in) or files.get(row.case_id)
@@ -195,9 +198,13 @@ class CaseFiles:
         return self._build_files(self.rules_at(transaction.now), found, rows, {})
 
     def _build_files(
-        self, rules: Rules, found: Mapping[UUID, Any], rows: Iterable[Any],
-        reviews: Mapping[UUID, ExclusionReview], plans: Mapping[UUID, ServicePlan] = _NO_PLANS,
-    ) -> dict[UUID, CaseFile]:  # fmt: skip
+        self,
+        rules: Rules,
+        found: Mapping[UUID, Any],
+        rows: Iterable[Any],
+        reviews: Mapping[UUID, ExclusionReview],
+        plans: Mapping[UUID, ServicePlan] = _NO_PLANS,
+    ) -> dict[UUID, CaseFile]:
         referrals: dict[UUID, dict[UUID, Referral]] = {case_id: {} for case_id in found}
         rows = list(rows)
         # A case that was merged after it was locked keeps its referrals here.
@@ -207,8 +214,11 @@ class CaseFiles:
                 referrals[owners[key]][key] = referral
         return {
             case_id: CaseFile(
-                case=case_from_row(self._keys, row), referrals=referrals[case_id], rules=rules,
-                review=reviews.get(case_id), plan=plans.get(case_id),
+                case=case_from_row(self._keys, row),
+                referrals=referrals[case_id],
+                rules=rules,
+                review=reviews.get(case_id),
+                plan=plans.get(case_id),
             )
             for case_id, row in found.items()
-        }  # fmt: skip
+        }

@@ -42,9 +42,11 @@ def _list_by(position: str) -> TextClause:
         WHERE ({position}, p.case_id) > (:position, :case_id) AND {_CONDITIONS}
         ORDER BY {position}, p.case_id LIMIT :limit
     """).bindparams(  # noqa: S608 - built from constants
-        bindparam("position", type_=DateTime(timezone=True)), bindparam("case_id", type_=Uuid),
-        bindparam("unaware", type_=ARRAY(Uuid)), *_FILTERS,
-    )  # fmt: skip
+        bindparam("position", type_=DateTime(timezone=True)),
+        bindparam("case_id", type_=Uuid),
+        bindparam("unaware", type_=ARRAY(Uuid)),
+        *_FILTERS,
+    )
 
 
 _LIST = _list_by("p.decided_at")

@@ -30,9 +30,10 @@ _POSTPONE_DECISIONS = text("""
     UPDATE exclusion_review SET next_at = :until
     WHERE case_id = :case_id AND next_at <= :now AND EXISTS (SELECT FROM locked)
 """).bindparams(
-    bindparam("case_id", type_=Uuid), bindparam("until", type_=DateTime(timezone=True)),
+    bindparam("case_id", type_=Uuid),
+    bindparam("until", type_=DateTime(timezone=True)),
     bindparam("now", type_=DateTime(timezone=True)),
-)  # fmt: skip
+)
 _POSTPONE = text("""
     WITH locked AS (
         SELECT FROM case_plan WHERE case_id = (SELECT case_id FROM referral WHERE referral_id = :referral_id)
@@ -41,9 +42,10 @@ _POSTPONE = text("""
     WHERE s.service_id = c.service_id AND s.referral_id = :referral_id AND c.next_at <= :now
         AND EXISTS (SELECT FROM locked)
 """).bindparams(
-    bindparam("referral_id", type_=Uuid), bindparam("until", type_=DateTime(timezone=True)),
+    bindparam("referral_id", type_=Uuid),
+    bindparam("until", type_=DateTime(timezone=True)),
     bindparam("now", type_=DateTime(timezone=True)),
-)  # fmt: skip
+)
 _BRING_FORWARD = text("""
     WITH unreached AS (
         SELECT DISTINCT * FROM unnest(:services, :clocks, :steps) AS u (service_id, clock, step)),
@@ -57,9 +59,11 @@ _BRING_FORWARD = text("""
         AND CASE WHEN u.step < 100 THEN c.step IN ('50', '100') ELSE c.step = '200' END
         AND (SELECT count(*) FROM locked) > 0
 """).bindparams(
-    bindparam("services", type_=ARRAY(Uuid)), bindparam("clocks", type_=ARRAY(Text)),
-    bindparam("steps", type_=ARRAY(SmallInteger)), bindparam("now", type_=DateTime(timezone=True)),
-)  # fmt: skip
+    bindparam("services", type_=ARRAY(Uuid)),
+    bindparam("clocks", type_=ARRAY(Text)),
+    bindparam("steps", type_=ARRAY(SmallInteger)),
+    bindparam("now", type_=DateTime(timezone=True)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,9 @@ async def bring_steps_forward(transaction: Transaction, unreached: Sequence[Unre
     A reminder is skipped, because it would alert the people who could not be reached.
     """
     values = {
-        "services": [one.service_id for one in unreached], "clocks": [one.clock for one in unreached],
-        "steps": [one.step for one in unreached], "now": now,
-    }  # fmt: skip
+        "services": [one.service_id for one in unreached],
+        "clocks": [one.clock for one in unreached],
+        "steps": [one.step for one in unreached],
+        "now": now,
+    }
     await transaction.connection.execute(_BRING_FORWARD, values)

@@ -30,9 +30,11 @@ _LIST = text(f"""
     WHERE (a.due_at, a.referral_id) > (:due_at, :referral_id) AND {_SHOWN}
     ORDER BY a.due_at, a.referral_id LIMIT :limit
 """).bindparams(  # noqa: S608 - built from constants
-    bindparam("due_at", type_=_MOMENT), bindparam("referral_id", type_=Uuid),
-    bindparam("unaware", type_=ARRAY(Uuid)), *scope_parameters(),
-)  # fmt: skip
+    bindparam("due_at", type_=_MOMENT),
+    bindparam("referral_id", type_=Uuid),
+    bindparam("unaware", type_=ARRAY(Uuid)),
+    *scope_parameters(),
+)
 _COUNT = text(f"""
     SELECT count(*) FROM exclusion_review a WHERE {_SHOWN}
 """).bindparams(bindparam("unaware", type_=ARRAY(Uuid)), *scope_parameters())  # noqa: S608 - built from constants
@@ -40,9 +42,11 @@ _UPDATE = text("""
     UPDATE exclusion_review SET due_at = :due_at, step = :step, next_at = :next_at, closed_at = :closed_at
     WHERE referral_id = :referral_id
 """).bindparams(
-    bindparam("due_at", type_=_MOMENT), bindparam("next_at", type_=_MOMENT), bindparam("closed_at", type_=_MOMENT),
+    bindparam("due_at", type_=_MOMENT),
+    bindparam("next_at", type_=_MOMENT),
+    bindparam("closed_at", type_=_MOMENT),
     bindparam("step", type_=Text),
-)  # fmt: skip
+)
 
 
 async def find_open_review(connection: AsyncConnection, case_id: UUID) -> ExclusionReview | None:
@@ -92,9 +96,7 @@ async def save_review(transaction: Transaction, file: CaseFile) -> None:
         return
     if loaded is None or is_closed:
         known = {"referral_id": review.referral_id, "case_id": review.case_id, "agency": review.agency}
-        transaction.add_row(
-            ExclusionReviewRow, known | {"started_at": review.clock.started_at} | _clock_values(review)
-        )  # fmt: skip
+        transaction.add_row(ExclusionReviewRow, known | {"started_at": review.clock.started_at} | _clock_values(review))
     else:
         await _update_review(transaction, review, None)
 

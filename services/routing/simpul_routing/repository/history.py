@@ -48,13 +48,20 @@ def add_case_events(transaction: Transaction, keys: Keys, events: Iterable[CaseE
         transaction.add_row(
             CaseEventRow,
             {
-                "event_id": uuid4(), "case_id": event.case_id, "referral_id": event.referral_id,
-                "service_id": event.service_id, "kind": event.kind.value, "actor": event.actor,
+                "event_id": uuid4(),
+                "case_id": event.case_id,
+                "referral_id": event.referral_id,
+                "service_id": event.service_id,
+                "kind": event.kind.value,
+                "actor": event.actor,
                 "payload": encode_payload(event.payload),
-                "note": note, "causation_id": event.cause, "at": transaction.now, "actor_agency": event.actor_agency,
+                "note": note,
+                "causation_id": event.cause,
+                "at": transaction.now,
+                "actor_agency": event.actor_agency,
                 "actor_role": event.actor_role.value if event.actor_role else "",
             },
-        )  # fmt: skip
+        )
 
 
 def _audit_entry(event: CaseEvent) -> AuditEntry:

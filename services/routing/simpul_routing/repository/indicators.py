@@ -33,9 +33,7 @@ _COUNTS: Final = ("offered", "delivered", "seen", "accepted", "declined", "compl
 NESTED_COUNTS: Final = ("offered", "delivered", "seen", "accepted", "completed")
 """Each of these counts is a subset of the one before."""
 _TIMES: Final = ("delivered", "seen", "accepted")
-_PERIOD: Final = (
-    bindparam("since", type_=DateTime(timezone=True)), bindparam("until", type_=DateTime(timezone=True)),
-)  # fmt: skip
+_PERIOD: Final = (bindparam("since", type_=DateTime(timezone=True)), bindparam("until", type_=DateTime(timezone=True)))
 
 
 def _codes(states: Iterable[Enum]) -> str:

@@ -192,11 +192,15 @@ def add_resend_request(transaction: Transaction, request: ResendRequest) -> None
     transaction.add_row(
         ResendRequestRow,
         {
-            "event_id": request.event_id, "agency": request.agency, "first_number": request.first_number,
-            "last_number": request.last_number, "since": request.since, "until": request.until,
+            "event_id": request.event_id,
+            "agency": request.agency,
+            "first_number": request.first_number,
+            "last_number": request.last_number,
+            "since": request.since,
+            "until": request.until,
             "due_at": transaction.now,
         },
-    )  # fmt: skip
+    )
 
 
 async def take_resend_request(transaction: Transaction) -> ResendRequest | None:

@@ -39,9 +39,14 @@ async def add_note(transaction: Transaction, keys: Keys, note: Note) -> bool:
     """Stores a note; returns False for one that is stored already."""
     content = keys.encrypt(note.text.encode(), associated_data=agency_note_context(note.note_id))
     values = {
-        "note_id": note.note_id, "case_id": note.case_id, "referral_id": note.referral_id, "agency": note.agency,
-        "about": note.about.value, "content": content, "written_at": note.written_at,
-    }  # fmt: skip
+        "note_id": note.note_id,
+        "case_id": note.case_id,
+        "referral_id": note.referral_id,
+        "agency": note.agency,
+        "about": note.about.value,
+        "content": content,
+        "written_at": note.written_at,
+    }
     return (await transaction.connection.execute(_ADD, values)).rowcount > 0
 
 
@@ -50,11 +55,16 @@ async def list_notes(transaction: Transaction, keys: Keys, referral_ids: Collect
     rows = await transaction.connection.execute(_LIST, {"ids": list(referral_ids), "limit": limit})
     return [
         Note(
-            row.note_id, row.case_id, row.referral_id, row.agency, Section(row.about),
-            keys.decrypt(row.content, associated_data=agency_note_context(row.note_id)).decode(), row.written_at,
+            row.note_id,
+            row.case_id,
+            row.referral_id,
+            row.agency,
+            Section(row.about),
+            keys.decrypt(row.content, associated_data=agency_note_context(row.note_id)).decode(),
+            row.written_at,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 async def erase_notes(

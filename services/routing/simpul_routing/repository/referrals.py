@@ -124,14 +124,21 @@ async def find_ended_referrals(transaction: Transaction, ids: Collection[UUID]) 
 
 
 def add_refused_reply(
-    transaction: Transaction, event_id: UUID, referral_id: UUID, agency: str, reason: ReplyRefusal,
+    transaction: Transaction,
+    event_id: UUID,
+    referral_id: UUID,
+    agency: str,
+    reason: ReplyRefusal,
     service_ids: Collection[UUID],
-) -> None:  # fmt: skip
+) -> None:
     """Adds a reply that is refused for a reason, as a whole or for some services."""
     transaction.add_row(
         RefusedReplyRow,
         {
-            "event_id": event_id, "referral_id": referral_id, "agency": agency, "reason": reason.value,
+            "event_id": event_id,
+            "referral_id": referral_id,
+            "agency": agency,
+            "reason": reason.value,
             "service_ids": list(service_ids),
         },
-    )  # fmt: skip
+    )

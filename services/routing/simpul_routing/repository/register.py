@@ -19,10 +19,13 @@ _CASES: Final = text(f"""
         AND (p.decided_at, p.case_id) > (:position, :case_id)
     ORDER BY p.decided_at, p.case_id LIMIT :limit
 """).bindparams(  # noqa: S608 - built from constants
-    bindparam("since", type_=DateTime(timezone=True)), bindparam("until", type_=DateTime(timezone=True)),
-    bindparam("uncounted", type_=ARRAY(Text)), bindparam("position", type_=DateTime(timezone=True)),
-    bindparam("case_id", type_=Uuid), *scope_parameters(),
-)  # fmt: skip
+    bindparam("since", type_=DateTime(timezone=True)),
+    bindparam("until", type_=DateTime(timezone=True)),
+    bindparam("uncounted", type_=ARRAY(Text)),
+    bindparam("position", type_=DateTime(timezone=True)),
+    bindparam("case_id", type_=Uuid),
+    *scope_parameters(),
+)
 _SERVICES: Final = text("""
     SELECT r.case_id, r.agency, s.service, s.state, s.outcome
     FROM referral r JOIN referral_service s USING (referral_id)
@@ -40,9 +43,14 @@ async def list_registered_cases(
 ) -> Sequence[Mapping[str, Any]]:
     """Lists the cases that were decided in a period after a position, the oldest first; facts are encrypted."""
     values = {
-        "since": since, "until": until, "uncounted": sorted(state.value for state in UNCOUNTED_CASES),
-        "limit": limit, "position": after[0], "case_id": after[1], **scope.bind(),
-    }  # fmt: skip
+        "since": since,
+        "until": until,
+        "uncounted": sorted(state.value for state in UNCOUNTED_CASES),
+        "limit": limit,
+        "position": after[0],
+        "case_id": after[1],
+        **scope.bind(),
+    }
     cases = [row._asdict() for row in await connection.execute(_CASES, values)]
     erroneous = sorted(state.value for state in ERRONEOUS_SERVICES)
     found = await connection.execute(_SERVICES, {"cases": [one["case_id"] for one in cases], "erroneous": erroneous})

@@ -137,14 +137,18 @@ async def _add_new(transaction: Transaction, keys: Keys, files: Sequence[CaseFil
     values |= list_values("referral", _NEW_REFERRAL, [referral for loaded, referral in changed if loaded is None])
     values |= list_values("service", _NEW_SERVICE, services)
     values |= list_values("clock", CLOCK_COLUMNS, [clock for _, _, clock in clocks])
-    await transaction.connection.execute(_ADD, values | {
-        "case_situation": [_encrypt_facts(keys, case) for case in cases],
-        "case_has_exclusions": [_has_exclusions(case) for case in cases],
-        "service_clauses": [_encrypt_clauses(keys, service) for service in services],
-        "service_offered_at": [transaction.now] * len(services),
-        "clock_service_id": [service_id for service_id, _, _ in clocks],
-        "clock_clock": [name.value for _, name, _ in clocks],
-    })  # fmt: skip
+    await transaction.connection.execute(
+        _ADD,
+        values
+        | {
+            "case_situation": [_encrypt_facts(keys, case) for case in cases],
+            "case_has_exclusions": [_has_exclusions(case) for case in cases],
+            "service_clauses": [_encrypt_clauses(keys, service) for service in services],
+            "service_offered_at": [transaction.now] * len(services),
+            "clock_service_id": [service_id for service_id, _, _ in clocks],
+            "clock_clock": [name.value for _, name, _ in clocks],
+        },
+    )
 
 
 async def _update_changed(transaction: Transaction, keys: Keys, files: Sequence[CaseFile]) -> None:

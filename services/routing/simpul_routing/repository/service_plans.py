@@ -43,10 +43,14 @@ _UPDATE = text("""
         half_at = :half_at, twice_at = :twice_at
     WHERE referral_id = :referral_id
 """).bindparams(
-    bindparam("services", type_=LargeBinary), bindparam("due_at", type_=_MOMENT), bindparam("next_at", type_=_MOMENT),
-    bindparam("closed_at", type_=_MOMENT), bindparam("step", type_=Text), bindparam("half_at", type_=_MOMENT),
+    bindparam("services", type_=LargeBinary),
+    bindparam("due_at", type_=_MOMENT),
+    bindparam("next_at", type_=_MOMENT),
+    bindparam("closed_at", type_=_MOMENT),
+    bindparam("step", type_=Text),
+    bindparam("half_at", type_=_MOMENT),
     bindparam("twice_at", type_=_MOMENT),
-)  # fmt: skip
+)
 
 
 async def find_open_plan(connection: AsyncConnection, keys: Keys, case_id: UUID) -> ServicePlan | None:
@@ -79,7 +83,7 @@ def plan_from_row(keys: Keys, row: Any) -> ServicePlan:
     step = Step(row.step) if row.step else None
     clock = ReferralClock(
         ClockName.ANSWER, row.started_at, row.due_at, step, half_at=row.half_at, twice_at=row.twice_at
-    )  # fmt: skip
+    )
     return ServicePlan(row.referral_id, row.case_id, row.agency, clock, row.is_sent_at_deadline, read_services)
 
 
@@ -102,10 +106,13 @@ async def save_plan(transaction: Transaction, keys: Keys, file: CaseFile) -> Non
 
 def _add_plan(transaction: Transaction, keys: Keys, plan: ServicePlan) -> None:
     row = _clock_values(plan) | {
-        "referral_id": plan.referral_id, "case_id": plan.case_id, "agency": plan.agency,
-        "services": _encrypt(keys, plan), "is_sent_at_deadline": plan.is_sent_at_deadline,
+        "referral_id": plan.referral_id,
+        "case_id": plan.case_id,
+        "agency": plan.agency,
+        "services": _encrypt(keys, plan),
+        "is_sent_at_deadline": plan.is_sent_at_deadline,
         "started_at": plan.clock.started_at,
-    }  # fmt: skip
+    }
     transaction.add_row(ServicePlanRow, row)
 
 
@@ -113,18 +120,23 @@ async def _update_plan(
     transaction: Transaction, plan: ServicePlan, services: bytes | None, closed_at: datetime | None
 ) -> None:
     values = _clock_values(plan) | {
-        "referral_id": plan.referral_id, "services": services, "is_sent_at_deadline": plan.is_sent_at_deadline,
+        "referral_id": plan.referral_id,
+        "services": services,
+        "is_sent_at_deadline": plan.is_sent_at_deadline,
         "closed_at": closed_at,
-    }  # fmt: skip
+    }
     await transaction.connection.execute(_UPDATE, values | ({"next_at": None} if closed_at else {}))
 
 
 def _clock_values(plan: ServicePlan) -> dict[str, Any]:
     clock = plan.clock
     return {
-        "due_at": clock.due_at, "step": clock.step.value if clock.step else None, "next_at": clock.next_at,
-        "half_at": clock.half_at, "twice_at": clock.twice_at,
-    }  # fmt: skip
+        "due_at": clock.due_at,
+        "step": clock.step.value if clock.step else None,
+        "next_at": clock.next_at,
+        "half_at": clock.half_at,
+        "twice_at": clock.twice_at,
+    }
 
 
 def _encrypt(keys: Keys, plan: ServicePlan) -> bytes:

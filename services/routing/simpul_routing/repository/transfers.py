@@ -82,9 +82,17 @@ def transfer_from_row(keys: Keys, row: Any) -> Transfer:
         return Acknowledgement(found["name"], found["office"], date.fromisoformat(found["received_on"]))
 
     return Transfer(
-        row.transfer_id, row.case_id, TransferSubject(row.subject), TransferWay(row.way), row.sent_at, row.due_at,
-        read_party, TransferState(row.state), row.settled_at, read_acknowledgement,
-    )  # fmt: skip
+        row.transfer_id,
+        row.case_id,
+        TransferSubject(row.subject),
+        TransferWay(row.way),
+        row.sent_at,
+        row.due_at,
+        read_party,
+        TransferState(row.state),
+        row.settled_at,
+        read_acknowledgement,
+    )
 
 
 async def save_transfers(transaction: Transaction, keys: Keys, file: CaseFile) -> None:
@@ -95,20 +103,28 @@ async def save_transfers(transaction: Transaction, keys: Keys, file: CaseFile) -
             _add_transfer(transaction, keys, transfer)
         elif transfer is not loaded:
             values = {
-                "transfer_id": transfer_id, "state": transfer.state.value, "settled_at": transfer.settled_at,
+                "transfer_id": transfer_id,
+                "state": transfer.state.value,
+                "settled_at": transfer.settled_at,
                 "acknowledgement": _encrypt_acknowledgement(keys, transfer),
-            }  # fmt: skip
+            }
             await transaction.connection.execute(_SETTLE, values)
 
 
 def _add_transfer(transaction: Transaction, keys: Keys, transfer: Transfer) -> None:
     party = _encrypt(keys, transfer.transfer_id, asdict(transfer.read_party()))
     row = {
-        "transfer_id": transfer.transfer_id, "case_id": transfer.case_id, "subject": transfer.subject.value,
-        "way": transfer.way.value, "party": party, "sent_at": transfer.sent_at, "due_at": transfer.due_at,
-        "state": transfer.state.value, "settled_at": transfer.settled_at,
+        "transfer_id": transfer.transfer_id,
+        "case_id": transfer.case_id,
+        "subject": transfer.subject.value,
+        "way": transfer.way.value,
+        "party": party,
+        "sent_at": transfer.sent_at,
+        "due_at": transfer.due_at,
+        "state": transfer.state.value,
+        "settled_at": transfer.settled_at,
         "acknowledgement": _encrypt_acknowledgement(keys, transfer),
-    }  # fmt: skip
+    }
     transaction.add_row(TransferRow, row)
 
 

@@ -67,9 +67,11 @@ async def list_clocks(connection: AsyncConnection, case_id: UUID) -> Mapping[UUI
     found: dict[UUID, list[ReferralClock]] = {}
     for row in await connection.execute(_CLOCKS, {"case_id": case_id}):
         step = Step(row.step) if row.step else None
-        found.setdefault(row.service_id, []).append(ReferralClock(
-            ClockName(row.clock), row.started_at, row.due_at, step, row.stopped_at, row.half_at, row.twice_at
-        ))  # fmt: skip
+        found.setdefault(row.service_id, []).append(
+            ReferralClock(
+                ClockName(row.clock), row.started_at, row.due_at, step, row.stopped_at, row.half_at, row.twice_at
+            )
+        )
     return found
 
 

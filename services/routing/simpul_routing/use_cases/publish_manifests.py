@@ -161,10 +161,17 @@ class PublishManifests:
             if request.data.agency != Producer.of(request.source).party:
                 raise Unprocessable(ParkReason.INVALID, "agency")
             wanted = request.data
-            repository.add_resend_request(transaction, ResendRequest(
-                request.id, wanted.agency, wanted.first_manifest_number or 1, wanted.last_manifest_number, wanted.since,
-                wanted.until or transaction.now if wanted.since else None,
-            ))  # fmt: skip
+            repository.add_resend_request(
+                transaction,
+                ResendRequest(
+                    request.id,
+                    wanted.agency,
+                    wanted.first_manifest_number or 1,
+                    wanted.last_manifest_number,
+                    wanted.since,
+                    wanted.until or transaction.now if wanted.since else None,
+                ),
+            )
         transaction.after_commit.append(self._requested.set)
 
     async def answer_resend_requests(self) -> None:

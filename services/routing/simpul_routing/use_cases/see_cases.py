@@ -58,9 +58,7 @@ class SeeCases:
         """
         return not is_excluded(by.agency, pending, self._agreement) or self._belongs_to(by, decides)
 
-    def list_known_suggestions(
-        self, by: Actor, facts: CaseFacts, decides: str = ""
-    ) -> list[tuple[str, Suggestion]]:  # fmt: skip
+    def list_known_suggestions(self, by: Actor, facts: CaseFacts, decides: str = "") -> list[tuple[str, Suggestion]]:
         """Lists the suggestions of which a person may know; never an undecided one about their own agency."""
         may_know = self.may_know_of_suggestions(by, facts.pending, decides)
         return [

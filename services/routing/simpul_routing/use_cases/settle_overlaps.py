@@ -18,12 +18,8 @@ from simpul_schema.names import subject_of_case
 async def record_overlaps(transaction: Transaction, events: Sequence[OverlapSuspectedV1]) -> None:
     """Stores suspected overlaps; a case of one may arrive later, so nothing is looked up."""
     await repository.record_overlaps(
-        transaction,
-        [
-            {"overlap_id": event.subject_id} | event.data.model_dump(exclude={"sealed"})
-            for event in events
-        ],
-    )  # fmt: skip
+        transaction, [{"overlap_id": event.subject_id} | event.data.model_dump(exclude={"sealed"}) for event in events]
+    )
 
 
 class DismissOverlaps:

@@ -47,9 +47,7 @@ class StateCapacities:
     async def _store(
         self, transaction: Transaction, agency: str, stated: StatedCapacity, actor: str, role: str = ""
     ) -> None:
-        await repository.state_capacity(
-            transaction, agency, stated.service, stated.max_open_cases, stated.full_until
-        )  # fmt: skip
+        await repository.state_capacity(transaction, agency, stated.service, stated.max_open_cases, stated.full_until)
         parts = [agency, f"service:{stated.service.value}"]
         parts += [f"max_open:{stated.max_open_cases}"] if stated.max_open_cases else []
         parts += [f"full_until:{stated.full_until.isoformat()}"] if stated.full_until else []

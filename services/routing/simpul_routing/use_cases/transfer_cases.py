@@ -14,9 +14,16 @@ class TransferCases:
         self._changes = changes
 
     async def send_transfer(
-        self, case_id: UUID, version: int, subject: TransferSubject, way: TransferWay, party: ExternalParty, *,
-        by: Actor, reason: str,
-    ) -> UUID:  # fmt: skip
+        self,
+        case_id: UUID,
+        version: int,
+        subject: TransferSubject,
+        way: TransferWay,
+        party: ExternalParty,
+        *,
+        by: Actor,
+        reason: str,
+    ) -> UUID:
         """Records a letter to an external party; returns its id. Raises ReasonMissing."""
         async with self._changes.change_open_file(case_id, version, by) as file:
             return file.send_transfer(subject, way, party, by.code, reason).transfer_id

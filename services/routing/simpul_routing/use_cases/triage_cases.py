@@ -40,9 +40,16 @@ class TriageCases:
             return file.offer_by_hand(service, agency, role, by.code, reason, settles)
 
     async def cancel_services(
-        self, case_id: UUID, version: int, referral_id: UUID, why: CancelReason, *, by: Actor, reason: str,
+        self,
+        case_id: UUID,
+        version: int,
+        referral_id: UUID,
+        why: CancelReason,
+        *,
+        by: Actor,
+        reason: str,
         service_ids: Collection[UUID] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Cancels services of a referral, all that are open by default, by decision of a person or as an error."""
         async with self._changes.change_open_file(case_id, version, by) as file:
             file.cancel_services(referral_id, service_ids, why, by.code, reason)

@@ -9,9 +9,16 @@ from simpul_schema.envelope import wire_json
 from simpul_schema.messages.referral import ReferralFacts
 
 EVENT_COLUMNS: Final = (
-    "event_id", "type", "time", "referral_id", "code", "case_id", "urgency", "answer_by",
+    "event_id",
+    "type",
+    "time",
+    "referral_id",
+    "code",
+    "case_id",
+    "urgency",
+    "answer_by",
     *(name for name in ReferralFacts.model_fields if name != "implied_violence"),
-)  # fmt: skip
+)
 """The columns of an event; several values in one column are joined by +. Only the CloudEvent says which kinds of
 violence are implied.
 """

@@ -16,9 +16,10 @@ CITY: Final = "kediri"
 _URGENCIES: Final = [urgency.value for urgency in Urgency]
 """The highest first."""
 _ANSWER_WITHIN: Final[Mapping[str, timedelta]] = {
-    Urgency.HIGH.value: timedelta(minutes=15), Urgency.MEDIUM.value: timedelta(hours=6),
+    Urgency.HIGH.value: timedelta(minutes=15),
+    Urgency.MEDIUM.value: timedelta(hours=6),
     Urgency.LOW.value: timedelta(days=3),
-}  # fmt: skip
+}
 """Urgency -> time to answer, as in Kota Kediri, except that a city counts office hours and working days."""
 
 

@@ -22,12 +22,19 @@ MAX_URGENCY: Final[Mapping[str, str]] = {
     **dict.fromkeys(("psychologist", "social_assessment", "accompany_report"), "medium"),
     **dict.fromkeys(
         (
-            "counselling", "reintegration", "social_aid", "stay_in_school", "school_transfer", "accompany_hearing",
-            "legal_aid", "restitution_information", "restitution_claim",
+            "counselling",
+            "reintegration",
+            "social_aid",
+            "stay_in_school",
+            "school_transfer",
+            "accompany_hearing",
+            "legal_aid",
+            "restitution_information",
+            "restitution_claim",
         ),
         "low",
     ),
-}  # fmt: skip
+}
 """Service of a service plan -> its highest urgency; the others are as urgent as the case."""
 _ORDER: Final = ("high", "medium", "low")
 

@@ -9,9 +9,13 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 REVISIONS: Final = (
-    "20261124_start", "20261126_glossary", "20261126_signatures", "20261126_services", "20261205_witnessed_heads",
+    "20261124_start",
+    "20261126_glossary",
+    "20261126_signatures",
+    "20261126_services",
+    "20261205_witnessed_heads",
     "20261206_acknowledgements",
-)  # fmt: skip
+)
 """The revisions that this program knows, the oldest first; a store without a revision has the first."""
 NEWEST: Final = REVISIONS[-1]
 VERSION_TABLE: Final = "simpul_store_version"

@@ -228,9 +228,18 @@ class ThenSuspect(Written):
 
 
 _THEN_KEYS = (
-    "not_needed", "service", "urgency", "clock", "mediation", "basis", "disclose", "escalation_level", "retain",
-    "suspect_served_by", "service_plan",
-)  # fmt: skip
+    "not_needed",
+    "service",
+    "urgency",
+    "clock",
+    "mediation",
+    "basis",
+    "disclose",
+    "escalation_level",
+    "retain",
+    "suspect_served_by",
+    "service_plan",
+)
 
 
 def _kind_of_then(then: Any) -> str | None:

@@ -123,9 +123,18 @@ class SuspectServedBy:
 
 
 Effect = (
-    ServiceNeeded | RightNotNeeded | UrgencyIs | ClockRuns | Mediation | BasisIs | Disclosure | EscalationLevel
-    | Retention | SuspectServedBy | PlanDeadline
-)  # fmt: skip
+    ServiceNeeded
+    | RightNotNeeded
+    | UrgencyIs
+    | ClockRuns
+    | Mediation
+    | BasisIs
+    | Disclosure
+    | EscalationLevel
+    | Retention
+    | SuspectServedBy
+    | PlanDeadline
+)
 Topic = tuple[str, str]
 """The question that an effect answers, as (kind, subject); two clauses of one topic must not contradict each other."""
 

@@ -78,10 +78,19 @@ def prepare_entry(entry: AuditEntry, at: datetime) -> StoredEntry:
     """Completes an entry but for its positions and hash, which depend on the entries before it."""
     salt = secrets.token_bytes(SALT_BYTES)
     prepared = StoredEntry(
-        position=0, block=0, at=at, actor=show_code(entry.actor), role=show_code(entry.role),
-        action=show_code(entry.action), subject=show_code(entry.subject), detail=show_code(entry.detail), salt=salt,
-        commitment=commit_to(entry.content, salt), digest=b"", hash=b"",
-    )  # fmt: skip
+        position=0,
+        block=0,
+        at=at,
+        actor=show_code(entry.actor),
+        role=show_code(entry.role),
+        action=show_code(entry.action),
+        subject=show_code(entry.subject),
+        detail=show_code(entry.detail),
+        salt=salt,
+        commitment=commit_to(entry.content, salt),
+        digest=b"",
+        hash=b"",
+    )
     return replace(prepared, digest=prepared.compute_digest())
 
 

@@ -32,9 +32,7 @@ class AuditFilter:
     def conditions(self) -> Any:
         """Returns the condition in SQL."""
         columns = AUDIT.c
-        found = [
-            columns[name] == value for name in ("actor", "subject") if (value := getattr(self, name))
-        ]  # fmt: skip
+        found = [columns[name] == value for name in ("actor", "subject") if (value := getattr(self, name))]
         if self.action:
             is_prefix = self.action.endswith(".")
             found.append(
@@ -76,9 +74,6 @@ async def stream_entries(connection: AsyncConnection, wanted: AuditFilter) -> As
 
 async def _load(connection: AsyncConnection, wanted: AuditFilter, after: int, limit: int) -> list[StoredEntry]:
     found = await connection.execute(
-        select(*_COLUMNS)
-        .where(AUDIT.c.position > after, wanted.conditions())
-        .order_by(AUDIT.c.position)
-        .limit(limit)
-    )  # fmt: skip
+        select(*_COLUMNS).where(AUDIT.c.position > after, wanted.conditions()).order_by(AUDIT.c.position).limit(limit)
+    )
     return [StoredEntry(*row) for row in found]

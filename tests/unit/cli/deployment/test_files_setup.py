@@ -99,8 +99,12 @@ def test_a_run_that_is_killed_anywhere_is_completed_by_the_next(
     # Each run completes or repeats what the one before left, so later runs get further.
     assert kills >= 5
     assert {path.name for path in files.prepared.secrets.iterdir()} == {
-        "intake.key.json", "routing.key.json", "notify.key.json", "desk.key.json", "vault.key",
-    }  # fmt: skip
+        "intake.key.json",
+        "routing.key.json",
+        "notify.key.json",
+        "desk.key.json",
+        "vault.key",
+    }
     for service in ("intake", "routing", "notify", "desk"):
         ring = KeyRing.read(files.prepared.secrets / f"{service}.key.json")
         assert ring.keyid in {entry.keyid for entry in files.read_directory().entries}
@@ -177,10 +181,18 @@ def test_new_passwords_replace_what_was_made_and_nothing_that_was_answered(files
 
     changed = {name for name, value in files.settings().items() if before[name] != value}
     assert changed == {
-        "POSTGRES_PASSWORD", "POSTGRES_PASSWORD_INTAKE", "POSTGRES_PASSWORD_ROUTING", "POSTGRES_PASSWORD_NOTIFY",
-        "POSTGRES_PASSWORD_DESK", "RABBITMQ_PASSWORD", "RABBITMQ_PASSWORD_INTAKE", "RABBITMQ_PASSWORD_ROUTING",
-        "RABBITMQ_PASSWORD_NOTIFY", "RABBITMQ_PASSWORD_DESK", "RABBITMQ_PASSWORD_OPERATOR",
-    }  # fmt: skip
+        "POSTGRES_PASSWORD",
+        "POSTGRES_PASSWORD_INTAKE",
+        "POSTGRES_PASSWORD_ROUTING",
+        "POSTGRES_PASSWORD_NOTIFY",
+        "POSTGRES_PASSWORD_DESK",
+        "RABBITMQ_PASSWORD",
+        "RABBITMQ_PASSWORD_INTAKE",
+        "RABBITMQ_PASSWORD_ROUTING",
+        "RABBITMQ_PASSWORD_NOTIFY",
+        "RABBITMQ_PASSWORD_DESK",
+        "RABBITMQ_PASSWORD_OPERATOR",
+    }
 
 
 def test_settings_of_an_older_version_are_completed_and_the_rest_stays(files: CityFiles) -> None:

@@ -69,10 +69,19 @@ PROVIDERS = ProviderFacts({"sms": Provider(sent=100, failed=2), "mail": Provider
 BACKUPS = BackupFacts(NOW, True, NOW - timedelta(hours=9), "", 0, days(-20))
 VAULT = VaultFacts()
 HEALTHY = {
-    "configuration": CONFIGURATION, "keys": KEYS, "certificates": CERTIFICATES, "machine": MACHINE, "broker": BROKER,
-    "databases": DATABASES, "messages": MESSAGES, "agencies": AgencyFacts([YLPA]), "agreement": AGREEMENT,
-    "providers": PROVIDERS, "vault": VAULT, "backups": BACKUPS,
-}  # fmt: skip
+    "configuration": CONFIGURATION,
+    "keys": KEYS,
+    "certificates": CERTIFICATES,
+    "machine": MACHINE,
+    "broker": BROKER,
+    "databases": DATABASES,
+    "messages": MESSAGES,
+    "agencies": AgencyFacts([YLPA]),
+    "agreement": AGREEMENT,
+    "providers": PROVIDERS,
+    "vault": VAULT,
+    "backups": BACKUPS,
+}
 
 
 def settings(**changed: str) -> ConfigurationFacts:

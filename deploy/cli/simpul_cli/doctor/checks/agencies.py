@@ -102,6 +102,10 @@ def find_wrong_keys(facts: AgencyFacts) -> Iterator[Finding]:
 
 
 CHECKS: Final = (
-    find_silent_agencies, find_suspended_agencies, find_missing_accounts, find_altered_accounts, find_unread_queues,
+    find_silent_agencies,
+    find_suspended_agencies,
+    find_missing_accounts,
+    find_altered_accounts,
+    find_unread_queues,
     find_wrong_keys,
-)  # fmt: skip
+)

@@ -82,6 +82,10 @@ def find_ending_holidays(facts: AgreementFacts) -> Iterator[Finding]:
 
 
 CHECKS: Final = (
-    find_unreadable_agreement, find_missing_agreement, find_interim_agreement, find_unproven_version,
-    find_ending_validity, find_ending_holidays,
-)  # fmt: skip
+    find_unreadable_agreement,
+    find_missing_agreement,
+    find_interim_agreement,
+    find_unproven_version,
+    find_ending_validity,
+    find_ending_holidays,
+)

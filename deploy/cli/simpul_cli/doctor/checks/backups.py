@@ -73,6 +73,10 @@ def find_missing_drill(facts: BackupFacts) -> Iterator[Finding]:
 
 
 CHECKS: Final = (
-    find_missing_recipient, find_missing_backup, find_old_backup, find_damaged_backup, find_unfinished_backups,
+    find_missing_recipient,
+    find_missing_backup,
+    find_old_backup,
+    find_damaged_backup,
+    find_unfinished_backups,
     find_missing_drill,
-)  # fmt: skip
+)

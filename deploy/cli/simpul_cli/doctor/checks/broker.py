@@ -217,8 +217,23 @@ def _shorten(found: Sequence[str]) -> str:
 
 
 CHECKS: Final = (
-    find_unreachable_broker, find_refused_login, find_stopped_nodes, find_partitions, find_memory_alarms,
-    find_disk_alarms, find_used_descriptors, find_blocked_connections, find_missing_queues, find_missing_bindings,
-    find_other_policies, find_wrong_kinds, find_undeclared, find_other_users, find_full_queues,
-    find_unrouted_messages, find_dead_messages, find_unconsumed_inboxes, find_degraded_queues,
-)  # fmt: skip
+    find_unreachable_broker,
+    find_refused_login,
+    find_stopped_nodes,
+    find_partitions,
+    find_memory_alarms,
+    find_disk_alarms,
+    find_used_descriptors,
+    find_blocked_connections,
+    find_missing_queues,
+    find_missing_bindings,
+    find_other_policies,
+    find_wrong_kinds,
+    find_undeclared,
+    find_other_users,
+    find_full_queues,
+    find_unrouted_messages,
+    find_dead_messages,
+    find_unconsumed_inboxes,
+    find_degraded_queues,
+)

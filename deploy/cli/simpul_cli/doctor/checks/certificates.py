@@ -104,7 +104,13 @@ def find_ending_gateway_certificate(facts: CertificateFacts) -> Iterator[Finding
 
 
 CHECKS: Final = (
-    find_unreadable_certificate, find_ended_certificate, find_certificate_of_last_week, find_certificate_of_last_month,
-    find_foreign_certificate, find_certificate_without_host, find_certificate_not_served, find_ending_authority,
+    find_unreadable_certificate,
+    find_ended_certificate,
+    find_certificate_of_last_week,
+    find_certificate_of_last_month,
+    find_foreign_certificate,
+    find_certificate_without_host,
+    find_certificate_not_served,
+    find_ending_authority,
     find_ending_gateway_certificate,
-)  # fmt: skip
+)

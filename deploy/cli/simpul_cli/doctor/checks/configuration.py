@@ -109,6 +109,14 @@ def find_roster_gaps(facts: ConfigurationFacts) -> Iterator[Finding]:
 
 
 CHECKS: Final = (
-    find_unreadable_city, find_empty_settings, find_unknown_settings, find_unusable_passwords, find_weak_passwords,
-    find_open_settings, find_plain_agency_address, find_unknown_zone, find_foreign_zone, find_roster_gaps,
-)  # fmt: skip
+    find_unreadable_city,
+    find_empty_settings,
+    find_unknown_settings,
+    find_unusable_passwords,
+    find_weak_passwords,
+    find_open_settings,
+    find_plain_agency_address,
+    find_unknown_zone,
+    find_foreign_zone,
+    find_roster_gaps,
+)

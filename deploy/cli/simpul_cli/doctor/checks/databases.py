@@ -197,7 +197,15 @@ def _one_of_each_server(facts: DatabaseFacts) -> Iterator[Database]:
 
 
 CHECKS: Final = (
-    find_unreachable_databases, find_refused_logins, find_missing_databases, find_old_schemas, find_newer_schemas,
-    find_used_connections, find_bloat, find_long_transactions, find_old_transactions, find_lost_durability,
+    find_unreachable_databases,
+    find_refused_logins,
+    find_missing_databases,
+    find_old_schemas,
+    find_newer_schemas,
+    find_used_connections,
+    find_bloat,
+    find_long_transactions,
+    find_old_transactions,
+    find_lost_durability,
     find_lagging_standbys,
-)  # fmt: skip
+)

@@ -144,7 +144,14 @@ def _shorten(names: Sequence[str]) -> str:
 
 
 CHECKS: Final = (
-    find_unreadable_directory, find_unreadable_key_files, find_swapped_key_files, find_open_key_files,
-    find_keys_not_in_file, find_services_without_keys, find_services_with_ending_keys, find_agencies_without_keys,
-    find_agencies_with_ended_keys, find_agencies_with_ending_keys,
-)  # fmt: skip
+    find_unreadable_directory,
+    find_unreadable_key_files,
+    find_swapped_key_files,
+    find_open_key_files,
+    find_keys_not_in_file,
+    find_services_without_keys,
+    find_services_with_ending_keys,
+    find_agencies_without_keys,
+    find_agencies_with_ended_keys,
+    find_agencies_with_ending_keys,
+)

@@ -97,6 +97,10 @@ def find_unseen_reports(facts: MessageFacts) -> Iterator[Finding]:
 
 
 CHECKS: Final = (
-    find_outbox_lag, find_refused_messages, find_parked_messages, find_waiting_messages, find_held_events,
+    find_outbox_lag,
+    find_refused_messages,
+    find_parked_messages,
+    find_waiting_messages,
+    find_held_events,
     find_unseen_reports,
-)  # fmt: skip
+)

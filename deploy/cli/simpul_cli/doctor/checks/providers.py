@@ -96,6 +96,10 @@ def find_failed_alerts(facts: ProviderFacts) -> Iterator[Finding]:
 _SETTING: Final = {"sms": "KANNEL_URL", "mail": "SMTP_HOST, SMTP_PORT"}
 _PASSWORD: Final = {"sms": "KANNEL_PASSWORD", "mail": "SMTP_PASSWORD"}
 CHECKS: Final = (
-    find_unreachable_providers, find_wrong_passwords, find_untrusted_providers, find_waiting_alerts,
-    find_repeated_attempts, find_failed_alerts,
-)  # fmt: skip
+    find_unreachable_providers,
+    find_wrong_passwords,
+    find_untrusted_providers,
+    find_waiting_alerts,
+    find_repeated_attempts,
+    find_failed_alerts,
+)

@@ -69,6 +69,9 @@ def find_wrong_routing_keys(facts: VaultFacts) -> Iterator[Finding]:
 
 
 CHECKS: Final = (
-    find_unreadable_key_file, find_open_key_file, find_missing_master_keys, find_unopened_rows,
+    find_unreadable_key_file,
+    find_open_key_file,
+    find_missing_master_keys,
+    find_unopened_rows,
     find_wrong_routing_keys,
-)  # fmt: skip
+)

@@ -28,19 +28,21 @@ async def collect(sources: Sources, city: City, *, is_broker_usable: bool, is_ro
     missed, open_, parked = await _load_from_routing(sources.databases["routing"]) if is_routing_usable else ({},) * 3
     directory = sources.read_directory()
     enrolled = {entry.party for entry in directory.entries} if directory else set()
-    return AgencyFacts([
-        Agency(
-            code=code,
-            account=standings[code].state.value if code in standings else "",
-            is_enrolled=code in enrolled,
-            waiting=standings[code].messages if code in standings else 0,
-            consumers=standings[code].consumers if code in standings else 1,
-            missed_manifests=missed.get(code, 0),
-            open_referrals=open_.get(code, 0),
-            parked_for_key=parked.get(code, 0),
-        )
-        for code in codes
-    ])  # fmt: skip
+    return AgencyFacts(
+        [
+            Agency(
+                code=code,
+                account=standings[code].state.value if code in standings else "",
+                is_enrolled=code in enrolled,
+                waiting=standings[code].messages if code in standings else 0,
+                consumers=standings[code].consumers if code in standings else 1,
+                missed_manifests=missed.get(code, 0),
+                open_referrals=open_.get(code, 0),
+                parked_for_key=parked.get(code, 0),
+            )
+            for code in codes
+        ]
+    )
 
 
 async def _load_standings(api_url: str, codes: list[str]) -> dict[str, Standing]:

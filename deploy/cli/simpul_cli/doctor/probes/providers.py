@@ -33,10 +33,12 @@ async def collect(settings: Mapping[str, str] | None, notify_url: str, city_dir:
     if settings and settings.get("SMTP_HOST"):
         problems["mail"] = await _log_in_at_mail_server(settings, city_dir)
     recorded = await _count_alerts(notify_url) if notify_url else {}
-    return ProviderFacts({
-        channel: Provider(problem, *recorded.get(channel, (timedelta(), 0, 0, 0)))
-        for channel, problem in problems.items()
-    })  # fmt: skip
+    return ProviderFacts(
+        {
+            channel: Provider(problem, *recorded.get(channel, (timedelta(), 0, 0, 0)))
+            for channel, problem in problems.items()
+        }
+    )
 
 
 async def _log_in_at_gateway(settings: Mapping[str, str]) -> str:

@@ -199,9 +199,11 @@ async def add_link(
     """Adds a one-time link; earlier ones of the account end."""
     await delete_links(connection, account_id)
     row = {
-        "secret_hash": hash_secret(secret), "account_id": account_id, "purpose": purpose.value,
+        "secret_hash": hash_secret(secret),
+        "account_id": account_id,
+        "purpose": purpose.value,
         "expires_at": expires_at,
-    }  # fmt: skip
+    }
     await connection.execute(insert(OneTimeLinkRow), [row])
 
 
@@ -246,17 +248,25 @@ async def list_members(
 ) -> Sequence[Member]:
     """Lists the people with these roles in these agencies, or everywhere."""
     bound = {
-        "agencies": sorted(agencies), "roles": sorted(role.value for role in roles), "everywhere": everywhere,
+        "agencies": sorted(agencies),
+        "roles": sorted(role.value for role in roles),
+        "everywhere": everywhere,
         "now": now,
-    }  # fmt: skip
+    }
     found = await connection.execute(_MEMBERS, bound)
     return [
         Member(
-            row.account_id, row.login_name, row.name, row.agency, Role(row.role), row.has_signed_in, row.last_seen_at,
+            row.account_id,
+            row.login_name,
+            row.name,
+            row.agency,
+            Role(row.role),
+            row.has_signed_in,
+            row.last_seen_at,
             row.is_recovering,
         )
         for row in found
-    ]  # fmt: skip
+    ]
 
 
 async def add_recovery(
@@ -270,9 +280,12 @@ async def add_recovery(
     """Adds a recovery that waits for a second person; an earlier one of the account ends."""
     await delete_recoveries(connection, account_id)
     row = {
-        "recovery_id": recovery_id, "account_id": account_id, "agency": agency, "started_by": started_by,
+        "recovery_id": recovery_id,
+        "account_id": account_id,
+        "agency": agency,
+        "started_by": started_by,
         "expires_at": expires_at,
-    }  # fmt: skip
+    }
     await connection.execute(insert(RecoveryRow), [row])
 
 

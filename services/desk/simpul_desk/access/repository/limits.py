@@ -56,7 +56,9 @@ async def _lock(connection: AsyncConnection, subject: LimitSubject, now: datetim
 
 async def _write(connection: AsyncConnection, subject: LimitSubject, failures: Failures) -> None:
     bound = {
-        "subject": subject.digest, "count": failures.count, "last_failed_at": failures.last_failed_at,
+        "subject": subject.digest,
+        "count": failures.count,
+        "last_failed_at": failures.last_failed_at,
         "blocked_until": failures.blocked_until,
-    }  # fmt: skip
+    }
     await connection.execute(_WRITE, bound)

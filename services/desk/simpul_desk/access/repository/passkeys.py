@@ -72,9 +72,13 @@ async def add_passkey(
 ) -> None:
     """Adds a passkey to an account."""
     row = {
-        "credential_id": credential_id, "account_id": account_id, "public_key": public_key, "sign_count": sign_count,
-        "name": name, "created_at": now,
-    }  # fmt: skip
+        "credential_id": credential_id,
+        "account_id": account_id,
+        "public_key": public_key,
+        "sign_count": sign_count,
+        "name": name,
+        "created_at": now,
+    }
     await connection.execute(insert(PasskeyRow), [row])
 
 

@@ -103,10 +103,14 @@ def _read_user(
 ) -> User:
     held = [(agency, Role(role)) for agency, _, role in (entry.partition(" ") for entry in roles)]
     return User(
-        id=account_id, name=name, language=language, session_id=session_id, excluded_cases=frozenset(excluded),
+        id=account_id,
+        name=name,
+        language=language,
+        session_id=session_id,
+        excluded_cases=frozenset(excluded),
         memberships={agency: role for agency, role in held if role not in CITY_ROLES},
         city_roles={role: agency for agency, role in held if role in CITY_ROLES},
-    )  # fmt: skip
+    )
 
 
 async def begin_session(
@@ -122,9 +126,15 @@ async def begin_session(
     """Adds a session that waits for its second factor, and deletes sessions that have ended."""
     await connection.execute(_DELETE_ENDED, {"now": now, "idle_since": now - IDLE_LIMIT})
     row = {
-        "session_id": session_id, "account_id": account_id, "secret_hash": hash_secret(secret), "is_complete": False,
-        "client": client, "created_at": now, "last_seen_at": now, "expires_at": expires_at,
-    }  # fmt: skip
+        "session_id": session_id,
+        "account_id": account_id,
+        "secret_hash": hash_secret(secret),
+        "is_complete": False,
+        "client": client,
+        "created_at": now,
+        "last_seen_at": now,
+        "expires_at": expires_at,
+    }
     await connection.execute(insert(SessionRow), [row])
 
 

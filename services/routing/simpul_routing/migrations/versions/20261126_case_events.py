@@ -12,8 +12,8 @@ down_revision = "20261126_inbox_states"
 
 _DECLINES = (
     "outside_mandate", "outside_area", "no_capacity", "already_served", "conflict_of_interest", "data_missing",
-    "client_unreachable", "consent_needed", "other",
-)  # fmt: skip
+    "client_unreachable", "consent_needed", "other"
+)
 _ENDS = ("completed", "closed", "transferred")
 
 

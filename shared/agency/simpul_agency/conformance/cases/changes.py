@@ -69,9 +69,11 @@ async def withdrawn_consent_is_acknowledged(trial: Trial) -> None:
     await trial.expect_answered(offer)
     now = utc_now()
     withdrawn = trial.city.events.create_next(
-        offer, "referral.consent_withdrawn.v1", withdrawn_at=wire_time(now),
+        offer,
+        "referral.consent_withdrawn.v1",
+        withdrawn_at=wire_time(now),
         acknowledge_by=wire_time(now + timedelta(days=3)),
-    )  # fmt: skip
+    )
     await trial.city.send(withdrawn)
     await trial.city.repeat(withdrawn)
 
