@@ -17,6 +17,7 @@ print(OpenAPI.__pydantic_complete__, CaseReportedV1.__pydantic_complete__)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", ["intake", "routing", "notify"])
 def test_a_service_imports_and_builds_rarely_needed_parts_later(service: str) -> None:
     code = _LIST.format(service=service, names=RARELY_NEEDED)
