@@ -17,6 +17,7 @@ from simpul_intake.settings import IntakeSettings
 from simpul_intake.use_cases import (
     AmendReports,
     AnnounceErasures,
+    CheckReceipts,
     ExecuteRetention,
     FindAccusations,
     FindDueCases,
@@ -62,6 +63,7 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     questions = KeepQuestions(vault, service.keys)
     notes = KeepNotes(vault, service.keys, release_dossiers.request_release)
     accusations = FindAccusations(vault, service.keys, list_parts)
+    receipts = CheckReceipts(accusations)
     service.consume_events(handlers(release_dossiers, questions, notes, accusations), in_order=False)
     web = create_web_app(
         service,
@@ -74,14 +76,16 @@ def build(settings: IntakeSettings) -> tuple[Service, FastAPI]:
     tokens = CentreTokens(settings.centre_tokens_file, city.agency_codes)
     authentication = CentreAuthentication(tokens, service.keys.directory, city.agency_codes)
     amend_reports = AmendReports(
-        service.transactions, vault, secrets, city, overlaps, questions, release_dossiers.request_release
+        service.transactions, vault, secrets, city, receipts, overlaps, questions, release_dossiers.request_release
     )
     search_duplicates = SearchDuplicates(
         service.transactions, overlaps, city, settings.duplicate_searches_per_day, list_parts
     )
-    follow_reports = FollowReports(service.transactions, secrets, questions, accusations)
+    follow_reports = FollowReports(service.transactions, secrets, receipts, questions, accusations)
     receipt_lock = ReceiptLock()
-    files = KeepFiles(service.transactions, vault, secrets, service.keys, accusations, release_dossiers.request_release)
+    files = KeepFiles(
+        service.transactions, vault, secrets, service.keys, receipts, accusations, release_dossiers.request_release
+    )
     replace_receipts = ReplaceReceipts(service.transactions, secrets)
     limit_reports = LimitReports(
         service.engine, secrets, per_address=settings.reports_per_address, per_centre=settings.reports_per_centre

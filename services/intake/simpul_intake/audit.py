@@ -60,7 +60,7 @@ def progress_read(case_id: UUID, progress: Progress) -> AuditEntry:
 
 
 def receipt_replaced(case_id: UUID, centre: str, number: int) -> AuditEntry:
-    """A complaint centre had a new receipt made for a report that it filed; the words before are no longer valid."""
+    """A complaint centre had a new receipt made for a report that it filed."""
     return AuditEntry("receipt.replaced", subject_of_case(case_id), centre, CENTRE, f"number:{number}")
 
 

@@ -348,10 +348,12 @@ def _earliest_birth(report: Report, zone: ZoneInfo) -> date | None:
     return date(max(reported.year - report.age - 1, 1), reported.month, min(reported.day, 28))
 
 
-def is_receipt(text: str, report_id: UUID, number: int, key: bytes, word_list: Sequence[str]) -> bool:
-    """Whether a text is the newest receipt of a report, in any case and with any spaces."""
-    expected = receipt_phrase(report_id, number, key, word_list)
-    return hmac.compare_digest(" ".join(text.casefold().split()).encode(), expected.encode())
+def is_receipt(text: str, report_id: UUID, numbers: Sequence[int], key: bytes, word_list: Sequence[str]) -> bool:
+    """Whether a text is one of these receipts of a report, in any case and with any spaces."""
+    given = " ".join(text.casefold().split()).encode()
+    return any(
+        hmac.compare_digest(given, receipt_phrase(report_id, number, key, word_list).encode()) for number in numbers
+    )
 
 
 def receipt_phrase(report_id: UUID, number: int, key: bytes, word_list: Sequence[str]) -> str:

@@ -29,7 +29,7 @@ class ReportRow(IntakeTable, table=True):
     content_mac: bytes = Field(sa_type=LargeBinary)
     received_at: datetime = Field(sa_type=DateTime(timezone=True))
     receipt_number: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
-    """How often the receipt was replaced; the words follow from it, and only the newest are valid."""
+    """How often the receipt was replaced; the words follow from it."""
     stored_at: datetime = Field(sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": text("now()")})
 
 

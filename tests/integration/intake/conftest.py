@@ -17,6 +17,7 @@ from simpul_dev.backends import Backends
 from simpul_intake.api import AmendmentIn, ReportIn
 from simpul_intake.use_cases import (
     AmendReports,
+    CheckReceipts,
     FindAccusations,
     FollowReports,
     KeepFiles,
@@ -95,21 +96,23 @@ class IntakeProcess:
         )
         self.questions = KeepQuestions(self.vault, room.keys)
         self.notes = KeepNotes(self.vault, room.keys, self.dossiers.request_release)
+        self.accusations = accusations = FindAccusations(self.vault, room.keys, lambda agency: (agency,))
+        receipts = CheckReceipts(accusations)
         self._amend_reports = AmendReports(
             room.transactions,
             self.vault,
             self.secrets,
             CITY,
+            receipts,
             self.overlaps,
             self.questions,
             self.dossiers.request_release,
         )
-        self.accusations = accusations = FindAccusations(self.vault, room.keys, lambda agency: (agency,))
         self.files = KeepFiles(
-            room.transactions, self.vault, self.secrets, room.keys, accusations, self.dossiers.request_release
+            room.transactions, self.vault, self.secrets, room.keys, receipts, accusations, self.dossiers.request_release
         )
         self.replace_receipts = ReplaceReceipts(room.transactions, self.secrets)
-        self.follow_reports = FollowReports(room.transactions, self.secrets, self.questions, accusations)
+        self.follow_reports = FollowReports(room.transactions, self.secrets, receipts, self.questions, accusations)
 
     async def take_report(self, **changes: Any) -> Receipt:
         report = ReportIn.model_validate(a_report(**changes)).to_report(utc_now(), "uptd-ppa")

@@ -1,13 +1,15 @@
 """A centre that may be too close to the suspect, and whoever has words that it gave out, learn nothing new."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from simpul_intake.domain import Progress
-from simpul_intake.errors import ReportClosed
+from simpul_intake.errors import ReceiptUnknown, ReportClosed
 from simpul_intake.received_files import UploadedFile
 from simpul_intake.repository import FiledReport
 from simpul_intake.use_cases import (
@@ -62,6 +64,63 @@ async def publish(room: Room, wire_name: str, case_id: UUID, sequence: int = 4, 
 
 async def close(room: Room, case_id: UUID, moment: datetime, sequence: int = 4) -> None:
     await publish(room, "case.closed.v1", case_id, sequence, end=CaseEnd.CLOSED, closed_at=moment)
+
+
+async def clear(room: Room, running: IntakeProcess, case_id: UUID, namings: int) -> None:
+    """Has a person decide that the centre is not too close.
+
+    It serves nothing of the case, so no decision about a dossier says that it was cleared.
+    """
+    event_id = uuid4()
+    sealed = seal_section(
+        ClearedAgency(agency=CENTRE, namings=namings).model_dump_json().encode(),
+        room.keys.directory.current("intake", FIRST_DAY),
+        event_id=event_id,
+        case_id=case_id,
+        section="cleared_agency",
+    )
+    event = CaseAgencyClearedV1.model_validate(
+        {
+            "id": event_id,
+            "source": "/kediri/routing",
+            "subject": f"exclusion/{uuid4()}",
+            "time": FIRST_DAY,
+            "sequence": "0000000001",
+            "correlationid": case_id,
+            "data": {"case_id": case_id, "cleared_at": FIRST_DAY, "sealed": {"cleared_agency": sealed}},
+        }
+    )
+    assert CaseAgencyClearedV1 in HANDLERS["intake"]
+    for _ in range(2):
+        async with room.transactions.begin() as transaction:
+            await running.accusations.record_clearings(transaction, [event])
+
+
+async def replace(running: IntakeProcess, case_id: UUID) -> str:
+    """Has the centre make new words, as the page with its reports does."""
+    listed = await running.follow_reports.list_filed(CENTRE, before=None, limit=10)
+    (number,) = [one.receipt_number for one in listed if one.case_id == case_id]
+    return await running.replace_receipts.replace_receipt(case_id, CENTRE, number)
+
+
+async def valid(running: IntakeProcess, case_id: UUID, *receipts: str) -> list[bool]:
+    """Whether each receipt is valid to follow the report, to add facts and to add files alike."""
+    found = []
+    for receipt in receipts:
+        uses: list[Callable[[], Awaitable[object]]] = [
+            partial(running.follow_reports.follow, case_id, receipt),
+            partial(running.amend_report, case_id, receipt),
+            partial(running.files.add_files, case_id, receipt, [LETTER]),
+        ]
+        refused = 0
+        for use in uses:
+            try:
+                await use()
+            except ReceiptUnknown:
+                refused += 1
+        assert refused in (0, len(uses))
+        found.append(not refused)
+    return found
 
 
 async def progress(running: IntakeProcess, case_id: UUID, receipt: str) -> tuple[Progress, Progress, int]:
@@ -135,34 +194,11 @@ async def test_a_centre_that_a_person_cleared_follows_its_report_again_until_som
     await close(room, case.case_id, LATER)
     assert (await progress(running, case.case_id, case.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
 
-    # The centre serves nothing of the case, so no decision about a dossier says that it was cleared.
-    event_id, case_id = uuid4(), case.case_id
-    sealed = seal_section(
-        ClearedAgency(agency=CENTRE, namings=1).model_dump_json().encode(),
-        room.keys.directory.current("intake", FIRST_DAY),
-        event_id=event_id,
-        case_id=case_id,
-        section="cleared_agency",
-    )
-    event = CaseAgencyClearedV1.model_validate(
-        {
-            "id": event_id,
-            "source": "/kediri/routing",
-            "subject": f"exclusion/{uuid4()}",
-            "time": FIRST_DAY,
-            "sequence": "0000000001",
-            "correlationid": case_id,
-            "data": {"case_id": case_id, "cleared_at": FIRST_DAY, "sealed": {"cleared_agency": sealed}},
-        }
-    )
-    assert CaseAgencyClearedV1 in HANDLERS["intake"]
-    for _ in range(2):
-        async with room.transactions.begin() as transaction:
-            await running.accusations.record_clearings(transaction, [event])
+    await clear(room, running, case.case_id, namings=1)
 
-    assert (await progress(running, case_id, case.phrase))[:2] == (Progress.CLOSED, Progress.CLOSED)
-    await running.amend_report(case_id, case.phrase, excluded_agencies=[CENTRE])
-    assert (await progress(running, case_id, case.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
+    assert (await progress(running, case.case_id, case.phrase))[:2] == (Progress.CLOSED, Progress.CLOSED)
+    await running.amend_report(case.case_id, case.phrase, excluded_agencies=[CENTRE])
+    assert (await progress(running, case.case_id, case.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
 
 
 async def test_a_report_of_the_same_child_that_names_the_centre_counts_from_the_merge_on(room: Room) -> None:
@@ -188,3 +224,45 @@ async def test_what_was_known_before_a_merge_stays_known(room: Room) -> None:
     await publish(room, "case.reopened.v1", kept.case_id, 5, reopened_at=LATER + timedelta(days=1))
 
     assert (await progress(running, kept.case_id, kept.phrase))[:2] == (Progress.CLOSED, Progress.CLOSED)
+
+
+async def test_an_accused_centre_that_makes_a_new_receipt_cuts_nobody_off_and_notices_nothing(room: Room) -> None:
+    running = room.use_cases()
+    case, other = await running.take_report(), await running.take_report()
+    lost = {one.case_id: one.phrase for one in (case, other)}
+    held = {case_id: await replace(running, case_id) for case_id in lost}
+    for case_id, receipt in held.items():
+        await record(room, running, case_id, "Before the accusation?")
+        await running.amend_report(case_id, receipt, excluded_agencies=[CENTRE] if case_id == case.case_id else [])
+
+    made = {case_id: [await replace(running, case_id), await replace(running, case_id)] for case_id in lost}
+    await record(room, running, case.case_id, "After it?", hour=LONG_AFTER)
+    await close(room, case.case_id, LATER)
+
+    accused = (lost[case.case_id], held[case.case_id], *made[case.case_id])
+    assert await valid(running, case.case_id, *accused) == [False, True, True, True]
+    usual = (lost[other.case_id], held[other.case_id], *made[other.case_id])
+    assert await valid(running, other.case_id, *usual) == [False, False, False, True]
+    for receipt in accused[1:]:
+        assert await progress(running, case.case_id, receipt) == (Progress.RECEIVED, Progress.RECEIVED, 1)
+    # The centre and the audit see what they see of every report.
+    listed = await running.follow_reports.list_filed(CENTRE, before=None, limit=10)
+    assert {one.receipt_number for one in listed} == {3}
+    audited = await room.fetch("SELECT DISTINCT subject, detail FROM audit WHERE action = 'receipt.replaced'")
+    assert len(audited) == 6
+
+
+async def test_only_the_newest_receipt_is_valid_once_the_centre_is_cleared(room: Room) -> None:
+    running = room.use_cases()
+    case = await running.take_report()
+    await running.amend_report(case.case_id, case.phrase, excluded_agencies=[CENTRE])
+    newest = await replace(running, case.case_id)
+    assert await valid(running, case.case_id, case.phrase, newest) == [True, True]
+
+    await clear(room, running, case.case_id, namings=1)
+
+    assert await valid(running, case.case_id, case.phrase, newest) == [False, True]
+    await publish(room, "case.agency_excluded.v1", case.case_id, agency=CENTRE, excluded_at=utc_now())
+    assert await valid(running, case.case_id, case.phrase, newest) == [False, True]
+    last = await replace(running, case.case_id)
+    assert await valid(running, case.case_id, case.phrase, newest, last) == [False, True, True]

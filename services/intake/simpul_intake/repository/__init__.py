@@ -2,6 +2,7 @@
 
 from simpul_intake.repository.accusations import (
     Relative,
+    count_replaced_receipts,
     find_cleared_namings,
     find_excluded_agencies,
     find_exclusions,
@@ -171,6 +172,7 @@ __all__ = [
     "confirm_erasure",
     "count_amendments",
     "count_by_master_key",
+    "count_replaced_receipts",
     "count_searches",
     "count_sections",
     "delete_hold",

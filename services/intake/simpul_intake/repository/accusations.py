@@ -50,6 +50,9 @@ _CLEARED: Final = text("""
 _FILED_BY: Final = text("""
     SELECT actor FROM audit WHERE subject = :subject AND action = 'report.stored' AND role = :role
 """)
+_COUNT_REPLACED: Final = text("""
+    SELECT count(*) FROM audit WHERE subject = :subject AND action = 'receipt.replaced' AND at <= :moment
+""").bindparams(bindparam("moment", type_=DateTime(timezone=True)))
 
 
 class Relative(NamedTuple):
@@ -107,3 +110,9 @@ async def find_filing_centre(transaction: Transaction, subject: str, role: str) 
     `subject` is the case in the audit, and `role` that of complaint centres there.
     """
     return (await transaction.connection.execute(_FILED_BY, {"subject": subject, "role": role})).scalar() or ""
+
+
+async def count_replaced_receipts(transaction: Transaction, subject: str, moment: datetime) -> int:
+    """Counts how often the receipt of a report had been replaced at a moment; `subject` is the case in the audit."""
+    values = {"subject": subject, "moment": moment}
+    return int((await transaction.connection.execute(_COUNT_REPLACED, values)).scalar_one())

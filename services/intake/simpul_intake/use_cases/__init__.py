@@ -2,6 +2,7 @@
 
 from simpul_intake.use_cases.amend_reports import AmendReports
 from simpul_intake.use_cases.announce_erasures import AnnounceErasures
+from simpul_intake.use_cases.check_receipts import CheckReceipts
 from simpul_intake.use_cases.erase_cases import EraseCases
 from simpul_intake.use_cases.execute_retention import DueCase, ExecuteRetention, FindDueCases
 from simpul_intake.use_cases.find_accusations import FindAccusations
@@ -31,6 +32,7 @@ from simpul_intake.use_cases.watch_breaches import WatchBreaches
 __all__ = [
     "AmendReports",
     "AnnounceErasures",
+    "CheckReceipts",
     "DueCase",
     "EraseCases",
     "ExecuteRetention",

@@ -8,13 +8,13 @@ from typing import Final
 
 from simpul_city import City
 from simpul_intake import audit, publisher, repository
-from simpul_intake.domain import Amendment, Report, apply_amendment, check_event_time, is_receipt
+from simpul_intake.domain import Amendment, Report, apply_amendment, check_event_time
 from simpul_intake.errors import AmendmentIdReused, QuestionUnknown, ReceiptUnknown, TooManyAmendments
+from simpul_intake.use_cases.check_receipts import CheckReceipts
 from simpul_intake.use_cases.decrypt_report import decrypt_report
 from simpul_intake.use_cases.keep_questions import KeepQuestions
 from simpul_intake.use_cases.suspect_overlaps import SuspectOverlaps
 from simpul_intake.use_cases.vault_secrets import VaultSecrets
-from simpul_intake.use_cases.word_list import read_word_list
 from simpul_intake.vault import Secrets, Vault, WrappedKey, case_key_context
 from simpul_runtime.transaction import Transaction, Transactions
 from simpul_schema.translations import gettext_noop, load_translations
@@ -36,6 +36,7 @@ class AmendReports:
         vault: Vault,
         secrets: VaultSecrets,
         city: City,
+        receipts: CheckReceipts,
         overlaps: SuspectOverlaps,
         questions: KeepQuestions,
         request_release: Callable[[], None],
@@ -48,7 +49,7 @@ class AmendReports:
         self._vault = vault
         self._secrets = secrets
         self._city = city
-        self._word_list = read_word_list()
+        self._receipts = receipts
 
     async def amend_report(self, amendment: Amendment) -> int:
         """Stores new revisions and publishes the complete facts; returns the revision of the facts.
@@ -123,11 +124,7 @@ class AmendReports:
     async def _unwrap_key(self, amendment: Amendment, secrets: Secrets) -> bytes:
         """Unwraps the case's data key for the holder of its receipt; raises ReceiptUnknown."""
         async with self._transactions.begin() as transaction:
-            found = await repository.find_report_of_case(transaction, amendment.case_id)
-        if found is None or not is_receipt(
-            amendment.receipt, found.report_id, found.receipt_number, secrets.receipt_key, self._word_list
-        ):
-            raise ReceiptUnknown
+            found = await self._receipts.find_report(transaction, amendment.case_id, amendment.receipt, secrets)
         return await self._vault.unwrap(WrappedKey(found.key_id, found.wrapped, case_key_context(amendment.case_id)))
 
 

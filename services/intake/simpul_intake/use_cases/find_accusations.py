@@ -93,9 +93,12 @@ class FindAccusations:
 
         It stands still where the centre that gave out the receipt is, or may have to be, kept away from the case.
         """
-        subject = subject_of_case(case_id)
-        centre = await repository.find_filing_centre(transaction, subject, audit.CENTRE)
-        since = (await self.find(transaction, [case_id], centre)).get(case_id) if centre else None
+        since = await self.find_since(transaction, case_id)
         if since is None:
             return await repository.find_progress(transaction, case_id), None
-        return await repository.find_progress_before(transaction, case_id, subject, since), since
+        return await repository.find_progress_before(transaction, case_id, subject_of_case(case_id), since), since
+
+    async def find_since(self, transaction: Transaction, case_id: UUID) -> datetime | None:
+        """Finds since when the centre that filed the report is, or may have to be, kept away; None if it is not."""
+        centre = await repository.find_filing_centre(transaction, subject_of_case(case_id), audit.CENTRE)
+        return (await self.find(transaction, [case_id], centre)).get(case_id) if centre else None

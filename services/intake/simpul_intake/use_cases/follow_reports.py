@@ -7,13 +7,12 @@ from dataclasses import replace
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from simpul_intake import audit, repository
-from simpul_intake.domain import Followed, is_receipt
-from simpul_intake.errors import ReceiptUnknown
+from simpul_intake.domain import Followed
 from simpul_intake.repository import FiledReport
+from simpul_intake.use_cases.check_receipts import CheckReceipts
 from simpul_intake.use_cases.find_accusations import FindAccusations
 from simpul_intake.use_cases.keep_questions import KeepQuestions
 from simpul_intake.use_cases.vault_secrets import VaultSecrets
-from simpul_intake.use_cases.word_list import read_word_list
 from simpul_runtime.transaction import Transactions
 from simpul_schema.names import subject_of_case
 from simpul_schema.references import read_code
@@ -23,13 +22,18 @@ class FollowReports:
     """Finds the case of a report by its number, and how far it has come."""
 
     def __init__(
-        self, transactions: Transactions, secrets: VaultSecrets, questions: KeepQuestions, accusations: FindAccusations
+        self,
+        transactions: Transactions,
+        secrets: VaultSecrets,
+        receipts: CheckReceipts,
+        questions: KeepQuestions,
+        accusations: FindAccusations,
     ) -> None:
         self._transactions = transactions
         self._accusations = accusations
         self._questions = questions
         self._secrets = secrets
-        self._word_list = read_word_list()
+        self._receipts = receipts
 
     async def find_case(self, number: str) -> UUID:
         """Finds the case of a report number as a person writes it; a made-up id where no report has this number.
@@ -75,11 +79,7 @@ class FollowReports:
         """
         secrets = await self._secrets.load()
         async with self._transactions.begin() as transaction:
-            found = await repository.find_report_of_case(transaction, case_id)
-            if found is None or not is_receipt(
-                receipt, found.report_id, found.receipt_number, secrets.receipt_key, self._word_list
-            ):
-                raise ReceiptUnknown
+            found = await self._receipts.find_report(transaction, case_id, receipt, secrets)
             progress, since = await self._accusations.find_progress(transaction, case_id)
             transaction.record(audit.progress_read(case_id, progress))
             return Followed(progress, await self._questions.list_open(transaction, case_id, found, since))

@@ -8,13 +8,13 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from simpul_intake import audit, repository
-from simpul_intake.domain import Progress, is_receipt
-from simpul_intake.errors import FileNotReleased, ReceiptUnknown, ReportClosed
+from simpul_intake.domain import Progress
+from simpul_intake.errors import FileNotReleased, ReportClosed
 from simpul_intake.received_files import MAX_FILES, FileProblem, FileRefused, ReceivedFile, UploadedFile, read_files
 from simpul_intake.repository import NewFile, ReportOfCase
+from simpul_intake.use_cases.check_receipts import CheckReceipts
 from simpul_intake.use_cases.find_accusations import FindAccusations
 from simpul_intake.use_cases.vault_secrets import VaultSecrets
-from simpul_intake.use_cases.word_list import read_word_list
 from simpul_intake.vault import Secrets, Vault, WrappedKey, case_key_context
 from simpul_runtime.database import utc_now
 from simpul_runtime.signing import Keys
@@ -42,6 +42,7 @@ class KeepFiles:
         vault: Vault,
         secrets: VaultSecrets,
         keys: Keys,
+        receipts: CheckReceipts,
         accusations: FindAccusations,
         request_release: Callable[[], None],
     ) -> None:
@@ -52,7 +53,7 @@ class KeepFiles:
         self._secrets = secrets
         self._keys = keys
         self._request_release = request_release
-        self._word_list = read_word_list()
+        self._receipts = receipts
         # One at a time: a photo takes up to 240 MB of memory while it is decoded.
         self._reading = asyncio.Lock()
 
@@ -120,11 +121,7 @@ class KeepFiles:
         self, transaction: Transaction, case_id: UUID, receipt: str, secrets: Secrets
     ) -> ReportOfCase:
         """Finds the report of a case that is open, as far as the holder of its receipt may know."""
-        found = await repository.find_report_of_case(transaction, case_id)
-        if found is None or not is_receipt(
-            receipt, found.report_id, found.receipt_number, secrets.receipt_key, self._word_list
-        ):
-            raise ReceiptUnknown
+        found = await self._receipts.find_report(transaction, case_id, receipt, secrets)
         progress, _ = await self._accusations.find_progress(transaction, case_id)
         if progress is Progress.CLOSED:
             raise ReportClosed

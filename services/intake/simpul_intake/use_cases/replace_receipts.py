@@ -12,7 +12,11 @@ from simpul_schema.names import subject_of_case
 
 
 class ReplaceReceipts:
-    """Makes new receipts; the words before are no longer valid."""
+    """Makes new receipts.
+
+    The words before are no longer valid, unless the centre could cut off somebody who accuses it: it must not notice,
+    so nothing here depends on that, and whoever checks a receipt decides.
+    """
 
     def __init__(self, transactions: Transactions, secrets: VaultSecrets) -> None:
         self._transactions = transactions
