@@ -66,22 +66,27 @@ async def test_the_system_of_an_agency_states_what_it_can_take(room: Room) -> No
     assert (passed["agency"] == "uptd-ppa", again["agency"]) == (False, "uptd-ppa")
 
 
-async def test_life_body_evidence_and_danger_pass_nobody_over(room: Room) -> None:
-    danger = {"safe_now": "no", "violence": ["sexual"], "sexual_under_72h": "yes"}
+async def test_life_body_evidence_and_danger_pass_nobody_over(planning_room: Room) -> None:
+    """What is needed at once and what the plan brings later, of which little is urgent itself."""
+    room = planning_room
+    danger = {"safe_now": "no", "violence": ["sexual"], "sexual_under_72h": "yes", "in_school": "no"}
     usual = await room.report(**danger)
-    day = TODAY + timedelta(days=30)
-    for agency in ("uptd-ppa", "polres-ppa", "rs-rujukan", "dinsos-peksos"):
+    await room.sweep_until(room.now + timedelta(days=7), timedelta(hours=12))
+    day = room.now.date() + timedelta(days=30)
+    for agency in ("uptd-ppa", "polres-ppa", "rs-rujukan", "dinsos-peksos", "klinik-pendidikan"):
         for service in Service:
             async with room.transaction() as transaction:
                 await repository.state_capacity(transaction, agency, service, None, day)
 
     case = await room.report(**danger)
+    await room.sweep_until(room.now + timedelta(days=7), timedelta(hours=12))
 
-    services = "SELECT service, agency, role FROM service WHERE case_id = $1 AND urgency = 'high' ORDER BY 1, 2, 3"
-    assert await room.rows(services, case) == await room.rows(services, usual) != []
-    passed = "SELECT payload->>'service' AS service FROM case_event WHERE case_id = $1 AND kind = 'agency_passed_over'"
-    urgent = {row["service"] for row in await room.rows(services, usual)}
-    assert not urgent & {row["service"] for row in await room.rows(passed, case)}
+    services = "SELECT service, agency, role, urgency FROM service WHERE case_id = $1 ORDER BY 1, 2, 3"
+    offered = await room.rows(services, case)
+    assert offered == await room.rows(services, usual)
+    assert {row["urgency"] for row in offered} > {"high"}
+    full = "SELECT kind FROM case_event WHERE case_id = $1 AND kind IN ('agency_passed_over', 'full_agency_chosen')"
+    assert await room.rows(full, case) == []
 
 
 async def test_a_lead_states_only_what_the_agency_may_be_offered_and_for_one_year(room: Room) -> None:

@@ -1,5 +1,6 @@
 """Full agencies: who is passed over, who never is, and what the history of the case says."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simpul_agreement.implications import normalize_situation
+from simpul_agreement.model import Step
 from simpul_routing.api.labels import describe_events
 from simpul_routing.domain.capacity import NEVER_PASSED_OVER, Capacities, ServiceCapacity
 from simpul_routing.domain.case_events import CaseEvent, CaseEventKind, FoundFull
 from simpul_routing.domain.case_file import CaseFile
-from simpul_routing.domain.exclusions import protective_services
+from simpul_routing.domain.exclusions import is_in_danger, protective_services
 from simpul_routing.domain.facts import ReportedFacts, read_report
 from simpul_routing.domain.lifecycle import ReplyKind
 from simpul_routing.domain.referral import ReferralService
@@ -159,6 +161,22 @@ def test_a_confirmed_plan_passes_over_an_agency_that_is_full_by_then() -> None:
     assert leads_of(file)[planned.service] != planned.agency
 
 
+def test_nobody_is_passed_over_in_a_plan_for_a_child_in_danger() -> None:
+    """Services of a plan are seldom urgent themselves; the danger is that of the case."""
+    danger = {"violence": ["sexual"], "safe_now": "no", "perpetrator_lives_with_child": "yes"}
+    file = open_file(Capacities(), TWO_WAVES, **danger)
+    assert file.plan
+    planned = {one.service: one.agency for one in file.plan.services if one.role is ReferralRole.LEAD}
+    full = Capacities({(agency, service): CLOSED for service, agency in planned.items()})
+    file.rules = Rules(TWO_WAVES, CITY, file.plan.clock.due_at, capacities=full)
+
+    file.take_plan_step(replace(file.plan, is_sent_at_deadline=True), Step.DUE)
+
+    leads = leads_of(file)
+    assert {service: leads[service] for service in planned} == planned
+    assert found_full(file, CaseEventKind.AGENCY_PASSED_OVER) == []
+
+
 @pytest.mark.parametrize(
     ("language", "sentence"),
     [
@@ -216,6 +234,8 @@ def test_full_agencies_never_take_anything_from_a_child(
     kept = {one.service: one for one in found_full(file, CaseEventKind.FULL_AGENCY_CHOSEN)}
     protective = protective_services(file.facts.situation, file.case.urgency) | NEVER_PASSED_OVER
     urgent = {one.service for one in usual.services if one.standing.urgency is Urgency.HIGH}
+    if is_in_danger(file.facts.situation, file.case.urgency):
+        urgent |= before.keys()
 
     assert before.keys() == after.keys()
     assert file.case.rights == usual.case.rights

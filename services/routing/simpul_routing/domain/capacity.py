@@ -9,7 +9,7 @@ from simpul_agreement.engine import Origin
 from simpul_agreement.facts import Situation
 from simpul_agreement.model import Agreement
 from simpul_agreement.plan import PlannedReferral
-from simpul_routing.domain.exclusions import LIFE_BODY_EVIDENCE, Waiting, protective_services
+from simpul_routing.domain.exclusions import LIFE_BODY_EVIDENCE, Waiting, is_in_danger, protective_services
 from simpul_routing.domain.reroute import find_next_agency
 from simpul_schema.vocabulary import ReferralRole, Service, Urgency
 
@@ -85,8 +85,8 @@ class Chooser:
     """Chooses the agencies of new services by what one version of the agreement permits in one case.
 
     The order of the agreement stays: a full agency is passed over for the next one that may take the service and is
-    not full. Nobody is passed over for what protects life, body or evidence, where danger is urgent, or for an agency
-    that waits for the decision about an exclusion.
+    not full. Nobody is passed over while the child is in danger, for what protects life, body or evidence, where the
+    service is urgent, or for an agency that waits for the decision about an exclusion.
     """
 
     capacities: Capacities
@@ -112,6 +112,8 @@ class Chooser:
         agencies that a service was offered to before.
         """
         found: list[FullAgency] = []
+        if is_in_danger(self.situation, self.urgency):
+            return found
         protective = protective_services(self.situation, self.urgency) | NEVER_PASSED_OVER
         for one in planned:
             capacity = self.capacities.find(one.agency, one.service)

@@ -76,10 +76,15 @@ class ExclusionReview:
 NONE_WAITING: Final = Waiting()
 
 
+def is_in_danger(situation: Situation, urgency: Urgency) -> bool:
+    """Whether the child of a case with this urgency may be in danger now."""
+    return urgency is Urgency.HIGH or Answer.NO.value in situation["safe_now"]
+
+
 def protective_services(situation: Situation, urgency: Urgency) -> frozenset[Service]:
     """Returns the services that protect life, body or evidence; an anonymous suggestion never withholds them."""
     protective = LIFE_BODY_EVIDENCE
-    if urgency is Urgency.HIGH or Answer.NO.value in situation["safe_now"]:
+    if is_in_danger(situation, urgency):
         protective |= _IN_DANGER
     if Answer.YES.value in situation["suicidal_sign"]:
         protective |= {Service.PSYCHOLOGIST}
