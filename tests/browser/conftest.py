@@ -22,6 +22,8 @@ LONGEST_WAIT = 60_000
 expect.set_options(timeout=LONGEST_WAIT)
 
 HOSPITAL = "rs-rujukan"
+HOSTED = (HOSPITAL, "dinsos-peksos", "klinik-pendidikan", "ylpa")
+"""Agencies whose people work at the desk."""
 PHONE = ViewportSize(width=360, height=740)
 DESKTOP = ViewportSize(width=1280, height=900)
 BOTH_SIZES = pytest.mark.parametrize("viewport", [PHONE, DESKTOP], ids=["phone", "desktop"])
@@ -57,12 +59,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def hosting_city(backends: Backends, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCity]:
-    """A city whose hospital works at the desk; no other agency answers, and nobody is alerted."""
+    """A city with agencies that work at the desk; no other agency answers, and nobody is alerted."""
     folder = tmp_path_factory.mktemp("hosting")
     folder.chmod(0o755)
     with broker_of_its_own(backends) as own:
         prepared = LocalCity(
-            folder, own, KEDIRI, accept_after=None, database_prefix=f"hosting_{uuid4().hex[:6]}_", hosted=(HOSPITAL,)
+            folder, own, KEDIRI, accept_after=None, database_prefix=f"hosting_{uuid4().hex[:6]}_", hosted=HOSTED
         )
         try:
             asyncio.run(prepared.prepare())

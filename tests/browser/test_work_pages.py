@@ -223,7 +223,7 @@ def test_another_agency_sees_nothing_of_the_hospital(hosting_city: LocalCity, op
     mine = open_page()
     expect(row(mine, reference)).to_be_visible()
     row(mine, reference).get_by_role("link").click()
-    stranger = open_page(memberships={"ylpa": Role.AGENCY_LEAD})
+    stranger = open_page(memberships={"polres-ppa": Role.AGENCY_LEAD})
 
     expect(stranger.get_by_text("Lembaga Anda tidak bekerja di meja ini")).to_be_visible()
     statuses = [

@@ -1,7 +1,7 @@
 """Scenarios 3 and 6 of the domain through a city of real processes; the others have files of their own.
 
 Scenario 5 is in `test_duplicates.py`, 8 in `test_transfers.py`, 9 in `tests/integration/routing/test_triage.py`, and 10
-in `tests/browser/test_work_pages.py`.
+in `tests/browser/test_work_pages.py`. What people see in them stands in `tests/browser/test_scenarios.py`.
 """
 
 from typing import Any
