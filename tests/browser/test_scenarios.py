@@ -19,6 +19,7 @@ from tests.browser.test_report_pages import file_report, invented_name
 from tests.browser.test_work_pages import reload_until, row, too_wide
 from tests.support.accessibility import find_barriers
 from tests.support.desk import run_aside
+from tests.support.ledger import rows
 from tests.support.routing_api import call
 
 TASK_FORCE = "satgas-kel-bandar-lor"
@@ -241,6 +242,31 @@ def test_scenario_6_three_agencies_confirm_that_they_stopped_after_a_withdrawal(
     stopped = history(coordinator).get_by_role("listitem").filter(has_text="penghentian dikonfirmasi")
     reload_until(coordinator, lambda: stopped.count() == len(helpers))
     check_page(coordinator)
+
+
+@BOTH_SIZES
+def test_scenario_7_the_coordinator_reads_whom_to_call_while_an_agency_is_silent(
+    hosting_city: LocalCity, open_page: Open, viewport: ViewportSize
+) -> None:
+    reference = report(hosting_city, violence=["sexual"])
+    six_hours = (
+        "INSERT INTO agency_manifest (agency, last_manifest_number, missed_manifests, silent_since, alarm_id)"
+        " VALUES ('polres-ppa', 1, 60, now() - interval '6 hours', gen_random_uuid()) ON CONFLICT (agency)"
+        " DO UPDATE SET silent_since = excluded.silent_since, alarm_id = excluded.alarm_id"
+    )
+    run_aside(rows(hosting_city, "routing", six_hours))
+    page = board(open_page, viewport=viewport)
+    page.goto(hosting_city.url("desk") + "/city/machines")
+
+    silent = page.get_by_role("listitem").filter(has_text="Unit PPA Satreskrim")
+    expect(silent.get_by_role("link", name="Hubungi 110")).to_have_attribute("href", "tel:110")
+    check_page(page)
+    page.screenshot(path=SHOTS / f"scenario-7-{viewport['width']}.png", full_page=True)
+    open_case(page, hosting_city, reference)
+    police = page.get_by_role("row").filter(has_text="Unit PPA Satreskrim")
+    expect(police).to_contain_text("dikirim")
+    expect(police.get_by_role("link", name="Hubungi 110")).to_be_visible()
+    check_page(page)
 
 
 @BOTH_SIZES

@@ -29,7 +29,8 @@ def add_board(web: FastAPI, pages: CityPages) -> None:
     @web.get("/city/machines", include_in_schema=False)
     async def machines(request: Request, user: Coordinator) -> Response:
         answer = await pages.routing.get(user.act_as(Role.COORDINATOR), "/operations")
-        return pages.render(request, "city/machines.html", found=answer.content)
+        numbers = pages.city.agency_numbers
+        return pages.render(request, "city/machines.html", found=answer.content, agency_numbers=numbers)
 
     @web.get("/city/live", include_in_schema=False)
     async def live(request: Request, user: Coordinator) -> StreamingResponse:
