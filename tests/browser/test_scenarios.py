@@ -189,6 +189,17 @@ def test_scenario_3_nobody_reaches_the_father_who_is_suspected(
     expect(hospital.get_by_text(SAFE_CONTACT)).to_be_visible()
     check_page(hospital)
     seen.append(hospital.content())
+
+    referral_id = hospital.url.rpartition("/")[2]
+    auditor = open_page(
+        f"/audit?subject=referral/{referral_id}",
+        memberships={},
+        city_roles={Role.AUDITOR: "uptd-ppa"},
+        viewport=viewport,
+    )
+    expect(auditor.get_by_role("table")).to_contain_text("dossier.read")
+    check_page(auditor)
+    seen.append(auditor.content())
     number = FATHERS_PHONE.removeprefix("+62")
     assert [page for page in seen if number in page] == []
 
