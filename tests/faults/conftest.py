@@ -39,7 +39,12 @@ class BreakableCity(LocalCity):
 
 @contextmanager
 def breakable_city(
-    folder: Path, *running: str, accept: bool = False, consuming: tuple[str, ...] = (), **environment: str
+    folder: Path,
+    *running: str,
+    accept: bool = False,
+    consuming: tuple[str, ...] = (),
+    hosted: tuple[str, ...] = (),
+    **environment: str,
 ) -> Iterator[BreakableCity]:
     """Starts private servers and a city with these processes."""
     folder.chmod(0o755)
@@ -55,6 +60,7 @@ def breakable_city(
             KEDIRI,
             accept_after=0.0 if accept else None,
             consuming=consuming,
+            hosted=hosted,
             postgres=postgres,
             rabbit=rabbit,
         )

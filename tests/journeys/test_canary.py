@@ -1,7 +1,8 @@
 """Scenario 12: whatever happens in the city, no name, number, address or story is found outside the vault.
 
-A whole city is played through with seeded reports: amendments, duplicates, refusals, replies, reroutes, deadlines,
-alerts, a failing gateway, messages that cannot be used, wrong tokens, an erasure. Then every sink is searched.
+A whole city is played through with seeded reports, by every scenario before this one and more: amendments, duplicates,
+refusals, replies, reroutes, consents, deadlines, alerts, a hospital at the desk, a failing gateway, messages that
+cannot be used, wrong tokens, an erasure. Then every sink is searched.
 """
 
 import asyncio
@@ -42,17 +43,19 @@ from tests.integration.intake.test_follow_page import send_files
 from tests.journeys.test_case_ends import change_case
 from tests.journeys.test_cases_by_http import amend
 from tests.journeys.test_deadlines_to_people import gateway, let_pass
+from tests.journeys.test_scenarios import record_consent, withdraw_consent
 from tests.support.canary import Canary, search
-from tests.support.ledger import eventually, rows, settle
-from tests.support.otlp import Collector, running_collector
+from tests.support.canary_desk import HOSTED, CanaryDesk
+from tests.support.ledger import confirm_plan, eventually, rows, settle
+from tests.support.otlp import Collector, export_span, read_traces, running_collector
 from tests.support.raw_amqp import RawPublisher
 from tests.support.reports import a_report
 from tests.support.routing_api import call
 from tests.support.signing import message, signed
 from tests.support.sinks import Tap, read_sinks, store_uncompressed
 
-CONSUMING: Final = ("uptd-ppa", "polres-ppa", "satgas-kel-bandar-lor", "ylpa", "dinsos-peksos", "rs-rujukan")
-"""Other agencies are away, so that their messages stay on the broker's disk."""
+CONSUMING: Final = ("uptd-ppa", "polres-ppa", "satgas-kel-bandar-lor", "ylpa", "dinsos-peksos")
+"""The hospital works at the desk. Other agencies are away, so that their messages stay on the broker's disk."""
 OPEN_TO_OUTSIDERS: Final = {"messages", "broker disk"}
 UNSENT: Final = "SELECT 1 FROM outbox WHERE published_at IS NULL LIMIT 1"
 
@@ -67,6 +70,8 @@ class Journey:
         self._city = city
         self._canary = canary
         self.outsider = outsider
+        self.scenarios: set[int] = set()
+        """Those of the domain that have been played, each with what it is to show."""
         self.answers: list[bytes] = []
         """Refusals: a refusal repeats nothing, because clients log it."""
 
@@ -78,6 +83,8 @@ class Journey:
         await self._amend(cases)
         await self._act(cases)
         await self._transfer(cases)
+        await self._withdraw_consent(cases)
+        await self._work_at_desk(cases)
         await self._write_notes(cases)
         await self._answer_question(cases)
         await self._miss_deadlines()
@@ -107,8 +114,29 @@ class Journey:
         city, word = self._city, self._canary.word
         first, hub = self._seeded(safe_now="no", injured="yes"), city.token_of("uptd-ppa")
         reports = {
+            # The first one, because a child who may wait and was perhaps reported before is held back.
+            "consented": (
+                self._seeded(
+                    violence=["physical", "psychological"],
+                    perpetrator_relation="teacher",
+                    age=9,
+                    perpetrator_lives_with_child="no",
+                ),
+                hub,
+            ),
             "urgent": (first, hub),
-            "sexual": (self._seeded(violence=["sexual"], safe_now="no", perpetrator_relation="parent"), hub),
+            "sexual": (
+                self._seeded(
+                    violence=["sexual"],
+                    safe_now="no",
+                    perpetrator_relation="parent",
+                    guardian_relation="parent",
+                    guardian_is_suspect="yes",
+                ),
+                hub,
+            ),
+            "declined": (self._seeded(injured="yes", safe_now="no"), hub),
+            "conflict": (self._seeded(injured="yes", safe_now="no"), hub),
             "unknown": (
                 self._seeded(
                     kelurahan=f"Dusun {word}",
@@ -129,11 +157,13 @@ class Journey:
             self._receipts = getattr(self, "_receipts", {}) | {name: answer}
         # A retry, other content under the same id, and a duplicate that is found, answered and sent again.
         assert [(await self._post(first | change, headers=hub))[0] for change in ({}, {"age": 4})] == [202, 409]
+        self.scenarios.add(1)
         again = self._seeded(complaint_centre="", safe_now="yes", injured="no", in_school="yes")
         status, held = await self._post(again, headers=city.token_of("polres-ppa"))
         assert (status, held["code"]) == (409, "maybe_reported_before")
         more = {"duplicate_search": held["search_id"], "duplicate_reason": "other_child"}
         _, answer = await self._post(again | more, headers=city.token_of("polres-ppa"))
+        self.scenarios.add(5)
         return cases | {"duplicate": answer["case_id"]} | {"form": await self._use_form()}
 
     async def _use_form(self) -> str:
@@ -235,6 +265,7 @@ class Journey:
             self.answers.append(json.dumps(refused).encode())
         refused = await call(self._city, "GET", f"/cases/{cases['sexual']}", self._canary.ascii_word)
         assert refused[0] == 401
+        await self._act_on_sexual_violence(cases["sexual"], reason)
         await change_case(self._city, cases["sexual"], "exclusions", agency="ylpa", reason=reason)
         await change_case(self._city, cases["sexual"], "consent-withdrawals", reason=reason)
         await change_case(self._city, cases["duplicate"], "merge", into=cases["form"], reason=reason)
@@ -258,6 +289,46 @@ class Journey:
         await eventually(lambda: is_changed("/transfers", letter))
         transfer = f"/transfers/{answers[0]['transfer_id']}"
         await eventually(lambda: is_changed(f"{transfer}/acknowledge", receipt))
+        self.scenarios.add(8)
+
+    async def _act_on_sexual_violence(self, case_id: str, reason: str) -> None:
+        """Is refused a mediation and a consent of the suspected father; the police and the hub have the case."""
+        _, case, _ = await call(self._city, "GET", f"/cases/{case_id}")
+        assert {"polres-ppa", "uptd-ppa"} <= {one["agency"] for one in case["referrals"]}
+        self.scenarios.add(2)
+        status, refusal = await record_consent(self._city, case_id, reason=reason)
+        self.answers.append(json.dumps(refusal).encode())
+        assert (status, refusal["code"]) == (409, "consent_from_suspect")
+        self.scenarios.add(3)
+        refusals: list[dict[str, Any]] = []
+
+        async def is_mediation_refused() -> bool:
+            _, _, headers = await call(self._city, "GET", f"/cases/{case_id}")
+            body, version = {"reason": reason}, {"If-Match": headers["ETag"]}
+            _, refused, _ = await call(self._city, "POST", f"/cases/{case_id}/mediation", json=body, headers=version)
+            refusals.append(refused)
+            return bool(refused["code"] == "mediation_locked")
+
+        await eventually(is_mediation_refused)
+        self.answers.append(json.dumps(refusals).encode())
+        self.scenarios.add(9)
+
+    async def _withdraw_consent(self, cases: dict[str, str]) -> None:
+        """Records a consent with the canary as its reason, and withdraws it when agencies serve by it."""
+        case_id, reason = cases["consented"], self._canary.sentence
+        assert (await record_consent(self._city, case_id, reason=reason))[0] == 204
+        await confirm_plan(self._city, case_id)
+        await withdraw_consent(self._city, case_id, agencies=3, reason=reason)
+        self.scenarios.add(6)
+
+    async def _work_at_desk(self, cases: dict[str, str]) -> None:
+        """Has people of the hospital and of a complaint centre type the canary at the desk."""
+        desk = CanaryDesk(self._city, self._canary.sentence)
+        await desk.serve(cases["urgent"])
+        await desk.decline(cases["declined"])
+        self.scenarios.add(4)
+        await desk.declare_conflict(cases["conflict"])
+        self.scenarios.add(10)
 
     async def _write_notes(self, cases: dict[str, str]) -> None:
         """Has an agency that serves a case note the canary, and people read it."""
@@ -354,6 +425,7 @@ class Journey:
         await gateway(city, "off")
         await let_pass(city, case_id, timedelta(minutes=16))
         await eventually(lambda: holds("step = 200 AND state = 'sent'"))
+        self.scenarios |= {7, 11}
         city.start("agencies")
         city.wait_ready("agencies")
 
@@ -452,7 +524,7 @@ def city(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iter
         # What FastAPI would trace by itself holds paths and exceptions.
         "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
     }
-    with breakable_city(folder, *ALL, accept=True, consuming=CONSUMING, **settings) as started:
+    with breakable_city(folder, *ALL, accept=True, consuming=CONSUMING, hosted=(HOSTED,), **settings) as started:
         yield started
 
 
@@ -465,6 +537,7 @@ class Played:
     canary: Canary
     outsider: Canary
     sinks: dict[str, bytes]
+    scenarios: set[int]
 
     def find_leaks(self) -> dict[str, list[str]]:
         """Returns the hits by sink."""
@@ -487,9 +560,8 @@ def played(city: BreakableCity, collector: Collector) -> Played:
             sinks = await read_sinks(city, tap, position)
         sinks["refusals and commands"] = b"\n".join(journey.answers)
         await eventually(lambda: _has_traces(collector))
-        # Ids are bytes in an export, and digits in what a person reads.
-        sinks["traces"] = b"\n".join(collector.received) + json.dumps(collector.spans).encode()
-        return Played(city, position, canary, outsider, sinks)
+        sinks["traces"] = read_traces(collector)
+        return Played(city, position, canary, outsider, sinks, journey.scenarios)
 
     return asyncio.run(play())
 
@@ -499,6 +571,10 @@ async def _has_traces(collector: Collector) -> bool:
     return {"POST /reports", "send simpul.events", "process simpul.events", "send simpul.referrals"} <= {
         span["name"] for span in collector.spans
     } and any(span["service.name"].startswith("agency.") for span in collector.spans)
+
+
+def test_every_scenario_of_the_domain_was_played(played: Played) -> None:
+    assert played.scenarios == set(range(1, 12))
 
 
 def test_every_sink_was_used(played: Played) -> None:
@@ -518,6 +594,11 @@ def test_every_sink_was_used(played: Played) -> None:
     for name in ("messages", "broker disk", "kit stores", "database of intake", "database of routing"):
         assert b"dossier.released.v1" in sinks[name], name
     assert b"dossier.withdrawn.v1" in sinks["kit stores"]
+    assert b"dossier.released.v1" in sinks["stores at the desk"]
+    for action in (b"conflict.declared", b"note.written", b"note.shared"):
+        assert action in sinks["database of desk"], action
+    for kind in (b"consent_recorded", b"withdrawal_acknowledged"):
+        assert kind in sinks["database of routing"], kind
     assert b"files.stored" in sinks["database of intake"]
     # Both hold the canary, sealed; what became of them is encrypted in the databases.
     for name in ("messages", "database of routing"):
@@ -588,10 +669,11 @@ async def plant(played: Played, canary: Canary) -> None:
     with pytest.raises(asyncpg.DataError):
         await rows(city, "routing", "SELECT $1::text::int", text)
     await rows(city, "desk", "UPDATE board SET agency = $1, accepted_at = NULL", canary.ascii_word)
-    with closing(sqlite3.connect(city.ledger.parent / "agencies" / "planted.db")) as store:
-        store.execute("CREATE TABLE planted (content)")
-        store.execute("INSERT INTO planted VALUES (?)", (text,))
-        store.commit()
+    for folder in (city.ledger.parent / "agencies", city.hosted_dir / HOSTED):
+        with closing(sqlite3.connect(folder / "planted.db")) as store:
+            store.execute("CREATE TABLE planted (content)")
+            store.execute("INSERT INTO planted VALUES (?)", (text,))
+            store.commit()
     for file in (city.ledger, *(city.log(name) for name in ALL)):
         with file.open("a") as sink:
             sink.write(json.dumps({"event": "note_added", "reason": text}) + "\n")
@@ -615,8 +697,11 @@ async def test_the_search_finds_a_canary_that_was_planted_in_each_sink(played: P
                 await plant(played, planted)
                 await asyncio.sleep(0.2)
                 sinks = await read_sinks(city, tap, played.wal_position)
+        with running_collector() as collector:
+            await export_span(collector, planted.sentence)
+            sinks["traces"] = read_traces(collector)
     finally:
         HELD_EVENTS.remove(planted.word)
 
-    assert sinks.keys() == played.sinks.keys() - {"refusals and commands", "traces"}
+    assert sinks.keys() == played.sinks.keys() - {"refusals and commands"}
     assert {name for name, content in sinks.items() if not planted.search(content)} == set()

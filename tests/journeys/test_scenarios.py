@@ -39,6 +39,39 @@ async def record_consent(city: LocalCity, case_id: str, **given: Any) -> tuple[i
             return status, answer
 
 
+async def withdraw_consent(city: LocalCity, case_id: str, *, agencies: int, reason: str = "moved away") -> None:
+    """Withdraws the consent once so many agencies serve by it, and waits until each has stopped."""
+
+    async def serve_by_consent() -> set[str]:
+        found = await rows(
+            city,
+            "intake",
+            "SELECT d.agency FROM disclosure d JOIN held_section h USING (referral_id)"
+            " WHERE d.case_id = $1 AND h.basis = 'guardian_consent' AND h.withdrawal_id IS NULL",
+            case_id,
+        )
+        return {row["agency"] for row in found}
+
+    async def enough_serve() -> bool:
+        return len(await serve_by_consent()) >= agencies
+
+    await eventually(enough_serve, 120)
+    await change_case(city, case_id, "consent-withdrawals", reason=reason)
+
+    async def all_have_stopped() -> bool:
+        clocks = await rows(
+            city,
+            "routing",
+            "SELECT r.agency, c.stopped_at FROM clock c JOIN referral_service s USING (service_id)"
+            " JOIN referral r USING (referral_id) WHERE r.case_id = $1 AND c.clock = 'withdrawal'",
+            case_id,
+        )
+        has_stopped = all(row["stopped_at"] for row in clocks)
+        return len({row["agency"] for row in clocks}) >= agencies and has_stopped and not await serve_by_consent()
+
+    await eventually(all_have_stopped, 120)
+
+
 async def test_scenario_3_no_consent_of_the_father_who_is_suspected_and_no_message_to_him(city: LocalCity) -> None:
     receipt = await reported(
         city,
@@ -85,34 +118,8 @@ async def test_scenario_6_every_agency_confirms_that_it_stopped_after_a_withdraw
     assert (await record_consent(city, case_id))[0] == 204
     await confirm_plan(city, case_id)
 
-    async def serve_by_consent() -> list[str]:
-        found = await rows(
-            city,
-            "intake",
-            "SELECT DISTINCT d.agency FROM disclosure d JOIN held_section h USING (referral_id)"
-            " WHERE d.case_id = $1 AND h.basis = 'guardian_consent' AND h.withdrawal_id IS NULL",
-            case_id,
-        )
-        return [row["agency"] for row in found]
+    await withdraw_consent(city, case_id, agencies=3)
 
-    async def three_serve() -> bool:
-        return len(await serve_by_consent()) >= 3
-
-    await eventually(three_serve, 120)
-    await change_case(city, case_id, "consent-withdrawals")
-
-    async def all_have_stopped() -> bool:
-        clocks = await rows(
-            city,
-            "routing",
-            "SELECT r.agency, c.stopped_at FROM clock c JOIN referral_service s USING (service_id)"
-            " JOIN referral r USING (referral_id) WHERE r.case_id = $1 AND c.clock = 'withdrawal'",
-            case_id,
-        )
-        has_stopped = all(row["stopped_at"] for row in clocks)
-        return len({row["agency"] for row in clocks}) >= 3 and has_stopped and not await serve_by_consent()
-
-    await eventually(all_have_stopped, 120)
     acknowledged = await rows(
         city,
         "routing",

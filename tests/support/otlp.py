@@ -1,11 +1,13 @@
 """A collector that receives traces by OTLP over HTTP and keeps what it got."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import aiohttp
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
@@ -38,6 +40,26 @@ def _read_span(service: str, span: Any) -> dict[str, Any]:
         "parent": span.parent_span_id.hex(),
         "nanoseconds": span.end_time_unix_nano - span.start_time_unix_nano,
     }
+
+
+def read_traces(collector: Collector) -> bytes:
+    """Returns everything that a collector got: ids are bytes in an export, and digits in what a person reads."""
+    return b"\n".join(collector.received) + json.dumps(collector.spans).encode()
+
+
+async def export_span(collector: Collector, name: str) -> None:
+    """Exports one span as a program does, with this name and an attribute of the same content."""
+    request = ExportTraceServiceRequest()
+    resource = request.resource_spans.add()
+    resource.resource.attributes.add(key="service.name").value.string_value = "intake"
+    span = resource.scope_spans.add().spans.add(name=name)
+    span.attributes.add(key="exception.message").value.string_value = name
+    headers = {"Content-Type": "application/x-protobuf"}
+    async with (
+        aiohttp.ClientSession(raise_for_status=True) as session,
+        session.post(f"{collector.url}/v1/traces", data=request.SerializeToString(), headers=headers),
+    ):
+        pass
 
 
 @contextmanager

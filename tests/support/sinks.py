@@ -84,6 +84,7 @@ async def read_sinks(city: BreakableCity, tap: Tap, wal_position: str) -> dict[s
         "database log": (postgres.folder / "log").read_bytes(),
         "write-ahead log": await _read_wal(city, wal_position),
         "kit stores": _read_folder(city.ledger.parent / "agencies"),
+        "stores at the desk": _read_folder(city.hosted_dir),
         "agencies' ledger": city.ledger.read_bytes(),
         "gateway spool": spool_file(city.folder).read_bytes(),
         "SMS and mail": await _get(city.url("handset") + "/messages"),
