@@ -214,6 +214,24 @@ async def test_what_the_version_before_wrote_while_the_database_was_upgraded_is_
     assert withdrawn == [["logistics"], ["identity"]]
 
 
+async def test_an_upgrade_from_a_version_without_notes_sends_no_unchanged_section_again(city: City) -> None:
+    sections = ("identity", "narrative", "medical", "legal", "school", "logistics")
+    await city.decide(*sections)
+    [release] = await city.sent()
+    secrets = await city.running.secrets.load()
+    for section, _ in names(release):
+        content = {name: value for name, value in city.open(release, section).items() if name != "notes"}
+        written = f"dossier|{section}|public_task|{json.dumps(content, sort_keys=True)}"
+        digest = secrets.compute_mac(written.encode())
+        await city.room.fetch("UPDATE held_section SET digest = $1 WHERE section = $2", digest, section)
+
+    await city.room.fetch("UPDATE disclosure SET due_at = now()")
+    await city.running.dossiers.release_due()
+
+    assert len(names(release)) > 2
+    assert await city.sent() == [release]
+
+
 async def test_a_repeated_decision_sends_nothing_and_an_older_one_changes_nothing(city: City) -> None:
     await city.decide("identity")
     await city.decide("identity", number=1)

@@ -286,6 +286,8 @@ def _in_order(events: Sequence[E]) -> list[E]:
 
 
 def _digest(section: DossierSection, content: SectionContent, basis: DisclosureBasis | None, secrets: Secrets) -> bytes:
-    # Sorted, so that the digest does not depend on the order of the fields in this version.
-    written = json.dumps(content.model_dump(mode="json"), sort_keys=True)
+    # Sorted, so that the digest does not depend on the order of the fields in this version. Without notes it is that of
+    # the versions before notes, so that an upgrade sends nothing again that has not changed.
+    values = {name: value for name, value in content.model_dump(mode="json").items() if value or name != "notes"}
+    written = json.dumps(values, sort_keys=True)
     return secrets.compute_mac(f"dossier|{section.value}|{basis}|{written}".encode())
