@@ -149,6 +149,40 @@ async def test_a_question_is_withdrawn_from_an_agency_that_may_be_too_close_to_t
     assert QUESTION not in [text for text, _ in await addressed(room, CENTRE, other)]
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_a_merge_withdraws_a_question_from_an_agency_that_the_other_case_suspects(
+    room: Room, is_old: bool
+) -> None:
+    case = await serving(room, complaint_centre="klinik-pendidikan")
+    question_id = await send(room, case)
+    other = await serving(room, suggested_exclusions=["klinik-pendidikan"])
+    assert await addressed(room, CENTRE) == [(QUESTION, "")]
+
+    await room.end.merge_cases(case, await room.version(case), other, by=MANAGER, reason="the same child")
+    if is_old:
+        # As a version left it that withdrew nothing.
+        await room.rows("UPDATE agency_question SET withdrawn_at = NULL")
+
+    assert (await addressed(room, CENTRE), await room.questions.count_open(CENTRE, ())) == ([], 0)
+    with pytest.raises(QuestionUnknown):
+        await room.questions.answer_question(question_id, ANSWER, CENTRE)
+    await send(room, case)
+    withdrawn = {one.question_id: one.withdrawn_at for one in await room.questions.list_sent(case, NURSE)}
+    assert withdrawn.pop(question_id) == room.now
+    assert list(withdrawn.values()) == [None]
+    assert await addressed(room, MANAGER) == [(QUESTION, "")]
+
+
+async def test_a_case_whose_facts_cannot_be_read_still_takes_replies(room: Room) -> None:
+    case = await serving(room, complaint_centre="klinik-pendidikan")
+    await room.rows("UPDATE case_plan SET situation = '' WHERE case_id = $1", case)
+
+    await room.reply("started", room.find_offers(case_id=str(case), agency="rs-rujukan")[0])
+
+    [row] = await room.rows("SELECT state FROM case_plan WHERE case_id = $1", case)
+    assert row["state"] == "intervention"
+
+
 async def test_an_agency_that_is_suspected_itself_does_not_learn_that_its_question_was_withdrawn(room: Room) -> None:
     case = await serving(room, complaint_centre="klinik-pendidikan")
     await send(room, case)

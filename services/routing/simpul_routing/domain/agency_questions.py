@@ -65,11 +65,13 @@ def find_addressee(file: CaseFile, agency: str) -> str:
 
 
 def are_kept_away(file: CaseFile) -> bool:
-    """Whether more agencies than before are, or may be, too close to the suspect."""
-    if file.is_new or file.case is file.loaded_case:
+    """Whether a case has new facts, or took over referrals, and agencies are, or may be, too close to the suspect.
+
+    Facts that do not suspect more agencies than before suspect them for the referrals of a merged duplicate, too.
+    """
+    if file.is_new or file.case.read_facts is file.loaded_case.read_facts:
         return False
-    before = file.loaded_case.facts
-    return not (file.facts.origin.excluded | file.facts.pending) <= before.origin.excluded | before.pending
+    return bool(file.facts.origin.excluded | file.facts.pending)
 
 
 def withhold_answer(question: AgencyQuestion, file: CaseFile) -> AgencyQuestion:

@@ -20,6 +20,7 @@ from simpul_routing.repository.agency_questions import (
     find_question,
     list_addressed_questions,
     list_questions,
+    withdraw_questions,
 )
 from simpul_routing.repository.audit_heads import list_audit_heads, store_audit_heads
 from simpul_routing.repository.capacities import count_open_cases, list_capacities, load_capacities, state_capacity
@@ -186,4 +187,5 @@ __all__ = [
     "take_earlier_disclosure",
     "take_resend_request",
     "try_advisory_lock",
+    "withdraw_questions",
 ]

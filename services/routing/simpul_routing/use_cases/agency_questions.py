@@ -1,6 +1,7 @@
 """Passes a question of an agency that helps a child to the agency that referred it, and the answer back."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -132,6 +133,9 @@ class AgencyQuestions:
         referral_id = find_serving_referral(file, by.agency) if file else None
         if file is None or referral_id is None:
             raise CaseUnknown
+        # What an earlier version left open, or the agreement of today keeps from its addressee, must not block the
+        # sender for good.
+        await repository.withdraw_questions(transaction, list(file.referrals), partial(may_answer, file))
         return file, referral_id
 
 

@@ -101,17 +101,18 @@ class SeeCases:
         await self._learn_facts(connection, versions)
         agreement, known = self._agreement, self._closed_to
         hidden = [case_id for case_id in versions if is_excluded(by.agency, known[case_id][1], agreement)]
-        return [*hidden, *await repository.list_merged_cases(connection, hidden)] if hidden else []
+        return await _add_merged(connection, hidden)
 
     async def _find_unaware(self, connection: AsyncConnection, by: Actor) -> list[UUID]:
         """Finds the cases with an open review of which a person must not know."""
         reviewed = await repository.list_reviewed_cases(connection)
         await self._learn_facts(connection, {case_id: version for case_id, (version, _) in reviewed.items()})
-        return [
+        unaware = [
             case_id
             for case_id, (_, decides) in reviewed.items()
             if not self.may_know_of_suggestions(by, self._closed_to[case_id][2], decides)
         ]
+        return await _add_merged(connection, unaware)
 
     async def _learn_facts(self, connection: AsyncConnection, versions: Mapping[UUID, int]) -> None:
         known = self._closed_to
@@ -125,3 +126,8 @@ class SeeCases:
     @property
     def _agreement(self) -> Agreement:
         return self._files.rules_at(utc_now()).agreement
+
+
+async def _add_merged(connection: AsyncConnection, ids: list[UUID]) -> list[UUID]:
+    """Returns the cases with those that were merged into them, as both are about one child."""
+    return [*ids, *await repository.list_merged_cases(connection, ids)] if ids else []
