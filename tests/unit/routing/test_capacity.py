@@ -24,16 +24,17 @@ from simpul_routing.domain.rules import Rules
 from simpul_routing.domain.service_plan import PlanChanges
 from simpul_routing.repository.history import decode_payload, encode_payload
 from simpul_schema.messages.case import TriageFacts
-from simpul_schema.vocabulary import DeclineReason, ReferralRole, Service, Urgency
+from simpul_schema.vocabulary import CancelReason, CaseEnd, DeclineReason, ReferralRole, Service, Urgency
 from tests.support.agreements import CITY, kediri
 from tests.unit.routing.test_case_file import VERSIONS, find_lead
 from tests.unit.routing.test_service_plans import VERSIONS as TWO_WAVES
 
 NOW = datetime(2026, 11, 27, 15, 0, tzinfo=UTC)
 TODAY = date(2026, 11, 27)
-CASE_ID, CAUSE = UUID(int=1), UUID(int=2)
+CASE_ID, OTHER_CASE, CAUSE = UUID(int=1), UUID(int=3), UUID(int=2)
 FULL = ServiceCapacity(open_cases=5, max_open=5)
 CLOSED = ServiceCapacity(full_until=TODAY + timedelta(days=8))
+FULL_PSYCHOLOGIST = {("uptd-ppa", Service.PSYCHOLOGIST): FULL}
 
 
 def report_of(**facts: Any) -> ReportedFacts:
@@ -50,9 +51,9 @@ def report_of(**facts: Any) -> ReportedFacts:
     return read_report(TriageFacts.model_validate(known | facts), CITY, kediri(), NOW)
 
 
-def open_file(capacities: Capacities, versions: Any = VERSIONS, **facts: Any) -> CaseFile:
+def open_file(capacities: Capacities, versions: Any = VERSIONS, *, case_id: UUID = CASE_ID, **facts: Any) -> CaseFile:
     report = report_of(**facts)
-    return CaseFile.open_case(CASE_ID, report, (), NOW, Rules(versions, CITY, NOW, capacities=capacities), CAUSE)
+    return CaseFile.open_case(case_id, report, (), NOW, Rules(versions, CITY, NOW, capacities=capacities), CAUSE)
 
 
 def leads_of(file: CaseFile) -> dict[Service, str]:
@@ -61,6 +62,20 @@ def leads_of(file: CaseFile) -> dict[Service, str]:
 
 def found_full(file: CaseFile, kind: CaseEventKind) -> list[FoundFull]:
     return [e.payload for e in file.history if e.kind is kind and isinstance(e.payload, FoundFull)]
+
+
+def load(file: CaseFile) -> CaseFile:
+    """Returns the file as it is loaded after it was saved."""
+    return CaseFile(case=file.case, referrals=dict(file.referrals), rules=file.rules, plan=file.plan)
+
+
+def open_accepted(**facts: Any) -> tuple[CaseFile, str]:
+    """Opens a case whose usual psychologist is full; returns it with the agency that accepted instead."""
+    file = load(open_file(Capacities(FULL_PSYCHOLOGIST), case_id=OTHER_CASE, **facts))
+    lead = find_lead(file, Service.PSYCHOLOGIST)
+    accepted = Reply(uuid4(), lead.referral_id, lead.agency, ReplyKind.ACCEPTED, (lead.service_id,))
+    assert file.record_replies([accepted]) == []
+    return file, lead.agency
 
 
 def decline(file: CaseFile, service: ReferralService) -> None:
@@ -177,6 +192,63 @@ def test_nobody_is_passed_over_in_a_plan_for_a_child_in_danger() -> None:
     assert found_full(file, CaseEventKind.AGENCY_PASSED_OVER) == []
 
 
+@pytest.mark.parametrize("stated", [{}, FULL_PSYCHOLOGIST])
+def test_a_merge_leaves_the_child_with_the_agency_that_accepted(
+    stated: dict[tuple[str, Service], ServiceCapacity],
+) -> None:
+    """Whether the agency that was passed over is still full or not."""
+    duplicate, accepted = open_accepted()
+    into = load(open_file(Capacities(), violence=["neglect"]))
+    assert Service.PSYCHOLOGIST not in leads_of(into)
+    into.rules = duplicate.rules = Rules(VERSIONS, CITY, NOW, capacities=Capacities(stated))
+
+    duplicate.merge_into(into, str(uuid4()), "the same child")
+
+    assert accepted != "uptd-ppa"
+    assert leads_of(into)[Service.PSYCHOLOGIST] == accepted
+    assert found_full(into, CaseEventKind.FULL_AGENCY_CHOSEN) == []
+
+
+@pytest.mark.parametrize("by_new_facts", [True, False])
+@pytest.mark.parametrize("stated", [{}, FULL_PSYCHOLOGIST])
+def test_a_reopened_case_returns_to_the_agency_that_accepted(
+    stated: dict[tuple[str, Service], ServiceCapacity], by_new_facts: bool
+) -> None:
+    file, accepted = open_accepted()
+    file.close(CaseEnd.CLOSED, str(uuid4()), "moved away")
+    file.rules = Rules(VERSIONS, CITY, NOW + timedelta(days=2), capacities=Capacities(stated))
+
+    if by_new_facts:
+        file.amend_report(OTHER_CASE, report_of(injured="yes"), (), uuid4())
+    else:
+        file.reopen(str(uuid4()), "she is back")
+
+    assert leads_of(file)[Service.PSYCHOLOGIST] == accepted
+    assert found_full(file, CaseEventKind.FULL_AGENCY_CHOSEN) == []
+
+
+def test_an_agency_that_was_excluded_since_does_not_return() -> None:
+    file, accepted = open_accepted()
+    file.close(CaseEnd.CLOSED, str(uuid4()), "moved away")
+    file.change_case(read_facts=lambda facts=file.facts: replace(facts, excluded=facts.excluded | {accepted}))
+
+    file.reopen(str(uuid4()), "she is back")
+
+    assert leads_of(file)[Service.PSYCHOLOGIST] == "uptd-ppa"
+
+
+def test_an_agency_that_had_the_service_before_can_be_the_next_one() -> None:
+    """A service that was withdrawn rules nobody out: no history says falsely that no other agency can take it."""
+    file, accepted = open_accepted()
+    lead = find_lead(file, Service.PSYCHOLOGIST)
+    file.cancel_services(lead.referral_id, (), CancelReason.ENTERED_IN_ERROR, str(uuid4()), "wrong button")
+
+    file.amend_report(OTHER_CASE, report_of(injured="yes"), (), uuid4())
+
+    assert leads_of(file)[Service.PSYCHOLOGIST] == accepted
+    assert found_full(file, CaseEventKind.FULL_AGENCY_CHOSEN) == []
+
+
 @pytest.mark.parametrize(
     ("language", "sentence"),
     [
@@ -278,3 +350,33 @@ def test_a_later_decision_moves_nothing_away_from_an_agency_that_became_full(
         kept.append({(one.service, one.agency, one.role) for one in still_open})
     usual, when_full = kept
     assert when_full == usual
+
+
+@settings(max_examples=100, deadline=None)
+@given(_FACTS, _FACTS, _CAPACITIES, _CAPACITIES, st.sampled_from(["merged", "reopened", "amended after its end"]))
+def test_a_merge_and_a_reopening_leave_services_with_the_agencies_that_lead_them(
+    facts: dict[str, Any],
+    new_facts: dict[str, Any],
+    before: dict[tuple[str, Service], ServiceCapacity],
+    later: dict[tuple[str, Service], ServiceCapacity],
+    change: str,
+) -> None:
+    file = load(open_file(Capacities(before), **facts))
+    had = [leads_of(file)]
+    rules = Rules(VERSIONS, CITY, NOW + timedelta(hours=1), capacities=Capacities(later))
+    file.rules = rules
+    if change == "merged":
+        duplicate = load(open_file(Capacities(before), case_id=OTHER_CASE, **new_facts))
+        had.append(leads_of(duplicate))
+        duplicate.rules = rules
+        duplicate.merge_into(file, str(uuid4()), "the same child")
+    else:
+        file.void(str(uuid4()), "wrong button")
+        if change == "reopened":
+            file.reopen(str(uuid4()), "it was right")
+        else:
+            file.amend_report(CASE_ID, report_of(**new_facts), (), uuid4())
+
+    for service, agency in leads_of(file).items():
+        led_by = {leads[service] for leads in had if service in leads}
+        assert not led_by or agency in led_by

@@ -109,7 +109,7 @@ class Chooser:
         """Finds the full agencies among the leads of new services, each with the agency to choose.
 
         `had` are services with the agencies that have or had them in this case: these keep them. `tried` are the
-        agencies that a service was offered to before.
+        agencies that have a service now or declined it.
         """
         found: list[FullAgency] = []
         if is_in_danger(self.situation, self.urgency):

@@ -64,10 +64,10 @@ class CaseEnds(CaseTransfers):
             raise AlreadyMerged(self.case.merged_into)
         if not self.case.has_ended:
             raise CaseNotEnded
-        by_hand = [service for service in self.own_services if service.by_hand and self.ended_with_case(service)]
-        confirmed = self.find_services_ended_with_case()
+        ended = self.find_services_ended_with_case()
+        by_hand = [service for service in ended if service.by_hand]
         self.reopen_case(actor, note=note)
-        self.replan(self.facts, Cause(ReplanReason.CASE_REOPENED, actor), joining=by_hand, confirmed=confirmed)
+        self.replan(self.facts, Cause(ReplanReason.CASE_REOPENED, actor), joining=by_hand, ended=ended)
 
     def merge_into(self, other: "CaseEnds", actor: str, note: str) -> None:
         """Merges this case into another one of the same child, which takes over its facts and exclusions.

@@ -12,6 +12,7 @@ from simpul_routing.domain.escalation import Escalation
 from simpul_routing.domain.exclusions import find_waiting
 from simpul_routing.domain.facts import CaseFacts
 from simpul_routing.domain.lifecycle import ServiceState
+from simpul_schema.vocabulary import Service
 
 _NOT_SERVING = (ServiceState.DECLINED, ServiceState.REROUTED)
 
@@ -45,10 +46,12 @@ class Placement(Escalation):
             self.case.urgency,
             lambda service: decision.terms_of(service).urgency,
         )
+        tried: dict[Service, set[str]] = {}
+        for known in own:
+            if known.standing.is_open or known.standing.state in _NOT_SERVING:
+                tried.setdefault(known.service, set()).add(known.agency)
         found = chooser.find_full(
-            planned,
-            {(one.service, one.agency) for one in own if one.standing.state not in _NOT_SERVING},
-            {one.service: {other.agency for other in own if other.service is one.service} for one in planned},
+            planned, {(one.service, one.agency) for one in own if one.standing.state not in _NOT_SERVING}, tried
         )
         for one in found:
             stated = one.capacity

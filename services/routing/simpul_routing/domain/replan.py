@@ -1,7 +1,9 @@
 """Replanning: which services a new plan adds, withdraws and keeps."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
 
 from simpul_agreement.engine import Origin
 from simpul_agreement.model import Agreement
@@ -13,6 +15,7 @@ from simpul_schema.vocabulary import ReferralRole, Service, Urgency
 
 _NOT_SERVING = frozenset({ServiceState.DECLINED, ServiceState.REROUTED})
 _WITHDRAWN = frozenset({ServiceState.CANCELLED, ServiceState.REVOKED, ServiceState.ENTERED_IN_ERROR})
+_NO_LEADS: Final[Mapping[Service, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ def replan_services(
     joining: Sequence[ReferralService] = (),
     waiting: Waiting = NONE_WAITING,
     unassigned: Collection[Service] = (),
+    former_leads: Mapping[Service, str] = _NO_LEADS,
 ) -> Replan:
     """Compares a plan with the services of its case and of merged duplicates.
 
@@ -66,7 +70,8 @@ def replan_services(
     person offered it; one escalated to the hub stays while it is needed. A rerouted service stays with its present
     agency, and a completed one is not offered again. `joining` are the open services of a duplicate that is being
     merged: what is added for the same need continues them. `waiting` agencies keep their services and receive no new
-    ones. `unassigned` services are needed and have no agency.
+    ones. `unassigned` services are needed and have no agency. `former_leads` led a service in the duplicate, or until
+    the case ended; they get it back if they may, because the child stays with the people who know it.
     """
     still_open = [requested for requested in services if requested.standing.is_open]
     completed = [requested for requested in services if requested.standing.state is ServiceState.COMPLETED]
@@ -99,7 +104,9 @@ def replan_services(
         for plan in planned
         if plan.role is ReferralRole.LEAD and not (plan.service in covered and _is_lead_covered(plan, kept))
         for continued in (_find_continued_service(plan.service, (*services, *joining), kept),)
-        for agency, service in _find_available_agencies(plan, services, kept, agreement, origin, waiting)
+        for agency, service in _find_available_agencies(
+            plan, services, kept, agreement, origin, waiting, former_leads.get(plan.service, "")
+        )
     ]
     settled = {plan.service for plan in planned if plan.role is ReferralRole.LEAD} | covered
     for requested in withdrawn:
@@ -233,9 +240,16 @@ def _find_available_agencies(
     agreement: Agreement,
     origin: Origin,
     waiting: Waiting,
+    former_lead: str = "",
 ) -> Iterable[tuple[str, Service]]:
-    """Returns the planned agency, or the next one if it declined or is excluded; nothing while it waits."""
+    """Returns the former lead, else the planned agency, or the next one if it declined or is excluded.
+
+    Returns nothing while the planned agency waits. A former lead that declined, is excluded or waits does not count.
+    """
     declined = {r.agency for r in services if r.service is plan.service and r.standing.state in _NOT_SERVING}
+    may_return = former_lead not in declined | origin.excluded and not waiting.holds_back(plan.service, former_lead)
+    if former_lead and may_return:
+        return [(former_lead, plan.service)]
     if plan.agency not in declined | origin.excluded:
         return [] if waiting.holds_back(plan.service, plan.agency) else [(plan.agency, plan.service)]
     busy = {r.agency for r in kept if r.service is plan.service and r.role is ReferralRole.LEAD}

@@ -93,11 +93,11 @@ class Replanning(PlanProposals):
         """
         before = self.facts
         facts = before.amend_report(report_of, report).add_suggestions(suggested, self.rules.now)
-        confirmed = self.find_services_ended_with_case()
+        ended = self.find_services_ended_with_case()
         if self.case.has_ended:
             self.reopen_case(ROUTING, cause=cause, replan_reason=ReplanReason.FACTS_AMENDED)
         self.record_suggestions(facts.pending - before.pending, cause)
-        self.replan(facts, Cause(ReplanReason.FACTS_AMENDED, ROUTING, cause), confirmed=confirmed)
+        self.replan(facts, Cause(ReplanReason.FACTS_AMENDED, ROUTING, cause), ended=ended)
 
     def reopen_case(
         self, actor: str, *, note: str = "", cause: UUID | None = None, replan_reason: ReplanReason | None = None
@@ -117,14 +117,12 @@ class Replanning(PlanProposals):
             self.enqueue(RightsChanged(self.case.rights))
         self.enqueue(CaseReopened())
 
-    def find_services_ended_with_case(self) -> frozenset[Service]:
-        """Finds the services that ended because the case did; they were confirmed before."""
-        return frozenset(one.outstanding_service.service for one in self.own_services if self.ended_with_case(one))
-
-    def ended_with_case(self, service: ReferralService) -> bool:
-        """Whether a service ended because its case ended."""
-        is_ended = service.standing.state in _ENDED_BY_CASE and service.ended_at == self.case.ended_at
-        return self.case.has_ended and is_ended
+    def find_services_ended_with_case(self) -> list[ReferralService]:
+        """Finds the services that ended because the case did."""
+        if not self.case.has_ended:
+            return []
+        ended = [one for one in self.own_services if one.ended_at == self.case.ended_at]
+        return [one for one in ended if one.standing.state in _ENDED_BY_CASE]
 
     def record_suggestions(self, agencies: frozenset[str], cause: UUID) -> None:
         """Records suggested exclusions; only the note, which is encrypted, names the agencies."""
@@ -164,20 +162,21 @@ class Replanning(PlanProposals):
         urgency: Urgency | None = None,
         duplicate: Case | None = None,
         joining: Sequence[ReferralService] = (),
-        confirmed: frozenset[Service] = frozenset(),
+        ended: Sequence[ReferralService] = (),
     ) -> None:
         """Decides the case again and changes its services to what the decision requires.
 
         `urgency` overrides the urgency by the facts. `duplicate` is a case that is being merged into this one, and
         `joining` its open services; without a duplicate, `joining` are services by hand that ended with the case.
-        Planned services become a proposal, except those in `confirmed`, which were offered before the case ended.
+        Planned services become a proposal, except those that had `ended` with the case: they were confirmed before.
         """
         before = self.case
         decided = self.decide(facts, urgency, duplicate)
-        change = self._find_changes(decided, facts, joining, is_merge=duplicate is not None)
+        change = self._find_changes(decided, facts, joining, ended, is_merge=duplicate is not None)
         self._change_decision(replace(facts, mediation_locked=decided.plan.mediation_locked), decided)
         for agency in sorted(facts.origin.excluded - before.facts.origin.excluded):
             self.enqueue(AgencyExcluded(agency), cause.event_id)
+        confirmed = frozenset(one.outstanding_service.service for one in ended)
         at_once, proposed = self._divide_additions(change, confirmed)
         new = [addition.planned for addition in at_once]
         full = self.find_full_agencies(new, decided.decision, self.rules.agreement, cause.event_id)
@@ -211,7 +210,13 @@ class Replanning(PlanProposals):
         )
 
     def _find_changes(
-        self, decided: NewDecision, facts: CaseFacts, joining: Sequence[ReferralService], *, is_merge: bool
+        self,
+        decided: NewDecision,
+        facts: CaseFacts,
+        joining: Sequence[ReferralService],
+        ended: Sequence[ReferralService],
+        *,
+        is_merge: bool,
     ) -> Replan:
         agreement, plan, waiting = self.rules.agreement, decided.plan, decided.held.waiting
         joining_ids = {service.service_id for service in joining} if is_merge else set()
@@ -225,6 +230,7 @@ class Replanning(PlanProposals):
             joining if is_merge else (),
             waiting,
             unassigned if plan.referrals else unassigned | {Service.MANUAL_TRIAGE},
+            self._find_former_leads(joining if is_merge else ended),
         )
         if not joining:
             return change
@@ -232,6 +238,17 @@ class Replanning(PlanProposals):
         # Services that ended with the case get new clocks; those of a duplicate keep theirs.
         carried = carried if is_merge else [replace(addition, continues=None) for addition in carried]
         return replace(change, added=(*change.added, *carried))
+
+    def _find_former_leads(self, services: Sequence[ReferralService]) -> dict[Service, str]:
+        """Finds who led services that join or had ended, as far as the agreement still permits it."""
+        return {
+            one.service: one.agency
+            for one in services
+            if one.role is ReferralRole.LEAD
+            and not one.is_declined
+            and one.escalated_service is None
+            and one.service in self.rules.find_mandate(one.agency)
+        }
 
     @staticmethod
     def _divide_additions(change: Replan, confirmed: frozenset[Service]) -> tuple[list[Addition], list[Addition]]:
