@@ -414,6 +414,26 @@ def browser_at(routing: Any) -> AsgiBrowser:
     return AsgiBrowser(web, cookies={SESSION_COOKIE: "secret"})
 
 
+async def test_a_plan_shows_whose_agency_is_full_before_a_person_confirms_it() -> None:
+    class PlanningRouting(AgreeingRouting):
+        async def get(self, _: object, path: str, **__: Any) -> Any:
+            found = await super().get(_, path)
+            psychologist, legal_aid = (
+                {"service": service, "agency_name": name, "role": "lead", "is_full": is_full, "reasons": []}
+                for service, name, is_full in (("psychologist", "Rumah sakit", True), ("legal_aid", "LBH", False))
+            )
+            plan = {"confirm_by": "2026-11-30T01:00:00+00:00", "is_sent_at_deadline": True}
+            if path.endswith("/service-plan"):
+                return SimpleNamespace(content=plan | {"services": [psychologist, legal_aid]}, version='"2"')
+            return SimpleNamespace(content=CASE | {"service_plan": plan}, version="2") if path[-1] == "2" else found
+
+    page = await browser_at(PlanningRouting()).get(f"/city/cases/{SHOWN}")
+
+    assert "Psychologist: Rumah sakit (full)" in page.shown_text
+    assert "LBH (full)" not in page.shown_text
+    assert "Legal aid: LBH" in page.shown_text
+
+
 async def test_a_locked_mediation_cites_no_law_that_may_not_be_the_reason() -> None:
     class LockedRouting(AgreeingRouting):
         async def get(self, _: object, path: str, **__: Any) -> Any:

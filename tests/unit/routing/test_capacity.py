@@ -153,25 +153,30 @@ def test_a_declined_service_passes_over_a_full_agency_too() -> None:
     assert [one.agency for one in recorded] == [next_agency]
 
 
-def test_the_agency_that_a_person_chose_for_a_plan_is_kept() -> None:
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_confirmed_plan_goes_to_the_agencies_that_the_person_saw(is_named: bool) -> None:
+    """Whether the person names an agency or confirms the proposed one."""
     file = open_file(Capacities(), TWO_WAVES)
     assert file.plan
-    planned = next(one for one in file.plan.services if one.service is Service.PSYCHOLOGIST)
-    file.rules = Rules(TWO_WAVES, CITY, NOW, capacities=Capacities({(planned.agency, planned.service): FULL}))
+    planned = {one.service: one.agency for one in file.plan.services if one.role is ReferralRole.LEAD}
+    full = Capacities({(agency, service): CLOSED for service, agency in planned.items()})
+    file.rules = Rules(TWO_WAVES, CITY, NOW, capacities=full)
 
-    file.confirm_plan(PlanChanges(agencies={planned.service: planned.agency}), str(uuid4()), "")
+    file.confirm_plan(PlanChanges(agencies=planned if is_named else {}), str(uuid4()), "")
 
-    assert leads_of(file)[planned.service] == planned.agency
+    leads = leads_of(file)
+    assert {service: leads[service] for service in planned} == planned
     assert found_full(file, CaseEventKind.AGENCY_PASSED_OVER) == []
 
 
-def test_a_confirmed_plan_passes_over_an_agency_that_is_full_by_then() -> None:
+def test_a_plan_that_is_sent_at_its_deadline_passes_over_an_agency_that_is_full_by_then() -> None:
     file = open_file(Capacities(), TWO_WAVES)
     assert file.plan
     planned = next(one for one in file.plan.services if one.service is Service.PSYCHOLOGIST)
-    file.rules = Rules(TWO_WAVES, CITY, NOW, capacities=Capacities({(planned.agency, planned.service): FULL}))
+    full = Capacities({(planned.agency, planned.service): FULL})
+    file.rules = Rules(TWO_WAVES, CITY, file.plan.clock.due_at, capacities=full)
 
-    file.confirm_plan(PlanChanges(), str(uuid4()), "")
+    file.take_plan_step(replace(file.plan, is_sent_at_deadline=True), Step.DUE)
 
     assert leads_of(file)[planned.service] != planned.agency
 

@@ -1,6 +1,6 @@
 """Service plans by HTTP: the list of those that await a decision, a case's own, and how a person confirms it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -22,6 +22,7 @@ from simpul_routing.domain.case import Case, compute_version
 from simpul_routing.domain.service_plan import AddedService, PlanChanges, ServicePlan
 from simpul_routing.errors import PlanUnknown
 from simpul_routing.use_cases import ConfirmPlans, SeeCases
+from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service as RunningService
 from simpul_schema.names import subject_of_case
 from simpul_schema.references import case_reference, referral_code
@@ -117,10 +118,13 @@ def add_plan_routes(
             case = await see_cases.find_case(connection, case_id, by)
             plan = await repository.find_open_plan(connection, service.keys, case_id)
             referrals = await repository.list_referrals(connection, case_id)
+            today = utc_now().astimezone(city.zone).date()
+            capacities = await repository.load_capacities(connection, today)
         if plan is None:
             raise PlanUnknown
         version = compute_version(case, (one["version"] for referral in referrals for one in referral.services))
-        return _plan_out(case, plan, versions, names, language) | {"version": version}
+        full = {one.service: capacities.find_full_agencies(one.service, today) for one in plan.services}
+        return _plan_out(case, plan, full, versions, names, language) | {"version": version}
 
     @web.post(
         "/cases/{case_id}/service-plan/confirm",
@@ -159,9 +163,14 @@ def _line_out(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any
 
 
 def _plan_out(
-    case: Case, plan: ServicePlan, versions: Versions, names: Mapping[str, str], language: str
+    case: Case,
+    plan: ServicePlan,
+    full: Mapping[Service, Collection[str]],
+    versions: Versions,
+    names: Mapping[str, str],
+    language: str,
 ) -> dict[str, Any]:
-    """An open plan with the sentences of the clauses that require each service."""
+    """An open plan with the sentences of the clauses that require each service, and whether its agency is full."""
     agreement = versions.of(case.agreement).agreement
     return {
         "case_id": plan.case_id,
@@ -176,6 +185,7 @@ def _plan_out(
                 "agency": one.agency,
                 "agency_name": names.get(one.agency, one.agency),
                 "role": one.role,
+                "is_full": one.agency in full[one.service],
                 "clauses": one.clauses,
                 "reasons": [
                     clause_sentence(agreement.by_id[name], agreement, language)

@@ -42,7 +42,7 @@ class PlanActions(CaseActions):
             self.change_case(read_facts=lambda: facts)
         if (self.case.state, CaseAction.PLANNED) in CASE_TRANSITIONS:
             self.change_state(CaseAction.PLANNED, actor)
-        self.offer_planned_services(services, actor, by_person=frozenset(changes.agencies))
+        self.offer_planned_services(services, actor, passes_over_full=False)
         for added in changes.added:
             self.offer_by_hand(added.service, added.agency, ReferralRole.LEAD, actor, added.reason)
         self.update_rights(None)

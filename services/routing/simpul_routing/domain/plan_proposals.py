@@ -126,24 +126,21 @@ class PlanProposals(Placement):
             services = plan.services
             self.close_plan(PlanEnd.SENT)
             self.record_event(CaseEventKind.PLAN_SENT, ROUTING)
-            self.offer_planned_services(services, ROUTING)
+            self.offer_planned_services(services, ROUTING, passes_over_full=True)
             self.update_rights(None)
             return
         self._publish_plan(plan, step, None)
         self.record_event(CaseEventKind.PLAN_STEP_TAKEN, ROUTING, TakenCaseStep(step, plan.agency))
         self.plan = replace(plan, clock=plan.clock.after_step(step))
 
-    def offer_planned_services(
-        self, services: Proposal, actor: str, by_person: frozenset[Service] = frozenset()
-    ) -> None:
+    def offer_planned_services(self, services: Proposal, actor: str, *, passes_over_full: bool) -> None:
         """Offers the services of a plan; their clocks start now.
 
-        Full agencies are passed over, except for the services `by_person`, whose agency a person chose.
+        Whoever confirmed a plan chose the agencies in it, so a full one is passed over only where nobody did.
         """
         engines = self.rules.versions.of(self.case.agreement)
         decision = self.rules.decide_by(engines, self.rules.now, self.facts, self.case.urgency)
-        routed = [one for one in services if one.service not in by_person]
-        full = self.find_full_agencies(routed, decision, engines.agreement, None)
+        full = self.find_full_agencies(services, decision, engines.agreement, None) if passes_over_full else []
         for proposed in services:
             one = replace_full_agencies(proposed, full)
             if one is None:

@@ -46,9 +46,9 @@ _COUNT: Final = text(f"""
 """)  # noqa: S608 - built from constants
 
 
-async def load_capacities(transaction: Transaction, today: date) -> Capacities:
+async def load_capacities(connection: AsyncConnection, today: date) -> Capacities:
     """Loads what counts today of what agencies stated, with their open cases up to each limit."""
-    rows = await transaction.connection.execute(_LOAD, {"today": today})
+    rows = await connection.execute(_LOAD, {"today": today})
     return Capacities(
         {
             (row.agency, Service(row.service)): ServiceCapacity(row.open_cases, row.max_open, row.full_until)

@@ -87,7 +87,7 @@ class CaseFiles:
     async def load_rules(self, transaction: Transaction) -> Rules:
         """Loads the rules for changes in a transaction, with what agencies can take now."""
         rules = self.rules_at(transaction.now)
-        return replace(rules, capacities=await load_capacities(transaction, rules.today))
+        return replace(rules, capacities=await load_capacities(transaction.connection, rules.today))
 
     async def load_for_update(self, transaction: Transaction, ids: Collection[UUID]) -> dict[UUID, CaseFile]:
         """Loads files by the ids of their cases and locks them until the transaction ends; unknown ids are left out.
