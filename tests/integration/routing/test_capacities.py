@@ -1,12 +1,14 @@
 """What agencies state that they can take, from their statement to the choice of an agency and the timeline."""
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
 
 from simpul_routing import repository
 from simpul_routing.api.queries import build_timeline
+from simpul_routing.domain.actors import may_know_load
 from simpul_routing.errors import AgencyNotEligible, DayTooFar
 from simpul_schema.messages.capacity import StatedCapacity
 from simpul_schema.vocabulary import ActorRole, Service
@@ -22,7 +24,8 @@ TODAY = START.astimezone(CITY.zone).date()
 async def read_timeline(room: Room, case_id: UUID, language: str) -> list[str]:
     names = {agency.code: agency.name for agency in CITY.agencies}
     async with room.engine.connect() as connection:
-        lines = await build_timeline(connection, room.keys, case_id, names, language, frozenset())
+        knows = partial(may_know_load, LEAD)
+        lines = await build_timeline(connection, room.keys, case_id, names, language, may_know_load=knows)
     return [line["text"] for line in lines]
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from simpul_agreement.implications import normalize_situation
 from simpul_agreement.model import Step
 from simpul_routing.api.labels import describe_events
+from simpul_routing.api.timeline import leave_out_for_print, leave_out_load
+from simpul_routing.domain.actors import Actor, may_know_load
 from simpul_routing.domain.capacity import NEVER_PASSED_OVER, Capacities, ServiceCapacity
 from simpul_routing.domain.case_events import CaseEvent, CaseEventKind, FoundFull
 from simpul_routing.domain.case_file import CaseFile
@@ -22,9 +25,10 @@ from simpul_routing.domain.referral import ReferralService
 from simpul_routing.domain.replies import Reply
 from simpul_routing.domain.rules import Rules
 from simpul_routing.domain.service_plan import PlanChanges
+from simpul_routing.repository import StoredCaseEvent
 from simpul_routing.repository.history import decode_payload, encode_payload
 from simpul_schema.messages.case import TriageFacts
-from simpul_schema.vocabulary import CancelReason, CaseEnd, DeclineReason, ReferralRole, Service, Urgency
+from simpul_schema.vocabulary import ActorRole, CancelReason, CaseEnd, DeclineReason, ReferralRole, Service, Urgency
 from tests.support.agreements import CITY, kediri
 from tests.unit.routing.test_case_file import VERSIONS, find_lead
 from tests.unit.routing.test_service_plans import VERSIONS as TWO_WAVES
@@ -183,7 +187,7 @@ def test_a_plan_that_is_sent_at_its_deadline_passes_over_an_agency_that_is_full_
 
 def test_nobody_is_passed_over_in_a_plan_for_a_child_in_danger() -> None:
     """Services of a plan are seldom urgent themselves; the danger is that of the case."""
-    danger = {"violence": ["sexual"], "safe_now": "no", "perpetrator_lives_with_child": "yes"}
+    danger: dict[str, Any] = {"violence": ["sexual"], "safe_now": "no", "perpetrator_lives_with_child": "yes"}
     file = open_file(Capacities(), TWO_WAVES, **danger)
     assert file.plan
     planned = {one.service: one.agency for one in file.plan.services if one.role is ReferralRole.LEAD}
@@ -266,6 +270,33 @@ def test_the_timeline_says_it_in_both_languages(language: str, sentence: str) ->
     event = CaseEvent(CASE_ID, CaseEventKind.AGENCY_PASSED_OVER, "routing", payload)
 
     assert describe_events([event], {"uptd-ppa": "UPTD PPA", "rs-rujukan": "RS"}, language) == sentence
+
+
+@pytest.mark.parametrize(
+    ("role", "agency", "knows"),
+    [
+        (ActorRole.COORDINATOR, "uptd-ppa", True),
+        (ActorRole.AGENCY_LEAD, "uptd-ppa", True),
+        (ActorRole.AGENCY_LEAD, "rs-rujukan", False),
+        (ActorRole.CASE_MANAGER, "uptd-ppa", False),
+        (ActorRole.RESPONDER, "rs-rujukan", False),
+        (ActorRole.EMERGENCY_READER, "rs-rujukan", False),
+    ],
+)
+@pytest.mark.parametrize("stated", [{"open_cases": 5, "max_open": 5}, {"full_until": TODAY}])
+def test_the_timeline_shows_the_load_of_an_agency_to_those_who_may_list_it(
+    stated: dict[str, Any], role: ActorRole, agency: str, knows: bool
+) -> None:
+    payload = FoundFull("uptd-ppa", Service.PSYCHOLOGIST, "rs-rujukan", **stated)
+    event = CaseEvent(CASE_ID, CaseEventKind.AGENCY_PASSED_OVER, "routing", payload)
+    reader, found = Actor(uuid4(), agency, role), [StoredCaseEvent(event, NOW)]
+
+    shown = leave_out_load(found, partial(may_know_load, reader))
+
+    sentence = "Psychologist: uptd-ppa was passed over because it is full; next: rs-rujukan"
+    assert (shown == found) is knows
+    assert (describe_events([shown[0].event], {}, "en") == sentence) is not knows
+    assert describe_events([leave_out_for_print(found)[0].event], {}, "en") == sentence
 
 
 def test_what_was_stated_at_the_decision_is_stored_with_it() -> None:

@@ -101,16 +101,18 @@ def _describe_full(full: FoundFull, names: Mapping[str, str], language: str) -> 
     texts = _texts(language)
     if full.full_until:
         why = texts.gettext("full until {day}").format(day=format_day(full.full_until, language))
-    else:
+    elif full.max_open is not None:
         why = texts.gettext("{count} open cases, limit {limit}").format(count=full.open_cases, limit=full.max_open)
-    if full.chosen == full.agency:
-        sentence = texts.gettext("{service}: {agency} is full ({why}), and no other agency can take it")
     else:
-        sentence = texts.gettext("{service}: {agency} was passed over because it is full ({why}); next: {chosen}")
+        why = ""
+    if full.chosen == full.agency:
+        sentence = texts.gettext("{service}: {agency} is full{why}, and no other agency can take it")
+    else:
+        sentence = texts.gettext("{service}: {agency} was passed over because it is full{why}; next: {chosen}")
     return sentence.format(
         service=full.service.label(language),
         agency=names.get(full.agency, full.agency),
-        why=why,
+        why=_in_brackets(why),
         chosen=names.get(full.chosen, full.chosen),
     )
 

@@ -1,9 +1,10 @@
 """Queries by HTTP: a case, its timeline, open reviews, and an agency's open referrals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,9 +19,9 @@ from simpul_routing.api.codes import Codes
 from simpul_routing.api.labels import describe_events
 from simpul_routing.api.paging import Cursor, Limit, Without, decode_cursor, encode_cursor, find_next
 from simpul_routing.api.recorded_reads import record_reads
-from simpul_routing.api.timeline import group_events, leave_out_for_print
+from simpul_routing.api.timeline import group_events, leave_out_for_print, leave_out_load
 from simpul_routing.consent_texts import ConsentTexts
-from simpul_routing.domain.actors import READ_FACTS, Actor, ApiAction, is_permitted
+from simpul_routing.domain.actors import READ_FACTS, Actor, ApiAction, is_permitted, may_know_load
 from simpul_routing.domain.case import Case, compute_version
 from simpul_routing.domain.case_events import CaseEventKind
 from simpul_routing.domain.clocks import CLOCKS_OF_REFERRAL, ReferralClock, find_referral_clocks
@@ -113,7 +114,16 @@ def add_query_routes(
         async with recorded(by, ApiAction.READ_TIMELINE, subject_of_case(case_id)) as connection:
             facts = (await see_cases.find_case(connection, case_id, by)).facts
             hidden = see_cases.find_hidden_events(by, facts)
-            return await build_timeline(connection, service.keys, case_id, names, language, hidden, for_print=for_print)
+            return await build_timeline(
+                connection,
+                service.keys,
+                case_id,
+                names,
+                language,
+                hidden,
+                may_know_load=partial(may_know_load, by),
+                for_print=for_print,
+            )
 
     @web.get("/consent-texts", summary="The texts by which people consent: version -> language -> text", **guarded)
     async def list_consent_texts(
@@ -204,6 +214,10 @@ def add_query_routes(
         }
 
 
+def _knows_no_load(_: str) -> bool:
+    return False
+
+
 async def build_timeline(
     connection: AsyncConnection,
     keys: Keys,
@@ -212,11 +226,15 @@ async def build_timeline(
     language: str,
     hidden: AbstractSet[CaseEventKind] = frozenset(),
     *,
+    may_know_load: Callable[[str], bool] = _knows_no_load,
     for_print: bool = False,
 ) -> list[dict[str, Any]]:
-    """Builds the history of a case as sentences, the earliest first, without events of a `hidden` kind."""
+    """Builds the history of a case as sentences, the earliest first, without events of a `hidden` kind.
+
+    Only the load of agencies that the reader `may_know_load` of is shown.
+    """
     stored = await repository.list_case_events(connection, keys, case_id)
-    found = [one for one in stored if one.event.kind not in hidden]
+    found = leave_out_load([one for one in stored if one.event.kind not in hidden], may_know_load)
     if for_print:
         found = leave_out_for_print(found)
     return [

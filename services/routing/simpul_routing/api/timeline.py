@@ -1,6 +1,6 @@
 """Groups entries of the history, which has one for each service, into lines of the timeline, one for each referral."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -8,6 +8,7 @@ from simpul_routing.domain.case_events import (
     CaseEvent,
     CaseEventKind,
     ChangedReferral,
+    FoundFull,
     OfferedReferral,
     Replanned,
     TakenStep,
@@ -42,8 +43,17 @@ def _way_of(stored: StoredCaseEvent) -> Hashable:
             return None
 
 
+def leave_out_load(found: Sequence[StoredCaseEvent], may_know: Callable[[str], bool]) -> list[StoredCaseEvent]:
+    """Returns the entries for somebody who may know the load of these agencies alone; the others are only full."""
+
+    def is_hidden(event: CaseEvent) -> bool:
+        return isinstance(event.payload, FoundFull) and not may_know(event.payload.agency)
+
+    return [replace(one, event=_without_load(one.event)) if is_hidden(one.event) else one for one in found]
+
+
 def leave_out_for_print(found: Sequence[StoredCaseEvent]) -> list[StoredCaseEvent]:
-    """Returns the entries for a paper, which travels: without what people wrote, and without who is suspected."""
+    """Returns the entries for a paper, which travels: without what people wrote, who is suspected, and any load."""
     return [replace(one, event=_shorten(one.event)) for one in found if not _is_about_exclusions(one.event)]
 
 
@@ -52,7 +62,16 @@ def _is_about_exclusions(event: CaseEvent) -> bool:
     return event.kind in _ABOUT_EXCLUSIONS or because in _BECAUSE_OF_EXCLUSIONS
 
 
+def _without_load(event: CaseEvent) -> CaseEvent:
+    match event.payload:
+        case FoundFull(agency=agency, service=service, chosen=chosen):
+            return replace(event, payload=FoundFull(agency, service, chosen))
+        case _:
+            return event
+
+
 def _shorten(event: CaseEvent) -> CaseEvent:
+    event = _without_load(event)
     match event.payload:
         case ChangedReferral(decline_reason=DeclineReason.CONFLICT_OF_INTEREST) as change:
             event = replace(event, payload=replace(change, decline_reason=None))

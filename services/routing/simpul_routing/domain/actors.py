@@ -139,6 +139,12 @@ def is_permitted(role: ActorRole, action: ApiAction) -> bool:
     return role in PERMITTED[action]
 
 
+def may_know_load(actor: Actor, agency: str) -> bool:
+    """Whether a person may know how many cases an agency has, and how many it can take."""
+    is_own = actor.role is not ActorRole.AGENCY_LEAD or actor.agency == agency
+    return is_own and is_permitted(actor.role, ApiAction.LIST_CAPACITIES)
+
+
 def is_excluded(agency: str, excluded: AbstractSet[str], agreement: Agreement) -> bool:
     """Whether an agency, or a party that it is part of, is among the excluded ones (R6)."""
     return not excluded.isdisjoint(agreement.parts_of(agency))
