@@ -172,7 +172,9 @@ CASE = {
     "service_plan": None,
     "referrals": [],
     "suspected_overlaps": [],
+    "ended_as": None,
     "ended_at": None,
+    "merged_into": None,
     "facts": None,
     "suggested_exclusions": [{"agency": "rs-rujukan", "agency_name": "Rumah sakit", "state": "pending"}],
 }
@@ -207,6 +209,7 @@ class RefusingRouting(Routing):
     [
         ("exclusions/rs-rujukan", {"decision": "confirmed"}),
         ("offer", {"service": "shelter", "agency": "ylpa"}),
+        ("close", {"end": "closed"}),
     ],
 )
 async def test_no_typed_word_is_lost_when_routing_refuses_a_form(path: str, fields: Mapping[str, str]) -> None:
@@ -226,8 +229,9 @@ async def test_no_typed_word_is_lost_when_routing_refuses_a_form(path: str, fiel
     assert 'value="Pamannya bekerja di sana."' in page.text
     assert all(f'value="{value}"' in page.text for value in fields.values())
     assert page.text.count(" selected>") == (2 if path == "offer" else 0)
+    assert ('id="end-closed" checked' in page.text) is (path == "close")
     # Sent again, it is about the case as it is now.
-    assert page.text.count('name="version" value="&#34;2&#34;"') == 3
+    assert page.text.count('name="version" value="&#34;2&#34;"') == 4
 
 
 SERVICE = {"service": "medical_care", "reroute_count": 0, "offered_at": "2026-11-27T01:00:00+00:00"}
@@ -385,6 +389,8 @@ class AgreeingRouting(RefusingRouting):
         ("questions", "The question was sent."),
         ("offer", "The service was offered to the agency."),
         ("exclusions/rs-rujukan", "Your decision about the agency was recorded."),
+        ("close", "The case is closed."),
+        ("reopen", "The case is open again."),
     ],
 )
 async def test_whoever_decides_reads_that_it_was_done(form: str, text: str) -> None:
@@ -412,6 +418,57 @@ def browser_at(routing: Any) -> AsgiBrowser:
     web.state.find_user = find_user
     add_city_pages(web, the_pages(routing))
     return AsgiBrowser(web, cookies={SESSION_COOKIE: "secret"})
+
+
+@pytest.mark.parametrize(
+    ("form", "fields"),
+    [("close", {"end": "transferred", "reason": "Diambil alih"}), ("reopen", {"reason": "Lapor lagi"})],
+)
+async def test_a_case_is_closed_and_reopened_as_the_person_wrote(form: str, fields: Mapping[str, str]) -> None:
+    routing = RecordingRouting()
+
+    given = {"version": '"1"', FORM_FIELD: form_token_of("secret"), **fields}
+    page = await browser_at(routing).post(f"/city/cases/{SHOWN}/{form}", given)
+
+    assert page.status == 303
+    assert routing.bodies == [("POST", f"/cases/{SHOWN}/{form}", fields)]
+
+
+class EndedRouting(RefusingRouting):
+    """Knows a case that somebody closed meanwhile."""
+
+    def __init__(self, merged_into: str | None = None) -> None:
+        super().__init__()
+        self.case = CASE | {
+            "state": "terminated",
+            "ended_as": None if merged_into else "transferred",
+            "ended_at": "2026-11-28T01:00:00+00:00",
+            "merged_into": merged_into,
+        }
+
+    async def get(self, _: object, path: str, **__: Any) -> Any:
+        found = await super().get(_, path)
+        return SimpleNamespace(content=self.case, version='"3"') if found.content is CASE else found
+
+
+@pytest.mark.parametrize(("merged_into", "may_reopen"), [(None, True), (str(OTHER), False)])
+async def test_a_case_that_ended_can_only_be_reopened_unless_another_continues_it(
+    merged_into: str | None, may_reopen: bool
+) -> None:
+    page = await browser_at(EndedRouting(merged_into)).get(f"/city/cases/{SHOWN}")
+
+    assert (f'action="/city/cases/{SHOWN}/reopen"' in page.text) is may_reopen
+    assert f'action="/city/cases/{SHOWN}/close"' not in page.text
+    assert ("ended (transferred to another region)" in page.shown_text) is may_reopen
+
+
+async def test_what_was_written_is_shown_where_its_form_is_gone() -> None:
+    given = {"version": '"1"', "question": "Apakah ia di rumah?", FORM_FIELD: form_token_of("secret")}
+
+    page = await browser_at(EndedRouting()).post(f"/city/cases/{SHOWN}/questions", given)
+
+    assert page.status == 412
+    assert "You had written: Apakah ia di rumah?" in page.shown_text
 
 
 async def test_a_plan_shows_whose_agency_is_full_before_a_person_confirms_it() -> None:

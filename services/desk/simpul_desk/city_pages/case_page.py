@@ -23,12 +23,16 @@ from simpul_schema.messages.case import MAX_QUESTION
 from simpul_schema.vocabulary import (
     ActorRole,
     AgeBand,
+    CaseEnd,
     Violence,
 )
 from simpul_schema.vocabulary import Answer as SafeAnswer
 
 MAY_RECORD_CONSENT: Final = frozenset({ActorRole.COORDINATOR, ActorRole.CASE_MANAGER, ActorRole.AGENCY_LEAD})
 """Whom routing lets read, record and withdraw consents."""
+
+WRITTEN: Final = ("reason", "question")
+"""The fields of the forms about a case in which a person writes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,11 @@ class RefusedForm:
     status: int
     text: str
     """Why, in the language of the reader."""
+
+    @property
+    def written(self) -> list[str]:
+        """What the person wrote; it is shown apart from the form, which may be gone when the case has changed."""
+        return [str(self.given[name]) for name in WRITTEN if self.given.get(name)]
 
     def typed(self, path: str, name: str) -> str:
         """What was typed in a field; empty in any other form."""
@@ -91,6 +100,7 @@ async def render_case(
         agency_numbers=pages.city.agency_numbers,
         max_question=MAX_QUESTION,
         may_record_consent=actor.role in MAY_RECORD_CONSENT,
+        CaseEnd=CaseEnd,
     )
 
 
@@ -155,6 +165,7 @@ def add_case_page(web: FastAPI, pages: CityPages) -> None:
         return await render_case(pages, request, user, case_id, acting, done=done)
 
     _add_decisions(web, pages)
+    _add_ends(web, pages)
 
 
 def _add_decisions(web: FastAPI, pages: CityPages) -> None:
@@ -199,6 +210,19 @@ def _add_decisions(web: FastAPI, pages: CityPages) -> None:
                 pages, request, user, case_id, "merge", {"into": str(given.get("into", "")), "reason": reason}
             )
         return await change_case(pages, request, user, case_id, f"overlaps/{overlap_id}/dismiss", {"reason": reason})
+
+
+def _add_ends(web: FastAPI, pages: CityPages) -> None:
+    @web.post("/city/cases/{case_id}/close", include_in_schema=False)
+    async def close(request: Request, user: CurrentUser, case_id: UUID) -> Response:
+        given = await request.form()
+        body = {name: str(given.get(name, "")) for name in ("end", "reason")}
+        return await change_case(pages, request, user, case_id, "close", body)
+
+    @web.post("/city/cases/{case_id}/reopen", include_in_schema=False)
+    async def reopen(request: Request, user: CurrentUser, case_id: UUID) -> Response:
+        given = await request.form()
+        return await change_case(pages, request, user, case_id, "reopen", {"reason": str(given.get("reason", ""))})
 
 
 def _names_hidden(user: User, into: str) -> bool:

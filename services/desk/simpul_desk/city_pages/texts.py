@@ -35,6 +35,8 @@ DONE: Final[Mapping[str, str]] = {
     "questions": gettext_noop("The question was sent. The answer is added to the dossier."),
     "exclusions": gettext_noop("Your decision about the agency was recorded."),
     "overlaps": gettext_noop("Your decision about the duplicate was recorded."),
+    "close": gettext_noop("The case is closed. Its agencies learn now that their open services are cancelled."),
+    "reopen": gettext_noop("The case is open again. The services that ended with it are offered again."),
 }
 """First part of the path of a form about a case -> what the person reads when it was done."""
 RIGHT_REASONS: Final[Mapping[str, str]] = {
