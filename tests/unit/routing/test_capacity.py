@@ -416,3 +416,5 @@ def test_a_merge_and_a_reopening_leave_services_with_the_agencies_that_lead_them
     for service, agency in leads_of(file).items():
         led_by = {leads[service] for leads in had if service in leads}
         assert not led_by or agency in led_by
+    still_open = [(one.service, one.agency) for one in file.services if one.standing.is_open]
+    assert len(still_open) == len(set(still_open))
