@@ -56,7 +56,7 @@ async def user_of(desk: Desk, browser: AsgiBrowser) -> User:
 
 def address_in(page: str, change: str) -> str:
     """Returns where the first form of a change goes."""
-    return page.partition(f'/{change}">')[0].rpartition('action="')[2] + f"/{change}"
+    return page.partition(f'/{change}"')[0].rpartition('action="')[2] + f"/{change}"
 
 
 async def test_a_case_opens_after_a_second_person_and_the_lead_learns_of_it(desk: Desk) -> None:
