@@ -175,6 +175,7 @@ CASE = {
     "ended_as": None,
     "ended_at": None,
     "merged_into": None,
+    "transfers": [],
     "facts": None,
     "suggested_exclusions": [{"agency": "rs-rujukan", "agency_name": "Rumah sakit", "state": "pending"}],
 }
@@ -231,7 +232,7 @@ async def test_no_typed_word_is_lost_when_routing_refuses_a_form(path: str, fiel
     assert page.text.count(" selected>") == (2 if path == "offer" else 0)
     assert ('id="end-closed" checked' in page.text) is (path == "close")
     # Sent again, it is about the case as it is now.
-    assert page.text.count('name="version" value="&#34;2&#34;"') == 4
+    assert page.text.count('name="version" value="&#34;2&#34;"') == 5
 
 
 SERVICE = {"service": "medical_care", "reroute_count": 0, "offered_at": "2026-11-27T01:00:00+00:00"}

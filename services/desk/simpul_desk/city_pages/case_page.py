@@ -31,7 +31,7 @@ from simpul_schema.vocabulary import Answer as SafeAnswer
 MAY_RECORD_CONSENT: Final = frozenset({ActorRole.COORDINATOR, ActorRole.CASE_MANAGER, ActorRole.AGENCY_LEAD})
 """Whom routing lets read, record and withdraw consents."""
 
-WRITTEN: Final = ("reason", "question")
+WRITTEN: Final = ("reason", "question", "party", "address", "name", "office")
 """The fields of the forms about a case in which a person writes."""
 
 

@@ -14,7 +14,14 @@ from simpul_city import City
 from simpul_desk import repository
 from simpul_desk.access import Actor, Role, User, require
 from simpul_desk.city_pages.board import RIGHT_MARKS, RIGHT_NAMES, BoardCase, group_by_case
-from simpul_desk.city_pages.texts import CASE_STATES, RIGHT_REASONS, SERVICE_STATES
+from simpul_desk.city_pages.texts import (
+    CASE_STATES,
+    RIGHT_REASONS,
+    SERVICE_STATES,
+    TRANSFER_STATES,
+    TRANSFER_SUBJECTS,
+    TRANSFER_WAYS,
+)
 from simpul_desk.live import LiveChannels
 from simpul_desk.rendering import page_language, render
 from simpul_desk.service_api import Answer, RoutingApi
@@ -114,6 +121,9 @@ _TERMS: Final[Mapping[str, Any]] = {
     "case_states": CASE_STATES,
     "service_states": SERVICE_STATES,
     "right_reasons": RIGHT_REASONS,
+    "transfer_states": TRANSFER_STATES,
+    "transfer_subjects": TRANSFER_SUBJECTS,
+    "transfer_ways": TRANSFER_WAYS,
     "parse": datetime.fromisoformat,
     "seconds": lambda number: timedelta(seconds=number),
     "all_services": tuple(Need),

@@ -8,6 +8,7 @@ from simpul_desk.city_pages.case_page import add_case_page
 from simpul_desk.city_pages.case_papers import add_case_papers
 from simpul_desk.city_pages.pages import CityPages
 from simpul_desk.city_pages.team_page import add_team_page
+from simpul_desk.city_pages.transfers import add_transfer_forms
 from simpul_desk.rendering import page_language
 from simpul_desk.service_api import ServiceRefused, ServiceUnavailable
 
@@ -17,6 +18,7 @@ def add_city_pages(web: FastAPI, pages: CityPages) -> None:
     add_board(web, pages)
     add_case_papers(web, pages)
     add_case_page(web, pages)
+    add_transfer_forms(web, pages)
     add_team_page(web, pages)
 
     @web.exception_handler(ServiceUnavailable)

@@ -29,12 +29,28 @@ SERVICE_STATES: Final[Mapping[str, str]] = {
     "revoked": gettext_noop("no longer needed"),
     "entered_in_error": gettext_noop("entered in error"),
 }
+TRANSFER_STATES: Final[Mapping[str, str]] = {
+    "sent": gettext_noop("waits for the receipt"),
+    "acknowledged": gettext_noop("acknowledged"),
+    "withdrawn": gettext_noop("withdrawn"),
+}
+TRANSFER_SUBJECTS: Final[Mapping[str, str]] = {
+    "child": gettext_noop("the child"),
+    "suspect": gettext_noop("the suspect"),
+}
+TRANSFER_WAYS: Final[Mapping[str, str]] = {
+    "mail": gettext_noop("by e-mail"),
+    "paper": gettext_noop("on paper"),
+}
 DONE: Final[Mapping[str, str]] = {
     "plan": gettext_noop("The plan is confirmed. The agencies receive their services now."),
     "offer": gettext_noop("The service was offered to the agency."),
     "questions": gettext_noop("The question was sent. The answer is added to the dossier."),
     "exclusions": gettext_noop("Your decision about the agency was recorded."),
     "overlaps": gettext_noop("Your decision about the duplicate was recorded."),
+    "transfers": gettext_noop("The transfer is recorded. Print or mail its letter now."),
+    "receipts": gettext_noop("The receipt is recorded."),
+    "withdrawals": gettext_noop("The transfer is withdrawn."),
     "close": gettext_noop("The case is closed. Its agencies learn now that their open services are cancelled."),
     "reopen": gettext_noop("The case is open again. The services that ended with it are offered again."),
 }
