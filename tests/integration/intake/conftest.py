@@ -52,6 +52,8 @@ class Room:
     url: str
     key_path: Path
     engine: AsyncEngine = field(init=False)
+    wholes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Unit -> the agencies that it is part of."""
 
     def __post_init__(self) -> None:
         self.engine = create_engine(self.url, connections=5)
@@ -96,7 +98,9 @@ class IntakeProcess:
         )
         self.questions = KeepQuestions(self.vault, room.keys)
         self.notes = KeepNotes(self.vault, room.keys, self.dossiers.request_release)
-        self.accusations = accusations = FindAccusations(self.vault, room.keys, lambda agency: (agency,))
+        self.accusations = accusations = FindAccusations(
+            self.vault, room.keys, lambda agency: (agency, *room.wholes.get(agency, ()))
+        )
         receipts = CheckReceipts(accusations)
         self._amend_reports = AmendReports(
             room.transactions,

@@ -9,10 +9,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from simpul_intake.domain import Progress
+from simpul_intake.erasure import ErasureReason
 from simpul_intake.errors import ReceiptUnknown, ReportClosed
 from simpul_intake.received_files import UploadedFile
 from simpul_intake.repository import FiledReport
 from simpul_intake.use_cases import (
+    EraseCases,
     record_closed_cases,
     record_exclusions,
     record_merged_cases,
@@ -66,14 +68,11 @@ async def close(room: Room, case_id: UUID, moment: datetime, sequence: int = 4) 
     await publish(room, "case.closed.v1", case_id, sequence, end=CaseEnd.CLOSED, closed_at=moment)
 
 
-async def clear(room: Room, running: IntakeProcess, case_id: UUID, namings: int) -> None:
-    """Has a person decide that the centre is not too close.
-
-    It serves nothing of the case, so no decision about a dossier says that it was cleared.
-    """
+async def clear(room: Room, running: IntakeProcess, case_id: UUID, namings: int, agency: str = CENTRE) -> None:
+    """Has a person decide that the centre, or another agency, is not too close."""
     event_id = uuid4()
     sealed = seal_section(
-        ClearedAgency(agency=CENTRE, namings=namings).model_dump_json().encode(),
+        ClearedAgency(agency=agency, namings=namings).model_dump_json().encode(),
         room.keys.directory.current("intake", FIRST_DAY),
         event_id=event_id,
         case_id=case_id,
@@ -179,11 +178,7 @@ async def test_whoever_a_person_excludes_in_routing_learns_nothing_more_from_int
     assert await progress(running, case.case_id, case.phrase) == (Progress.RECEIVED, Progress.RECEIVED, 0)
     assert await progress(running, other.case_id, other.phrase) == (Progress.CLOSED, Progress.CLOSED, 0)
     # No person takes back what a person excluded, whatever was decided about what reports say.
-    cleared = (
-        "INSERT INTO disclosure (referral_id, case_id, agency, sequence, sections, cleared_namings)"
-        " VALUES (gen_random_uuid(), $1, $2, 1, '{}', 9)"
-    )
-    await room.fetch(cleared, case.case_id, CENTRE)
+    await clear(room, running, case.case_id, namings=9)
     assert (await progress(running, case.case_id, case.phrase))[0] is Progress.RECEIVED
 
 
@@ -199,6 +194,56 @@ async def test_a_centre_that_a_person_cleared_follows_its_report_again_until_som
     assert (await progress(running, case.case_id, case.phrase))[:2] == (Progress.CLOSED, Progress.CLOSED)
     await running.amend_report(case.case_id, case.phrase, excluded_agencies=[CENTRE])
     assert (await progress(running, case.case_id, case.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
+
+
+async def test_a_unit_is_cleared_with_the_agency_that_it_is_part_of(room: Room) -> None:
+    room.wholes[CENTRE] = ("ylpa",)
+    running = room.use_cases()
+    case = await running.take_report()
+    for named in (CENTRE, "ylpa"):
+        await running.amend_report(case.case_id, case.phrase, excluded_agencies=[named])
+    await close(room, case.case_id, LATER)
+
+    await clear(room, running, case.case_id, namings=1, agency="ylpa")
+    assert (await progress(running, case.case_id, case.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
+    await clear(room, running, case.case_id, namings=1)
+
+    assert (await progress(running, case.case_id, case.phrase))[:2] == (Progress.CLOSED, Progress.CLOSED)
+    await running.amend_report(case.case_id, case.phrase, excluded_agencies=["ylpa"])
+    assert (await progress(running, case.case_id, case.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
+
+
+async def test_a_centre_that_a_person_cleared_in_two_cases_stays_cleared_when_they_are_merged(room: Room) -> None:
+    running = room.use_cases()
+    kept, sibling = [await running.take_report() for _ in range(2)]
+    for one in (kept, sibling):
+        await running.amend_report(one.case_id, one.phrase, excluded_agencies=[CENTRE])
+        await clear(room, running, one.case_id, namings=1)
+    await publish(room, "case.merged.v1", sibling.case_id, into=kept.case_id, merged_at=utc_now())
+    await close(room, kept.case_id, LATER)
+    for one in (kept, sibling):
+        assert (await progress(running, one.case_id, one.phrase))[:2] == (Progress.CLOSED, Progress.CLOSED)
+    await running.amend_report(sibling.case_id, sibling.phrase, excluded_agencies=[CENTRE])
+    assert (await progress(running, kept.case_id, kept.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
+
+
+async def test_what_was_decided_about_an_erased_report_clears_nobody_whom_another_names_later(room: Room) -> None:
+    running = room.use_cases()
+    kept, sibling = [await running.take_report() for _ in range(2)]
+    for one in (kept, sibling):
+        await running.amend_report(one.case_id, one.phrase, excluded_agencies=[CENTRE])
+    await publish(room, "case.merged.v1", sibling.case_id, into=kept.case_id, merged_at=utc_now())
+    await room.fetch("UPDATE outbox SET published_at = now()")
+    await EraseCases(room.engine).erase_case(sibling.case_id, ErasureReason.REQUEST, "op")
+    for one in (kept, sibling):
+        await clear(room, running, one.case_id, namings=1)
+    await close(room, kept.case_id, LATER)
+
+    assert (await progress(running, kept.case_id, kept.phrase))[:2] == (Progress.CLOSED, Progress.CLOSED)
+    await running.amend_report(kept.case_id, kept.phrase, excluded_agencies=[CENTRE])
+    assert (await progress(running, kept.case_id, kept.phrase))[:2] == (Progress.RECEIVED, Progress.RECEIVED)
+    stored = await room.fetch("SELECT case_id FROM cleared_agency")
+    assert [row["case_id"] for row in stored] == [kept.case_id]
 
 
 async def test_a_report_of_the_same_child_that_names_the_centre_counts_from_the_merge_on(room: Room) -> None:

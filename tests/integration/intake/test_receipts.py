@@ -182,10 +182,6 @@ async def test_an_accused_centre_sees_its_report_as_it_stood_before_the_accusati
         other.case_id: "closed",
     }
     # A person decided that the centre is not too close.
-    cleared = (
-        "INSERT INTO disclosure (referral_id, case_id, agency, sequence, sections, cleared_namings)"
-        " VALUES (gen_random_uuid(), $1, 'uptd-ppa', 1, '{}', 1)"
-    )
-    await room.fetch(cleared, later.case_id)
+    await room.fetch("INSERT INTO cleared_agency VALUES ($1, 'uptd-ppa', 1)", later.case_id)
     listed = await running.follow_reports.list_filed("uptd-ppa", before=None, limit=5)
     assert {one.progress.value for one in listed if one.case_id == later.case_id} == {"closed"}

@@ -332,6 +332,24 @@ async def test_a_serving_agency_learns_no_new_facts_until_a_person_has_cleared_i
     assert [(one.is_suspected, one.is_cleared) for one in about] == [(False, False), (True, False), (False, True)]
 
 
+def cleared_agencies(room: Room) -> list[tuple[UUID, str, int]]:
+    """Opens what intake learns of decisions: the case, the agency, and how often reports had named it."""
+    found = []
+    for event in room.events:
+        if event["type"] == "case.agency_cleared.v1":
+            case = UUID(event["data"]["case_id"])
+            opened = open_section(
+                event["data"]["sealed"]["cleared_agency"]["ciphertext"],
+                room.rings["intake"],
+                event_id=UUID(event["id"]),
+                case_id=case,
+                section="cleared_agency",
+            )
+            content = json.loads(opened)
+            found.append((case, content["agency"], content["namings"]))
+    return found
+
+
 async def test_intake_alone_learns_whom_a_person_cleared_also_where_that_agency_serves_nothing(room: Room) -> None:
     case = await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"])
 
@@ -339,14 +357,19 @@ async def test_intake_alone_learns_whom_a_person_cleared_also_where_that_agency_
 
     (event,) = [one for one in room.events if one["type"] == "case.agency_cleared.v1"]
     assert "satgas-kel-bujel" not in str(event)
-    opened = open_section(
-        event["data"]["sealed"]["cleared_agency"]["ciphertext"],
-        room.rings["intake"],
-        event_id=UUID(event["id"]),
-        case_id=case,
-        section="cleared_agency",
-    )
-    assert json.loads(opened) == {"agency": "satgas-kel-bujel", "namings": 1}
+    assert cleared_agencies(room) == [(case, "satgas-kel-bujel", 1)]
+
+
+async def test_intake_learns_of_each_report_of_merged_cases_that_its_naming_was_decided(room: Room) -> None:
+    case, duplicate = [await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel"]) for _ in range(2)]
+    await decide(room, duplicate, "satgas-kel-bujel", REJECTED)
+    await room.end.merge_cases(duplicate, await room.version(duplicate), case, by=UPTD, reason="the same child")
+
+    await decide(room, case, "satgas-kel-bujel", REJECTED)
+
+    first, *others = cleared_agencies(room)
+    assert first == (duplicate, "satgas-kel-bujel", 1)
+    assert sorted(others) == sorted((one, "satgas-kel-bujel", 1) for one in (case, duplicate))
 
 
 async def test_the_people_of_a_suspected_agency_are_not_warned(room: Room) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import DateTime, Text, Uuid
+from sqlalchemy.types import DateTime, Integer, Text, Uuid
 
 from simpul_runtime.transaction import Transaction
 
@@ -37,15 +37,13 @@ _EXCLUDED: Final = text("""
         OR EXISTS (SELECT FROM case_end e WHERE e.case_id = x.case_id AND e.merged_into = a.root)
 """).bindparams(bindparam("case_ids", type_=ARRAY(Uuid)))
 _RECORD_CLEARED: Final = text("""
-    INSERT INTO cleared_agency AS known (case_id, agency, namings) VALUES (:case_id, :agency, :namings)
+    INSERT INTO cleared_agency AS known (case_id, agency, namings)
+    SELECT :case_id, :agency, :namings WHERE EXISTS (SELECT FROM case_key WHERE case_id = :case_id)
     ON CONFLICT (case_id, agency) DO UPDATE SET namings = greatest(known.namings, excluded.namings)
-""").bindparams(bindparam("case_id", type_=Uuid))
+""").bindparams(bindparam("case_id", type_=Uuid), bindparam("agency", type_=Text), bindparam("namings", type_=Integer))
 _CLEARED: Final = text("""
-    SELECT case_id, max(namings) FROM (
-        SELECT case_id, agency, cleared_namings AS namings FROM disclosure
-        UNION ALL SELECT case_id, agency, namings FROM cleared_agency) AS decided
-    WHERE case_id = ANY(:case_ids) AND agency = :agency GROUP BY case_id
-""").bindparams(bindparam("case_ids", type_=ARRAY(Uuid)))
+    SELECT case_id, agency, namings FROM cleared_agency WHERE case_id = ANY(:case_ids) AND agency = ANY(:agencies)
+""").bindparams(bindparam("case_ids", type_=ARRAY(Uuid)), bindparam("agencies", type_=ARRAY(Text)))
 # The audit is the only record of who filed a report; nobody can change it without being found out.
 _FILED_BY: Final = text("""
     SELECT actor FROM audit WHERE subject = :subject AND action = 'report.stored' AND role = :role
@@ -77,7 +75,10 @@ async def record_exclusion(transaction: Transaction, case_id: UUID, agency: str,
 
 
 async def record_clearing(transaction: Transaction, case_id: UUID, agency: str, namings: int) -> None:
-    """Stores that a person decided that an agency is not too close, and how often reports had named it by then."""
+    """Stores that a person decided that an agency is not too close, and how often the report had named it by then.
+
+    Nothing is stored of an erased case.
+    """
     values = {"case_id": case_id, "agency": agency, "namings": namings}
     await transaction.connection.execute(_RECORD_CLEARED, values)
 
@@ -98,10 +99,12 @@ async def find_excluded_agencies(connection: AsyncConnection, case_ids: Collecti
     return found
 
 
-async def find_cleared_namings(transaction: Transaction, case_ids: Collection[UUID], agency: str) -> dict[UUID, int]:
-    """Finds how often reports had named an agency when a person decided that it is not too close to the suspect."""
-    values = {"case_ids": list(case_ids), "agency": agency}
-    return {row[0]: row[1] for row in await transaction.connection.execute(_CLEARED, values)}
+async def find_cleared_namings(
+    transaction: Transaction, case_ids: Collection[UUID], agencies: Collection[str]
+) -> dict[tuple[UUID, str], int]:
+    """Finds by case and agency how often its report had named it when a person decided that it is not too close."""
+    values = {"case_ids": list(case_ids), "agencies": list(agencies)}
+    return {(row[0], row[1]): row[2] for row in await transaction.connection.execute(_CLEARED, values)}
 
 
 async def find_filing_centre(transaction: Transaction, subject: str, role: str) -> str:

@@ -45,26 +45,28 @@ class FindAccusations:
     async def find(self, transaction: Transaction, case_ids: Sequence[UUID], agency: str) -> dict[UUID, datetime]:
         """Finds those of the cases from which an agency is, or may have to be, kept away, and since when.
 
-        The reports of one child count together. A naming about which a person decided counts no longer; an exclusion
-        by a person does.
+        The reports of one child count together, and so do an agency and those that it is part of. A naming about which
+        a person decided counts no longer; an exclusion by a person does.
         """
         parts = frozenset(self._list_parts(agency))
         relatives = await repository.list_relatives(transaction, case_ids)
         known = list({one.relative for one in relatives})
         namings = await self._count_namings(transaction, known, parts)
-        cleared = await repository.find_cleared_namings(transaction, known, agency)
+        cleared = await repository.find_cleared_namings(transaction, known, parts)
+        # A report of which a person decided about every naming accuses nobody.
+        decided = {case_id: sum(cleared.get((case_id, part), 0) for part in parts) for case_id in namings}
+        since = {case_id: one.since for case_id, one in namings.items() if one.times > decided[case_id]}
         excluded = await repository.find_exclusions(transaction, known, parts)
         found: dict[UUID, datetime] = {}
         for case_id in case_ids:
             own = [one for one in relatives if one.case_id == case_id]
-            counted = sum(namings[one.relative].times for one in own if one.relative in namings)
-            is_named = counted > max((cleared.get(one.relative, 0) for one in own), default=0)
-            moments: list[datetime] = []
-            for one in own:
-                known_since = [excluded[one.relative]] if one.relative in excluded else []
-                known_since += [namings[one.relative].since] if is_named and one.relative in namings else []
-                # What a report of another case says counts from the moment at which both became one.
-                moments += [max(moment, one.joined_at or moment) for moment in known_since]
+            # What a report of another case says counts from the moment at which both became one.
+            moments = [
+                max(dates[one.relative], one.joined_at or dates[one.relative])
+                for one in own
+                for dates in (excluded, since)
+                if one.relative in dates
+            ]
             if moments:
                 found[case_id] = min(moments)
         return found

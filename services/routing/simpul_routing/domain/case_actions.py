@@ -18,6 +18,7 @@ from simpul_routing.domain.clocks import ReferralClock, continue_clock
 from simpul_routing.domain.consents import Consent, ConsentGiver, ConsentTerms, may_consent, withdraw_consents
 from simpul_routing.domain.disclosure import rests_on_consent
 from simpul_routing.domain.exclusions import SuggestionState, find_waiting
+from simpul_routing.domain.facts import CaseFacts
 from simpul_routing.domain.lifecycle import NOT_ACCEPTED, ServiceState
 from simpul_routing.domain.mediation import MediationRuling, judge_mediation
 from simpul_routing.domain.published import (
@@ -267,8 +268,20 @@ class CaseActions(Replanning):
             self.exclude_agency(agency, Cause(ReplanReason.AGENCY_EXCLUDED, by.code, note=note))
         else:
             facts = facts.decide_suggestion(agency, state, by.code, self.rules.now)
-            self.enqueue(AgencyCleared(agency, facts.suggestions[agency].namings))
+            self._publish_cleared(facts, agency)
             self.replan(facts, Cause(ReplanReason.EXCLUSION_REJECTED, by.code, note=note))
+
+    def _publish_cleared(self, facts: CaseFacts, agency: str) -> None:
+        """Publishes of each report how often it names an agency that a person cleared.
+
+        So it holds whatever cases are merged later, or erased. An earlier version did not count.
+        """
+        namings = {UUID(key): one.named.count(agency) for key, one in facts.reports.items()}
+        if len(namings) == 1:
+            namings = {case_id: count or 1 for case_id, count in namings.items()}
+        for case_id, count in namings.items():
+            if count:
+                self.enqueue(AgencyCleared(case_id, agency, count))
 
     def change_stage(self, action: CaseAction, actor: str, note: str) -> None:
         """Changes the stage of the case. Raises StageNotAllowed."""

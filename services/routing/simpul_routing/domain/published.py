@@ -202,8 +202,10 @@ class AgencyExcluded:
 
 @dataclass(frozen=True, slots=True)
 class AgencyCleared:
-    """A person decided that an agency, which reports name, is not too close to the suspect."""
+    """A person decided that an agency, which a report names, is not too close to the suspect."""
 
+    case_id: UUID
+    """The case that the report opened; it may be merged into that of the decision."""
     agency: str
     namings: int
 

@@ -79,7 +79,7 @@ def build_event(pending: Pending, now: datetime) -> OutgoingEvent:  # noqa: C901
         case QuestionSent():
             return question_sent(pending.case_id, content, now)
         case AgencyCleared():
-            return agency_cleared(pending.case_id, content, cause, now)
+            return agency_cleared(content, cause, now)
         case AgencyExcluded(agency=agency):
             return OutgoingEvent(
                 CaseAgencyExcludedV1,

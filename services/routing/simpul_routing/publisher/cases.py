@@ -105,15 +105,15 @@ def question_sent(case_id: UUID, content: QuestionSent, now: datetime) -> Outgoi
     )
 
 
-def agency_cleared(case_id: UUID, content: AgencyCleared, cause: UUID | None, now: datetime) -> OutgoingEvent:
+def agency_cleared(content: AgencyCleared, cause: UUID | None, now: datetime) -> OutgoingEvent:
     """Builds `case.agency_cleared.v1`, which only intake can read."""
     return OutgoingEvent(
         CaseAgencyClearedV1,
         subject=subject_of_exclusion(uuid4()),
-        case_id=case_id,
+        case_id=content.case_id,
         causation=cause,
-        data={"case_id": case_id, "cleared_at": now},
-        sealed={"cleared_agency": ("intake", ClearedAgency(agency=content.agency, namings=max(content.namings, 1)))},
+        data={"case_id": content.case_id, "cleared_at": now},
+        sealed={"cleared_agency": ("intake", ClearedAgency(agency=content.agency, namings=content.namings))},
     )
 
 

@@ -347,7 +347,7 @@ class ClearedAgency(SectionContent):
     RECIPIENT: ClassVar[str] = "intake"
 
     agency: str = Field(description="code of the agency")
-    namings: int = Field(ge=1, description="how often the reports had named it when that was decided")
+    namings: int = Field(ge=1, description="how often the report of the case had named it when that was decided")
 
 
 class CaseAgencyClearedData(EventData):
@@ -358,7 +358,10 @@ class CaseAgencyClearedData(EventData):
 
 
 class CaseAgencyClearedV1(Event):
-    """Sent by routing when a person decides that an agency, which a report names, is not too close to the suspect."""
+    """Sent by routing when a person decides that an agency, which a report names, is not too close to the suspect.
+
+    It is sent for each case of the child whose report names the agency.
+    """
 
     WIRE_NAME: ClassVar[str] = "case.agency_cleared.v1"
     SECTIONS: ClassVar[Sections] = (ClearedAgency,)
