@@ -240,7 +240,7 @@ class TransferRow(RoutingTable, table=True):
 
 
 class EarlierDisclosureRow(RoutingTable, table=True):
-    """A case of which an agency accepted services before routing decided about dossiers, until that is decided."""
+    """A case for which something is done once after an upgrade, until it is done."""
 
     __tablename__ = "earlier_disclosure"
     __table_args__ = (Index("earlier_disclosure_due", "due_at", "case_id"),)

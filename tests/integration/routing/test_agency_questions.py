@@ -9,7 +9,7 @@ import pytest
 from simpul_routing.domain.actors import Actor
 from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.errors import CaseUnknown, NobodyToAnswer, QuestionAnswered, QuestionOpen, QuestionUnknown
-from simpul_schema.vocabulary import ActorRole
+from simpul_schema.vocabulary import ActorRole, CaseEnd
 from tests.integration.routing.conftest import Room
 from tests.integration.routing.test_notes import an_erasure
 from tests.support.actors import UPTD, acting
@@ -147,6 +147,21 @@ async def test_a_question_is_withdrawn_from_an_agency_that_may_be_too_close_to_t
     with pytest.raises(QuestionUnknown):
         await room.questions.answer_question(question_id, ANSWER, CENTRE)
     assert QUESTION not in [text for text, _ in await addressed(room, CENTRE, other)]
+
+
+async def test_what_the_version_before_the_upgrade_left_open_is_withdrawn_once(room: Room) -> None:
+    case, other = [await serving(room, complaint_centre="klinik-pendidikan") for _ in range(2)]
+    for one in (case, other):
+        await send(room, one)
+    await room.amend(case, suggested_exclusions=["klinik-pendidikan"])
+    await room.end.close_case(case, await room.version(case), CaseEnd.CLOSED, by=UPTD, reason="moved away")
+    await room.rows("UPDATE agency_question SET withdrawn_at = NULL")
+    await room.rows("INSERT INTO earlier_disclosure SELECT case_id, $1 FROM case_plan", room.now)
+
+    await room.earlier_disclosures.decide_due(room.now)
+
+    assert await addressed(room, CENTRE, other) == []
+    assert [one.withdrawn_at for one in await room.questions.list_sent(other, NURSE)] == [None]
 
 
 @pytest.mark.parametrize("is_old", [False, True])

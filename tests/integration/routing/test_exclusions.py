@@ -30,6 +30,7 @@ from simpul_schema.messages.referral import SuggestedExclusions
 from simpul_schema.vocabulary import ActorRole, CancelReason, CaseEnd, ReferralRole, Right, RightState, Service, Urgency
 from simpul_seal import open_section
 from tests.integration.routing.conftest import START, Room
+from tests.integration.routing.test_notes import an_erasure
 from tests.support.actors import BOARD, UPTD, acting
 from tests.support.agreements import CITY
 
@@ -370,6 +371,21 @@ async def test_intake_learns_of_each_report_of_merged_cases_that_its_naming_was_
     first, *others = cleared_agencies(room)
     assert first == (duplicate, "satgas-kel-bujel", 1)
     assert sorted(others) == sorted((one, "satgas-kel-bujel", 1) for one in (case, duplicate))
+
+
+async def test_intake_learns_after_an_upgrade_whom_people_had_cleared_before(room: Room) -> None:
+    cases = [await room.report(**CALM, suggested_exclusions=["satgas-kel-bujel", "ylpa"]) for _ in range(3)]
+    case, undecided, erased = cases
+    for one in (case, erased):
+        await decide(room, one, "satgas-kel-bujel", REJECTED)
+    await room.receive([an_erasure(room, erased)])
+    before = len(cleared_agencies(room))
+    await room.rows("INSERT INTO earlier_disclosure SELECT case_id, $1 FROM case_plan", room.now)
+
+    assert await room.earlier_disclosures.decide_due(room.now) == len({case, undecided, erased})
+
+    assert cleared_agencies(room)[before:] == [(case, "satgas-kel-bujel", 1)]
+    assert await room.rows("SELECT * FROM earlier_disclosure") == []
 
 
 async def test_the_people_of_a_suspected_agency_are_not_warned(room: Room) -> None:

@@ -480,6 +480,40 @@ async def test_referrals_of_one_case_and_agency_become_the_services_of_one(backe
     ]
 
 
+async def test_cases_with_a_review_or_an_open_question_before_the_upgrade_are_looked_at_once(
+    backends: Backends,
+) -> None:
+    name = f"before_{uuid4().hex[:8]}"
+    await create_databases(backends.postgres_url, {"routing": name})
+    url = backends.database_url(name)
+    await migrate_async(url, "simpul_routing", "20261211_withdrawn_questions")
+    reviewed, known, *questioned = [uuid4() for _ in range(5)]
+    connection = await asyncpg.connect(url)
+    for case in (reviewed, reviewed, known):
+        await connection.execute(
+            "INSERT INTO exclusion_review (referral_id, case_id, agency, started_at, due_at, closed_at)"
+            " VALUES (gen_random_uuid(), $1, 'uptd-ppa', $2, $2, $2)",
+            case,
+            NOW,
+        )
+    for case, answered_at, withdrawn_at in zip(questioned, (None, NOW, None), (None, None, NOW), strict=True):
+        await connection.execute(
+            "INSERT INTO agency_question (question_id, case_id, referral_id, agency, addressee, content, sent_at,"
+            " answered_at, withdrawn_at) VALUES ($1, $1, $1, 'ylpa', 'uptd-ppa', '', $2, $3, $4)",
+            case,
+            NOW,
+            answered_at,
+            withdrawn_at,
+        )
+    await connection.execute("INSERT INTO earlier_disclosure VALUES ($1, $2)", known, NOW)
+
+    await migrate_async(url, "simpul_routing")
+
+    waiting = await connection.fetch("SELECT case_id FROM earlier_disclosure")
+    await connection.close()
+    assert sorted(row["case_id"] for row in waiting) == sorted([reviewed, known, questioned[0]])
+
+
 async def test_cases_of_which_an_agency_serves_already_wait_for_a_decision_about_the_dossier(
     backends: Backends,
 ) -> None:

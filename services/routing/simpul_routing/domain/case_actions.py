@@ -271,6 +271,12 @@ class CaseActions(Replanning):
             self._publish_cleared(facts, agency)
             self.replan(facts, Cause(ReplanReason.EXCLUSION_REJECTED, by.code, note=note))
 
+    def publish_cleared(self) -> None:
+        """Publishes every agency of which a person decided that it is not too close to the suspect."""
+        for agency, one in self.facts.suggestions.items():
+            if one.state is SuggestionState.REJECTED:
+                self._publish_cleared(self.facts, agency)
+
     def _publish_cleared(self, facts: CaseFacts, agency: str) -> None:
         """Publishes of each report how often it names an agency that a person cleared.
 

@@ -1,4 +1,4 @@
-"""Cases whose agencies accepted before routing decided about dossiers; each leaves the table once it is decided."""
+"""Cases for which something is done once after an upgrade; each leaves the table when it is done."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -133,8 +133,8 @@ class AgencyQuestions:
         referral_id = find_serving_referral(file, by.agency) if file else None
         if file is None or referral_id is None:
             raise CaseUnknown
-        # What an earlier version left open, or the agreement of today keeps from its addressee, must not block the
-        # sender for good.
+        # A new agreement may make the addressee a unit of a suspected agency; the question must not block the sender
+        # for good.
         await repository.withdraw_questions(transaction, list(file.referrals), partial(may_answer, file))
         return file, referral_id
 

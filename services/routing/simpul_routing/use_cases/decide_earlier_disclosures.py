@@ -1,16 +1,19 @@
-"""Decides once what agencies may hold that accepted before routing decided about dossiers.
+"""Does once what the version before an upgrade did not do.
 
-Intake compares each decision with what the agency holds already, so a decision that repeats an earlier one does no
-harm.
+It decides what agencies may hold that accepted before routing decided about dossiers, publishes whom people had
+cleared before intake learned it, and withdraws questions from those who may be too close to the suspect. Intake
+compares each decision with what it knows already, so one that it knows does no harm.
 """
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 import structlog
 
 from simpul_routing import publisher, repository
+from simpul_routing.domain.agency_questions import may_answer
 from simpul_routing.domain.disclosure import list_disclosures
 from simpul_routing.repository import CaseFiles
 from simpul_runtime.database import is_data_error, utc_now
@@ -62,5 +65,10 @@ class DecideEarlierDisclosures:
             files = await self._files.load_current_for_update(transaction, [case_id])
             if not await repository.take_earlier_disclosure(transaction, case_id) or case_id not in files:
                 return
-            for decided in list_disclosures(files[case_id]):
+            file = files[case_id]
+            for decided in list_disclosures(file):
                 transaction.enqueue_event(publisher.disclosure_decided(decided, transaction.now))
+            if not await repository.is_erased(transaction, file.case_id):
+                file.publish_cleared()
+            await repository.withdraw_questions(transaction, list(file.referrals), partial(may_answer, file))
+            await self._files.save(transaction, [file])
