@@ -296,7 +296,8 @@ async def test_a_deadline_that_no_progress_shows_is_repeated_until_it_is_publish
 
 
 async def test_a_met_deadline_stops_what_waits_and_a_later_one_of_the_same_kind_alerts_again(room: Room) -> None:
-    referral, board = Referral(), "+6283400113002"
+    # A reminder that is not urgent waits; what is urgent might leave before the deadline is met.
+    referral, board = Referral(urgency="medium"), "+6283400113002"
     room.bundle_period = 3600
     async with room.running():
         await room.step("reminded", referral, "contact", "rs-rujukan")
@@ -305,7 +306,7 @@ async def test_a_met_deadline_stops_what_waits_and_a_later_one_of_the_same_kind_
         stopped = await room.states()
         # The child did not come, so that the appointment is due once more.
         await room.rows("UPDATE met_deadline SET met_at = $1", START - timedelta(minutes=1))
-        await room.step("escalated", referral, "contact", "city-board")
+        await room.step("escalated", replace(referral, urgency="high"), "contact", "city-board")
         await room.phone(board).expect_sms("belum ada kontak")
 
     assert set(stopped) == {"suppressed"}
