@@ -9,6 +9,7 @@ from typing import Final, Optional
 from uuid import uuid4
 
 import structlog
+from aiormq.exceptions import ChannelInvalidStateError
 from faststream.rabbit import RabbitBroker
 from pamqp.commands import Basic
 
@@ -144,7 +145,10 @@ class ReplyOutbox:
             return []
         publishing = [asyncio.create_task(self._publish(publisher, reply)) for reply in replies]
         try:
-            await asyncio.wait(publishing, timeout=CONFIRM_TIMEOUT)
+            _, unconfirmed = await asyncio.wait(publishing, timeout=CONFIRM_TIMEOUT)
+            if unconfirmed:
+                # They may still wait to be read by the broker, and must not be written a second time behind that.
+                publisher.close_soon()
         finally:
             for task in publishing:
                 task.cancel()
@@ -175,4 +179,7 @@ class ReplyOutbox:
         # Another one after each new connection.
         if self._publisher is None or self._publisher.channel is not channel:
             self._publisher = ConfirmedPublisher(channel)
+        if self._publisher.is_closed:
+            msg = "the channel is closed until the broker has read what was published on it"
+            raise ChannelInvalidStateError(msg)
         return self._publisher
