@@ -59,22 +59,27 @@ class QueueConsumer:
             await queue.cancel(self._tag)
         if self._receiving:
             await asyncio.wait(self._receiving, timeout=STORE_TIMEOUT)
+        for task in self._receiving:
+            task.cancel()
 
     async def _receive(self, message: AbstractIncomingMessage) -> None:
         if self._queue is None:
             # The broker delivers it again.
             return
-        task = asyncio.current_task()
-        if task is not None:
-            self._receiving.add(task)
-            task.add_done_callback(self._receiving.discard)
+        # A task of its own: the client cancels its tasks when the channel closes, and logs that as an error of each.
+        task = asyncio.create_task(self._store_and_settle(message))
+        self._receiving.add(task)
+        task.add_done_callback(self._receiving.discard)
+
+    async def _store_and_settle(self, message: AbstractIncomingMessage) -> None:
+        tag = message.delivery_tag or 0
         try:
             await self._store(message.body, message.headers)
         except Exception as error:
             log.error("message_not_stored", queue=self._queue_name, error=type(error).__name__)
-            await message.reject(requeue=False)
+            self._acknowledger_of(message.channel).reject(tag)
             return
-        self._acknowledger_of(message.channel).acknowledge(message.delivery_tag or 0)
+        self._acknowledger_of(message.channel).acknowledge(tag)
 
     def _acknowledger_of(self, channel: AbstractChannel) -> Acknowledger:
         # Another one after each new connection.

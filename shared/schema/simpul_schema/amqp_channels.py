@@ -49,16 +49,23 @@ class FrameWriter:
 
 
 class Acknowledger:
-    """Acknowledges deliveries of one channel."""
+    """Acknowledges or rejects deliveries of one channel; if it is closed, the broker delivers them again."""
 
     def __init__(self, channel: AbstractChannel) -> None:
         self.channel = channel
         self._writer = FrameWriter(channel)
 
     def acknowledge(self, tag: int) -> None:
-        """Acknowledges a delivery; if the channel is closed, the broker delivers it again."""
+        """Acknowledges a delivery."""
+        self._settle(Basic.Ack(delivery_tag=tag))
+
+    def reject(self, tag: int) -> None:
+        """Sends a delivery to the dead letters of its queue."""
+        self._settle(Basic.Reject(delivery_tag=tag, requeue=False))
+
+    def _settle(self, frame: Basic.Ack | Basic.Reject) -> None:
         if not self.channel.is_closed:
-            self._writer.write_soon(marshal(Basic.Ack(delivery_tag=tag), self._writer.channel.number))
+            self._writer.write_soon(marshal(frame, self._writer.channel.number))
 
 
 class ConfirmedPublisher:
