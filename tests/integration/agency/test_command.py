@@ -229,10 +229,12 @@ def test_capacity_reaches_the_city_and_a_mistake_is_explained(box: Sandbox) -> N
     until(lambda: "reply.capacity.stated.v1" in box.log.read_text())
     unknown = box.run("capacity", "sheltr", "--open-cases", "4", expected=2)
     too_far = box.run("capacity", "shelter", "--full-until", "2099-01-01", expected=2)
+    too_many = box.run("capacity", "shelter", "--open-cases", "20000", expected=2)
     away = box.run("capacity", "shelter", SIMPUL_AGENCY_AMQP_URL="amqp://nobody@127.0.0.1:9/")
 
     assert "the city has it" in stated
     assert "at most 4 open cases" in stated
     assert "there is no service sheltr" in unknown
     assert "a year at most" in too_far
+    assert "10000" in too_many
     assert "sent when the consumer starts next" in away

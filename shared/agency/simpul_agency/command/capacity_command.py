@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from simpul_agency.agency import Agency
 from simpul_agency.command.errors import load_settings, refuse
-from simpul_schema.messages.capacity import StatedCapacity
+from simpul_schema.messages.capacity import MAX_OPEN_CASES, StatedCapacity
 from simpul_schema.vocabulary import Service
 
 
@@ -20,7 +20,9 @@ def add_commands(app: typer.Typer) -> None:
 
 def capacity(
     service: Annotated[str, typer.Argument(help="code of the service, such as counselling")],
-    open_cases: Annotated[Optional[int], typer.Option(min=1, help="how many open cases fit at once")] = None,
+    open_cases: Annotated[
+        Optional[int], typer.Option(min=1, max=MAX_OPEN_CASES, help="how many open cases fit at once")
+    ] = None,
     full_until: Annotated[
         Optional[datetime], typer.Option(formats=["%Y-%m-%d"], help="no new case up to this day and on it")
     ] = None,
