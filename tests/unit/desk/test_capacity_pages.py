@@ -1,6 +1,6 @@
 """What agencies can take, at the desk: stated by the lead, and with the load of all for the coordinator."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from tests.support.asgi_browser import AsgiBrowser, Page
 
 LEAD = User(UUID(int=2), "Sri Rekaan", "id", {"ylpa": Role.AGENCY_LEAD}, {})
 COORDINATOR = User(UUID(int=1), "Wiji Rekaan", "en", {}, {Role.COORDINATOR: "uptd-ppa"})
+LEAD_OF_TWO = replace(LEAD, memberships={"ylpa": Role.AGENCY_LEAD, "uptd-ppa": Role.AGENCY_LEAD})
 SECRET = "secret"
 ROW = {
     "agency": "ylpa",
@@ -79,8 +80,8 @@ async def test_a_lead_reads_load_and_room_of_the_own_agency_only() -> None:
 async def test_a_service_that_always_comes_has_no_limit_to_state() -> None:
     page = await browser_of(LEAD, Routing()).get("/capacity")
 
-    assert 'id="legal_aid-max"' in page.text
-    assert 'id="case_management-max"' not in page.text
+    assert 'id="ylpa.legal_aid-max"' in page.text
+    assert 'id="ylpa.case_management-max"' not in page.text
     assert "Layanan ini selalu dikirim kepada Anda" in page.shown_text
 
 
@@ -91,14 +92,14 @@ async def test_a_lead_states_a_limit_and_a_day(monkeypatch: pytest.MonkeyPatch) 
     page = await send(browser, "/capacity/ylpa", service="legal_aid", max_open_cases="7", full_until="2026-12-10")
     ended = await send(browser, "/capacity/ylpa", service="legal_aid", max_open_cases="", full_until="")
 
-    assert (page.status, page.location, ended.status) == (303, "/capacity?done=legal_aid", 303)
+    assert (page.status, page.location, ended.status) == (303, "/capacity?done=ylpa.legal_aid", 303)
     stated = {"service": "legal_aid", "max_open_cases": 7, "full_until": "2026-12-10"}
     nothing = {"service": "legal_aid", "max_open_cases": None, "full_until": None}
     assert routing.calls == [("ylpa", "PUT", "/capacities", stated), ("ylpa", "PUT", "/capacities", nothing)]
     assert "Tersimpan." in (await browser.get(page.location)).shown_text
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "10001", "many", "1.5", "²"])
+@pytest.mark.parametrize("number", ["0", "-1", "10001", "many", "1.5", "²", "1" * 5_000])
 async def test_what_is_no_number_is_shown_again_with_the_reason(number: str) -> None:
     routing = Routing()
 
@@ -107,6 +108,21 @@ async def test_what_is_no_number_is_shown_again_with_the_reason(number: str) -> 
     assert (page.status, routing.calls) == (422, [])
     assert f'value="{number}"' in page.text
     assert "Isikan jumlah kasus terbuka" in page.shown_text
+
+
+async def test_what_is_saved_or_wrong_for_one_agency_is_shown_there_only() -> None:
+    browser = browser_of(LEAD_OF_TWO, Routing())
+
+    saved = await browser.get("/capacity?done=uptd-ppa.legal_aid")
+    wrong = await send(browser, "/capacity/uptd-ppa", service="legal_aid", max_open_cases="many")
+
+    assert saved.text.count("Tersimpan.") == 1
+    assert saved.text.index('action="/capacity/uptd-ppa"') < saved.text.index("Tersimpan.")
+    assert saved.text.index("Tersimpan.") < saved.text.index('action="/capacity/ylpa"')
+    assert wrong.text.count('value="many"') == 1
+    assert 'href="#uptd-ppa.legal_aid-max"' in wrong.text
+    for name in ("uptd-ppa.legal_aid-max", "ylpa.legal_aid-max", "uptd-ppa.legal_aid-until", "ylpa.legal_aid-until"):
+        assert wrong.text.count(f'id="{name}"') == 1
 
 
 async def test_what_routing_refuses_is_explained() -> None:

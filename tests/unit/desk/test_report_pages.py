@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from simpul_desk.access import Role, User
 from simpul_desk.access.session import form_token_of
@@ -184,6 +185,13 @@ def test_every_field_is_one_that_intake_takes() -> None:
     assert set(made) - {"report_id", *parts} == taken - parts
     assert set(made["identity"]) == set(IdentityIn.model_fields)
     assert set(made["narrative"]) == set(NarrativeIn.model_fields)
+
+
+def test_an_age_of_thousands_of_digits_is_left_to_intake() -> None:
+    made = make_report({"age": ["1" * 5_000]}, str(uuid4()))
+
+    with pytest.raises(ValidationError, match="age"):
+        ReportIn.model_validate(made)
 
 
 async def test_a_child_who_may_be_known_is_stored_only_with_a_reason(filed: list[Any]) -> None:

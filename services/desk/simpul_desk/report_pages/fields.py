@@ -122,6 +122,8 @@ SECTIONS: Final[tuple[tuple[str, tuple[Field, ...]], ...]] = (
 )  # fmt: skip
 """The headings of the form with their fields, in the order in which they are asked."""
 FIELDS: Final[Mapping[str, Field]] = {field.name: field for _, fields in SECTIONS for field in fields}
+_DIGITS: Final = 9
+"""Of a number that is read here; Python refuses to read thousands of digits, and intake says what is too large."""
 _HABITS: Final[Mapping[str, tuple[Channel, Reporter]]] = {
     "satgas": (Channel.SATGAS, Reporter.SATGAS),
     "police": (Channel.POLICE, Reporter.POLICE),
@@ -152,8 +154,9 @@ def make_report(values: Values, report_id: str) -> dict[str, Any]:
     day, hour = _last(values, "happened_on"), _last(values, "happened_hour")
     if day:
         report["happened_at"] = f"{day}T{hour}" if hour else day
-    if str(report.get("age", "")).isascii() and str(report.get("age", "")).isdigit():
-        report["age"] = int(report["age"])
+    age = str(report.get("age", ""))
+    if age.isascii() and age.isdigit() and len(age) <= _DIGITS:
+        report["age"] = int(age)
     return report
 
 

@@ -21,6 +21,8 @@ from simpul_schema.vocabulary import Right, Service
 
 CAPACITY: Final = "/capacity"
 _AT_ROUTING: Final = "/capacities"
+_DIGITS: Final = 5
+"""Of the largest number; Python refuses to read one with thousands of digits."""
 _NO_NUMBER: Final = gettext_noop("Enter a whole number of open cases from 1 to 10,000, or leave the field empty.")
 _NO_DAY: Final = gettext_noop("Enter a day of the calendar, or leave the field empty.")
 _Reader = Annotated[User, Depends(require(Role.AGENCY_LEAD, Role.COORDINATOR))]
@@ -39,9 +41,12 @@ class CapacityPages:
     routing: RoutingApi
 
     async def render(
-        self, request: Request, user: User, problem: str = "", given: FormData | None = None, done: str = ""
+        self, request: Request, user: User, *, problem: str = "", given: FormData | None = None, sent: str = ""
     ) -> Response:
-        """Renders the forms of a lead's agencies, and the load of every agency for the coordinator."""
+        """Renders the forms of a lead's agencies, and the load of every agency for the coordinator.
+
+        `sent` names the agency and the service of the form that was saved or has a problem.
+        """
         language = page_language(request)
         own = {agency: await self._read(user, agency) for agency in sorted(user.agencies_as(Role.AGENCY_LEAD))}
         city = await self._read(user, "") if Role.COORDINATOR in user.city_roles else ()
@@ -54,7 +59,7 @@ class CapacityPages:
             agency_names={agency.code: agency.name for agency in self.city.agencies},
             problem=problem,
             given=given or {},
-            done=done,
+            sent=sent,
             Need=Service,
             Right=Right,
             parse=date.fromisoformat,
@@ -79,8 +84,8 @@ class CapacityPages:
         except ServiceRefused as refusal:
             problem = refusal.messages[language]
         else:
-            return RedirectResponse(f"{CAPACITY}?done={body['service']}", 303)
-        return await self.render(request, user, problem, given)
+            return RedirectResponse(f"{CAPACITY}?done={agency}.{body['service']}", 303)
+        return await self.render(request, user, problem=problem, given=given, sent=f"{agency}.{given['service']}")
 
 
 def add_capacity_pages(web: FastAPI, pages: CapacityPages) -> None:
@@ -88,7 +93,7 @@ def add_capacity_pages(web: FastAPI, pages: CapacityPages) -> None:
 
     @web.get(CAPACITY, include_in_schema=False)
     async def capacities(request: Request, user: _Reader, done: str = "") -> Response:
-        return await pages.render(request, user, done=done if done in set(Service) else "")
+        return await pages.render(request, user, sent=done)
 
     @web.post(f"{CAPACITY}/{{agency}}", include_in_schema=False)
     async def state(request: Request, user: _Lead, agency: str) -> Response:
@@ -101,7 +106,7 @@ def read_form(given: FormData) -> dict[str, Any]:
     number, day = (str(given.get(name, "")).strip() for name in ("max_open_cases", "full_until"))
     if service not in set(Service):
         raise HTTPException(404)
-    if number and not (number.isascii() and number.isdigit() and 1 <= int(number) <= 10_000):
+    if number and not (number.isascii() and number.isdigit() and len(number) <= _DIGITS and 1 <= int(number) <= 10_000):
         raise FieldInvalid(_NO_NUMBER)
     try:
         full_until = date.fromisoformat(day).isoformat() if day else None
