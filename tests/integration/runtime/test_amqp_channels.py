@@ -12,6 +12,7 @@ from pamqp.commands import Basic
 
 from simpul_dev.backends import Backends
 from simpul_schema.amqp_channels import ConfirmedPublisher
+from tests.support.ledger import eventually
 
 TWO_FRAMES = 300_000
 """Bytes of a body that no frame of this broker holds."""
@@ -80,3 +81,26 @@ async def test_what_closes_the_channel_fails_every_message_in_flight(connection:
     assert publisher.is_closed
     with pytest.raises(ChannelInvalidStateError):
         await publish(publisher, b"{}", "any")
+
+
+async def test_a_channel_closes_behind_what_was_published_and_another_one_follows(backends: Backends) -> None:
+    async with await aio_pika.connect_robust(backends.amqp_url) as connection:
+        queue = await (await connection.channel()).declare_queue(exclusive=True)
+        channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        publisher = ConfirmedPublisher(await channel.get_underlay_channel())
+
+        async def is_replaced() -> bool:
+            found = await channel.get_underlay_channel()
+            return found is not publisher.channel and not found.is_closed
+
+        publishing = [publish(publisher, body, queue.name) for body in (b"1", b"2")]
+        await asyncio.sleep(0)
+        publisher.close_soon()
+        with pytest.raises(ChannelInvalidStateError):
+            await publish(publisher, b"refused", queue.name)
+        await asyncio.gather(*publishing, return_exceptions=True)
+        await eventually(is_replaced)
+        await publish(ConfirmedPublisher(await channel.get_underlay_channel()), b"3", queue.name)
+
+        arrived = [await queue.get(timeout=60) for _ in range(3)]
+        assert [message.body for message in arrived] == [b"1", b"2", b"3"]
