@@ -129,6 +129,27 @@ async def test_a_stop_while_messages_are_stored_loses_none_and_stores_none_twice
     assert [message.body for message in left if message.redelivered] == []
 
 
+async def test_what_is_delivered_while_the_receiver_stops_is_stored_or_delivered_again(
+    backends: Backends, post: Post
+) -> None:
+    bodies = [str(number).encode() for number in range(COUNT)]
+    storing = Storing()
+    storing.is_open.set()
+    broker = await connect(backends.amqp_url)
+    consumer = QueueConsumer(broker, post.queue.name, prefetch=COUNT, store=storing.store)
+
+    await consumer.start()
+    await asyncio.gather(post.send(*bodies), consumer.stop())
+    await broker.stop()
+
+    async def are_all_somewhere() -> bool:
+        return len(storing.stored) + await post.count(post.queue) == COUNT
+
+    await eventually(are_all_somewhere)
+    left = [await post.queue.get(no_ack=True) for _ in range(await post.count(post.queue))]
+    assert sorted([*storing.stored, *(message.body for message in left)]) == sorted(bodies)
+
+
 async def test_a_connection_lost_during_a_store_is_no_error_and_the_message_comes_again(
     backends: Backends, post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
