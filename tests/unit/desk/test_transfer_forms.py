@@ -35,7 +35,7 @@ FORMS: list[tuple[str, str, Mapping[str, str]]] = [
     (f"withdrawals/{WAITING}", f"transfers/{WAITING}/withdraw", {"reason": "Keluarga kembali"}),
 ]
 """Path of a form at the desk, of its call at routing, and what is typed."""
-TRANSFERS = [
+TRANSFERS: list[dict[str, Any]] = [
     {
         "transfer_id": str(WAITING),
         "code": "R-7K3Q2M",
