@@ -5,7 +5,7 @@ import re
 from typing import Any
 from urllib.request import Request, urlopen
 
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from simpul_dev.local_city import LocalCity
 from tests.browser.conftest import BOTH_SIZES, DESKTOP, PHONE, SHOTS, Open
@@ -79,6 +79,66 @@ def test_a_coordinator_decides_about_triage_duplicates_and_exclusions(
     merge.get_by_role("button").first.click()
     expect(page.get_by_role("heading", name=re.compile(second))).to_be_visible()
     expect(merge).to_have_count(0)
+
+
+def fill_in(page: Page, section: str, answers: dict[str, str]) -> Locator:
+    """Opens and fills in a form of a case: label -> what is chosen or written; returns the form."""
+    form = page.locator(section)
+    if form.get_attribute("open") is None:
+        form.locator("summary").click()
+    for label, answer in answers.items():
+        field = form.get_by_label(label, exact=True)
+        if field.get_attribute("type") == "radio":
+            field.check()
+        elif field.get_attribute("class") == "govuk-select":
+            field.select_option(answer)
+        else:
+            field.fill(answer)
+    return form
+
+
+def decide(page: Page, section: str, button: str, answers: dict[str, str]) -> None:
+    """Fills in and sends a form of a case; again where a service of the case moved meanwhile."""
+    is_outdated = True
+    while is_outdated:
+        form = fill_in(page, section, answers)
+        with page.expect_navigation():
+            form.get_by_role("button", name=button).click()
+        is_outdated = page.get_by_text("Kasus ini sudah diubah orang lain").count() > 0
+
+
+def test_a_letter_is_withdrawn_an_agency_excluded_and_a_case_reopened_without_javascript(
+    hosting_city: LocalCity, open_page: Open
+) -> None:
+    reference = report(hosting_city, injured="yes")
+    page = board(open_page, viewport=PHONE, java_script_enabled=False)
+    open_from_list(page, hosting_city, "cases", reference)
+    done = page.get_by_role("status")
+
+    letter = {"terduga pelaku": "", "lewat surel": "", "Nama pihak itu": "Bapas Rekaan", "Alasan": "Diminta Bapas"}
+    decide(page, "#transfer", "Catat pelimpahan", letter | {"Alamat kantornya": "bapas@contoh.invalid"})
+    expect(done).to_contain_text("Pelimpahan tercatat.")
+    expect(page.get_by_role("heading", name="Bapas Rekaan")).to_contain_text("menunggu tanda terima")
+    page.screenshot(path=SHOTS / "desk-transfer-phone.png", full_page=True)
+    page.get_by_role("link", name="Surat untuk dicetak atau dikirim").click()
+    expect(page.get_by_text("Bapas Rekaan")).to_be_visible()
+    page.go_back()
+    decide(page, "details[id^='withdrawal-']", "Cabut pelimpahan", {"Alasan": "Bapas menolak"})
+    expect(page.get_by_role("heading", name="Bapas Rekaan")).to_contain_text("dicabut")
+
+    decide(page, "#exclude", "Jauhkan dari kasus ini", {"Lembaga": "rs-rujukan", "Alasan": "Paman bekerja di sana"})
+    expect(done).to_contain_text("Keputusan Anda tentang lembaga itu telah dicatat.")
+    decide(page, "#offer", "Tawarkan", {"Layanan": "medical_care", "Lembaga": "rs-rujukan", "Alasan": "Terdekat"})
+    expect(page.get_by_role("alert")).to_contain_text("dikecualikan")
+
+    decide(page, "#close", "Tutup kasus", {"selesai": "", "Alasan": "Semua tertangani"})
+    expect(page.get_by_role("alert")).to_contain_text("Hak ini belum terjawab")
+    expect(page.locator("#close").get_by_label("Alasan")).to_have_value("Semua tertangani")
+    decide(page, "#close", "Tutup kasus", {"ditutup": "", "Alasan": "Keluarga pindah"})
+    expect(done).to_contain_text("Kasus ditutup.")
+    decide(page, "#reopen", "Buka kembali kasus", {"Alasan": "Keluarga kembali"})
+    expect(done).to_contain_text("Kasus dibuka kembali.")
+    expect(page.locator("#close")).to_have_count(1)
 
 
 def test_a_task_force_finds_the_next_step_without_a_line(hosting_city: LocalCity, open_page: Open) -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, ViewportSize, exp
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
 from tests.browser.conftest import BOTH_SIZES, LONGEST_WAIT, SHOTS, Open
-from tests.browser.test_case_forms import open_from_list, report
+from tests.browser.test_case_forms import decide, fill_in, open_from_list, report
 from tests.browser.test_city_pages import board
 from tests.browser.test_report_pages import file_report, invented_name
 from tests.browser.test_work_pages import reload_until, row, too_wide
@@ -280,51 +280,19 @@ def test_scenario_7_the_coordinator_reads_whom_to_call_while_an_agency_is_silent
     check_page(page)
 
 
-def send_about_case(page: Page, section: str, button: str, fill: Callable[[Locator], object]) -> None:
-    """Fills in and sends a form of a case; again where a service of the case moved meanwhile."""
-    is_outdated = True
-    while is_outdated:
-        form = page.locator(section)
-        if form.get_attribute("open") is None:
-            form.locator("summary").click()
-        fill(form)
-        with page.expect_navigation():
-            form.get_by_role("button", name=button).click()
-        is_outdated = page.get_by_text("Kasus ini sudah diubah orang lain").count() > 0
-
-
-def record_transfer(page: Page) -> None:
-    """Records on the page of a case that the regency is to take over the child."""
-
-    def fill(form: Locator) -> None:
-        form.get_by_label("anak", exact=True).check()
-        form.get_by_label("di atas kertas").check()
-        form.get_by_label("Nama pihak itu").fill("UPTD PPA Kabupaten Kediri")
-        form.get_by_label("Alamat kantornya").fill("Jalan Contoh 7")
-        form.get_by_label("Alasan").fill("Tinggal di kabupaten")
-
-    send_about_case(page, "#transfer", "Catat pelimpahan", fill)
-
-
-def record_receipt(page: Page) -> None:
-    """Records on the page of a case that the regency received the letter."""
-
-    def fill(form: Locator) -> None:
-        form.get_by_label("Nama penerima").fill("Hestrud Quamiral")
-        form.get_by_label("Jabatan penerima").fill("Kepala UPTD PPA")
-        form.get_by_label("Tanggal diterima").fill("2026-11-28")
-
-    send_about_case(page, "[id^='receipt-']", "Catat tanda terima", fill)
-
-
-def close_as_transferred(page: Page) -> None:
-    """Closes the case on its page because another region takes over."""
-
-    def fill(form: Locator) -> None:
-        form.get_by_label("dilimpahkan ke daerah lain").check()
-        form.get_by_label("Alasan").fill("Diambil alih kabupaten")
-
-    send_about_case(page, "#close", "Tutup kasus", fill)
+CLOSING = {"dilimpahkan ke daerah lain": "", "Alasan": "Diambil alih kabupaten"}
+REGENCY = {
+    "anak": "",
+    "di atas kertas": "",
+    "Nama pihak itu": "UPTD PPA Kabupaten Kediri",
+    "Alamat kantornya": "Jalan Contoh 7",
+    "Alasan": "Tinggal di kabupaten",
+}
+RECEIPT = {
+    "Nama penerima": "Hestrud Quamiral",
+    "Jabatan penerima": "Kepala UPTD PPA",
+    "Tanggal diterima": "2026-11-28",
+}
 
 
 @BOTH_SIZES
@@ -344,19 +312,23 @@ def test_scenario_8_a_child_of_the_regency_gets_help_here_before_the_transfer(
     open_from_list(page, hosting_city, "triage", reference)
     agencies = page.get_by_role("table", name="Lembaga dan keadaan layanannya")
     expect(agencies).to_contain_text("Perlindungan darurat")
-    record_transfer(page)
+    fill_in(page, "#transfer", REGENCY)
+    check_page(page)
+    decide(page, "#transfer", "Catat pelimpahan", REGENCY)
     expect(page.get_by_role("status")).to_contain_text("Pelimpahan tercatat.")
     expect(page.get_by_role("heading", name="UPTD PPA Kabupaten Kediri")).to_contain_text("menunggu tanda terima")
     expect(history(page)).to_contain_text("surat pelimpahan ke pihak lain dikirim")
-    close_as_transferred(page)
+    decide(page, "#close", "Tutup kasus", CLOSING)
     expect(page.get_by_role("alert")).to_contain_text("sampai pihak lain mengakui pelimpahan")
     expect(page.locator("#close").get_by_label("Alasan")).to_have_value("Diambil alih kabupaten")
     expect(agencies).to_contain_text("Perlindungan darurat")
     check_page(page)
-    record_receipt(page)
+    fill_in(page, "details[id^='receipt-']", RECEIPT)
+    check_page(page)
+    decide(page, "details[id^='receipt-']", "Catat tanda terima", RECEIPT)
     expect(page.get_by_text("Diterima oleh Hestrud Quamiral, Kepala UPTD PPA, 28 November 2026")).to_be_visible()
     expect(history(page)).to_contain_text("pihak lain mengakui pelimpahan")
-    close_as_transferred(page)
+    decide(page, "#close", "Tutup kasus", CLOSING)
     expect(page.get_by_role("status")).to_contain_text("Kasus ditutup.")
     expect(page.get_by_text("berakhir (dilimpahkan ke daerah lain)")).to_be_visible()
     check_page(page)

@@ -211,6 +211,7 @@ class RefusingRouting(Routing):
         ("exclusions/rs-rujukan", {"decision": "confirmed"}),
         ("offer", {"service": "shelter", "agency": "ylpa"}),
         ("close", {"end": "closed"}),
+        ("exclusions", {"agency": "ylpa"}),
     ],
 )
 async def test_no_typed_word_is_lost_when_routing_refuses_a_form(path: str, fields: Mapping[str, str]) -> None:
@@ -229,10 +230,10 @@ async def test_no_typed_word_is_lost_when_routing_refuses_a_form(path: str, fiel
     assert "The case changed." in page.shown_text
     assert 'value="Pamannya bekerja di sana."' in page.text
     assert all(f'value="{value}"' in page.text for value in fields.values())
-    assert page.text.count(" selected>") == (2 if path == "offer" else 0)
+    assert page.text.count(" selected>") == {"offer": 2, "exclusions": 1}.get(path, 0)
     assert ('id="end-closed" checked' in page.text) is (path == "close")
     # Sent again, it is about the case as it is now.
-    assert page.text.count('name="version" value="&#34;2&#34;"') == 5
+    assert page.text.count('name="version" value="&#34;2&#34;"') == 6
 
 
 SERVICE = {"service": "medical_care", "reroute_count": 0, "offered_at": "2026-11-27T01:00:00+00:00"}
@@ -390,6 +391,7 @@ class AgreeingRouting(RefusingRouting):
         ("questions", "The question was sent."),
         ("offer", "The service was offered to the agency."),
         ("exclusions/rs-rujukan", "Your decision about the agency was recorded."),
+        ("exclusions", "Your decision about the agency was recorded."),
         ("close", "The case is closed."),
         ("reopen", "The case is open again."),
     ],
@@ -423,9 +425,15 @@ def browser_at(routing: Any) -> AsgiBrowser:
 
 @pytest.mark.parametrize(
     ("form", "fields"),
-    [("close", {"end": "transferred", "reason": "Diambil alih"}), ("reopen", {"reason": "Lapor lagi"})],
+    [
+        ("close", {"end": "transferred", "reason": "Diambil alih"}),
+        ("reopen", {"reason": "Lapor lagi"}),
+        ("exclusions", {"agency": "ylpa", "reason": "Pamannya bekerja di sana"}),
+    ],
 )
-async def test_a_case_is_closed_and_reopened_as_the_person_wrote(form: str, fields: Mapping[str, str]) -> None:
+async def test_a_decision_about_a_case_reaches_routing_as_the_person_wrote_it(
+    form: str, fields: Mapping[str, str]
+) -> None:
     routing = RecordingRouting()
 
     given = {"version": '"1"', FORM_FIELD: form_token_of("secret"), **fields}

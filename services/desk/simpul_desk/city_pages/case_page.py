@@ -191,6 +191,12 @@ def _add_decisions(web: FastAPI, pages: CityPages) -> None:
         body = {"question": str(given.get("question", ""))}
         return await change_case(pages, request, user, case_id, "questions", body)
 
+    @web.post("/city/cases/{case_id}/exclusions", include_in_schema=False)
+    async def exclude(request: Request, user: CurrentUser, case_id: UUID) -> Response:
+        given = await request.form()
+        body = {name: str(given.get(name, "")) for name in ("agency", "reason")}
+        return await change_case(pages, request, user, case_id, "exclusions", body)
+
     @web.post("/city/cases/{case_id}/exclusions/{agency}", include_in_schema=False)
     async def decide_exclusion(request: Request, user: CurrentUser, case_id: UUID, agency: str) -> Response:
         given = await request.form()
