@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Final
 from urllib.request import Request, urlopen
 
 import asyncpg
@@ -17,6 +18,8 @@ from tests.support.canary import Canary
 from tests.support.debian import need
 from tests.support.desk import run_aside, sign_in_browser
 from tests.support.reports import a_report
+
+PDF: Final = b"%PDF-1.7 surat"
 
 
 def fill_in(page: Page, city: LocalCity, canary: Canary) -> None:
@@ -73,6 +76,9 @@ def test_the_page_about_a_report_leaves_nothing_in_the_browser(city: LocalCity, 
         page.locator("textarea[name=addition]").fill(canary.sentence)
         page.locator("form").filter(has=page.locator("textarea[name=addition]")).locator("button").first.click()
         expect(page.get_by_text("Tambahan Anda tersimpan")).to_be_visible()
+        page.locator("#file").set_input_files({"name": "surat.pdf", "mimeType": "application/pdf", "buffer": PDF})
+        page.locator("#files").locator("button").click()
+        expect(page.get_by_text("Berkas Anda tersimpan")).to_be_visible()
         page.evaluate("text => localStorage.setItem('planted', text)", planted.sentence)
         page.goto(city.url("intake") + "/laporan")
         left = files_left_by(visit, tmp_path)
