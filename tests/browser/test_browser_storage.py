@@ -2,16 +2,19 @@
 
 import json
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.request import Request, urlopen
+from uuid import uuid4
 
 import asyncpg
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Locator, Page, expect, sync_playwright
 
 from simpul_desk.access import Role
 from simpul_dev.local_city import LocalCity
-from tests.browser.conftest import CHROMIUM, FLAGS, HOSPITAL, PHONE
+from tests.browser.conftest import CHROMIUM, FLAGS, HOSPITAL, LONGEST_WAIT, PHONE
 from tests.browser.test_work_pages import reload_until, report, row
 from tests.support.accessibility import find_barriers
 from tests.support.canary import Canary
@@ -110,6 +113,120 @@ def test_the_desk_leaves_nothing_of_a_dossier_in_the_browser(hosting_city: Local
         left = files_left_by(visit, tmp_path)
 
     assert canary.search(left) == []
+    assert planted.search(left) != []
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A form of the desk into which people type what they know of a child."""
+
+    person: str
+    address: str
+    """With the places `{referral}` and `{case}`."""
+    form: str
+    """The end of the address to which it is sent."""
+    sent_to: str = ""
+    """Where it is sent instead."""
+    must_arrive: bool = False
+    """Whether a later form answers it; any other one may be refused."""
+
+
+FORMS: Final = (
+    Typed("hospital", "/work/rs-rujukan/{referral}", "/note"),
+    Typed("hospital", "/work/rs-rujukan/{referral}", "/note", sent_to=f"/work/rs-rujukan/{uuid4()}/note"),
+    Typed("hospital", "/work/rs-rujukan/{referral}", "/shared-note"),
+    Typed("hospital", "/work/rs-rujukan/{referral}", "/information"),
+    Typed("hospital", "/work/rs-rujukan/{referral}/others", "/question", must_arrive=True),
+    Typed("centre", "/questions", "/questions/{question}"),
+    Typed("centre", "/report", "/report"),
+    Typed("coordinator", "/city/cases/{case}", "/offer"),
+    Typed("coordinator", "/city/cases/{case}", "/questions"),
+    Typed("coordinator", "/city/cases/{case}/consents", "/consents"),
+)
+
+
+def fill_every_field(page: Page, form: Locator, text: str) -> None:
+    """Types into every field of a form that takes text, so that a new field is covered too."""
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    fields = form.locator("textarea, input[type=text], input:not([type])").all()
+    editable = [field for field in fields if field.is_visible()]
+    assert editable
+    for field in editable:
+        field.fill(text)
+
+
+def type_and_send(page: Page, city: LocalCity, typed: Typed, ids: Mapping[str, str], canary: Canary) -> None:
+    """Types a canary into a form and sends it; whatever the desk refuses it shows again with what was typed."""
+    action = typed.form.replace("{question}", "")
+    selector = f"form[action*='{action}']" if action.endswith("/") else f"form[action$='{action}']"
+
+    def send() -> bool:
+        page.goto(city.url("desk") + typed.address.format(**ids))
+        if not page.locator(selector).count():
+            return False
+        form = page.locator(selector).first
+        fill_every_field(page, form, canary.sentence)
+        form.evaluate("(form, address) => { form.action = address || form.action }", typed.sent_to)
+        with page.expect_navigation():
+            form.evaluate("form => { form.noValidate = true; form.requestSubmit() }")
+        return not (typed.must_arrive and page.get_by_text("Belum ada yang dikirim").count())
+
+    # Routing has yet to read that the hospital accepted, or what it wants to know.
+    reload_until(page, send)
+
+
+def test_what_people_type_at_the_desk_stays_in_no_file_of_the_browser(hosting_city: LocalCity, tmp_path: Path) -> None:
+    need((CHROMIUM,), ("chromium",))
+    city, desk = hosting_city, hosting_city.database_url("desk")
+    seeded, table, planted = Canary(), Canary(), Canary()
+    body = json.dumps(a_report(injured="yes", identity=seeded.identity(), narrative=seeded.narrative())).encode()
+    headers = city.token_of("uptd-ppa") | {"Content-Type": "application/json"}
+    with urlopen(Request(city.url("intake") + "/reports", body, headers), timeout=60) as answer:
+        receipt = json.load(answer)
+    people = {
+        "hospital": sign_in_browser(desk, {HOSPITAL: Role.RESPONDER}, language="id"),
+        "centre": sign_in_browser(desk, {"uptd-ppa": Role.RESPONDER}, language="id"),
+        "coordinator": sign_in_browser(desk, city_roles={Role.COORDINATOR: "uptd-ppa"}, language="id"),
+    }
+    sheet = tmp_path / "laporan.csv"
+    sheet.write_text(f"Jenis kekerasan;Nama anak;Umur (tahun)\nFisik;{table.sentence};9\nGaib;{table.sentence};9")
+    canaries = {typed: Canary() for typed in FORMS}
+    with sync_playwright() as playwright:
+        visit = playwright.chromium.launch_persistent_context(
+            tmp_path / "profile", executable_path=CHROMIUM, args=FLAGS, viewport=PHONE
+        )
+        visit.set_default_timeout(LONGEST_WAIT)
+        page = visit.new_page()
+
+        def act_as(person: str) -> None:
+            # What an open page requests in between without a person would lead it to the login.
+            page.goto("about:blank")
+            visit.clear_cookies()
+            visit.add_cookies([people[person].cookie_for(city.url("desk"))])
+
+        act_as("hospital")
+        page.goto(city.url("desk") + "/work")
+        expect(row(page, receipt["case_reference"])).to_be_visible()
+        row(page, receipt["case_reference"]).get_by_role("link").click()
+        page.get_by_role("button", name="Terima layanan yang dipilih").click()
+        reload_until(page, lambda: seeded.word in page.content())
+        ids = {"case": receipt["case_id"], "referral": page.url.rstrip("/").rpartition("/")[2]}
+        for typed, canary in canaries.items():
+            act_as(typed.person)
+            type_and_send(page, city, typed, ids, canary)
+        act_as("centre")
+        page.goto(city.url("desk") + "/report/table")
+        page.get_by_label("Berkas CSV").set_input_files(sheet)
+        page.get_by_role("button", name="Periksa tabel").click()
+        expect(page.get_by_text("1 dari 2 baris dapat dikirim")).to_be_visible()
+        page.evaluate("text => localStorage.setItem('planted', text)", planted.sentence)
+        page.goto(city.url("desk") + "/work")
+        left = files_left_by(visit, tmp_path / "profile")
+
+    everything = {"seeded": seeded, "table": table} | {
+        f"{one.address} {one.sent_to or one.form}": canaries[one] for one in FORMS
+    }
+    assert {name: hits for name, one in everything.items() if (hits := one.search(left))} == {}
     assert planted.search(left) != []
 
 

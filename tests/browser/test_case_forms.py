@@ -225,3 +225,28 @@ def test_a_consent_without_its_purpose_is_not_recorded_and_nothing_typed_is_lost
     # Who the guardian is to the child decides whether the consent counts.
     expect(page.get_by_role("alert")).to_be_visible()
     expect(page.get_by_text("Belum ada persetujuan yang tercatat.")).to_be_visible()
+
+
+def test_a_refused_form_keeps_what_was_typed_and_loaded_again_is_the_page_of_the_form(
+    hosting_city: LocalCity, open_page: Open
+) -> None:
+    in_triage, methods = report(hosting_city, violence=["unknown"]), []
+    page = board(open_page, viewport=PHONE)
+    open_from_list(page, hosting_city, "triage", in_triage)
+    address = page.url
+    page.get_by_text("Tawarkan layanan kepada lembaga").click()
+    offer = page.locator("#offer")
+    offer.get_by_label("Layanan", exact=True).select_option("social_aid")
+    offer.get_by_label("Lembaga").select_option("rs-rujukan")
+    offer.get_by_label("Alasan").fill("Keluarga meminta bantuan")
+    offer.get_by_role("button", name="Tawarkan").click()
+    expect(page.get_by_role("alert")).to_contain_text("Ini belum dilakukan")
+    expect(offer.get_by_label("Alasan")).to_have_value("Keluarga meminta bantuan")
+    assert page.url == f"{address}/offer"
+
+    page.on("request", lambda sent: methods.append(sent.method) if sent.is_navigation_request() else None)
+    page.reload()
+
+    assert (page.url, set(methods)) == (address, {"GET"})
+    expect(page.get_by_role("heading", name=re.compile(in_triage))).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)

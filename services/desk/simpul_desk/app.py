@@ -17,7 +17,7 @@ from simpul_desk.access.sign_in import SignIn
 from simpul_desk.access.transactions import Transactions
 from simpul_desk.account_pages import Access, add_access
 from simpul_desk.account_pages.emergency import EmergencyPages, add_emergency_pages
-from simpul_desk.assets import add_assets
+from simpul_desk.assets import add_assets, asset_url
 from simpul_desk.audit_pages import add_audit_pages
 from simpul_desk.city_pages.agreements import AgreementPages, add_agreement_pages
 from simpul_desk.city_pages.consents import add_consent_pages
@@ -30,6 +30,7 @@ from simpul_desk.city_pages.routes import add_city_pages
 from simpul_desk.city_pages.texts import SERVICE_STATES
 from simpul_desk.consumers import announcing, board_handlers
 from simpul_desk.doctor_page import add_doctor_page
+from simpul_desk.form_addresses import add_form_addresses
 from simpul_desk.guide.questions import read_guide
 from simpul_desk.guide.routes import GuidePages, add_guide
 from simpul_desk.hosting.agencies import HostedAgencies, Surroundings
@@ -68,6 +69,7 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
         description="Pages for the people of agencies, built from public events.",
         emergency_numbers=city.emergency_numbers,
         limits={DOCUMENTS: DOCUMENT_LIMITS, **REPORT_LIMITS},
+        page_script=asset_url("history.js"),
     )
     # Pages repeat nothing that another site could choose, so that compressing them reveals no token (BREACH).
     web.add_middleware(GZipMiddleware, minimum_size=1_000)
@@ -116,6 +118,7 @@ def build(settings: DeskSettings) -> tuple[Service, FastAPI]:
     add_doctor_page(web, service.engine, city)
     add_paper_page(web, service, city)
     add_start_page(web, hosted.codes)
+    add_form_addresses(web)
     return service, web
 
 

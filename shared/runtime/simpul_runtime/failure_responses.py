@@ -13,6 +13,11 @@ from simpul_runtime.translations import page_templates
 from simpul_runtime.validation import FieldProblem
 from simpul_schema.translations import SOURCE_LANGUAGE, Translations, load_translations, translate_all
 
+PAGE_POLICY: Final = (
+    "default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+"""The content security policy of a page that brings none of its own."""
+
 
 class EmergencyNumber(Protocol):
     """A number for immediate help, as `emergency.html` shows it."""
@@ -65,10 +70,14 @@ DOCUMENTED_FAILURES: Final[dict[int | str, dict[str, Any]]] = {
 
 
 class FailureResponses:
-    """Answers failed requests in the language and format that they accept."""
+    """Answers failed requests in the language and format that they accept.
 
-    def __init__(self, emergency_numbers: Sequence[EmergencyNumber]) -> None:
+    `page_script` is the address of a script that every page of the service loads; empty for none.
+    """
+
+    def __init__(self, emergency_numbers: Sequence[EmergencyNumber], page_script: str = "") -> None:
         self._emergency_numbers = emergency_numbers
+        self._page_script = page_script
         self._templates = page_templates("simpul_runtime")
 
     def respond(self, request: Request, failure: Failure, headers: Mapping[str, str] | None = None) -> Response:
@@ -77,6 +86,11 @@ class FailureResponses:
         if failure.retry_after:
             given["retry-after"] = str(failure.retry_after)
         if wants_page(request):
+            if self._page_script:
+                given["content-security-policy"] = f"{PAGE_POLICY}; script-src 'self'"
+                # As of the service's pages: where the policies of two pages differ, Chromium starts the second one as
+                # if in a new window, and what its script changes in the history is not written.
+                given["cross-origin-opener-policy"] = "same-origin"
             return HTMLResponse(self._render_page(request, failure), failure.status, given)
         body = _failure_out(failure.code, failure.message, load_translations("simpul_runtime"), failure.reference)
         return _json(body, failure.status, given)
@@ -88,6 +102,7 @@ class FailureResponses:
             .render(
                 failure=failure,
                 emergency_numbers=self._emergency_numbers,
+                page_script=self._page_script,
                 # Reloading is safe for requests without side effects only.
                 reload_after=failure.retry_after if request.method in ("GET", "HEAD") else 0,
             )

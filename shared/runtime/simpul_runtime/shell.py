@@ -11,7 +11,7 @@ from typing import Any, Final
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from simpul_runtime.failure_responses import FailureResponses
+from simpul_runtime.failure_responses import PAGE_POLICY, FailureResponses
 from simpul_runtime.failures import record_failure, request_failure
 
 Scope = MutableMapping[str, Any]
@@ -19,15 +19,12 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_POLICY: Final = (
-    b"default-src 'none'; style-src 'self' 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
 _HEADERS: Final = (
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"content-security-policy", _POLICY),
+    (b"content-security-policy", PAGE_POLICY.encode()),
 )
 MAX_DISCARDED_BYTES: Final = 8 * 1024 * 1024
 """How much of a refused body is read and discarded; a browser shows the response only after sending its body."""

@@ -38,8 +38,13 @@ def create_web_app(
     description: str,
     emergency_numbers: Sequence[EmergencyNumber],
     limits: Mapping[str, Limits] | None = None,
+    page_script: str = "",
 ) -> FastAPI:
-    """Creates a service's web application; `limits` maps paths to limits that differ from the default."""
+    """Creates a service's web application.
+
+    `limits` maps paths to limits that differ from the default; `page_script` is the address of a script that the pages
+    of failures load too.
+    """
     web = FastAPI(
         title=title,
         description=description,
@@ -52,7 +57,7 @@ def create_web_app(
         # FastAPI's own traces would hold addresses and messages of exceptions, so no variable may switch them on.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    failures = FailureResponses(emergency_numbers)
+    failures = FailureResponses(emergency_numbers, page_script)
     web.add_middleware(Shell, limits=limits or {}, failures=failures)
     if service.is_traced:
         web.add_middleware(RequestTraces)

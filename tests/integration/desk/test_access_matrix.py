@@ -153,3 +153,28 @@ async def test_a_form_of_another_site_changes_nothing(web: FastAPI, city: LocalC
 
     assert len(answers) >= 4
     assert {page.status for page in answers} == {403}
+
+
+async def test_the_address_of_a_form_leads_to_a_page_whoever_loads_it_again(web: FastAPI) -> None:
+    questions, stranger = list_questions(web), AsgiBrowser(web)
+    opened = {one.path for one in questions if one.method == "GET"}
+    forms = {one.path for one in questions if one.method == "POST"} - opened
+    number = str(uuid4())
+
+    answers = {path: await stranger.get(re.sub(r"\{[^}]+\}", number, path) + "?acting=1") for path in forms}
+
+    assert {path: page.status for path, page in answers.items() if page.status != 303} == {}
+    led = {path: page.location.replace(number, "{}").removesuffix("?acting=1") for path, page in answers.items()}
+    assert set(led.values()) <= {re.sub(r"\{[^}]+\}", "{}", path) for path in opened}
+    assert led["/work/{agency}/{referral_id}/note"] == "/work/{}/{}"
+    assert led["/city/cases/{case_id}/offer"] == "/city/cases/{}"
+    assert led["/questions/{question_id}"] == "/questions"
+    assert led["/report/filed/{case_id}/receipt"] == "/report/filed"
+
+
+async def test_a_program_learns_that_an_address_takes_no_other_method(web: FastAPI) -> None:
+    address, stranger = f"/questions/{uuid4()}", AsgiBrowser(web)
+
+    answers = [await stranger.get(address, accept="application/json"), await stranger.send("PUT", address)]
+
+    assert [(one.status, one.header("allow")) for one in answers] == [(405, "POST")] * 2

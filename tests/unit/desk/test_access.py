@@ -1,5 +1,6 @@
 """A route of the desk answers people who are signed in, with the right role, and forms of this site."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +14,10 @@ from simpul_desk.access import CurrentUser, Role, User, guest_form, require
 from simpul_desk.access.session import form_token_of
 from simpul_desk.access.web import GUEST_COOKIE, SESSION_COOKIE, add_access_errors, local_target
 from simpul_desk.account_pages.refusals import render_refusal
+from simpul_desk.assets import asset_url
 from simpul_desk.rendering import render
+from simpul_runtime.failure_responses import PAGE_POLICY, FailureResponses
+from simpul_runtime.failures import Failure, FailureCode
 from tests.support.asgi_browser import AsgiBrowser
 
 SECRET = "secret-of-a-session"
@@ -136,6 +140,30 @@ async def test_a_page_allows_no_inline_code_and_no_other_host() -> None:
     assert "unsafe" not in policy
     assert "http" not in policy
     assert "frame-ancestors 'none'" in policy
+
+
+async def test_every_page_makes_itself_an_ordinary_entry_of_the_history_before_it_loads_more() -> None:
+    page = (await a_browser().get("/all")).text
+
+    first = re.findall(r'<(?:script|link)\b[^>]*(?:src|href)="([^"]+)"', page)[0]
+    assert first == asset_url("history.js")
+    assert f'<script src="{first}"></script>' in page
+
+
+async def test_the_page_of_a_failure_loads_the_script_of_the_service_and_no_other() -> None:
+    web = FastAPI(openapi_url=None)
+    failures = FailureResponses([], page_script=asset_url("history.js"))
+
+    @web.post("/failing")
+    async def fail(request: Request) -> Response:
+        return failures.respond(request, Failure(FailureCode.UNEXPECTED, 500))
+
+    page = await AsgiBrowser(web).post("/failing")
+    usual = await a_browser().get("/all")
+
+    assert re.findall(r"<script\b[^>]*>", page.text) == [f'<script src="{asset_url("history.js")}">']
+    assert page.header("content-security-policy") == f"{PAGE_POLICY}; script-src 'self'"
+    assert page.header("cross-origin-opener-policy") == usual.header("cross-origin-opener-policy") == "same-origin"
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ def add_guide(web: FastAPI, pages: GuidePages) -> None:
             raise HTTPException(404)
         script = read_assets()["guide-worker.js"].content.decode()
         shown = [f"{OFFLINE}?lang={language}" for language in LANGUAGES]
-        kept = [*shown, *(asset_url(name) for name in ("desk.css", "desk.js", "govuk-frontend.min.js", "simpul.svg"))]
+        files = ("history.js", "desk.css", "desk.js", "govuk-frontend.min.js", "simpul.svg")
+        kept = [*shown, *map(asset_url, files)]
         # The list is part of the script, so that a browser takes a new one when a file has changed.
         return Response(
             f"const KEPT = {json.dumps(kept)};\n{script}",
