@@ -13,6 +13,9 @@ CASE_STATES: Final[Mapping[str, str]] = {
     "intervention": gettext_noop("being served"),
     "monitoring": gettext_noop("in monitoring"),
     "terminated": gettext_noop("ended"),
+    "reopened": gettext_noop("open again"),
+    "merged": gettext_noop("continued in another case"),
+    "entered_in_error": gettext_noop("entered in error"),
 }
 SERVICE_STATES: Final[Mapping[str, str]] = {
     "offered": gettext_noop("sent"),
