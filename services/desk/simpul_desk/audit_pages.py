@@ -20,14 +20,7 @@ from simpul_city import City
 from simpul_desk.access import Role, User, require
 from simpul_desk.rendering import page_language, render
 from simpul_desk.wording import Wording
-from simpul_runtime.audit import (
-    AuditEntry,
-    AuditFilter,
-    append_entries,
-    find_entries,
-    stream_entries,
-    verify_audit,
-)
+from simpul_runtime.audit import AuditEntry, AuditFilter, append_entries, find_entries, stream_entries, verify_audit
 from simpul_runtime.database import utc_now
 from simpul_schema.names import subject_of_referral
 from simpul_schema.references import case_reference, referral_code

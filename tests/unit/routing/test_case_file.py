@@ -13,13 +13,7 @@ from simpul_routing.domain.case_file import CaseFile
 from simpul_routing.domain.case_record import Alarm
 from simpul_routing.domain.facts import ReportedFacts, read_report
 from simpul_routing.domain.lifecycle import ReplyKind, ServiceState
-from simpul_routing.domain.published import (
-    ClockStepTaken,
-    Published,
-    ReferralOffered,
-    RightsChanged,
-    ServicesChanged,
-)
+from simpul_routing.domain.published import ClockStepTaken, Published, ReferralOffered, RightsChanged, ServicesChanged
 from simpul_routing.domain.referral import ReferralService
 from simpul_routing.domain.replies import Reply
 from simpul_routing.domain.rules import Rules

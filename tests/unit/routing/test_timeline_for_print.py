@@ -5,12 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from simpul_routing.api.timeline import leave_out_for_print
-from simpul_routing.domain.case_events import (
-    CaseEvent,
-    CaseEventKind,
-    ChangedReferral,
-    Replanned,
-)
+from simpul_routing.domain.case_events import CaseEvent, CaseEventKind, ChangedReferral, Replanned
 from simpul_routing.domain.lifecycle import ServiceState
 from simpul_routing.repository import StoredCaseEvent
 from simpul_schema.vocabulary import DeclineReason, ReplanReason, Service

@@ -20,12 +20,7 @@ from simpul_desk.city_pages.texts import DONE
 from simpul_desk.rendering import page_language
 from simpul_desk.service_api import Answer, ServiceRefused
 from simpul_schema.messages.case import MAX_QUESTION
-from simpul_schema.vocabulary import (
-    ActorRole,
-    AgeBand,
-    CaseEnd,
-    Violence,
-)
+from simpul_schema.vocabulary import ActorRole, AgeBand, CaseEnd, Violence
 from simpul_schema.vocabulary import Answer as SafeAnswer
 
 MAY_RECORD_CONSENT: Final = frozenset({ActorRole.COORDINATOR, ActorRole.CASE_MANAGER, ActorRole.AGENCY_LEAD})

@@ -16,11 +16,7 @@ from simpul_desk.papers import Letter, LetterDeadline, LetterService, Printer, R
 from simpul_desk.rendering import page_language
 from simpul_schema.names import subject_of_case, subject_of_referral
 from simpul_schema.translations import load_translations
-from simpul_schema.vocabulary import (
-    Right,
-    RightState,
-    Urgency,
-)
+from simpul_schema.vocabulary import Right, RightState, Urgency
 from simpul_schema.vocabulary import Service as Need
 
 

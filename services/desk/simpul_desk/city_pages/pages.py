@@ -29,13 +29,7 @@ from simpul_desk.wording import Wording
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
 from simpul_schema.references import case_reference, referral_code
-from simpul_schema.vocabulary import (
-    DossierSection,
-    ParkReason,
-    Right,
-    RightState,
-    Urgency,
-)
+from simpul_schema.vocabulary import DossierSection, ParkReason, Right, RightState, Urgency
 from simpul_schema.vocabulary import Service as Need
 
 MAX_LINES: Final = 200

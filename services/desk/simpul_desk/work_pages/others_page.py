@@ -13,10 +13,7 @@ from simpul_desk.hosting.agencies import OpenReferral
 from simpul_desk.rendering import page_language, render
 from simpul_desk.service_api import ServiceRefused, ServiceUnavailable
 from simpul_desk.work_pages.pages import TERMS, WorkPages
-from simpul_desk.work_pages.texts import (
-    CASE_STATES,
-    QUESTION_NOT_SENT,
-)
+from simpul_desk.work_pages.texts import CASE_STATES, QUESTION_NOT_SENT
 from simpul_schema.translations import load_translations
 
 

@@ -23,14 +23,7 @@ from simpul_desk.live import LiveChannels
 from simpul_desk.rendering import page_language, render
 from simpul_desk.service_api import RoutingApi
 from simpul_desk.wording import Wording
-from simpul_desk.work_pages.texts import (
-    PROBLEMS,
-    STEPS,
-    Problem,
-    describe_dossier,
-    describe_facts,
-    list_files,
-)
+from simpul_desk.work_pages.texts import PROBLEMS, STEPS, Problem, describe_dossier, describe_facts, list_files
 from simpul_runtime.database import utc_now
 from simpul_runtime.service import Service
 from simpul_schema.messages.case import MAX_QUESTION

@@ -16,9 +16,7 @@ from simpul_desk.hosting.agencies import ReferralChanged
 from simpul_desk.hosting.records import MAX_DOCUMENT, Document, DocumentRefused
 from simpul_desk.rendering import render
 from simpul_desk.work_pages.pages import DOCUMENTS, WorkPages
-from simpul_desk.work_pages.texts import (
-    Problem,
-)
+from simpul_desk.work_pages.texts import Problem
 from simpul_runtime.shell import Limits
 from simpul_schema.messages.reply import MAX_NOTE
 from simpul_schema.vocabulary import DossierSection

@@ -11,9 +11,7 @@ from simpul_desk.hosting.agencies import ReferralChanged
 from simpul_desk.rendering import render
 from simpul_desk.work_pages.pages import WorkPages
 from simpul_desk.work_pages.reply_form import FormProblem, read_command
-from simpul_desk.work_pages.texts import (
-    Problem,
-)
+from simpul_desk.work_pages.texts import Problem
 
 
 def add_referral_page(web: FastAPI, pages: WorkPages) -> None:

@@ -8,9 +8,7 @@ from starlette.datastructures import FormData
 from simpul_agency.connectors.reply_command import InvalidReply, ReplyCommand, ReplyKind
 from simpul_desk.hosting.agencies import OpenReferral
 from simpul_desk.hosting.steps import may_reply, step_of
-from simpul_desk.work_pages.texts import (
-    Problem,
-)
+from simpul_desk.work_pages.texts import Problem
 
 
 class FormProblem(Exception):

@@ -11,12 +11,7 @@ from simpul_agreement.model import ClockName, Step
 from simpul_routing.domain.case_events import ROUTING, CaseEventKind, TakenCaseStep, TakenStep
 from simpul_routing.domain.case_record import Alarm, CaseRecord
 from simpul_routing.domain.clocks import ReferralClock, escalation_targets, find_top_levels
-from simpul_routing.domain.exclusions import (
-    ExclusionReview,
-    find_deciding_agency,
-    find_waiting,
-    review_targets,
-)
+from simpul_routing.domain.exclusions import ExclusionReview, find_deciding_agency, find_waiting, review_targets
 from simpul_routing.domain.facts import CaseFacts
 from simpul_routing.domain.lifecycle import TERMINAL
 from simpul_routing.domain.published import ClockStepTaken, ExclusionDecided, ExclusionSuggested

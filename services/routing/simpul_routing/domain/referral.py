@@ -8,14 +8,7 @@ from uuid import UUID
 
 from simpul_agreement.model import ClockName
 from simpul_routing.domain.clocks import STOPPED_BY, ReferralClock
-from simpul_routing.domain.lifecycle import (
-    IMPLIED_REPLIES,
-    NOT_ACCEPTED,
-    TERMINAL,
-    ReplyKind,
-    ServiceState,
-    Standing,
-)
+from simpul_routing.domain.lifecycle import IMPLIED_REPLIES, NOT_ACCEPTED, TERMINAL, ReplyKind, ServiceState, Standing
 from simpul_schema.vocabulary import ReferralOutcome, ReferralRole, Service, Urgency
 
 _RECEIPTS: Final = frozenset({ServiceState.DELIVERED, ServiceState.SEEN})

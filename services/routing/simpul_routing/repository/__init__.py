@@ -44,13 +44,7 @@ from simpul_routing.repository.earlier_disclosures import (
 )
 from simpul_routing.repository.exclusions import count_open_reviews, find_open_review, list_open_reviews
 from simpul_routing.repository.history import StoredCaseEvent, list_case_events
-from simpul_routing.repository.indicators import (
-    NESTED_COUNTS,
-    IndicatorKey,
-    count_clocks,
-    count_rights,
-    count_services,
-)
+from simpul_routing.repository.indicators import NESTED_COUNTS, IndicatorKey, count_clocks, count_rights, count_services
 from simpul_routing.repository.manifests import (
     MAX_NUMBERED,
     ResendRequest,
@@ -81,11 +75,7 @@ from simpul_routing.repository.overlaps import (
 )
 from simpul_routing.repository.referrals import add_refused_reply, find_ended_referrals
 from simpul_routing.repository.register import list_registered_cases
-from simpul_routing.repository.service_plans import (
-    count_open_plans,
-    find_open_plan,
-    list_open_plans,
-)
+from simpul_routing.repository.service_plans import count_open_plans, find_open_plan, list_open_plans
 from simpul_routing.repository.transfers import count_open_transfers, list_open_transfers, list_transfers
 from simpul_routing.repository.views import (
     ReferralView,
