@@ -275,6 +275,26 @@ async def test_a_note_is_not_lost_when_the_service_ends_meanwhile(hosting: Hosti
     assert (page.status, page.text.count("Luka dirawat</textarea>")) == (409, 1)
 
 
+@pytest.mark.parametrize(
+    ("form", "fields"),
+    [
+        ("note", {"note": "Ibu minta dihubungi sore"}),
+        ("shared-note", {"shared_note": "Ibu minta dihubungi sore", "about": "logistics"}),
+        ("information", {"what": "Ibu minta dihubungi sore", "is_missing": "yes"}),
+    ],
+)
+async def test_what_is_written_for_others_is_shown_again_when_the_service_ends_meanwhile(
+    hosting: Hosting, form: str, fields: dict[str, str]
+) -> None:
+    await hosting.agency.refresh(hosting.referral_id)
+    hosting.receive("referral.revoked.v1", reason="plan_changed", services=hosting.references)
+
+    address = f"/work/{AGENCY}/{hosting.referral_id}/{form}"
+    page = await hosting.browser().post(address, fields | {FORM_FIELD: form_token_of("secret")})
+
+    assert (page.status, page.text.count("Ibu minta dihubungi sore</textarea>")) == (409, 1)
+
+
 async def test_documents_and_notes_are_encrypted_and_go_with_the_consent(hosting: Hosting) -> None:
     browser, address = hosting.browser(), f"/work/{AGENCY}/{hosting.referral_id}"
     await hosting.agency.refresh(hosting.referral_id)

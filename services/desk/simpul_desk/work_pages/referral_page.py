@@ -69,7 +69,7 @@ def _add_forms(web: FastAPI, pages: WorkPages) -> None:
             await opened.mark_information(referral_id, user, is_missing=given.get("is_missing") == "yes", what=what)
         except ReferralChanged:
             found = await opened.read(referral_id)
-            return await pages.render_referral(request, user, agency, found, problem=Problem.CHANGED)
+            return await pages.render_referral(request, user, agency, found, problem=Problem.CHANGED, given=given)
         return RedirectResponse(f"/work/{agency}/{referral_id}", 303)
 
     @web.post("/work/{agency}/{referral_id}/conflict", include_in_schema=False)
