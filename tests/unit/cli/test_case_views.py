@@ -14,6 +14,28 @@ def a_clock(**more: object) -> dict[str, object]:
     return {"clock": "answer", "due_at": LATE, "stopped_at": None, "is_late": False, "last_step": None, **more}
 
 
+def a_case(**more: object) -> dict[str, object]:
+    return {
+        "case_id": "c",
+        "reference": "K-7K3Q-2M9F",
+        "state": "referred",
+        "urgency": "high",
+        "decided_at": LATE,
+        "agreement": "2026-11",
+        "mediation_locked": False,
+        "ended_at": None,
+        "ended_as": None,
+        "merged_into": None,
+        "rights": {},
+        "suggested_exclusions": [],
+        "suspected_overlaps": [],
+        "exclusion_review": None,
+        "service_plan": None,
+        "referrals": [],
+        **more,
+    }
+
+
 @pytest.mark.parametrize(
     ("clock", "expected"),
     [
@@ -38,33 +60,14 @@ def test_a_referral_says_once_what_is_late_and_how_often_it_was_escalated(
         "clocks": [],
     }
     services = [service, {**service, "service_id": "t", "service": "social_aid", "role": "support"}]
-    case = {
-        "case_id": "c",
-        "reference": "K-7K3Q-2M9F",
-        "state": "referred",
-        "urgency": "high",
-        "decided_at": LATE,
-        "agreement": "2026-11",
-        "mediation_locked": False,
-        "ended_at": None,
-        "ended_as": None,
-        "merged_into": None,
-        "rights": {},
-        "suggested_exclusions": [],
-        "suspected_overlaps": [],
-        "exclusion_review": None,
-        "service_plan": None,
-        "referrals": [
-            {
-                "code": "R-7K3Q2M",
-                "agency_name": "Dinsos",
-                "services": services,
-                "clocks": [a_clock(clock="receipt", stopped_at=LATE), clock],
-            }
-        ],
+    referral = {
+        "code": "R-7K3Q2M",
+        "agency_name": "Dinsos",
+        "services": services,
+        "clocks": [a_clock(clock="receipt", stopped_at=LATE), clock],
     }
 
-    CaseViews("en", ZoneInfo("Asia/Jakarta"), {}, width=400).print_case(case)
+    CaseViews("en", ZoneInfo("Asia/Jakarta"), {}, width=400).print_case(a_case(referrals=[referral]))
 
     printed = capsys.readouterr().out
     deadlines = " ".join(line.split("│")[-2].strip() for line in printed.splitlines() if line.count("│") == 7)
@@ -76,25 +79,7 @@ def test_a_referral_says_once_what_is_late_and_how_often_it_was_escalated(
 
 def test_an_undecided_exclusion_says_what_is_withheld_and_how_to_decide(capsys: pytest.CaptureFixture[str]) -> None:
     suggested = {"agency": "rs-rujukan", "agency_name": "Rumah sakit", "state": "pending"}
-    case = {
-        "case_id": "c",
-        "reference": "K-7K3Q-2M9F",
-        "state": "referred",
-        "urgency": "high",
-        "decided_at": LATE,
-        "agreement": "2026-11",
-        "mediation_locked": False,
-        "ended_at": None,
-        "ended_as": None,
-        "merged_into": None,
-        "rights": {},
-        "suggested_exclusions": [suggested],
-        "suspected_overlaps": [],
-        "exclusion_review": None,
-        "service_plan": None,
-        "referrals": [],
-        "is_reporter_cut_off": True,
-    }
+    case = a_case(suggested_exclusions=[suggested], is_reporter_cut_off=True)
 
     CaseViews("en", ZoneInfo("Asia/Jakarta"), {}, width=400).print_case(case)
 
