@@ -12,26 +12,9 @@ from simpul_agreement.engine import Engine
 from simpul_agreement.implications import normalize_situation
 from simpul_agreement.model import Disclosure, Phase
 from simpul_agreement.plan import caretaker
+from simpul_routing import errors
 from simpul_routing.domain.exclusions import SuggestionState
 from simpul_routing.domain.service_plan import AddedService, PlanChanges, ServicePlan
-from simpul_routing.errors import (
-    AgencyExcluded,
-    AgencyNotEligible,
-    AlreadyServed,
-    CaseEnded,
-    CaseMerged,
-    CaseNotEnded,
-    DecisionOutstanding,
-    ExclusionUndecided,
-    MediationLocked,
-    OtherServiceOutstanding,
-    PlanUnknown,
-    ReferralUnknown,
-    RightsUnsettled,
-    StageNotAllowed,
-    SuggestionAlreadyDecided,
-    SuggestionUnknown,
-)
 from simpul_routing.repository import find_open_plan
 from simpul_routing.stored_facts import case_context, decode_facts
 from simpul_schema.vocabulary import CancelReason, CaseEnd, DeclineReason, ReferralRole, Service, Urgency
@@ -62,22 +45,22 @@ ENDS = (
 """After these events an agency no longer has to act on the services that they name."""
 ITS_OWN_DOING = ("referral.declined.v1", "referral.reply_refused.v1")
 REFUSED = (
-    AgencyExcluded,
-    AgencyNotEligible,
-    AlreadyServed,
-    CaseEnded,
-    CaseMerged,
-    CaseNotEnded,
-    DecisionOutstanding,
-    ExclusionUndecided,
-    MediationLocked,
-    OtherServiceOutstanding,
-    PlanUnknown,
-    ReferralUnknown,
-    RightsUnsettled,
-    StageNotAllowed,
-    SuggestionAlreadyDecided,
-    SuggestionUnknown,
+    errors.AgencyExcluded,
+    errors.AgencyNotEligible,
+    errors.AlreadyServed,
+    errors.CaseEnded,
+    errors.CaseMerged,
+    errors.CaseNotEnded,
+    errors.DecisionOutstanding,
+    errors.ExclusionUndecided,
+    errors.MediationLocked,
+    errors.OtherServiceOutstanding,
+    errors.PlanUnknown,
+    errors.ReferralUnknown,
+    errors.RightsUnsettled,
+    errors.StageNotAllowed,
+    errors.SuggestionAlreadyDecided,
+    errors.SuggestionUnknown,
 )
 
 
